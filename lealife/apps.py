@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class LeaLifeConfig(AppConfig):
+    """Shown and steered: pages, API, pipeline."""
+
+    name = "lealife"
+    verbose_name = "LeaLife"

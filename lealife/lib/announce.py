@@ -1,0 +1,108 @@
+"""Announcements: "something changed", told after commit to every process that listens.
+
+NOTIFY takes a lock over the whole server at commit, so it is never sent inside a working transaction:
+a thread of its own sends it on a connection of its own, at most ten times a second and topic. A lost
+announcement costs nothing but time, since every listener also polls at its tick.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+
+import psycopg
+from django.db import connection, transaction
+
+CHANNEL = "lealife"
+INTERVAL_S = 0.1
+log = logging.getLogger(__name__)
+
+
+class Announcer:
+    """Sends coalesced NOTIFYs from one background thread a process."""
+
+    def __init__(self) -> None:
+        self._topics: set[str] = set()
+        self._wake = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    def add(self, topic: str) -> None:
+        """Queues a topic; returns at once."""
+        with self._wake:
+            self._topics.add(topic)
+            # A forked worker inherits the object but not the thread.
+            if self._thread is None or self._pid != os.getpid() or not self._thread.is_alive():
+                self._pid = os.getpid()
+                self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+
+    def _run(self) -> None:
+        sender: psycopg.Connection | None = None
+        while True:
+            with self._wake:
+                while not self._topics:
+                    self._wake.wait()
+                topics, self._topics = self._topics, set()
+            try:
+                if sender is None or sender.closed:
+                    sender = open_connection()
+                for topic in sorted(topics):
+                    sender.execute("SELECT pg_notify(%s, %s)", (CHANNEL, topic))
+            except psycopg.Error as error:
+                log.warning("announcement lost, listeners will poll: %s", error)
+                if sender is not None:
+                    sender.close()
+                sender = None
+            time.sleep(INTERVAL_S)
+
+
+_announcer = Announcer()
+
+
+def announce(topic: str) -> None:
+    """Tells every listening process, after the current transaction commits, that `topic` changed."""
+    transaction.on_commit(lambda: _announcer.add(topic))
+
+
+def open_connection() -> psycopg.Connection:
+    """A psycopg connection of its own (autocommit) to the default database."""
+    parameters = connection.get_connection_params()
+    parameters.pop("cursor_factory", None)
+    parameters.pop("context", None)
+    return psycopg.connect(**parameters, autocommit=True)
+
+
+class Listener:
+    """Waits for announcements on a connection of its own; reconnects by itself."""
+
+    def __init__(self) -> None:
+        self._connection: psycopg.Connection | None = None
+
+    def wait(self, *, timeout_s: float, wanted: frozenset[str] | None = None) -> set[str]:
+        """Topics heard within `timeout_s` seconds: empty on timeout, or while Postgres is away.
+
+        Returns at the first topic in `wanted` (None: any). Sleeps a second at most when it cannot connect.
+        """
+        ends = time.monotonic() + timeout_s
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = open_connection()
+                self._connection.execute(f"LISTEN {CHANNEL}")
+            while (left := ends - time.monotonic()) > 0:
+                heard = {note.payload for note in self._connection.notifies(timeout=left, stop_after=1)}
+                if heard and (wanted is None or heard & wanted):
+                    return heard
+        except psycopg.Error:
+            self.close()
+            time.sleep(max(0.0, min(1.0, ends - time.monotonic())))
+        return set()
+
+    def close(self) -> None:
+        """Gives the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None

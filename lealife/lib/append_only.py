@@ -1,0 +1,41 @@
+"""Append-only tables: a trigger refuses updates and deletes, whoever asks.
+
+The one exception is a purge of memory, which says so with `SET LOCAL lealife.purging = 'on'` and may delete.
+"""
+
+from __future__ import annotations
+
+from django.db.migrations import RunSQL
+
+
+def create_guard() -> str:
+    """SQL of the function that every guarded table's trigger calls."""
+    return """
+        CREATE FUNCTION lealife_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'DELETE' AND TG_TABLE_NAME = 'learning_memoryevidence'
+               AND current_setting('lealife.purging', true) = 'on' THEN
+                RETURN OLD;
+            END IF;
+            RAISE EXCEPTION 'Table % is append-only: rows are added, never changed.', TG_TABLE_NAME
+                USING ERRCODE = 'restrict_violation';
+        END
+        $$
+    """
+
+
+def drop_guard() -> str:
+    """SQL that removes the function."""
+    return "DROP FUNCTION lealife_refuse_change()"
+
+
+def guard_tables(*tables: str) -> list[RunSQL]:
+    """Migration operations that make `tables` append-only."""
+    return [
+        RunSQL(
+            f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION lealife_refuse_change()",
+            f"DROP TRIGGER append_only ON {table}",
+        )
+        for table in tables
+    ]

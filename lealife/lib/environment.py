@@ -1,0 +1,91 @@
+"""Readers of environment variables that fail with the fix in the sentence."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+
+
+def read_text(name: str, *, default: str) -> str:
+    """The variable's value, stripped; `default` when unset."""
+    return os.environ.get(name, default).strip()
+
+
+def read_list(name: str, *, default: list[str]) -> list[str]:
+    """A comma-separated list."""
+    value = os.environ.get(name)
+    return default if value is None else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def read_flag(name: str, *, default: bool) -> bool:
+    """1/true/yes/on or 0/false/no/off."""
+    value = os.environ.get(name)
+    if value is None:
+        return default
+    lowered = value.strip().lower()
+    if lowered in _TRUE | _FALSE:
+        return lowered in _TRUE
+    raise ImproperlyConfigured(f"{name}={value!r} is neither yes nor no: set it to 1 or 0.")
+
+
+def read_int(name: str, *, default: int, least: int, most: int) -> int:
+    """A whole number within bounds."""
+    value = os.environ.get(name)
+    if value is None or not value.strip():
+        return default
+    try:
+        number = int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={value!r} is no whole number.") from None
+    if not least <= number <= most:
+        raise ImproperlyConfigured(f"{name}={number} is outside {least}–{most}.")
+    return number
+
+
+def read_secret_key(path: Path) -> str:
+    """`SECRET_KEY`, or a key made once and kept in a file only its owner can read."""
+    named = os.environ.get("SECRET_KEY")
+    if named:
+        return named
+    if not path.exists():
+        # Exclusive creation: of two processes starting together one writes, the other reads.
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_text().strip()
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secrets.token_urlsafe(48))
+    return path.read_text().strip()
+
+
+def read_database(name: str) -> dict[str, Any]:
+    """Django's database settings from a `postgresql://` URL (socket folders as `?host=`)."""
+    url = os.environ.get(name, "")
+    if not url:
+        raise ImproperlyConfigured(
+            f"{name} is not set. Start through manage.py, scripts/up or scripts/test, which start the embedded "
+            f"PostgreSQL, or set {name}=postgresql://user:password@host:5432/name."
+        )
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured(f"{name} must start with postgresql://, not {parts.scheme}://.")
+    options = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "postgres",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": options.pop("host", None) or parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        # Long-lived connections: the queue's ORM broker is many times slower without them.
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }

