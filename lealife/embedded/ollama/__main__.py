@@ -1,0 +1,94 @@
+"""`python -m lealife.embedded.ollama`: run the server until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from .admission import Admission
+from .engine import Engine
+from .registry import Registry
+from .server import OllamaServer
+from .weights import WeightsMissing, find_weights, read_weights
+from .wire import now
+
+log = logging.getLogger("lealife.embedded.ollama")
+
+# How long a request that was cut off may take to notice.
+GRACE_S = 1.5
+
+
+def main() -> int:
+    """Start, serve, stop; the exit code."""
+    arguments = _read_arguments()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    host, port, data = arguments.host, arguments.port, arguments.data
+    try:
+        server = OllamaServer(host=host, port=port)
+    except OSError as error:
+        log.error("Cannot listen on %s port %d: %s. Is a server running there?", host, port, error.strerror)
+        return 1
+    try:
+        weights = read_weights(find_weights())
+        registry = Registry(folder=data / "manifests", weights=weights, now=now())
+    except (WeightsMissing, OSError) as error:
+        log.error("%s", error)
+        return 1
+    engine = Engine(path=weights.path, num_ctx=arguments.num_ctx, slots=arguments.slots)
+    with engine.use():
+        server.open(
+            registry=registry,
+            engine=engine,
+            admission=Admission(parallel=arguments.parallel, max_queue=arguments.max_queue),
+        )
+    _write_address(data / "address", server.address)
+    log.info("listening on %s with %d tags", server.address, len(registry.list()))
+    stopped.wait()
+    (data / "address").unlink(missing_ok=True)
+    server.stop()
+    return _leave(engine)
+
+
+def _leave(engine: Engine) -> int:
+    deadline = time.monotonic() + GRACE_S
+    while not engine.unload():
+        if time.monotonic() > deadline:
+            # llama.cpp cannot be stopped inside a batch; everything on disk is already safe.
+            log.info("stopped in the middle of a request")
+            os._exit(0)
+        time.sleep(0.02)
+    log.info("stopped")
+    return 0
+
+
+def _write_address(path: Path, address: str) -> None:
+    """Write aside, then rename: a reader sees the whole address or none."""
+    aside = path.with_suffix(".part")
+    aside.write_text(address + "\n", encoding="ascii")
+    aside.replace(path)
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="lealife.embedded.ollama", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=11434, help="0 takes a free one; see DATA/address")
+    parser.add_argument("--data", type=Path, required=True, help="folder for tags and the address file")
+    parser.add_argument("--num-ctx", type=int, default=4096, help="most tokens of one request")
+    parser.add_argument("--slots", type=int, default=2, help="prompt prefixes kept hot side by side")
+    # More than one at once is hardly faster here, and temperature 0 then depends on who computes beside it.
+    parser.add_argument("--parallel", type=int, default=1, help="requests that generate at once")
+    parser.add_argument("--max-queue", type=int, default=64, help="requests that may wait; more get 503")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

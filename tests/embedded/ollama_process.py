@@ -1,0 +1,42 @@
+"""The embedded Ollama as a process of its own on a free port, for tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class RunningOllama:
+    address: str
+    process: subprocess.Popen[bytes]
+    ready_after_s: float
+
+
+@contextmanager
+def run_ollama(data: Path, *options: str) -> Iterator[RunningOllama]:
+    """Start the server on `data`, wait until it says where it listens, stop it at the end."""
+    started = time.monotonic()
+    process = start_ollama(data, "--port", "0", *options)
+    try:
+        while not (data / "address").exists():
+            assert process.poll() is None, "the server ended before it listened"
+            assert time.monotonic() - started < 30, "the server does not listen after 30 s"
+            time.sleep(0.02)
+        address = (data / "address").read_text().strip()
+        yield RunningOllama(address, process, time.monotonic() - started)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def start_ollama(data: Path, *options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "lealife.embedded.ollama", "--data", str(data), *options]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
