@@ -1,0 +1,84 @@
+"""Admin of campaigns: made and cancelled, never rewritten."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor, take_over
+from training.campaigns import cancel_campaign, create_campaign, read_progress
+from training.models import Campaign
+
+
+class CampaignForm(forms.ModelForm):
+    """One task definition, times N."""
+
+    class Meta:
+        model = Campaign
+        fields = ("title", "host", "prompt", "check_spec", "pages_target", "size")
+
+
+@admin.register(Campaign)
+class CampaignAdmin(VerbAdmin):
+    """Campaigns are made and cancelled; their definition never changes under runs that have started."""
+
+    form = CampaignForm
+    list_display = (
+        "title",
+        "host",
+        "size",
+        "progress",
+        "queued_from",
+        "created_by",
+        "created_at",
+        "cancelled_at",
+    )
+    list_filter = ("host", "queued_from")
+    list_select_related = ("host",)
+    search_fields = ("=id", "title")
+    list_per_page = 25
+    autocomplete_fields = ("host",)
+    actions = ("cancel_selected",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """Nothing is, while it is being written; everything is, once it is queued."""
+        made = ("progress", "queued_from", "created_by", "created_at", "cancelled_at")
+        return () if obj is None else (*CampaignForm.Meta.fields, *made)
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """The definition, and where it stands once it is queued."""
+        return tuple(self.get_readonly_fields(request, obj)) or CampaignForm.Meta.fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """A campaign is cancelled, never deleted: its outcomes remain."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Campaign, form: forms.ModelForm, change: bool) -> None:
+        """Queues the campaign's sources."""
+        if change:
+            return
+        definition = {name: form.cleaned_data[name] for name in CampaignForm.Meta.fields}
+        made = create_campaign(**definition, queued_from=ORIGIN, by=read_actor(request))
+        take_over(obj, made)
+
+    @admin.display(description="progress")
+    def progress(self, campaign: Campaign) -> str:
+        """How many sources are where."""
+        now = read_progress(campaign.pk)
+        return (
+            f"{now.percent} % — {now.queued} queued, {now.running} running, {now.succeeded} succeeded, "
+            f"{now.failed} failed, {now.cancelled} cancelled, {now.disabled} disabled"
+        )
+
+    @admin.action(description="Cancel what has not started", permissions=["change"])
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
+        """Cancels the waiting sources of the chosen campaigns."""
+        by = read_actor(request)
+        self.run_verb(
+            request,
+            queryset,
+            verb=lambda row: cancel_campaign(campaign_id=row.pk, by=by, origin=ORIGIN),
+            done="cancelled",
+        )

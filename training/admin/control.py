@@ -1,0 +1,122 @@
+"""Admin of what steers the loop: settings are applied as drafts, the rest is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from lealife.lib.readonly_admin import ReadOnlyAdmin
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor
+from training.models import (
+    AuditEntry,
+    Coordinator,
+    CounterSlot,
+    RuntimeSettings,
+    RuntimeSettingsChange,
+    WorkerHeartbeat,
+)
+from training.runtime_settings import EVERY_TASK, FIELDS, TRAINING_ONLY, apply_settings, read_settings
+
+
+class RuntimeSettingsForm(forms.ModelForm):
+    """A draft, and the version it was made against."""
+
+    based_on = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+
+    class Meta:
+        model = RuntimeSettings
+        fields = FIELDS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["based_on"] = self.instance.version
+
+
+@admin.register(RuntimeSettings)
+class RuntimeSettingsAdmin(VerbAdmin):
+    """The one row. Saving applies a draft: a new version, a line in the change log, no restart."""
+
+    form = RuntimeSettingsForm
+    list_display = ("__str__", "updated_by", "updated_at")
+    fieldsets = (
+        (None, {"fields": ("version", "updated_at", "updated_by", "based_on")}),
+        ("Training only", {"fields": TRAINING_ONLY}),
+        ("Every task", {"fields": EVERY_TASK}),
+        (
+            "Promotion",
+            {"fields": tuple(name for name in FIELDS if name not in (*TRAINING_ONLY, *EVERY_TASK))},
+        ),
+    )
+    readonly_fields = ("version", "updated_at", "updated_by")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RuntimeSettings]:
+        """The row, made now when nothing has read it yet."""
+        read_settings()
+        return super().get_queryset(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """There is one row."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """There is always one row."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: RuntimeSettings, form: forms.ModelForm, change: bool) -> None:
+        """Applies what was changed against the version that the page showed."""
+        changes = {name: form.cleaned_data[name] for name in form.changed_data if name in FIELDS}
+        based_on = form.cleaned_data["based_on"]
+        apply_settings(changes=changes, version=based_on, by=read_actor(request), origin=ORIGIN)
+
+
+@admin.register(RuntimeSettingsChange)
+class RuntimeSettingsChangeAdmin(ReadOnlyAdmin):
+    """Who changed what when."""
+
+    list_display = ("version", "changes", "changed_by", "changed_from", "changed_at")
+    list_filter = ("changed_from",)
+    search_fields = ("=version", "changed_by")
+
+
+@admin.register(Coordinator)
+class CoordinatorAdmin(ReadOnlyAdmin):
+    """Who runs the loop."""
+
+    list_display = (
+        "__str__",
+        "holder",
+        "lease_until",
+        "last_tick_at",
+        "last_launch_at",
+        "enabled_changed_by",
+    )
+
+
+@admin.register(WorkerHeartbeat)
+class WorkerHeartbeatAdmin(ReadOnlyAdmin):
+    """What each worker last did."""
+
+    list_display = ("name", "last_beat_at", "doing")
+    search_fields = ("name",)
+
+
+@admin.register(CounterSlot)
+class CounterSlotAdmin(ReadOnlyAdmin):
+    """The parts of each counter."""
+
+    list_display = ("name", "slot", "count")
+    list_filter = ("name",)
+    ordering = ("name", "slot")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """What persons and keys changed."""
+
+    list_display = ("at", "actor", "origin", "action", "subject", "details")
+    list_filter = ("origin",)
+    search_fields = ("actor", "action", "subject")

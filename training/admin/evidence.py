@@ -1,0 +1,122 @@
+"""Admin of evidence: runs, steps, pages, cycles, outcomes and the chain over them. Read, never written."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from lealife.lib.readonly_admin import ReadOnlyAdmin, ReadOnlyInline
+from training.models import OutcomeSeal, PageSnapshot, Run, Step, TrainingCycle, TrainingOutcome
+
+
+class StepInline(ReadOnlyInline):
+    """The run's trajectory, in order."""
+
+    model = Step
+    fields = (
+        "index",
+        "final_url",
+        "title",
+        "status_code",
+        "picked_by",
+        "latency_ms",
+        "served_digest",
+        "error_code",
+    )
+    ordering = ("index",)
+    show_change_link = True
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin):
+    """Executions by the agent, with their trajectories."""
+
+    list_display = (
+        "id",
+        "lane",
+        "status",
+        "host",
+        "error_code",
+        "pages",
+        "controller_calls",
+        "duration_ms",
+        "requested_by",
+        "created_at",
+    )
+    list_filter = ("lane", "status", "host")
+    list_select_related = ("host",)
+    search_fields = ("=id",)
+    search_help_text = "The run's number."
+    inlines = (StepInline,)
+
+
+@admin.register(Step)
+class StepAdmin(ReadOnlyAdmin):
+    """What was offered, what was picked, what came."""
+
+    list_display = ("id", "run", "index", "url", "status_code", "picked_by", "latency_ms", "error_code")
+    list_filter = ("picked_by",)
+    list_select_related = ("run",)
+    search_fields = ("=run__id",)
+    search_help_text = "The run's number."
+    ordering = ("-id",)
+
+
+@admin.register(PageSnapshot)
+class PageSnapshotAdmin(ReadOnlyAdmin):
+    """Pages as they were."""
+
+    list_display = ("digest", "media_type", "size", "created_at")
+    search_fields = ("digest__startswith",)
+    search_help_text = "The beginning of the page's sha256."
+    # The primary key: the table has no index by time, and needs none.
+    ordering = ("digest",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PageSnapshot]:
+        """Without the pages' bodies."""
+        return super().get_queryset(request).defer("body_zlib")
+
+
+@admin.register(TrainingCycle)
+class TrainingCycleAdmin(ReadOnlyAdmin):
+    """Sources turned into runs."""
+
+    list_display = ("id", "source", "run", "status", "error_code", "opened_at", "finished_at")
+    list_filter = ("status",)
+    list_select_related = ("source", "run")
+    search_fields = ("=id", "=run__id", "=source__id")
+    search_help_text = "The number of the cycle, its run or its source."
+
+
+@admin.register(TrainingOutcome)
+class TrainingOutcomeAdmin(ReadOnlyAdmin):
+    """How cycles ended. Append-only: Postgres refuses any change."""
+
+    list_display = (
+        "id",
+        "success",
+        "error_code",
+        "verifier",
+        "host",
+        "lane",
+        "controller_tag",
+        "pages",
+        "controller_calls",
+        "duration_ms",
+        "created_at",
+    )
+    list_filter = ("success", "lane", "host")
+    list_select_related = ("host",)
+    search_fields = ("=id", "=run__id", "=source__id")
+    search_help_text = "The number of the outcome, its run or its source."
+
+
+@admin.register(OutcomeSeal)
+class OutcomeSealAdmin(ReadOnlyAdmin):
+    """The hash chain."""
+
+    list_display = ("row", "outcome", "hash", "sealed_at")
+    list_select_related = ("outcome",)
+    search_fields = ("=row", "=outcome__id", "hash__startswith")
+    search_help_text = "The row, the outcome's number, or the beginning of the hash."

@@ -1,0 +1,73 @@
+"""Admin of hosts."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+
+from lealife.lib.announce import announce
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor
+from training.audit import record_audit
+from training.models import Host
+
+
+class HostForm(forms.ModelForm):
+    """A host's form: aliases are host names, not any JSON."""
+
+    base_url = forms.URLField(
+        max_length=500, assume_scheme="https", help_text=Host._meta.get_field("base_url").help_text
+    )
+
+    class Meta:
+        model = Host
+        fields = (
+            "name",
+            "base_url",
+            "aliases",
+            "enabled",
+            "politeness_delay_ms",
+            "may_be_private",
+            "seed_curriculum",
+        )
+
+    def clean_base_url(self) -> str:
+        """Only websites."""
+        url: str = self.cleaned_data["base_url"]
+        if not url.startswith(("http://", "https://")):
+            raise ValidationError("A website's address starts with http:// or https://.")
+        return url
+
+    def clean_aliases(self) -> list[str]:
+        """A list of host names, lower-case."""
+        aliases = self.cleaned_data["aliases"] or []
+        if not isinstance(aliases, list) or not all(isinstance(alias, str) and alias.strip() for alias in aliases):
+            raise ValidationError('Aliases are a list of host names, for example ["www.example.org"].')
+        return [alias.strip().lower() for alias in aliases]
+
+
+@admin.register(Host)
+class HostAdmin(VerbAdmin):
+    """Websites that runs may visit."""
+
+    form = HostForm
+    list_display = ("name", "base_url", "enabled", "politeness_delay_ms", "may_be_private", "last_served_at")
+    list_filter = ("enabled", "may_be_private", "seed_curriculum")
+    search_fields = ("name", "base_url")
+    readonly_fields = ("last_served_at", "created_at")
+
+    def save_model(self, request: HttpRequest, obj: Host, form: forms.ModelForm, change: bool) -> None:
+        """Saves what was changed and no more: a claim may write the host's turn at the same moment."""
+        if change:
+            obj.save(update_fields=form.changed_data)
+        else:
+            obj.save()
+        record_audit(
+            actor=read_actor(request),
+            origin=ORIGIN,
+            action="change host" if change else "add host",
+            subject=f"host {obj.name}",
+            details={"fields": form.changed_data},
+        )
+        announce("sources")

@@ -1,0 +1,133 @@
+"""Admin of training sources: queued, corrected while they wait, moved by their verbs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from lealife.lib.announce import announce
+from lealife.lib.errors import Conflict
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor, take_over
+from training.audit import record_audit
+from training.models import TrainingSource
+from training.sources import cancel_source, disable_source, enable_source, queue_source, requeue_source
+from training.tasks import check_pages_target, check_priority, check_prompt, check_success_check
+
+
+class SourceForm(forms.ModelForm):
+    """The definition of a source, held to the same checks as everywhere."""
+
+    class Meta:
+        model = TrainingSource
+        fields = ("title", "host", "prompt", "check_spec", "pages_target", "priority")
+
+
+@admin.register(TrainingSource)
+class TrainingSourceAdmin(VerbAdmin):
+    """What is trained on. A source that has started is a record; a waiting one may still be corrected."""
+
+    form = SourceForm
+    list_display = (
+        "id",
+        "title",
+        "kind",
+        "host",
+        "status",
+        "priority",
+        "failed_attempts",
+        "queued_from",
+        "created_at",
+    )
+    list_filter = ("status", "kind", "host")
+    list_select_related = ("host",)
+    search_fields = ("=id", "title", "=scenario_marker")
+    list_per_page = 50
+    show_full_result_count = False
+    autocomplete_fields = ("host",)
+    actions = ("disable_selected", "enable_selected", "requeue_selected", "cancel_selected")
+
+    WAITING = (TrainingSource.Status.PENDING, TrainingSource.Status.DISABLED)
+    RECORD = (
+        "kind",
+        "status",
+        "status_reason",
+        "failed_attempts",
+        "campaign",
+        "scenario_marker",
+        "queued_from",
+        "queued_by",
+        "not_before",
+        "created_at",
+        "claimed_at",
+        "finished_at",
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: TrainingSource | None = None) -> tuple[str, ...]:
+        """The definition too, once the source has started."""
+        if obj is None:
+            return ()
+        return self.RECORD if obj.status in self.WAITING else (*SourceForm.Meta.fields, *self.RECORD)
+
+    def get_fields(self, request: HttpRequest, obj: TrainingSource | None = None) -> tuple[str, ...]:
+        """The definition, and what became of it."""
+        return SourceForm.Meta.fields if obj is None else (*SourceForm.Meta.fields, *self.RECORD)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """A source is cancelled, never deleted: its outcomes remain."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: TrainingSource, form: forms.ModelForm, change: bool) -> None:
+        """Queues a new source, or corrects one that still waits."""
+        by = read_actor(request)
+        if change:
+            self._correct(obj, form, by=by)
+            return
+        definition = {name: form.cleaned_data[name] for name in SourceForm.Meta.fields}
+        take_over(obj, queue_source(**definition, queued_from=ORIGIN, by=by))
+
+    def _correct(self, source: TrainingSource, form: forms.ModelForm, *, by: str) -> None:
+        """Within the page's transaction: the row lock makes a worker's claim wait or be seen here."""
+        still_waits = TrainingSource.objects.select_for_update().filter(pk=source.pk, status__in=self.WAITING)
+        if not still_waits.exists():
+            raise Conflict(f"Source {source.pk} has started meanwhile and can no longer be corrected.")
+        source.prompt = check_prompt(source.prompt)
+        source.check_spec = check_success_check(source.check_spec)
+        source.pages_target = check_pages_target(source.pages_target)
+        source.priority = check_priority(source.priority)
+        source.save(update_fields=form.changed_data)
+        record_audit(
+            actor=by,
+            origin=ORIGIN,
+            action="correct source",
+            subject=f"source {source.pk}",
+            details={"fields": form.changed_data},
+        )
+        announce("sources")
+
+    @admin.action(description="Disable", permissions=["change"])
+    def disable_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
+        """Takes waiting sources out of the queue."""
+        self._run(request, queryset, disable_source, "disabled")
+
+    @admin.action(description="Enable, with a fresh retry budget", permissions=["change"])
+    def enable_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
+        """Puts disabled sources back."""
+        self._run(request, queryset, enable_source, "enabled")
+
+    @admin.action(description="Requeue: run once more", permissions=["change"])
+    def requeue_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
+        """Runs finished sources once more."""
+        self._run(request, queryset, requeue_source, "requeued")
+
+    @admin.action(description="Cancel", permissions=["change"])
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
+        """Cancels sources that have not started."""
+        self._run(request, queryset, cancel_source, "cancelled")
+
+    def _run(self, request: HttpRequest, rows: QuerySet[TrainingSource], verb: Any, done: str) -> None:
+        by = read_actor(request)
+        self.run_verb(request, rows, verb=lambda row: verb(source_id=row.pk, by=by, origin=ORIGIN), done=done)

@@ -1,0 +1,90 @@
+"""Lanes: which source is next. Pure rules over plain values; the claim and the preview both ask here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+QUEUE, CURRICULUM = "queue", "curriculum"
+HYBRID, QUEUED_ONLY, AUTOMATIC_ONLY = "hybrid", "queued_only", "automatic_only"
+QUEUE_PENDING, CURRICULUM_FALLBACK, NONE = "queue_pending", "curriculum_fallback", "none"
+
+LANE_SENTENCES = {
+    HYBRID: "Hybrid consumes queued sources first, then curriculum when fallback is enabled.",
+    QUEUED_ONLY: "Queued Only blocks curriculum.",
+    AUTOMATIC_ONLY: "Automatic Only ignores queued prompts and runs curriculum lane only.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The head of the queue of one kind on one host (and, under the campaign lock, of one campaign).
+
+    `level` is the priority raised by age; `rank` orders sources of one level, lowest first.
+    """
+
+    source_id: int
+    kind: str
+    host_id: int
+    level: int
+    rank: float
+    campaign_id: int | None = None
+    host_last_served: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRules:
+    """The settings that decide."""
+
+    mode: str
+    curriculum_fallback: bool
+    campaign_lock: bool
+    recent_hosts: tuple[int, ...] = ()
+    locked_host_id: int | None = None
+    locked_campaign_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is next, or nothing, and which rule chose."""
+
+    waiting: Waiting | None
+    selection_mode: str
+
+
+def choose_source(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Choice:
+    """The next source: operator queue before curriculum as the lane mode says, hosts in turn.
+
+    A host with a running training run is never chosen (same-host cap 1). Under the campaign lock only the
+    locked campaign is, until it has drained.
+    """
+    queue_waits = any(head.kind == QUEUE for head in heads)
+    if rules.mode != AUTOMATIC_ONLY and queue_waits:
+        found = _first([head for head in heads if head.kind == QUEUE], rules=rules, busy_hosts=busy_hosts)
+        # While the queue holds anything the curriculum waits, even if every queued host is busy just now.
+        return Choice(found, QUEUE_PENDING if found else NONE)
+    curriculum_allowed = rules.mode == AUTOMATIC_ONLY or (rules.mode == HYBRID and rules.curriculum_fallback)
+    if curriculum_allowed and not rules.locked_campaign_id:
+        found = _first([head for head in heads if head.kind == CURRICULUM], rules=rules, busy_hosts=busy_hosts)
+        return Choice(found, CURRICULUM_FALLBACK if found else NONE)
+    return Choice(None, NONE)
+
+
+def _first(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Waiting | None:
+    free = [head for head in heads if head.host_id not in busy_hosts]
+    if rules.campaign_lock and rules.locked_campaign_id is not None:
+        free = [head for head in free if head.campaign_id == rules.locked_campaign_id]
+    # Recently served hosts are avoided while others wait, and only then.
+    fresh = [head for head in free if head.host_id not in rules.recent_hosts]
+    return min(fresh or free, key=_turn, default=None)
+
+
+def _turn(head: Waiting) -> tuple[int, float, float, int]:
+    served = head.host_last_served.timestamp() if head.host_last_served else 0.0
+    return (-head.level, served, head.rank, head.source_id)
+
+
+def host_policy_sentence(*, campaign_lock: bool) -> str:
+    """The derived host selection policy, as the page names it."""
+    return "Strict single-host lock" if campaign_lock else "Host-diverse concurrent mode"

@@ -1,0 +1,32 @@
+"""The tables of what happened."""
+
+from training.models.control import (
+    AuditEntry,
+    Coordinator,
+    CounterSlot,
+    RuntimeSettings,
+    RuntimeSettingsChange,
+    WorkerHeartbeat,
+)
+from training.models.hosts import Host
+from training.models.outcomes import OutcomeSeal, TrainingOutcome
+from training.models.runs import PageSnapshot, Run, Step, TrainingCycle
+from training.models.sources import Campaign, TrainingSource
+
+__all__ = [
+    "AuditEntry",
+    "Campaign",
+    "Coordinator",
+    "CounterSlot",
+    "Host",
+    "OutcomeSeal",
+    "PageSnapshot",
+    "Run",
+    "RuntimeSettings",
+    "RuntimeSettingsChange",
+    "Step",
+    "TrainingCycle",
+    "TrainingOutcome",
+    "TrainingSource",
+    "WorkerHeartbeat",
+]

@@ -1,0 +1,50 @@
+"""Hosts: the websites that runs may visit."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+from training.agent.task import Site
+
+
+class Host(models.Model):
+    """A website that runs may visit."""
+
+    name = models.CharField(max_length=200, unique=True)
+    base_url = models.URLField(
+        max_length=500, unique=True, help_text="Every run starts here and stays on this host and its aliases."
+    )
+    aliases = models.JSONField(
+        default=list, blank=True, help_text='Other host names of the same site, for example ["www.example.org"].'
+    )
+    enabled = models.BooleanField(default=True, help_text="Disabled hosts are never picked.")
+    politeness_delay_ms = models.PositiveIntegerField(
+        default=1000, help_text="Least time between two requests of a run, in milliseconds."
+    )
+    may_be_private = models.BooleanField(
+        default=False, help_text="Allow this host to resolve to a private or loopback address."
+    )
+    seed_curriculum = models.BooleanField(
+        default=True, help_text="Crawl this host politely and make verifiable training tasks from its pages."
+    )
+    last_served_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When a training run of this host was last claimed."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_site(self) -> Site:
+        """The frozen value the agent works on."""
+        return Site(
+            name=self.name,
+            base_url=self.base_url,
+            aliases=tuple(self.aliases),
+            may_be_private=self.may_be_private,
+            politeness_delay_s=self.politeness_delay_ms / 1000,
+        )

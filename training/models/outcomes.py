@@ -1,0 +1,65 @@
+"""Outcomes: the append-only evidence, and the hash chain over it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+from training.models.hosts import Host
+from training.models.runs import Run, TrainingCycle
+from training.models.sources import TrainingSource
+
+
+class TrainingOutcome(models.Model):
+    """How one cycle ended. Never updated, never deleted: a trigger refuses."""
+
+    cycle = models.OneToOneField(TrainingCycle, on_delete=models.PROTECT, related_name="outcome")
+    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="outcome")
+    source = models.ForeignKey(TrainingSource, on_delete=models.PROTECT, related_name="outcomes")
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
+    lane = models.CharField(max_length=12, choices=Run.Lane)
+    success = models.BooleanField()
+    error_code = models.CharField(max_length=40, blank=True)
+    verifier = models.CharField(max_length=60, blank=True)
+    controller_tag = models.CharField(max_length=200, blank=True)
+    controller_digest = models.CharField(max_length=80, blank=True)
+    served_controller_digest = models.CharField(max_length=80, blank=True)
+    task_tag = models.CharField(max_length=200, blank=True)
+    task_digest = models.CharField(max_length=80, blank=True)
+    served_task_digest = models.CharField(max_length=80, blank=True)
+    canary_id = models.BigIntegerField(null=True, blank=True)
+    memory_used = models.JSONField(default=list)
+    pages = models.PositiveSmallIntegerField(default=0)
+    controller_calls = models.PositiveSmallIntegerField(default=0)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    duration_ms = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "training_outcomes"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["canary_id"], condition=models.Q(canary_id__isnull=False), name="outcome_of_canary"),
+            models.Index(fields=["created_at"], name="outcome_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"outcome {self.pk}: {'success' if self.success else self.error_code}"
+
+
+class OutcomeSeal(models.Model):
+    """Row n of the hash chain: `hash = sha256(previous hash, outcome)`. Sealed in order, by one stage."""
+
+    row = models.PositiveBigIntegerField(primary_key=True)
+    outcome = models.OneToOneField(TrainingOutcome, on_delete=models.PROTECT, related_name="seal")
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+    sealed_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "training_outcome_seals"
+        ordering = ["-row"]
+
+    def __str__(self) -> str:
+        return f"row {self.row}"

@@ -1,0 +1,194 @@
+"""Runs, their steps and pages, and the cycles that training wraps around them."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from training.models.hosts import Host
+from training.models.sources import TrainingSource
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Reads of runs as verbs."""
+
+    def open(self) -> RunQuerySet:
+        """Holding a slot now."""
+        return self.filter(status__in=Run.OPEN)
+
+    def queued(self) -> RunQuerySet:
+        """Waiting for a slot."""
+        return self.filter(status=Run.Status.QUEUED)
+
+    def lapsed(self, *, now: datetime) -> RunQuerySet:
+        """Open, but nobody has renewed the lease."""
+        return self.open().filter(lease_until__lt=now)
+
+
+class Run(models.Model):
+    """One execution by the agent."""
+
+    class Lane(models.TextChoices):
+        TRAINING = "training", "training"
+        STANDARD = "standard", "standard"
+        EVALUATION = "evaluation", "evaluation"
+        CANARY = "canary", "canary"  # a training cycle served by the candidate
+        MANUAL = "manual", "manual"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "queued"  # → claimed, cancelled
+        CLAIMED = "claimed", "claimed"  # → running, failed
+        RUNNING = "running", "running"  # → succeeded, failed
+        SUCCEEDED = "succeeded", "succeeded"
+        FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+
+    OPEN = (Status.CLAIMED, Status.RUNNING)
+    TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+    CYCLE_LANES = (Lane.TRAINING, Lane.CANARY)
+
+    lane = models.CharField(max_length=12, choices=Lane)
+    status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
+    prompt = models.TextField()
+    check_spec = models.JSONField(default=dict, blank=True, verbose_name="success check")
+    pages_target = models.PositiveSmallIntegerField()
+    max_calls = models.PositiveSmallIntegerField(help_text="Controller calls allowed.")
+    requested_by = models.CharField(max_length=150, blank=True)
+    canary_id = models.BigIntegerField(null=True, blank=True, db_index=True)
+
+    claimed_by = models.CharField(max_length=100, blank=True)
+    fence = models.PositiveBigIntegerField(default=0, help_text="Grows with every claim; a write must carry it.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Claims so far, counted when claimed.")
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    controller_tag = models.CharField(max_length=200, blank=True)
+    controller_digest = models.CharField(max_length=80, blank=True, help_text="What routing claimed at the start.")
+    task_tag = models.CharField(max_length=200, blank=True)
+    task_digest = models.CharField(max_length=80, blank=True)
+    served_controller_digest = models.CharField(max_length=80, blank=True, help_text="What the server answered with.")
+    served_task_digest = models.CharField(max_length=80, blank=True)
+    memories = models.JSONField(default=list, blank=True, help_text="Memory items recalled for this run.")
+    memory_used = models.JSONField(default=list, blank=True, help_text="Ids of the recalled items that were followed.")
+    memory_withheld = models.JSONField(default=list, blank=True, help_text="Ids withheld to measure their uplift.")
+
+    answer = models.TextField(blank=True)
+    quotes = models.JSONField(default=list, blank=True)
+    verifier = models.CharField(max_length=60, blank=True, help_text="The check that decided.")
+    error_code = models.CharField(max_length=40, blank=True)
+    error = models.TextField(blank=True)
+    pages = models.PositiveSmallIntegerField(default=0)
+    controller_calls = models.PositiveSmallIntegerField(default=0)
+    invalid_picks = models.PositiveSmallIntegerField(default=0)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    cached_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    duration_ms = models.PositiveIntegerField(default=0)
+
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["host"],
+                condition=Q(lane__in=["training", "canary"], status__in=["claimed", "running"]),
+                name="one_running_training_run_per_host",
+            ),
+        ]
+        indexes = [
+            # Slots and the sweep read the few open rows, whatever the table's size.
+            models.Index(
+                fields=["lane", "lease_until"], condition=Q(status__in=["claimed", "running"]), name="run_open"
+            ),
+            models.Index(fields=["id"], condition=Q(status="queued"), name="run_queued"),
+            models.Index(fields=["lane", "-id"], name="run_of_lane"),
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.pk} ({self.lane})"
+
+
+class PageSnapshot(models.Model):
+    """A page as it was, kept once per content."""
+
+    digest = models.CharField(max_length=64, primary_key=True, help_text="sha256 of the body.")
+    media_type = models.CharField(max_length=100)
+    size = models.PositiveIntegerField(help_text="Bytes before compression.")
+    body_zlib = models.BinaryField(editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.digest[:12]
+
+    @property
+    def body(self) -> bytes:
+        """The page's bytes."""
+        return zlib.decompress(self.body_zlib)
+
+
+class Step(models.Model):
+    """One page visit of a run: what was offered, what was picked, what came."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    index = models.PositiveSmallIntegerField()
+    url = models.TextField()
+    final_url = models.TextField(blank=True)
+    title = models.TextField(blank=True)
+    status_code = models.PositiveSmallIntegerField(default=0)
+    snapshot = models.ForeignKey(PageSnapshot, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    shortlist = models.JSONField(default=list, blank=True)
+    picked_by = models.CharField(max_length=12)
+    recalled = models.JSONField(default=list, blank=True)
+    latency_ms = models.PositiveIntegerField(default=0)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    cached_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    served_digest = models.CharField(max_length=80, blank=True)
+    error_code = models.CharField(max_length=40, blank=True)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["run", "index"]
+        constraints = [models.UniqueConstraint(fields=["run", "index"], name="one_step_per_index_of_a_run")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.index} {self.url}"
+
+
+class TrainingCycle(models.Model):
+    """One source turned into one run and finalised into one outcome."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", "open"  # → succeeded, failed
+        SUCCEEDED = "succeeded", "succeeded"
+        FAILED = "failed", "failed"
+
+    source = models.ForeignKey(TrainingSource, on_delete=models.PROTECT, related_name="cycles")
+    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="cycle")
+    status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
+    error_code = models.CharField(max_length=40, blank=True)
+    error = models.TextField(blank=True)
+    opened_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["source"], condition=Q(status="open"), name="one_open_cycle_per_source"),
+        ]
+
+    def __str__(self) -> str:
+        return f"cycle {self.pk}"

@@ -1,0 +1,81 @@
+"""Outcomes: the one row that a finished cycle leaves, and what becomes of its source."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from lealife.lib.announce import announce
+from training.counters import add_counts
+from training.models import Run, TrainingCycle, TrainingOutcome, TrainingSource
+from training.runtime_settings import read_settings
+
+# A failed source waits before it is tried again; a curriculum task longer, until more has been learned.
+RETRY_AFTER = {TrainingSource.Kind.QUEUE: timedelta(seconds=10), TrainingSource.Kind.CURRICULUM: timedelta(minutes=5)}
+
+
+def close_cycle(*, run: Run, now: datetime) -> TrainingOutcome:
+    """Finalises the cycle of a finished run into its outcome, within the caller's transaction.
+
+    The unique constraint on the cycle makes a second outcome impossible, whatever raced.
+    """
+    cycle = TrainingCycle.objects.select_related("source").get(run=run)
+    success = run.status == Run.Status.SUCCEEDED
+    outcome = TrainingOutcome.objects.create(
+        cycle=cycle,
+        run=run,
+        source=cycle.source,
+        host=run.host,
+        lane=run.lane,
+        success=success,
+        error_code=run.error_code,
+        verifier=run.verifier,
+        controller_tag=run.controller_tag,
+        controller_digest=run.controller_digest,
+        served_controller_digest=run.served_controller_digest,
+        task_tag=run.task_tag,
+        task_digest=run.task_digest,
+        served_task_digest=run.served_task_digest,
+        canary_id=run.canary_id,
+        memory_used=run.memory_used,
+        pages=run.pages,
+        controller_calls=run.controller_calls,
+        prompt_tokens=run.prompt_tokens,
+        completion_tokens=run.completion_tokens,
+        duration_ms=run.duration_ms,
+    )
+    TrainingCycle.objects.filter(pk=cycle.pk).update(
+        status=TrainingCycle.Status.SUCCEEDED if success else TrainingCycle.Status.FAILED,
+        error_code=run.error_code,
+        error=run.error,
+        finished_at=now,
+    )
+    settle_source(source=cycle.source, success=success, error_code=run.error_code, now=now)
+    add_counts(outcomes__total=1, outcomes__success=int(success), outcomes__failure=int(not success))
+    announce("outcomes")
+    return outcome
+
+
+def settle_source(*, source: TrainingSource, success: bool, error_code: str, now: datetime) -> None:
+    """Done after a success; after a failure waiting again, or disabled when the retry budget is spent.
+
+    A source that staff disabled or cancelled while it ran stays as they left it.
+    """
+    claimed = TrainingSource.objects.filter(pk=source.pk, status=TrainingSource.Status.CLAIMED)
+    if success:
+        claimed.update(status=TrainingSource.Status.DONE, finished_at=now, status_reason="")
+        return
+    failed = source.failed_attempts + 1
+    if failed >= read_settings().retry_budget:
+        claimed.update(
+            status=TrainingSource.Status.DISABLED,
+            failed_attempts=failed,
+            finished_at=now,
+            status_reason=f"Retry budget spent: {failed} failed attempts, the last with {error_code}.",
+        )
+        return
+    claimed.update(
+        status=TrainingSource.Status.PENDING,
+        failed_attempts=failed,
+        not_before=now + RETRY_AFTER[TrainingSource.Kind(source.kind)],
+        status_reason=f"Attempt {failed} failed with {error_code}.",
+    )

@@ -1,0 +1,280 @@
+"""Runs: queue, begin, renew, record, finish. Every write after the claim carries the fence."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from lealife.lib.announce import announce
+from lealife.lib.errors import StaleClaim
+from training.agent.brain import RULED_OUT, Brain
+from training.agent.errors import ErrorCode
+from training.agent.trajectory import Step as AgentStep
+from training.agent.trajectory import Trajectory
+from training.claims import LEASE
+from training.models import Host, PageSnapshot, Run, Step
+from training.outcomes import close_cycle
+from training.runtime_settings import read_settings
+from training.slots import lock_slots, read_slots
+from training.tasks import check_pages_target, check_prompt, check_success_check, find_host
+
+ATTEMPTS_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended, as its row keeps it."""
+
+    success: bool
+    error_code: str = ""
+    error: str = ""
+    answer: str = ""
+    quotes: tuple[dict[str, Any], ...] = ()
+    verifier: str = ""
+    pages: int = 0
+    controller_calls: int = 0
+    invalid_picks: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    duration_ms: int = 0
+    memory_used: tuple[int, ...] = ()
+
+    @classmethod
+    def from_trajectory(cls, trajectory: Trajectory) -> Result:
+        """The row's view of what the agent did."""
+        return cls(
+            success=trajectory.success,
+            error_code=str(trajectory.error_code),
+            error=trajectory.error,
+            answer=trajectory.answer,
+            quotes=tuple(
+                {"text": quote.text, "url": quote.url, "digest": quote.body_digest} for quote in trajectory.quotes
+            ),
+            verifier=trajectory.verifier,
+            pages=trajectory.pages,
+            controller_calls=trajectory.controller_calls,
+            invalid_picks=trajectory.invalid_picks,
+            prompt_tokens=trajectory.prompt_tokens,
+            cached_tokens=trajectory.cached_tokens,
+            completion_tokens=trajectory.completion_tokens,
+            duration_ms=trajectory.duration_ms,
+            memory_used=tuple(trajectory.memory_ids),
+        )
+
+
+def queue_run(
+    *,
+    lane: str,
+    prompt: str,
+    host: Host | str | None,
+    check_spec: dict[str, Any] | None,
+    pages_target: int | None,
+    by: str,
+) -> Run:
+    """Queues a run outside of training. Raises InvalidInput or NotFound with the field that is wrong."""
+    cleaned = check_prompt(prompt)
+    row = read_settings()
+    run = Run.objects.create(
+        lane=lane,
+        host=find_host(host, prompt=cleaned),
+        prompt=cleaned,
+        check_spec=check_success_check(check_spec),
+        pages_target=check_pages_target(pages_target) or row.default_pages_target,
+        max_calls=row.controller_max_calls,
+        requested_by=by,
+    )
+    announce("runs")
+    return run
+
+
+def claim_queued_run(*, now: datetime) -> int | None:
+    """Gives the oldest queued run a slot; returns its id, or None when nothing waits or no slot is free."""
+    with transaction.atomic():
+        lock_slots()
+        if not read_slots().free_for_control:
+            return None
+        run = Run.objects.queued().order_by("id").select_for_update(skip_locked=True).first()
+        if run is None:
+            return None
+        Run.objects.filter(pk=run.pk).update(
+            status=Run.Status.CLAIMED, fence=F("fence") + 1, attempts=F("attempts") + 1, lease_until=now + LEASE
+        )
+        announce("runs")
+        return run.pk
+
+
+def begin_next_run(*, worker: str, now: datetime) -> Run | None:
+    """Takes one claimed run for execution by `worker`; None when none waits."""
+    with transaction.atomic():
+        waiting = Run.objects.filter(status=Run.Status.CLAIMED, claimed_by="").order_by("id")
+        run = waiting.select_for_update(skip_locked=True, of=("self",)).select_related("host").first()
+        if run is None:
+            return None
+        return begin_run(run=run, worker=worker, now=now)
+
+
+def begin_run(*, run: Run, worker: str, now: datetime) -> Run:
+    """Claimed → running, with a new fence. Raises StaleClaim when the row has moved on."""
+    moved = Run.objects.filter(pk=run.pk, fence=run.fence, status=Run.Status.CLAIMED).update(
+        status=Run.Status.RUNNING,
+        claimed_by=worker,
+        fence=F("fence") + 1,
+        lease_until=now + LEASE,
+        started_at=now,
+    )
+    if not moved:
+        raise StaleClaim(f"Run {run.pk} has been taken by another worker.")
+    run.refresh_from_db()
+    announce("runs")
+    return run
+
+
+def record_brain(*, run_id: int, fence: int, brain: Brain, withheld: list[int]) -> None:
+    """Writes which tags routing claims and what was recalled, before the first model call."""
+    _write(
+        run_id,
+        fence,
+        controller_tag=brain.controller_tag,
+        controller_digest=brain.controller_digest,
+        task_tag=brain.task_tag,
+        task_digest=brain.task_digest,
+        memories=[
+            {"id": item.item_id, "kind": item.kind, "url": item.url, "title": item.title, "score": item.score}
+            for item in brain.memories
+            if item.kind != RULED_OUT
+        ],
+        memory_withheld=withheld,
+    )
+
+
+def renew_lease(*, run_id: int, fence: int, now: datetime) -> None:
+    """Keeps the run ours for another lease. Raises StaleClaim when it no longer is."""
+    _write(run_id, fence, lease_until=now + LEASE)
+
+
+def record_step(*, run_id: int, fence: int, step: AgentStep, now: datetime) -> None:
+    """Stores one step and its page, and renews the lease. Raises StaleClaim."""
+    with transaction.atomic():
+        renew_lease(run_id=run_id, fence=fence, now=now)
+        Step.objects.create(
+            run_id=run_id,
+            index=step.index,
+            url=step.url,
+            final_url=step.final_url,
+            title=step.title[:500],
+            status_code=step.status,
+            snapshot=keep_snapshot(step.body, digest=step.body_digest, media_type=step.media_type),
+            shortlist=[
+                {"url": choice.url, "title": choice.title, "score": round(choice.score, 4), "why": choice.why}
+                for choice in step.shortlist
+            ],
+            picked_by=step.picked_by,
+            recalled=list(step.recalled),
+            latency_ms=step.latency_ms,
+            prompt_tokens=step.prompt_tokens,
+            cached_tokens=step.cached_tokens,
+            completion_tokens=step.completion_tokens,
+            served_digest=step.served_digest,
+            error_code=str(step.error_code),
+            error=step.error,
+        )
+        announce(f"run:{run_id}")
+
+
+def keep_snapshot(body: bytes, *, digest: str, media_type: str) -> PageSnapshot | None:
+    """The page, kept once per content; None for an empty body."""
+    if not body:
+        return None
+    PageSnapshot.objects.bulk_create(
+        [PageSnapshot(digest=digest, media_type=media_type[:100], size=len(body), body_zlib=zlib.compress(body, 6))],
+        ignore_conflicts=True,
+    )
+    return PageSnapshot(digest=digest)
+
+
+def finish_run(
+    *, run_id: int, fence: int, result: Result, served_controller: str, served_task: str, now: datetime
+) -> Run:
+    """Running → succeeded or failed; a training run's cycle gets its one outcome in the same transaction.
+
+    Raises StaleClaim when the lease was lost meanwhile: then another outcome exists or will, and this one is void.
+    """
+    with transaction.atomic():
+        _write(
+            run_id,
+            fence,
+            status=Run.Status.SUCCEEDED if result.success else Run.Status.FAILED,
+            answer=result.answer,
+            quotes=list(result.quotes),
+            verifier=result.verifier,
+            error_code=result.error_code,
+            error=result.error,
+            pages=result.pages,
+            controller_calls=result.controller_calls,
+            invalid_picks=result.invalid_picks,
+            prompt_tokens=result.prompt_tokens,
+            cached_tokens=result.cached_tokens,
+            completion_tokens=result.completion_tokens,
+            duration_ms=result.duration_ms,
+            memory_used=list(result.memory_used),
+            served_controller_digest=served_controller,
+            served_task_digest=served_task,
+            lease_until=None,
+            finished_at=now,
+            # Whoever still holds the old fence is refused from here on, this worker's twin included.
+            fence=F("fence") + 1,
+        )
+        run = Run.objects.select_related("host").get(pk=run_id)
+        if run.lane in Run.CYCLE_LANES:
+            close_cycle(run=run, now=now)
+        announce("runs")
+        return run
+
+
+def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
+    """Fails runs whose lease lapsed with `worker_lost`; a non-training run is queued again within its attempts.
+
+    Returns how many were moved. Each in a transaction of its own, so that one bad row does not stop the sweep.
+    """
+    moved = 0
+    lapsed = list(Run.objects.lapsed(now=now).order_by("lease_until").values_list("id", flat=True)[:limit])
+    for run_id in lapsed:
+        with transaction.atomic():
+            run = (
+                Run.objects.select_for_update(skip_locked=True, of=("self",))
+                .select_related("host")
+                .filter(pk=run_id, lease_until__lt=now, status__in=Run.OPEN)
+                .first()
+            )
+            if run is None:
+                continue
+            moved += 1
+            retry = run.lane == Run.Lane.STANDARD and run.attempts < ATTEMPTS_MAX
+            Run.objects.filter(pk=run_id).update(
+                status=Run.Status.QUEUED if retry else Run.Status.FAILED,
+                fence=F("fence") + 1,
+                lease_until=None,
+                claimed_by="",
+                error_code="" if retry else ErrorCode.WORKER_LOST,
+                error="" if retry else f"Worker {run.claimed_by or '(none)'} stopped renewing its lease.",
+                finished_at=None if retry else now,
+            )
+            if retry:
+                Step.objects.filter(run_id=run_id).delete()
+            run.refresh_from_db()
+            if run.lane in Run.CYCLE_LANES:
+                close_cycle(run=run, now=now)
+            announce("runs")
+    return moved
+
+
+def _write(run_id: int, fence: int, /, **changes: Any) -> None:
+    # Only (id, fence): another predicate on the status would make the plan depend on stale statistics.
+    if not Run.objects.filter(pk=run_id, fence=fence).update(**changes):
+        raise StaleClaim(f"Run {run_id} is no longer held under fence {fence}.")

@@ -1,0 +1,69 @@
+"""Slots: how many runs may hold the machine at once, and who may take the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count
+
+from training.models import Run, RuntimeSettings
+from training.runtime_settings import read_settings
+
+# One short advisory lock around "count the open runs, then open one": slots are never over-drawn.
+SLOT_LOCK = 0x4C65614C
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Caps and what holds them now, in runs."""
+
+    global_max: int
+    reserved: int
+    training_max: int
+    training_ceiling: int
+    running_total: int
+    running_training: int
+    running_non_training: int
+    by_lane: dict[str, int]
+
+    @property
+    def free_for_training(self) -> int:
+        """Training runs that may start now."""
+        return max(0, min(self.training_ceiling - self.running_training, self.free_for_control))
+
+    @property
+    def free_for_control(self) -> int:
+        """Non-training runs that may start now: all free slots, the reserved ones included."""
+        return max(0, self.global_max - self.running_total)
+
+
+def count_slots(*, row: RuntimeSettings, by_lane: dict[str, int]) -> Slots:
+    """The caps of `row` with the open runs of each lane; pure."""
+    total = sum(by_lane.values())
+    training = by_lane.get(Run.Lane.TRAINING, 0)
+    return Slots(
+        global_max=row.global_max_concurrent_runs,
+        reserved=row.reserved_control_slots,
+        training_max=row.training_max_active_runs,
+        training_ceiling=max(
+            0, min(row.training_max_active_runs, row.global_max_concurrent_runs - row.reserved_control_slots)
+        ),
+        running_total=total,
+        running_training=training,
+        running_non_training=total - training,
+        by_lane=by_lane,
+    )
+
+
+def read_slots(*, row: RuntimeSettings | None = None) -> Slots:
+    """Slots as they are now."""
+    rows: Any = Run.objects.open().order_by().values_list("lane").annotate(n=Count("id"))
+    return count_slots(row=row or read_settings(), by_lane=dict(rows))
+
+
+def lock_slots() -> None:
+    """Holds the slot lock until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SLOT_LOCK])

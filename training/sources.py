@@ -1,0 +1,110 @@
+"""Verbs on training sources: queue, disable, enable, requeue, cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from lealife.lib.announce import announce
+from lealife.lib.errors import InvalidInput, NotFound
+from lealife.lib.transition import move
+from training.audit import record_audit
+from training.models import Host, TrainingSource
+from training.tasks import check_pages_target, check_priority, check_prompt, check_success_check, find_host
+
+Status = TrainingSource.Status
+
+
+def queue_source(
+    *,
+    title: str,
+    prompt: str,
+    host: Host | str | None,
+    check_spec: dict[str, Any] | None,
+    pages_target: int | None,
+    queued_from: str,
+    by: str,
+    priority: int = 0,
+) -> TrainingSource:
+    """Queues one operator prompt for training. Raises InvalidInput or NotFound with the field that is wrong."""
+    cleaned = check_prompt(prompt)
+    source = TrainingSource(
+        kind=TrainingSource.Kind.QUEUE,
+        title=check_title(title, prompt=cleaned),
+        prompt=cleaned,
+        host=find_host(host, prompt=cleaned),
+        check_spec=check_success_check(check_spec),
+        pages_target=check_pages_target(pages_target),
+        priority=check_priority(priority),
+        queued_from=queued_from,
+        queued_by=by,
+    )
+    with transaction.atomic():
+        source.save()
+        record_audit(actor=by, origin=queued_from, action="queue source", subject=f"source {source.pk}")
+        announce("sources")
+    return source
+
+
+def check_title(title: str, *, prompt: str) -> str:
+    """The title, or the prompt's beginning when there is none. Raises InvalidInput past 200 characters."""
+    cleaned = title.strip() or prompt[:80]
+    if len(cleaned) > 200:
+        raise InvalidInput(f"A title has at most 200 characters, not {len(cleaned)}.", field="title")
+    return cleaned
+
+
+def disable_source(*, source_id: int, by: str, origin: str) -> None:
+    """Takes a waiting source out of the queue until it is enabled again."""
+    _move(source_id, (Status.PENDING, Status.FAILED), Status.DISABLED, "disable", by, origin, status_reason=f"by {by}")
+
+
+def enable_source(*, source_id: int, by: str, origin: str) -> None:
+    """Puts a disabled source back into the queue with a fresh retry budget."""
+    _move(source_id, (Status.DISABLED,), Status.PENDING, "enable", by, origin, failed_attempts=0, status_reason="")
+
+
+def requeue_source(*, source_id: int, by: str, origin: str) -> None:
+    """Runs a finished source once more."""
+    _move(
+        source_id,
+        (Status.DONE, Status.FAILED, Status.CANCELLED),
+        Status.PENDING,
+        "requeue",
+        by,
+        origin,
+        failed_attempts=0,
+        status_reason="",
+        finished_at=None,
+    )
+
+
+def cancel_source(*, source_id: int, by: str, origin: str) -> None:
+    """Cancels a source that has not started."""
+    _move(
+        source_id,
+        (Status.PENDING, Status.DISABLED),
+        Status.CANCELLED,
+        "cancel",
+        by,
+        origin,
+        finished_at=timezone.now(),
+        status_reason=f"by {by}",
+    )
+
+
+def _move(source_id: int, expected: tuple[str, ...], to: str, verb: str, by: str, origin: str, **changes: Any) -> None:
+    with transaction.atomic():
+        found = TrainingSource.objects.filter(pk=source_id).values_list("status", flat=True).first()
+        if found is None:
+            raise NotFound(f"There is no training source {source_id}.")
+        move(
+            TrainingSource.objects.filter(pk=source_id, status__in=expected),
+            refused=f"Source {source_id} is {found}: only {' or '.join(expected)} sources can be changed that way.",
+            status=to,
+            **changes,
+        )
+        record_audit(actor=by, origin=origin, action=f"{verb} source", subject=f"source {source_id}")
+        announce("sources")

@@ -1,0 +1,98 @@
+"""From rows to the agent's frozen values, and the checks that every task definition passes."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from lealife.lib.errors import InvalidInput, NotFound
+from training.agent.task import SuccessCheck, Task
+from training.models import Host, Run
+from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
+
+PROMPT_MAX = 20_000
+PAGES_MAX = 50
+
+
+def check_prompt(prompt: str) -> str:
+    """The prompt, stripped. Raises InvalidInput when empty or longer than 20,000 characters."""
+    cleaned = prompt.replace("\x00", "").strip()
+    if not cleaned:
+        raise InvalidInput("The prompt is empty: say what to find out.", field="prompt")
+    if len(cleaned) > PROMPT_MAX:
+        raise InvalidInput(f"The prompt has {len(cleaned):,} characters; {PROMPT_MAX:,} are allowed.", field="prompt")
+    return cleaned
+
+
+def check_pages_target(pages_target: int | None) -> int | None:
+    """The pages target, 1–50, or None for the default."""
+    if pages_target is not None and not 1 <= pages_target <= PAGES_MAX:
+        raise InvalidInput(f"A pages target is 1–{PAGES_MAX}, not {pages_target}.", field="pages_target")
+    return pages_target
+
+
+def check_priority(priority: int) -> int:
+    """The priority, −100–100, higher first."""
+    if not PRIORITY_MIN <= priority <= PRIORITY_MAX:
+        raise InvalidInput(f"A priority is {PRIORITY_MIN}–{PRIORITY_MAX}, not {priority}.", field="priority")
+    return priority
+
+
+def check_success_check(check_spec: dict[str, Any] | None) -> dict[str, Any]:
+    """The success check as JSON, every part of it understood. Raises InvalidInput otherwise."""
+    try:
+        return SuccessCheck.from_json(check_spec or {}).to_json()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"The success check cannot be used: {error}.", field="check") from None
+
+
+def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
+    """The host row that a name, a URL or the prompt's own URL means; the only enabled one when nothing says.
+
+    Raises NotFound for an unknown host and InvalidInput when it is disabled or none can be told.
+    """
+    if isinstance(host, Host):
+        found: Host | None = host
+    elif host:
+        found = _match_host(host.strip())
+        if found is None:
+            raise NotFound(f"There is no host {host.strip()!r}. Staff can add it in admin, under Hosts.", field="host")
+    else:
+        found = next((match for word in prompt.split() if "://" in word and (match := _match_host(word))), None)
+        if found is None:
+            enabled = list(Host.objects.filter(enabled=True)[:2])
+            if len(enabled) != 1:
+                raise InvalidInput("Name a host: there is more than one, or none.", field="host")
+            found = enabled[0]
+    if not found.enabled:
+        raise InvalidInput(f"Host {found.name} is disabled.", field="host")
+    return found
+
+
+def _match_host(text: str) -> Host | None:
+    named = Host.objects.filter(name__iexact=text).first()
+    if named is not None:
+        return named
+    try:
+        network = urlsplit(text if "://" in text else f"//{text}").netloc.lower()
+    except ValueError:
+        # A prompt may hold anything that looks like an address: “http://[” is none.
+        return None
+    if not network:
+        return None
+    for row in Host.objects.order_by("id"):
+        if network == urlsplit(row.base_url).netloc.lower() or network in {alias.lower() for alias in row.aliases}:
+            return row
+    return None
+
+
+def build_task(run: Run, *, deadline_s: float = 120.0) -> Task:
+    """The frozen task that the agent is given for `run`."""
+    return Task(
+        prompt=run.prompt,
+        site=run.host.as_site(),
+        check=SuccessCheck.from_json(run.check_spec),
+        pages_target=run.pages_target,
+        max_calls=run.max_calls,
+        deadline_s=deadline_s,
+    )
