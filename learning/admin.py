@@ -1,0 +1,138 @@
+"""Admin of what was learned: memory is retired or purged, everything else is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import Min, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from lealife.lib.readonly_admin import ReadOnlyAdmin, link_rows
+from lealife.lib.verb_admin import ORIGIN, read_actor
+from learning.memory import purge_memory, retire_items
+from learning.models import CurriculumTask, FrontierPage, MemoryEvidence, MemoryItem, RunLearningOutcome
+
+CONFIRMATION = "purge"
+
+
+class MemoryActionForm(ActionForm):
+    """The word that a purge asks for."""
+
+    confirm = forms.CharField(
+        required=False, label=f"To purge, type “{CONFIRMATION}”:", widget=forms.TextInput(attrs={"size": 8})
+    )
+
+
+@admin.register(MemoryItem)
+class MemoryItemAdmin(ReadOnlyAdmin):
+    """Shared memory. Its words come from pages and are never edited: retired, or purged by origin."""
+
+    list_display = (
+        "id",
+        "kind",
+        "host",
+        "status",
+        "title",
+        "sightings",
+        "recalled_count",
+        "helped_count",
+        "updated_at",
+    )
+    list_filter = ("status", "kind", "host")
+    list_select_related = ("host",)
+    search_fields = ("=id", "title", "url")
+    exclude = ("search",)
+    readonly_fields = ("evidence_rows",)
+    action_form = MemoryActionForm
+    actions = ("retire_selected", "purge_outcomes", "purge_hosts", "purge_since")
+
+    @admin.display(description="evidence")
+    def evidence_rows(self, item: MemoryItem) -> SafeString:
+        """The outcomes and pages that it comes from."""
+        return link_rows(MemoryEvidence, text="What taught it", search=item.pk)
+
+    def has_forget_permission(self, request: HttpRequest) -> bool:
+        """Rows are read-only to everybody; forgetting needs Django's permission to change memory."""
+        return request.user.has_perm("learning.change_memoryitem")
+
+    @admin.action(description="Retire: no run recalls them any more", permissions=["forget"])
+    def retire_selected(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
+        """Takes the chosen items out of recall."""
+        chosen = list(queryset)
+        retired = retire_items(item_ids=[item.pk for item in chosen], by=read_actor(request), origin=ORIGIN)
+        for item in chosen:
+            self.log_change(request, item, "Retired.")
+        self.message_user(request, f"{retired} retired.", messages.SUCCESS)
+
+    @admin.action(description="Purge all that was learned from the same outcomes", permissions=["forget"])
+    def purge_outcomes(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
+        """Forgets every item that the chosen items' first outcomes taught."""
+        outcomes = set(queryset.filter(first_outcome__isnull=False).values_list("first_outcome_id", flat=True))
+        self._purge(request, [{"outcome_id": outcome_id} for outcome_id in sorted(outcomes)])
+
+    @admin.action(description="Purge all memory of the same hosts", permissions=["forget"])
+    def purge_hosts(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
+        """Forgets every item of the chosen items' hosts."""
+        hosts = set(queryset.values_list("host_id", flat=True))
+        self._purge(request, [{"host_id": host_id} for host_id in sorted(hosts)])
+
+    @admin.action(description="Purge all that was learned since the oldest of these", permissions=["forget"])
+    def purge_since(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
+        """Forgets every item, of any host, as old as the oldest chosen one or younger."""
+        self._purge(request, [{"since": queryset.aggregate(oldest=Min("created_at"))["oldest"]}])
+
+    def _purge(self, request: HttpRequest, scopes: list[dict[str, Any]]) -> None:
+        if request.POST.get("confirm", "").strip().lower() != CONFIRMATION:
+            self.message_user(
+                request, f"Nothing was purged: type “{CONFIRMATION}” beside the action first.", messages.ERROR
+            )
+            return
+        nothing = {"host_id": None, "outcome_id": None, "since": None}
+        purged = sum(purge_memory(**nothing | scope, by=read_actor(request), origin=ORIGIN) for scope in scopes)
+        self.message_user(request, f"{purged} purged.", messages.SUCCESS)
+
+
+@admin.register(MemoryEvidence)
+class MemoryEvidenceAdmin(ReadOnlyAdmin):
+    """Which outcome taught which item."""
+
+    list_display = ("id", "item", "outcome", "url", "created_at")
+    list_select_related = ("item", "outcome")
+    search_fields = ("=item__id",)
+    search_help_text = "The item's number."
+    ordering = ("-id",)
+
+
+@admin.register(RunLearningOutcome)
+class RunLearningOutcomeAdmin(ReadOnlyAdmin):
+    """Which outcomes have been ingested."""
+
+    list_display = ("id", "outcome", "success", "items_written", "ingested_at")
+    list_filter = ("success",)
+    list_select_related = ("outcome",)
+    search_fields = ("=outcome__id",)
+    search_help_text = "The outcome's number."
+
+
+@admin.register(FrontierPage)
+class FrontierPageAdmin(ReadOnlyAdmin):
+    """Pages that the curriculum's crawl knows of."""
+
+    list_display = ("id", "host", "url", "depth", "state", "error_code", "created_at")
+    list_filter = ("state", "host")
+    list_select_related = ("host",)
+    search_fields = ("url",)
+
+
+@admin.register(CurriculumTask)
+class CurriculumTaskAdmin(ReadOnlyAdmin):
+    """Verifiable tasks seeded from pages; the evaluation split is never trained on."""
+
+    list_display = ("id", "prompt", "host", "split", "attempts", "successes", "streak")
+    list_filter = ("split", "host")
+    list_select_related = ("host",)
+    search_fields = ("=id", "prompt")

@@ -1,0 +1,189 @@
+"""The tables of what was learned."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from training.models import Host, PageSnapshot, TrainingOutcome, TrainingSource
+
+
+class RunLearningOutcome(models.Model):
+    """The fact that an outcome has been ingested, once. Append-only."""
+
+    outcome = models.OneToOneField(TrainingOutcome, on_delete=models.PROTECT, related_name="+")
+    success = models.BooleanField()
+    items_written = models.PositiveIntegerField(default=0)
+    ingested_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "run_learning_outcomes"
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["ingested_at"], name="ingested_by_time")]
+
+    def __str__(self) -> str:
+        return f"ingest of outcome {self.outcome_id}"
+
+
+class MemoryQuerySet(models.QuerySet["MemoryItem"]):
+    """Reads of memory as verbs."""
+
+    def recallable(self) -> MemoryQuerySet:
+        """Confirmed and not retired: what a run may see."""
+        return self.filter(status=MemoryItem.Status.TRUSTED)
+
+
+class MemoryItem(models.Model):
+    """Shared memory: made only from page evidence and our own step records."""
+
+    class Kind(models.TextChoices):
+        PAGE = "page", "page"  # what a page says and where it is
+        ROUTE = "route", "route"  # which page solved which kind of task
+        EXEMPLAR = "exemplar", "exemplar"  # which pick was right in which situation
+        PITFALL = "pitfall", "pitfall"  # which failure to avoid
+
+    class Status(models.TextChoices):
+        QUARANTINED = "quarantined", "quarantined"  # → trusted, when an independent sighting confirms it
+        TRUSTED = "trusted", "trusted"  # → retired, when it hurts
+        RETIRED = "retired", "retired"
+
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=10, choices=Kind)
+    key = models.CharField(max_length=64, help_text="sha256 of what makes the item one: kind, URL, task.")
+    status = models.CharField(max_length=12, choices=Status, default=Status.QUARANTINED)
+    url = models.TextField(blank=True)
+    title = models.TextField(blank=True)
+    text = models.TextField(blank=True, help_text="A short extract, from the page.")
+    data = models.JSONField(default=dict, blank=True)
+    content_hash = models.CharField(max_length=64, blank=True, help_text="Snapshot of the page it was read from.")
+    search = SearchVectorField(null=True, editable=False)
+    sightings = models.PositiveIntegerField(default=1, help_text="Independent outcomes or fetches that saw the same.")
+    recalled_count = models.PositiveIntegerField(default=0)
+    helped_count = models.PositiveIntegerField(default=0)
+    first_outcome = models.ForeignKey(
+        TrainingOutcome, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = MemoryQuerySet.as_manager()
+
+    class Meta:
+        db_table = "memory_items"
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["host", "key"], name="one_memory_item_per_key_of_a_host")]
+        indexes = [
+            GinIndex("search", name="memory_search"),
+            models.Index(fields=["host", "kind"], condition=Q(status="trusted"), name="memory_trusted"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.title or self.url}"
+
+
+class MemoryEvidence(models.Model):
+    """Which outcome taught which item, from which page content. Append-only."""
+
+    item = models.ForeignKey(MemoryItem, on_delete=models.CASCADE, related_name="evidence")
+    outcome = models.ForeignKey(TrainingOutcome, on_delete=models.PROTECT, related_name="+")
+    url = models.TextField(blank=True)
+    content_hash = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name_plural = "memory evidence"
+        constraints = [models.UniqueConstraint(fields=["item", "outcome"], name="one_evidence_per_item_and_outcome")]
+
+    def __str__(self) -> str:
+        return f"{self.item_id} ← outcome {self.outcome_id}"
+
+
+class FrontierQuerySet(models.QuerySet["FrontierPage"]):
+    """Reads of the crawl frontier as verbs."""
+
+    def due(self, *, now: datetime) -> FrontierQuerySet:
+        """Known, not yet read, on an enabled host that wants a curriculum."""
+        return self.filter(
+            state=FrontierPage.State.KNOWN, host__enabled=True, host__seed_curriculum=True, not_before__lte=now
+        )
+
+
+class FrontierPage(models.Model):
+    """A page of a host that the curriculum's crawl knows of."""
+
+    class State(models.TextChoices):
+        KNOWN = "known", "known"  # → read, unreadable
+        READ = "read", "read"
+        UNREADABLE = "unreadable", "unreadable"
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="+")
+    url = models.TextField()
+    url_digest = models.CharField(max_length=64)
+    depth = models.PositiveSmallIntegerField(default=0)
+    state = models.CharField(max_length=12, choices=State, default=State.KNOWN)
+    snapshot = models.ForeignKey(PageSnapshot, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    passage_keys = ArrayField(
+        models.BigIntegerField(), default=list, blank=True, help_text="What the page says, a number a passage."
+    )
+    error_code = models.CharField(max_length=40, blank=True)
+    not_before = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = FrontierQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["host", "url_digest"], name="one_frontier_row_per_page")]
+        indexes = [
+            models.Index(fields=["host", "depth", "id"], condition=Q(state="known"), name="frontier_due"),
+            GinIndex("passage_keys", name="frontier_passages"),
+        ]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class CurriculumTask(models.Model):
+    """A verifiable task seeded from a page: “which page says …”, with the page that does."""
+
+    class Split(models.TextChoices):
+        TRAIN = "train", "train"
+        EVALUATION = "evaluation", "evaluation"  # held out: never trained on
+
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
+    split = models.CharField(max_length=10, choices=Split)
+    expected_url = models.TextField()
+    page_digest = models.CharField(max_length=64, help_text="sha256 of the URL; decides the split.")
+    passage = models.TextField()
+    prompt = models.TextField()
+    check_spec = models.JSONField(default=dict)
+    source = models.OneToOneField(
+        TrainingSource,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The training source made of it; none for held-out tasks.",
+    )
+    ambiguous = models.BooleanField(default=False, help_text="Another page says the same: asked no more.")
+    attempts = models.PositiveIntegerField(default=0)
+    successes = models.PositiveIntegerField(default=0)
+    streak = models.PositiveIntegerField(default=0, help_text="Successes in a row; mastered tasks rest longer.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["host", "page_digest", "passage"], name="one_task_per_passage"),
+            models.CheckConstraint(condition=Q(split="train") | Q(source=None), name="held_out_tasks_are_never_queued"),
+        ]
+        indexes = [models.Index(fields=["host", "split", "id"], name="curriculum_of_host")]
+
+    def __str__(self) -> str:
+        return self.prompt[:80]

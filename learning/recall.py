@@ -1,0 +1,150 @@
+"""Recall: which memory items a run is given. Deterministic: same prompt and memory, same items in same order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from django.db import connection
+
+from lealife.lib.digest import unit_interval
+from learning.memory import SEARCH_CONFIG, split_identifiers
+from learning.models import MemoryItem
+from training.agent.brain import RULED_OUT, Recalled
+from training.agent.page import parse_page
+from training.models import PageSnapshot
+
+LIMIT = 8
+RULED_OUT_MAX = 1_000
+# One recalled item in twenty-five is withheld from training runs, to see what it would have been worth.
+WITHHOLD_SHARE = 0.04
+_QUOTED = re.compile(r"[“\"']([^“”\"]{8,400})[”\"']")
+_WORD = re.compile(r"[^\W_]{3,}")
+_TERMS = 12
+
+_SEARCH = """
+    SELECT id, kind, url, title, text,
+           ts_rank_cd(search, query, 1) * (1 + helped_count / (4.0 + recalled_count)) AS score
+    FROM memory_items, {query} AS query
+    WHERE host_id = %(host)s AND status = 'trusted' AND kind IN ('page', 'route') AND search @@ query
+    ORDER BY score DESC, id
+    LIMIT %(limit)s
+"""
+
+# Terms that stand on every other page say nothing and cost the most: the planner's own statistics know them.
+_FREQUENT = """
+    SELECT element FROM pg_stats,
+        unnest(most_common_elems::text::text[], most_common_elem_freqs) AS common (element, frequency)
+    WHERE tablename = 'memory_items' AND attname = 'search' AND frequency > 0.2
+"""
+
+
+def recall(*, host_id: int, prompt: str, limit: int = LIMIT) -> tuple[Recalled, ...]:
+    """At most `limit` trusted items of the host, best first, then the pages that are ruled out.
+
+    A prompt that quotes a phrase is answered by the pages that hold it literally; known pages that do not are
+    ruled out, and a run that looks for the phrase leaves them for last. Other prompts get the items with all
+    their telling words first, then those with any.
+    """
+    phrases = find_phrases(prompt)
+    if phrases:
+        holding = [item for phrase in phrases for item in _search_phrase(phrase, host_id=host_id, limit=limit)]
+        held = {item.url for item in holding}
+        return (*_unique(holding, limit=limit), *_rule_out(host_id=host_id, holding=held))
+    words = telling_words(prompt)
+    found = _search("plainto_tsquery", " ".join(words), host_id=host_id, limit=limit) if words else []
+    if words and len(found) < limit:
+        found += _search("to_tsquery", " | ".join(words), host_id=host_id, limit=limit)
+    return _unique(found, limit=limit)
+
+
+def shown(items: tuple[Recalled, ...]) -> tuple[Recalled, ...]:
+    """The items that say where to go, without those that only say where not to."""
+    return tuple(item for item in items if item.kind != RULED_OUT)
+
+
+def find_phrases(prompt: str) -> list[str]:
+    """What the prompt puts in quotation marks."""
+    return [" ".join(phrase.split()) for phrase in _QUOTED.findall(prompt)]
+
+
+def _unique(items: list[Recalled], *, limit: int) -> tuple[Recalled, ...]:
+    by_url: dict[str, Recalled] = {}
+    for item in items:
+        by_url.setdefault(item.url, item)
+    return tuple(by_url.values())[:limit]
+
+
+def _search_phrase(phrase: str, *, host_id: int, limit: int) -> list[Recalled]:
+    """Items whose page holds the phrase to the letter; stems and word order alone would also match others."""
+    found = _search("phraseto_tsquery", split_identifiers(phrase), host_id=host_id, limit=limit)
+    contents = _read_contents(found)
+    kept = []
+    for item in found:
+        excerpt = cut_excerpt(contents.get(item.item_id, item.text), phrase)
+        if excerpt:
+            kept.append(replace(item, text=excerpt))
+    return kept
+
+
+def _read_contents(items: list[Recalled]) -> dict[int, str]:
+    rows = MemoryItem.objects.filter(pk__in=[item.item_id for item in items], kind=MemoryItem.Kind.PAGE)
+    hashes = {item.pk: (item.content_hash, item.url, item.host) for item in rows.select_related("host")}
+    snapshots = PageSnapshot.objects.in_bulk([content for content, _, _ in hashes.values()])
+    return {
+        pk: parse_page(
+            body=snapshots[content].body, media_type=snapshots[content].media_type, url=url, site=host.as_site()
+        ).text
+        for pk, (content, url, host) in hashes.items()
+        if content in snapshots
+    }
+
+
+def cut_excerpt(text: str, phrase: str, *, around: int = 120) -> str:
+    """The text around the phrase, white space squeezed and case aside; empty when it is not there."""
+    squeezed = " ".join(text.split())
+    at = squeezed.casefold().find(phrase.casefold())
+    return squeezed[max(0, at - around) : at + len(phrase) + around] if at >= 0 else ""
+
+
+def _rule_out(*, host_id: int, holding: set[str]) -> list[Recalled]:
+    known = MemoryItem.objects.recallable().filter(host_id=host_id, kind=MemoryItem.Kind.PAGE).order_by("-id")
+    return [
+        Recalled(item_id=pk, kind=RULED_OUT, url=url, title="", text="", score=0.0)
+        for pk, url in known.values_list("pk", "url")[:RULED_OUT_MAX]
+        if url not in holding
+    ]
+
+
+def withhold(items: tuple[Recalled, ...], *, run_id: int) -> tuple[tuple[Recalled, ...], list[int]]:
+    """Leaves each item out with a small probability that depends only on run and item; returns kept and withheld."""
+    candidates = [item.item_id for item in shown(items)]
+    withheld = [pk for pk in candidates if unit_interval("withhold", run_id, pk) < WITHHOLD_SHARE]
+    return tuple(item for item in items if item.item_id not in withheld), withheld
+
+
+def telling_words(prompt: str) -> list[str]:
+    """At most 12 distinct words of the prompt, quoted ones first, longest first; those on every page left out."""
+    frequent = _read_frequent_terms()
+    quoted = " ".join(find_phrases(prompt))
+    words: dict[str, None] = {}
+    for text in (quoted, prompt):
+        for word in sorted(_WORD.findall(split_identifiers(text).lower()), key=lambda word: (-len(word), word)):
+            words.setdefault(word)
+    return [word for word in words if word not in frequent][:_TERMS]
+
+
+def _read_frequent_terms() -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_FREQUENT)
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _search(function: str, text: str, *, host_id: int, limit: int) -> list[Recalled]:
+    query = f"{function}('{SEARCH_CONFIG}', %(text)s)"
+    with connection.cursor() as cursor:
+        cursor.execute(_SEARCH.format(query=query), {"text": text, "host": host_id, "limit": limit})
+        return [
+            Recalled(item_id=pk, kind=kind, url=url, title=title, text=extract, score=float(score))
+            for pk, kind, url, title, extract, score in cursor.fetchall()
+        ]
