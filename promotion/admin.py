@@ -1,0 +1,230 @@
+"""Admin of what is trusted: tags are pinned, a switch is rolled back, the evidence is read."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from lealife.lib.errors import Refused
+from lealife.lib.readonly_admin import ReadOnlyAdmin, link_rows
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor
+from promotion.applies import roll_back
+from promotion.models import (
+    Canary,
+    Evaluation,
+    EvaluationArm,
+    EvaluationPair,
+    EvaluationTask,
+    FrozenPage,
+    LiveApply,
+    ModelTag,
+    PageFreeze,
+    PromotionWindow,
+)
+from promotion.tags import pin_tag
+
+
+@admin.register(ModelTag)
+class ModelTagAdmin(ReadOnlyAdmin, VerbAdmin):
+    """Ollama tags known to us. What a tag is made of never changes; whether it is kept may."""
+
+    list_display = ("name", "role", "status", "pinned", "base", "parent", "digest", "created_at")
+    list_filter = ("role", "status", "pinned")
+    list_select_related = ("parent",)
+    search_fields = ("name", "digest__startswith")
+    actions = ("pin_selected", "unpin_selected")
+
+    def has_pin_permission(self, request: HttpRequest) -> bool:
+        """Rows stay read-only to everybody; pinning is Django's permission to change tags."""
+        return request.user.has_perm("promotion.change_modeltag")
+
+    @admin.action(description="Pin: never prune", permissions=["pin"])
+    def pin_selected(self, request: HttpRequest, queryset: QuerySet[ModelTag]) -> None:
+        """Keeps the chosen tags whatever retention says."""
+        self._pin(request, queryset, pinned=True)
+
+    @admin.action(description="Unpin", permissions=["pin"])
+    def unpin_selected(self, request: HttpRequest, queryset: QuerySet[ModelTag]) -> None:
+        """Leaves the chosen tags to retention."""
+        self._pin(request, queryset, pinned=False)
+
+    def _pin(self, request: HttpRequest, rows: QuerySet[ModelTag], *, pinned: bool) -> None:
+        by = read_actor(request)
+        self.run_verb(
+            request,
+            rows,
+            verb=lambda tag: pin_tag(tag_id=tag.pk, pinned=pinned, by=by, origin=ORIGIN),
+            done="pinned" if pinned else "unpinned",
+        )
+
+
+class RollBackForm(ActionForm):
+    """Why the switch is undone; it is written into the new live apply."""
+
+    reason = forms.CharField(required=False, label="Reason:", max_length=2000)
+
+
+@admin.register(LiveApply)
+class LiveApplyAdmin(ReadOnlyAdmin):
+    """Switches of the serving tags. A rollback is another row."""
+
+    list_display = (
+        "id",
+        "role",
+        "from_tag",
+        "to_tag",
+        "canary",
+        "rolls_back",
+        "applied_by",
+        "applied_at",
+        "reason",
+    )
+    list_filter = ("role",)
+    list_select_related = ("from_tag", "to_tag", "canary__evaluation__candidate", "rolls_back__from_tag")
+    action_form = RollBackForm
+    actions = ("roll_back_selected",)
+
+    def has_roll_back_permission(self, request: HttpRequest) -> bool:
+        """Adding a live apply is Django's permission for it; nobody may type one in by hand."""
+        return request.user.has_perm("promotion.add_liveapply")
+
+    @admin.action(description="Roll back this switch", permissions=["roll_back"])
+    def roll_back_selected(self, request: HttpRequest, queryset: QuerySet[LiveApply]) -> None:
+        """Puts the role back on the tag that served before; only for the switch that is live now."""
+        chosen = list(queryset)
+        reason = request.POST.get("reason", "").strip()
+        try:
+            apply = self._roll_back(chosen, reason=reason, by=read_actor(request))
+        except Refused as refused:
+            self.message_user(request, str(refused), messages.ERROR)
+            return
+        self.log_addition(request, apply, f"Rolled back live apply {chosen[0].pk}: {reason}")
+        self.message_user(request, f"{apply.role} is served by {apply.to_tag} again.", messages.SUCCESS)
+
+    def _roll_back(self, chosen: list[LiveApply], *, reason: str, by: str) -> LiveApply:
+        if len(chosen) != 1:
+            raise Refused("Choose one switch to roll back.")
+        if not reason:
+            raise Refused("Say why: a rollback without a reason teaches nobody.")
+        live = LiveApply.objects.filter(role=chosen[0].role).order_by("-id").first()
+        if live is not None and live.pk != chosen[0].pk:
+            raise Refused(f"Only the newest switch of {live.role}, live apply {live.pk}, can be rolled back.")
+        return roll_back(role=chosen[0].role, by=by, reason=reason, origin=ORIGIN)
+
+
+@admin.register(PromotionWindow)
+class PromotionWindowAdmin(ReadOnlyAdmin):
+    """Windows of successes and what came of each."""
+
+    list_display = ("number", "state", "watermark", "size", "attempts", "reason", "opened_at", "closed_at")
+    list_filter = ("state",)
+
+
+@admin.register(Evaluation)
+class EvaluationAdmin(ReadOnlyAdmin):
+    """Candidates against the active tag."""
+
+    list_display = (
+        "id",
+        "window",
+        "candidate",
+        "baseline",
+        "verdict",
+        "wins",
+        "losses",
+        "ties",
+        "e_value",
+        "started_at",
+        "finished_at",
+    )
+    list_filter = ("verdict",)
+    list_select_related = ("window", "candidate", "baseline")
+    search_fields = ("=id", "candidate__name")
+    readonly_fields = ("pair_rows", "task_rows")
+
+    @admin.display(description="pairs")
+    def pair_rows(self, evaluation: Evaluation) -> SafeString:
+        """The evidence itself."""
+        return link_rows(EvaluationPair, text="Wins, losses and ties one by one", search=evaluation.pk)
+
+    @admin.display(description="tasks")
+    def task_rows(self, evaluation: Evaluation) -> SafeString:
+        """What both arms were asked."""
+        return link_rows(EvaluationTask, text="The held-out tasks", search=evaluation.pk)
+
+
+@admin.register(EvaluationTask)
+class EvaluationTaskAdmin(ReadOnlyAdmin):
+    """The held-out tasks of evaluations, frozen with the memory both arms recall."""
+
+    list_display = ("id", "evaluation_id", "index", "task")
+    list_select_related = ("task",)
+    search_fields = ("=evaluation__id",)
+    search_help_text = "The evaluation's number."
+    ordering = ("-id",)
+
+
+@admin.register(EvaluationArm)
+class EvaluationArmAdmin(ReadOnlyAdmin):
+    """One tag on one task."""
+
+    list_display = ("id", "inputs_digest", "run", "success", "invalid", "controller_calls", "created_at")
+    list_filter = ("success", "invalid")
+    list_select_related = ("run",)
+    search_fields = ("=run__id", "inputs_digest__startswith")
+    search_help_text = "The run's number, or the beginning of the inputs' digest."
+    ordering = ("-id",)
+
+
+@admin.register(EvaluationPair)
+class EvaluationPairAdmin(ReadOnlyAdmin):
+    """Both arms on one task."""
+
+    list_display = ("id", "evaluation_id", "index", "result", "candidate_first", "created_at")
+    list_filter = ("result",)
+    search_fields = ("=evaluation__id",)
+    search_help_text = "The evaluation's number."
+    ordering = ("-id",)
+
+
+@admin.register(Canary)
+class CanaryAdmin(ReadOnlyAdmin):
+    """Trials on a share of real training runs."""
+
+    list_display = (
+        "id",
+        "evaluation_id",
+        "role",
+        "state",
+        "share_percent",
+        "candidate_successes",
+        "candidate_observations",
+        "baseline_successes",
+        "baseline_observations",
+        "opened_at",
+        "closed_at",
+        "reason",
+    )
+    list_filter = ("state", "role")
+    list_select_related = ("evaluation__candidate",)
+
+
+@admin.register(PageFreeze)
+class PageFreezeAdmin(ReadOnlyAdmin):
+    """Frozen views of the hosts."""
+
+    list_display = ("id", "memory_digest", "created_at")
+    ordering = ("-id",)
+
+
+@admin.register(FrozenPage)
+class FrozenPageAdmin(ReadOnlyAdmin):
+    """What each URL answered inside a freeze."""
+
+    list_display = ("id", "freeze_id", "url", "status_code", "error_code", "created_at")
+    search_fields = ("=freeze__id", "url")
+    ordering = ("-id",)

@@ -1,0 +1,91 @@
+"""Live applies: the switch, exactly once, and the way back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from lealife.lib.announce import announce
+from lealife.lib.errors import Conflict, GateRefused, NotFound
+from promotion.models import Canary, LiveApply, ModelTag, PromotionWindow, Role
+from promotion.windows import move_window
+from training.audit import record_audit
+from training.models import TrainingOutcome
+
+
+def apply_canary(*, canary_id: int, now: datetime) -> LiveApply:
+    """Switches routing to the candidate of a passed canary, in one transaction.
+
+    Raises GateRefused when the canary has not passed, Conflict when this decision has been applied already.
+    """
+    with transaction.atomic():
+        canary = (
+            Canary.objects.select_for_update(of=("self",)).select_related("evaluation__candidate").get(pk=canary_id)
+        )
+        if canary.state != Canary.State.PASSED:
+            raise GateRefused(f"Canary {canary_id} is {canary.state}: only a passed canary may be applied.")
+        if LiveApply.objects.filter(canary=canary).exists():
+            raise Conflict(f"Canary {canary_id} has been applied already.")
+        apply = _switch(
+            to=canary.evaluation.candidate, role=canary.role, by="gate", reason=canary.reason, canary=canary
+        )
+        move_window(
+            window_id=canary.evaluation.window_id,
+            expected=PromotionWindow.State.APPLYING,
+            to=PromotionWindow.State.APPLIED,
+            now=now,
+            reason=f"Applied live: {canary.reason}",
+        )
+        return apply
+
+
+def roll_back(*, role: str, by: str, reason: str, origin: str = "api") -> LiveApply:
+    """Puts the tag before the last switch back in charge; the next run is served by it.
+
+    Raises NotFound for an unknown role, GateRefused when there is nothing to go back to.
+    """
+    if role not in Role.values:
+        raise NotFound(f"There is no role {role!r}: it is {' or '.join(Role.values)}.", field="role")
+    with transaction.atomic():
+        last = LiveApply.objects.select_for_update(of=("self",)).filter(role=role).order_by("-id").first()
+        if last is None or last.from_tag is None:
+            raise GateRefused(f"The {role} tag has never been switched: there is nothing to roll back to.")
+        if last.rolls_back_id is not None:
+            raise GateRefused(f"The last switch of the {role} tag was itself a roll back.")
+        apply = _switch(to=last.from_tag, role=role, by=by, reason=reason or f"Rolled back by {by}.", rolls_back=last)
+        record_audit(actor=by, origin=origin, action="roll back", subject=role, details={"to": last.from_tag.name})
+        return apply
+
+
+def _switch(
+    *,
+    to: ModelTag,
+    role: str,
+    by: str,
+    reason: str,
+    canary: Canary | None = None,
+    rolls_back: LiveApply | None = None,
+) -> LiveApply:
+    # Conditional unique constraints cannot be deferred: the old row retires before the new one serves.
+    old = ModelTag.objects.select_for_update().filter(role=role, status=ModelTag.Status.ACTIVE).first()
+    if old is not None:
+        ModelTag.objects.filter(pk=old.pk).update(status=ModelTag.Status.RETIRED)
+    ModelTag.objects.filter(pk=to.pk).update(status=ModelTag.Status.ACTIVE)
+    apply = LiveApply.objects.create(
+        role=role,
+        from_tag=old,
+        from_digest=old.digest if old else "",
+        to_tag=to,
+        to_digest=to.digest,
+        canary=canary,
+        rolls_back=rolls_back,
+        after_outcome_id=TrainingOutcome.objects.aggregate(last=Max("id"))["last"] or 0,
+        applied_by=by,
+        reason=reason,
+        applied_at=timezone.now(),
+    )
+    announce("promotion")
+    return apply

@@ -1,0 +1,234 @@
+"""Arms: one tag on one held-out task, on frozen pages, remembered by the digest of everything it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from lealife.lib.digest import digest_bytes, digest_value
+from promotion.models import EvaluationArm, FrozenPage, ModelTag, PageFreeze
+from promotion.recipes import NUM_CTX, Recipe
+from training.agent.brain import Brain, Recalled
+from training.agent.browser import Browser, Page
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.model import Model
+from training.agent.navigate import navigate
+from training.agent.trajectory import Trajectory
+from training.models import Host, Run
+from training.runs import LEASE, Result, begin_run, finish_run, keep_snapshot, record_brain, record_step
+from training.slots import lock_slots, read_slots
+from training.tasks import build_task
+
+# The model could not be asked: such an arm says nothing about the tag.
+INVALID_CODES = {ErrorCode.MODEL_UNAVAILABLE, ErrorCode.WORKER_LOST, ErrorCode.CANCELLED, ErrorCode.INTERNAL_ERROR}
+
+
+@dataclass(frozen=True, slots=True)
+class ArmInputs:
+    """Everything an arm's result depends on."""
+
+    prompt: str
+    check_spec: dict
+    host_id: int
+    pages_target: int
+    max_calls: int
+    controller: ModelTag
+    task: ModelTag
+    memories: tuple[dict, ...]
+    freeze_id: int
+    seed: int
+
+    @property
+    def digest(self) -> str:
+        """The key under which the result is remembered."""
+        return digest_value(
+            [
+                self.prompt,
+                self.check_spec,
+                self.host_id,
+                self.pages_target,
+                self.max_calls,
+                self.controller.digest,
+                Recipe.from_json(self.controller.recipe).shortlist_size,
+                self.task.digest,
+                list(self.memories),
+                self.freeze_id,
+                self.seed,
+                NUM_CTX,
+            ]
+        )
+
+    def brain(self) -> Brain:
+        """The agent's frozen brain."""
+        return make_brain(
+            controller=self.controller,
+            task=self.task,
+            memories=tuple(Recalled(**item) for item in self.memories),
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTools:
+    """What an arm runs with: a browser for pages nobody has frozen yet, the model, how to read a served digest."""
+
+    open_browser: Callable[[Host], Browser]
+    model: Model
+    served_digest: Callable[[str], str]
+    worker: str
+    should_stop: Callable[[], str | None]
+
+
+def make_brain(*, controller: ModelTag, task: ModelTag, memories: tuple[Recalled, ...], seed: int = 0) -> Brain:
+    """Tags, digests, recipe parameters and recalled memory as one frozen value."""
+    return Brain(
+        controller_tag=controller.name,
+        controller_digest=controller.digest,
+        task_tag=task.name,
+        task_digest=task.digest,
+        shortlist_size=Recipe.from_json(controller.recipe).shortlist_size,
+        num_ctx=NUM_CTX,
+        seed=seed,
+        memories=memories,
+    )
+
+
+def run_arm(inputs: ArmInputs, *, tools: ArmTools) -> EvaluationArm | None:
+    """The remembered result, or a fresh run's; None when no control slot is free or the work was told to stop."""
+    known = EvaluationArm.objects.filter(inputs_digest=inputs.digest).first()
+    if known is not None:
+        return known
+    run = _open_run(inputs, worker=tools.worker, now=timezone.now())
+    if run is None:
+        return None
+    brain = inputs.brain()
+    record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=[])
+    before = tools.served_digest(inputs.controller.name), tools.served_digest(inputs.task.name)
+    with tools.open_browser(run.host) as live:
+        trajectory = navigate(
+            task=build_task(run),
+            brain=brain,
+            browser=FreezingBrowser(freeze_id=inputs.freeze_id, live=live),
+            model=tools.model,
+            on_step=lambda step: record_step(run_id=run.pk, fence=run.fence, step=step, now=timezone.now()),
+            should_stop=tools.should_stop,
+        )
+    after = tools.served_digest(inputs.controller.name), tools.served_digest(inputs.task.name)
+    return _keep_arm(inputs, run=run, trajectory=trajectory, before=before, after=after)
+
+
+def _open_run(inputs: ArmInputs, *, worker: str, now: datetime) -> Run | None:
+    with transaction.atomic():
+        lock_slots()
+        if not read_slots().free_for_control:
+            return None
+        run = Run.objects.create(
+            lane=Run.Lane.EVALUATION,
+            status=Run.Status.CLAIMED,
+            host_id=inputs.host_id,
+            prompt=inputs.prompt,
+            check_spec=inputs.check_spec,
+            pages_target=inputs.pages_target,
+            max_calls=inputs.max_calls,
+            requested_by="evaluation",
+            claimed_by=worker,
+            attempts=1,
+            fence=1,
+            lease_until=now + LEASE,
+        )
+        return begin_run(run=run, worker=worker, now=now)
+
+
+def _keep_arm(
+    inputs: ArmInputs, *, run: Run, trajectory: Trajectory, before: tuple[str, str], after: tuple[str, str]
+) -> EvaluationArm | None:
+    claimed = (inputs.controller.digest, inputs.task.digest)
+    # A tag that changed under our feet measured something else.
+    drifted = before != claimed or after != claimed
+    invalid = drifted or trajectory.error_code in INVALID_CODES
+    try:
+        with transaction.atomic():
+            finish_run(
+                run_id=run.pk,
+                fence=run.fence,
+                result=Result.from_trajectory(trajectory),
+                served_controller=after[0],
+                served_task=after[1],
+                now=timezone.now(),
+            )
+            if trajectory.error_code == ErrorCode.CANCELLED:
+                return None
+            return EvaluationArm.objects.create(
+                inputs_digest=inputs.digest if not invalid else digest_value([inputs.digest, "invalid", run.pk]),
+                run=run,
+                success=trajectory.success and not invalid,
+                invalid=invalid,
+                controller_calls=trajectory.controller_calls,
+            )
+    except IntegrityError:
+        return EvaluationArm.objects.get(inputs_digest=inputs.digest)
+
+
+class FreezingBrowser:
+    """Pages as the freeze has them; one that nobody asked for before is fetched once and frozen for all."""
+
+    def __init__(self, *, freeze_id: int, live: Browser) -> None:
+        self._freeze_id = freeze_id
+        self._live = live
+
+    def fetch(self, url: str) -> Page:
+        """The frozen answer, an error included."""
+        key = digest_bytes(url.encode())
+        frozen = FrozenPage.objects.select_related("snapshot").filter(freeze_id=self._freeze_id, url_digest=key).first()
+        return self._thaw(frozen) if frozen else self._freeze(url, key)
+
+    def _freeze(self, url: str, key: str) -> Page:
+        page, error_code = None, ""
+        try:
+            page = self._live.fetch(url)
+        except AgentError as error:
+            error_code = str(error.code)
+        with transaction.atomic():
+            FrozenPage.objects.bulk_create(
+                [
+                    FrozenPage(
+                        freeze_id=self._freeze_id,
+                        url_digest=key,
+                        url=url,
+                        final_url=page.final_url if page else "",
+                        status_code=page.status if page else 0,
+                        snapshot=keep_snapshot(page.body, digest=page.digest, media_type=page.media_type)
+                        if page
+                        else None,
+                        error_code=error_code,
+                    )
+                ],
+                ignore_conflicts=True,
+            )
+        # Of two arms that raced the first one's answer stands, for both.
+        return self._thaw(FrozenPage.objects.select_related("snapshot").get(freeze_id=self._freeze_id, url_digest=key))
+
+    def _thaw(self, frozen: FrozenPage) -> Page:
+        if frozen.error_code or frozen.snapshot is None:
+            code = ErrorCode(frozen.error_code or ErrorCode.FETCH_FAILED)
+            raise AgentError(code, f"{frozen.url} could not be read when it was frozen.")
+        snapshot = frozen.snapshot
+        return Page(
+            url=frozen.url,
+            final_url=frozen.final_url,
+            status=frozen.status_code,
+            media_type=snapshot.media_type,
+            body=snapshot.body,
+            digest=snapshot.digest,
+        )
+
+
+def find_freeze(*, memory_digest: str) -> PageFreeze:
+    """The freeze of one memory snapshot: the next candidate in the same snapshot finds its baseline measured."""
+    return PageFreeze.objects.filter(memory_digest=memory_digest).first() or PageFreeze.objects.create(
+        memory_digest=memory_digest
+    )

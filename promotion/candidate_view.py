@@ -1,0 +1,69 @@
+"""The candidate under evaluation, as pages and API show it: the same statistic that decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from promotion.evaluation import count_arm_successes, decide_evaluation
+from promotion.gate import Verdict
+from promotion.models import Canary, Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateView:
+    """Evidence so far and what is still missing for a verdict."""
+
+    evaluation_id: int
+    tag: str
+    role: str
+    state: str
+    verdict: str
+    wins: int
+    losses: int
+    ties: int
+    pairs: int
+    pair_budget: int
+    e_value: float
+    threshold: float
+    alpha: float
+    candidate_successes: int
+    baseline_successes: int
+    canary: Canary | None
+    missing: str
+    summary: str
+
+
+def read_candidate() -> CandidateView | None:
+    """The open evaluation or canary, else the last one; None before the first."""
+    evaluation = Evaluation.objects.select_related("candidate", "window").order_by("-id").first()
+    if evaluation is None:
+        return None
+    decision = decide_evaluation(evaluation, changed=[])
+    candidate, baseline = count_arm_successes(evaluation.pk)
+    canary = Canary.objects.filter(evaluation=evaluation).first()
+    pending = evaluation.verdict == Evaluation.Verdict.PENDING
+    return CandidateView(
+        evaluation_id=evaluation.pk,
+        tag=evaluation.candidate.name,
+        role=evaluation.candidate.role,
+        state=evaluation.window.state,
+        verdict=evaluation.verdict,
+        wins=evaluation.wins,
+        losses=evaluation.losses,
+        ties=evaluation.ties,
+        pairs=evaluation.pair_budget - decision.pairs_left,
+        pair_budget=evaluation.pair_budget,
+        e_value=decision.e_value,
+        threshold=decision.threshold,
+        alpha=evaluation.alpha,
+        candidate_successes=candidate,
+        baseline_successes=baseline,
+        canary=canary,
+        missing=describe_missing(decision.wins_needed, decision.pairs_left) if pending else "",
+        summary=decision.reason if pending or decision.verdict is Verdict.PENDING else evaluation.reason,
+    )
+
+
+def describe_missing(wins_needed: int, pairs_left: int) -> str:
+    """What is still missing for a promotion, in one sentence."""
+    return f"{wins_needed} more wins in a row would promote; {pairs_left} pairs are left."

@@ -1,0 +1,238 @@
+"""The canary's guardrail: stop a candidate that does harm on real traffic.
+
+A canary ends in one of three ways:
+- abort at once, when an e-process says that the candidate is worse than the baseline by more than the
+  tolerance, or when errors, timeouts or missing traffic say that it cannot be judged well;
+- pass, with the minimum observations in both arms, when the candidate does no worse than the baseline. This
+  is asked at every full minimum of the candidate's own (20, 40, ...) and not in between: each further look
+  would be another chance for a harmful candidate to pass by luck;
+- otherwise watch on. A candidate that trails the baseline has shown no proof of harm, and no absence of it
+  either. From `watch_observations` of its own on it passes when it trails by no more than the tolerance;
+  else abort.
+
+Why the watch: the e-process alone cannot stop a fall of 20 points in time. Against "no worse than 5 points
+below", at level 0.1, even a test that looks only once, after 60 candidate and 240 baseline outcomes, finds
+80 to 89 of 100 such falls (from 70 % and from 90 %); this e-process, which may be looked at after every
+outcome, finds 16 to 24. So the e-process carries the guarantee (P(abort for harm) <= alpha within the
+tolerance) and stops a collapse after a handful of runs; the watch carries the power. `simulation.py` measures
+both together, and what they cost: how often a candidate equal to its baseline is aborted.
+
+The counts alone decide, so the order in which outcomes arrive does not matter. The arms must have been drawn
+at random, independently of what the runs would yield.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+TOLERANCE = 0.05
+HARM_ALPHA = 0.1
+MIN_OBSERVATIONS = 20
+WATCH_OBSERVATIONS = 60
+MAX_FAULT_SHARE = 0.2
+
+_BASELINE_RATES = tuple((i + 0.5) / 25 for i in range(25))
+_EXTRA_DEFICITS = (0.15, 0.25, 0.4, 0.6)
+_LEAST_RATE = 0.01
+_ROUNDING = 1e-9  # 0.90 - 0.85 is a little more than 0.05 in floats
+
+
+class CanaryVerdict(StrEnum):
+    """PENDING leads on; PASS allows the live apply; ABORT ends the canary."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    ABORT = "abort"
+    PENDING = "pending"
+
+
+class CanaryCause(StrEnum):
+    """What decided. HARM is proven; SHORTFALL means only that harm was not ruled out in time."""
+
+    HARM = "harm"
+    SHORTFALL = "shortfall"
+    ERRORS = "errors"
+    TIMEOUTS = "timeouts"
+    NO_TRAFFIC = "no_traffic"
+    NO_HARM = "no_harm"
+    WAITING = "waiting"
+
+
+class Arm(NamedTuple):
+    """One arm's finished runs. A run that ended in an error or a timeout is an observation, not a success."""
+
+    successes: int
+    observations: int
+
+    @property
+    def score(self) -> str:
+        """ "14 of 20"."""
+        return f"{self.successes} of {self.observations}"
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryDecision:
+    """A verdict with its figures.
+
+    `e_harm` speaks for "worse by more than the tolerance"; `threshold` is 1/alpha. `shortfall` is the
+    baseline's rate minus the candidate's, 0.2 for 20 points, None while an arm is empty.
+    """
+
+    verdict: CanaryVerdict
+    cause: CanaryCause
+    e_harm: float
+    threshold: float
+    shortfall: float | None
+    reason: str
+
+
+def e_harm(*, candidate: tuple[int, int], baseline: tuple[int, int], tolerance: float = TOLERANCE) -> float:
+    """Evidence against "candidate rate >= baseline rate - tolerance", from (successes, observations) per arm.
+
+    Universal inference (Wasserman, Ramdas and Balakrishnan, PNAS 2020) with a mixture for the alternative:
+    E = average over harmful pairs of rates of L(pair) / max over harmless pairs of L(pair), L the product
+    of two Bernoulli likelihoods. For each harmless pair the ratio is at most a test martingale, so
+    P(E ever reaches 1/alpha) <= alpha under any of them. The mixture is uniform over baseline rates and over
+    deficits of 15, 25, 40 and 60 points beyond the tolerance. 1.0 while nothing was observed; ValueError on
+    counts that do not fit or a tolerance outside [0, 1).
+    """
+    if not 0 <= tolerance < 1:
+        raise ValueError(f"The tolerance must lie between 0 and 1, not {tolerance}.")
+    return _e_harm(_check_arm("candidate", candidate), _check_arm("baseline", baseline), tolerance)
+
+
+def judge_canary(
+    *,
+    candidate: tuple[int, int],
+    baseline: tuple[int, int],
+    errors: int = 0,
+    timeouts: int = 0,
+    elapsed_s: float = 0.0,
+    deadline_s: float | None = None,
+    min_observations: int = MIN_OBSERVATIONS,
+    watch_observations: int = WATCH_OBSERVATIONS,
+    tolerance: float = TOLERANCE,
+    alpha: float = HARM_ALPHA,
+    max_fault_share: float = MAX_FAULT_SHARE,
+) -> CanaryDecision:
+    """Judge a canary as it stands. To be asked after every outcome of either arm.
+
+    A question asked late is safe: a missed chance to pass comes again at the next full minimum.
+
+    `candidate` and `baseline` are (successes, observations). `errors` and `timeouts` say how many of the
+    candidate's failures were of that kind; more than `max_fault_share` of its observations (of
+    `min_observations` before there are so many) aborts. `elapsed_s` and `deadline_s` are seconds since the
+    canary opened. `watch_observations` counts the candidate's own and is never below the minimum.
+
+    ValueError when the counts contradict each other or a setting is out of range.
+    """
+    ours, theirs = _check_arm("candidate", candidate), _check_arm("baseline", baseline)
+    _check_faults(ours, errors, timeouts)
+    if not 0 < alpha < 1 or min_observations < 1:
+        raise ValueError("Alpha must lie between 0 and 1, and the minimum observations be at least 1.")
+    watch = max(watch_observations, min_observations)
+    evidence = e_harm(candidate=ours, baseline=theirs, tolerance=tolerance)
+    fewest = min(ours.observations, theirs.observations)
+    shortfall = _rate(theirs) - _rate(ours) if fewest else None
+    score = f"candidate {ours.score}, baseline {theirs.score}"
+    late = deadline_s is not None and elapsed_s >= deadline_s
+
+    def close(verdict: CanaryVerdict, cause: CanaryCause, reason: str) -> CanaryDecision:
+        return CanaryDecision(verdict, cause, evidence, 1 / alpha, shortfall, reason)
+
+    allowed = max_fault_share * max(ours.observations, min_observations)
+    for cause, count in ((CanaryCause.ERRORS, errors), (CanaryCause.TIMEOUTS, timeouts)):
+        if count > allowed:
+            text = f"{count} in {ours.observations} candidate runs, {allowed:g} allowed"
+            return close(CanaryVerdict.ABORT, cause, f"Too many {cause.value}: {text}.")
+    if evidence >= 1 / alpha:
+        text = f"e-value {evidence:.3g} of {1 / alpha:g} for more than {_points(tolerance)} worse"
+        return close(CanaryVerdict.ABORT, CanaryCause.HARM, f"Harm: {score}, {text}.")
+    if shortfall is None or fewest < min_observations:
+        text = f"{score}, {min_observations} needed in each"
+        if late:
+            text = f"Too little traffic by the deadline: {text}; no data is never a pass."
+            return close(CanaryVerdict.ABORT, CanaryCause.NO_TRAFFIC, text)
+        return close(CanaryVerdict.PENDING, CanaryCause.WAITING, f"Collecting: {text}.")
+    watched = ours.observations >= watch
+    asked = watched or late or ours.observations % min_observations == 0
+    if asked and shortfall <= (tolerance if watched else 0.0) + _ROUNDING:
+        return close(CanaryVerdict.PASS, CanaryCause.NO_HARM, f"No harm found: {score}.")
+    behind = f"{score}, {_points(max(shortfall, 0.0))} behind"
+    if watched or late:
+        when = f"after {ours.observations} observations" if watched else "at the deadline"
+        text = f"Harm not ruled out {when}: {behind}, {_points(tolerance)} tolerated."
+        return close(CanaryVerdict.ABORT, CanaryCause.SHORTFALL, text)
+    text = f"Watching on: {behind}, no proof of harm; {watch - ours.observations} candidate runs to go."
+    return close(CanaryVerdict.PENDING, CanaryCause.WAITING, text)
+
+
+@lru_cache(maxsize=65_536)
+def _e_harm(ours: Arm, theirs: Arm, tolerance: float) -> float:
+    won, lost = ours.successes, ours.observations - ours.successes
+    base_won, base_lost = theirs.successes, theirs.observations - theirs.successes
+    logs = [
+        base_won * log_b + base_lost * log_not_b + won * log_c + lost * log_not_c
+        for log_b, log_not_b, log_c, log_not_c in _alternatives(tolerance)
+    ]
+    peak = max(logs)
+    mixture = peak + math.log(sum([math.exp(value - peak) for value in logs]) / len(logs))
+    return math.exp(min(mixture - _log_best_harmless(ours, theirs, tolerance), 700.0))
+
+
+@lru_cache(maxsize=16)
+def _alternatives(tolerance: float) -> tuple[tuple[float, float, float, float], ...]:
+    """Logarithms of (b, 1-b, c, 1-c) for the harmful pairs of rates: baseline b, candidate c."""
+    rates = [(b, max(b - tolerance - extra, _LEAST_RATE)) for b in _BASELINE_RATES for extra in _EXTRA_DEFICITS]
+    return tuple((math.log(b), math.log(1 - b), math.log(c), math.log(1 - c)) for b, c in rates)
+
+
+def _log_best_harmless(ours: Arm, theirs: Arm, tolerance: float) -> float:
+    """The largest log-likelihood that a pair of rates within the tolerance can give to the counts."""
+    free_b, free_c = _rate(theirs), _rate(ours)
+    if not ours.observations or not theirs.observations or free_c >= free_b - tolerance:
+        return _log_likelihood(theirs, free_b) + _log_likelihood(ours, free_c)
+    # Otherwise the best pair lies on the border c = b - tolerance, where the log-likelihood is concave, and
+    # between the two free optima. 25 halvings leave an error in b below 1e-7; its square is what counts.
+    low, high = free_c + tolerance, free_b
+    b = (low + high) / 2
+    for _ in range(25):
+        if _slope(theirs, b) + _slope(ours, b - tolerance) > 0:
+            low = b
+        else:
+            high = b
+        b = (low + high) / 2
+    return _log_likelihood(theirs, b) + _log_likelihood(ours, b - tolerance)
+
+
+def _log_likelihood(arm: Arm, rate: float) -> float:
+    lost = arm.observations - arm.successes
+    won_part = arm.successes * math.log(rate) if arm.successes else 0.0
+    return won_part + (lost * math.log1p(-rate) if lost else 0.0)
+
+
+def _slope(arm: Arm, rate: float) -> float:
+    """The derivative of the log-likelihood by the rate, for a rate strictly between 0 and 1."""
+    return arm.successes / rate - (arm.observations - arm.successes) / (1 - rate)
+
+
+def _rate(arm: Arm) -> float:
+    return arm.successes / arm.observations if arm.observations else 0.0
+
+
+def _check_arm(name: str, counts: tuple[int, int]) -> Arm:
+    arm = Arm(*counts)
+    if not 0 <= arm.successes <= arm.observations:
+        raise ValueError(f"The {name}'s counts do not fit: {arm.successes} of {arm.observations}.")
+    return arm
+
+
+def _check_faults(arm: Arm, errors: int, timeouts: int) -> None:
+    failures = arm.observations - arm.successes
+    if min(errors, timeouts) < 0 or errors + timeouts > failures:
+        raise ValueError(f"{errors} errors and {timeouts} timeouts do not fit into {failures} failures.")
+
+
+def _points(rate: float) -> str:
+    return f"{100 * rate:.1f} points"

@@ -1,0 +1,44 @@
+"""Routing: which tag serves each role. One active tag a role, by a partial unique constraint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lealife.lib.errors import NotFound
+from promotion.models import Canary, ModelTag, Role
+from training.claims import CanarySplit
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The active tags; None for a role that has none yet."""
+
+    controller: ModelTag | None
+    task: ModelTag | None
+
+    def require(self) -> tuple[ModelTag, ModelTag]:
+        """Both tags. Raises NotFound before the first tags have been made."""
+        if self.controller is None or self.task is None:
+            raise NotFound("No active model tags yet: they are made when the model server is first reached.")
+        return self.controller, self.task
+
+
+def read_routing() -> Routing:
+    """The tags that serve now."""
+    active = {tag.role: tag for tag in ModelTag.objects.filter(status=ModelTag.Status.ACTIVE)}
+    return Routing(controller=active.get(Role.CONTROLLER), task=active.get(Role.TASK))
+
+
+def read_canary_routing(canary_id: int) -> Routing:
+    """The tags of a canary's candidate arm: the candidate in its role, the active tag in the other."""
+    active = read_routing()
+    candidate = Canary.objects.select_related("evaluation__candidate").get(pk=canary_id).evaluation.candidate
+    if candidate.role == Role.CONTROLLER:
+        return Routing(controller=candidate, task=active.task)
+    return Routing(controller=active.controller, task=candidate)
+
+
+def read_canary_split() -> CanarySplit | None:
+    """The open canary's share, as the claim wants it; None when no canary is open."""
+    canary = Canary.objects.filter(state=Canary.State.OPEN).order_by("id").first()
+    return CanarySplit(canary.pk, canary.share_percent / 100) if canary else None

@@ -1,0 +1,93 @@
+"""Model tags: the first ones, the list, pinning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+
+from lealife.lib.announce import announce
+from lealife.lib.errors import NotFound
+from promotion.models import ModelTag, Role
+from promotion.recipes import Recipe, TagServer, base_recipe
+from promotion.routing import read_routing
+from training.audit import record_audit
+
+# Controller tags kept besides the referenced ones; older tags that are not pinned may be pruned.
+KEEP_TAGS = 10
+UNUSED = (ModelTag.Status.UNUSED, ModelTag.Status.RETIRED, ModelTag.Status.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class TagList:
+    """Tags by what they do."""
+
+    active: tuple[ModelTag, ...]
+    candidate: tuple[ModelTag, ...]
+    configured: tuple[ModelTag, ...]
+    unused: tuple[ModelTag, ...]
+    unused_count: int
+    keep: int
+
+
+def ensure_base_tags(*, server: TagServer, base: str) -> bool:
+    """Makes and activates the first tag of each role that has none; True when it made any."""
+    routing = read_routing()
+    made = False
+    for role, active in ((Role.CONTROLLER, routing.controller), (Role.TASK, routing.task)):
+        if active is None:
+            recipe = base_recipe(role=role, base=base)
+            digest = recipe.materialise(server)
+            made |= _activate_first(recipe=recipe, digest=digest)
+    return made
+
+
+def _activate_first(*, recipe: Recipe, digest: str) -> bool:
+    try:
+        with transaction.atomic():
+            register_tag(recipe=recipe, digest=digest, status=ModelTag.Status.ACTIVE, parent=None)
+            announce("promotion")
+    except IntegrityError:
+        # Another process made the first tag of this role at the same time; its row is as good.
+        return False
+    return True
+
+
+def register_tag(*, recipe: Recipe, digest: str, status: str, parent: ModelTag | None) -> ModelTag:
+    """The row of a tag that now exists on the servers."""
+    return ModelTag.objects.create(
+        role=recipe.role,
+        name=recipe.tag_name,
+        digest=digest,
+        base=recipe.base,
+        recipe=recipe.to_json(),
+        recipe_digest=recipe.digest,
+        parent=parent,
+        status=status,
+    )
+
+
+def read_tags(*, sample: int = 8) -> TagList:
+    """Active, candidate, configured (active and retired-but-reachable by rollback) and a sample of the unused."""
+    serving = list(
+        ModelTag.objects.filter(status__in=[ModelTag.Status.ACTIVE, ModelTag.Status.CANDIDATE]).order_by("role", "id")
+    )
+    configured = ModelTag.objects.filter(status=ModelTag.Status.CONFIGURED).order_by("role", "id")
+    unused = ModelTag.objects.filter(status__in=UNUSED).order_by("-id")
+    return TagList(
+        active=tuple(tag for tag in serving if tag.status == ModelTag.Status.ACTIVE),
+        candidate=tuple(tag for tag in serving if tag.status == ModelTag.Status.CANDIDATE),
+        configured=tuple(tag for tag in serving if tag.status == ModelTag.Status.ACTIVE) + tuple(configured),
+        unused=tuple(unused[:sample]),
+        unused_count=unused.count(),
+        keep=KEEP_TAGS,
+    )
+
+
+def pin_tag(*, tag_id: int, pinned: bool, by: str, origin: str) -> None:
+    """Pins a tag, which then is never pruned, or lets it go."""
+    with transaction.atomic():
+        if not ModelTag.objects.filter(pk=tag_id).update(pinned=pinned):
+            raise NotFound(f"There is no model tag {tag_id}.")
+        record_audit(actor=by, origin=origin, action="pin tag" if pinned else "unpin tag", subject=f"tag {tag_id}")
+        announce("promotion")
