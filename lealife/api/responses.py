@@ -1,0 +1,14 @@
+"""What every endpoint may answer, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lealife.api.schemas import Problem
+
+ALWAYS = (401, 403, 422, 429)
+
+
+def declare_responses(status: int, schema: Any, *problems: int) -> dict[Any, Any]:
+    """The response map of an endpoint: its success, the refusals all share, and `problems` of its own."""
+    return {status: schema, (*ALWAYS, *problems): Problem}

@@ -1,0 +1,247 @@
+"""What the API takes and gives."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any
+
+from ninja import Schema
+from pydantic import AfterValidator, ConfigDict, Field
+
+from promotion.models import Role
+from training.campaigns import SIZE_MAX
+from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
+from training.tasks import PAGES_MAX, PROMPT_MAX
+
+ROW_ID_MAX = 2**63 - 1
+CHECK_MAX = 20_000
+PAGE_MAX = 100
+
+
+def check_storable(text: str) -> str:
+    """Text that Postgres can hold. Raises ValueError for NUL and for half of a surrogate pair."""
+    if "\x00" in text:
+        raise ValueError("The text holds a NUL character.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("The text holds half of a surrogate pair.") from None
+    return text
+
+
+def check_json(value: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object that Postgres can hold, at most 20,000 characters long. Raises ValueError otherwise."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except RecursionError:
+        raise ValueError("The object is nested too deeply.") from None
+    except ValueError:
+        raise ValueError("NaN and infinity are no numbers here.") from None
+    if len(text) > CHECK_MAX:
+        raise ValueError(f"The object has {len(text):,} characters as JSON; {CHECK_MAX:,} are allowed.")
+    if "\\u0000" in text:
+        raise ValueError("The text holds a NUL character.")
+    check_storable(text)
+    return value
+
+
+STORABLE = AfterValidator(check_storable)
+RowId = Annotated[int, Field(ge=1, le=ROW_ID_MAX)]
+Prompt = Annotated[str, Field(min_length=1, max_length=PROMPT_MAX), STORABLE]
+Title = Annotated[str, Field(max_length=200), STORABLE]
+HostName = Annotated[str, Field(max_length=500, description="The host's name or URL."), STORABLE]
+PagesTarget = Annotated[int, Field(ge=1, le=PAGES_MAX)]
+Check = Annotated[
+    dict[str, Any],
+    AfterValidator(check_json),
+    Field(description="The success check: expected_urls, expected_text, pattern, json_schema, min_pages."),
+]
+
+
+class Input(Schema):
+    """A body; a misspelt field is refused rather than ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FieldError(Schema):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+
+
+class Problem(Schema):
+    """RFC 9457 problem details; further members depend on the code."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldError] | None = None
+
+
+class TaskIn(Input):
+    """A question about a website."""
+
+    prompt: Prompt
+    host: HostName | None = None
+    check: Check | None = None
+    pages_target: PagesTarget | None = None
+
+
+class SourceIn(TaskIn):
+    """One operator prompt to train on."""
+
+    title: Title = ""
+    priority: Annotated[int, Field(ge=PRIORITY_MIN, le=PRIORITY_MAX)] = 0
+
+
+class CampaignIn(TaskIn):
+    """One task definition, `size` times."""
+
+    title: Title = ""
+    size: Annotated[int, Field(ge=1, le=SIZE_MAX)]
+
+
+class SettingsIn(Input):
+    """A draft, made against `version`."""
+
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    changes: Annotated[dict[str, Any], AfterValidator(check_json)]
+
+
+class RollBackIn(Input):
+    """Which role goes back to the tag that served before, and why."""
+
+    role: Role
+    reason: Annotated[str, Field(min_length=1, max_length=2000), STORABLE]
+
+
+class TaskQueuedOut(Schema):
+    """A task that will be run."""
+
+    id: int
+    status: str
+    href: str
+
+
+class TagOut(Schema):
+    """A tag, the digest that routing claimed and the one the server answered with; empty until known."""
+
+    tag: str
+    claimed_digest: str
+    served_digest: str
+
+
+class PageOut(Schema):
+    """One page visit."""
+
+    url: str
+    title: str
+    status: int
+    error_code: str
+
+
+class TaskSummaryOut(TaskQueuedOut):
+    """A task in a list."""
+
+    prompt: str
+    host: str
+    created_at: datetime
+    finished_at: datetime | None
+    error_code: str
+
+
+class TaskOut(TaskSummaryOut):
+    """A task with its answer and the evidence for it."""
+
+    answer: str
+    quotes: list[dict[str, Any]]
+    pages: list[PageOut]
+    controller: TagOut
+    task: TagOut
+    recalled: list[dict[str, Any]]
+    memory_used: list[int]
+    verifier: str
+    error: str
+    controller_calls: int
+    duration_ms: int
+
+
+class TaskListOut(Schema):
+    """Newest first; `next_before` asks for the page after this one."""
+
+    tasks: list[TaskSummaryOut]
+    next_before: int | None
+
+
+class SourceOut(Schema):
+    """A training source."""
+
+    id: int
+    kind: str
+    title: str
+    prompt: str
+    host: str
+    status: str
+    priority: int
+    queued_from: str
+    failed_attempts: int
+    campaign_id: int | None
+    created_at: datetime
+
+
+class SourceListOut(Schema):
+    """Pending sources, newest first; `next_before` asks for the page after this one."""
+
+    sources: list[SourceOut]
+    next_before: int | None
+
+
+class CampaignOut(Schema):
+    """Where a campaign stands."""
+
+    id: int
+    title: str
+    size: int
+    queued: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    disabled: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    percent: int
+    href: str
+
+
+class CancelledOut(Schema):
+    """How many sources a cancellation took out of the queue."""
+
+    cancelled: int
+
+
+class SettingsOut(Schema):
+    """The values that every process runs with."""
+
+    version: int
+    updated_at: datetime
+    updated_by: str
+    values: dict[str, Any]
+
+
+class LiveApplyOut(Schema):
+    """A switch of the serving tag."""
+
+    id: int
+    role: str
+    from_tag: str | None
+    to_tag: str
+    to_digest: str
+    applied_by: str
+    reason: str
+    applied_at: datetime

@@ -1,0 +1,112 @@
+"""Standard tasks: ask, and read what came of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from django.http import HttpRequest
+from django.urls import reverse
+from ninja import Query, Router, Status
+
+from lealife import pipeline
+from lealife.api.responses import declare_responses
+from lealife.api.schemas import (
+    PAGE_MAX,
+    PageOut,
+    RowId,
+    TagOut,
+    TaskIn,
+    TaskListOut,
+    TaskOut,
+    TaskQueuedOut,
+    TaskSummaryOut,
+)
+from lealife.auth import require_scope
+from lealife.lib.errors import NotFound
+from training.models import Run
+
+LANES = (Run.Lane.STANDARD, Run.Lane.MANUAL)
+router = Router(tags=["tasks"])
+
+
+@router.post("", response=declare_responses(202, TaskQueuedOut, 404), auth=require_scope("operate"))
+def create_task(request: HttpRequest, body: TaskIn) -> Status:
+    """Queues a question about a website; poll its `href` for the answer."""
+    run = pipeline.ask(
+        prompt=body.prompt,
+        host=body.host,
+        check_spec=body.check or {},
+        pages_target=body.pages_target,
+        by=str(request.auth),
+    )
+    return Status(202, TaskQueuedOut(id=run.pk, status=run.status, href=build_href(run.pk)))
+
+
+@router.get("", response=declare_responses(200, TaskListOut))
+def list_tasks(
+    request: HttpRequest,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 20,
+    before: Annotated[RowId | None, Query(description="Only tasks with a smaller id.")] = None,
+) -> TaskListOut:
+    """Tasks, newest first."""
+    rows = Run.objects.filter(lane__in=LANES).select_related("host").order_by("-id")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows[: limit + 1])
+    return TaskListOut(
+        tasks=[TaskSummaryOut(**describe_task(run)) for run in found[:limit]],
+        next_before=found[limit - 1].pk if len(found) > limit else None,
+    )
+
+
+@router.get("/{task_id}", response=declare_responses(200, TaskOut, 404), url_name="task")
+def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
+    """One task: status, answer, quotes, pages, the tags and digests that served it, what it recalled."""
+    run = Run.objects.filter(pk=task_id, lane__in=LANES).select_related("host").first()
+    if run is None:
+        raise NotFound(f"There is no task {task_id}.")
+    return TaskOut(
+        **describe_task(run),
+        answer=run.answer,
+        quotes=run.quotes,
+        pages=[
+            PageOut(
+                url=step.final_url or step.url,
+                title=step.title,
+                status=step.status_code,
+                error_code=step.error_code,
+            )
+            for step in run.steps.order_by("index")
+        ],
+        controller=TagOut(
+            tag=run.controller_tag,
+            claimed_digest=run.controller_digest,
+            served_digest=run.served_controller_digest,
+        ),
+        task=TagOut(tag=run.task_tag, claimed_digest=run.task_digest, served_digest=run.served_task_digest),
+        recalled=run.memories,
+        memory_used=run.memory_used,
+        verifier=run.verifier,
+        error=run.error,
+        controller_calls=run.controller_calls,
+        duration_ms=run.duration_ms,
+    )
+
+
+def describe_task(run: Run) -> dict[str, object]:
+    """What a list says about a task."""
+    return {
+        "id": run.pk,
+        "status": run.status,
+        "href": build_href(run.pk),
+        "prompt": run.prompt,
+        "host": run.host.name,
+        "created_at": run.created_at,
+        "finished_at": run.finished_at,
+        "error_code": run.error_code,
+    }
+
+
+def build_href(task_id: int) -> str:
+    """The task's own address."""
+    return reverse("api:task", kwargs={"task_id": task_id})

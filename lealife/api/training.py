@@ -1,0 +1,168 @@
+"""Training: start and stop, sources, campaigns, settings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from ninja import Query, Router, Status
+from ninja.errors import AuthorizationError
+
+from lealife.api.responses import declare_responses
+from lealife.api.schemas import (
+    PAGE_MAX,
+    CampaignIn,
+    CampaignOut,
+    CancelledOut,
+    RowId,
+    SettingsIn,
+    SettingsOut,
+    SourceIn,
+    SourceListOut,
+    SourceOut,
+)
+from lealife.auth import RANKS, require_scope
+from lealife.dashboard.training_page import TrainingPage, build_training_page
+from training.campaigns import cancel_campaign, create_campaign, read_progress
+from training.coordinator import LoopState, read_loop, start_training, stop_training
+from training.models import RuntimeSettings, TrainingSource
+from training.runtime_settings import FIELDS, TRAINING_ONLY, apply_settings, read_settings
+from training.sources import queue_source
+
+ORIGIN = "api"
+# What an operator steers; every other setting concerns all tasks and needs the admin scope.
+TRAINING_FIELDS = frozenset(TRAINING_ONLY)
+router = Router(tags=["training"])
+
+
+@router.post("/start", response=declare_responses(200, LoopState), auth=require_scope("operate"))
+def start(request: HttpRequest) -> LoopState:
+    """Allows training: picks begin at the next tick."""
+    start_training(by=str(request.auth), origin=ORIGIN)
+    return read_loop(now=timezone.now())
+
+
+@router.post("/stop", response=declare_responses(200, LoopState), auth=require_scope("operate"))
+def stop(request: HttpRequest) -> LoopState:
+    """Ends new picks. In-flight runs continue to terminal state."""
+    stop_training(by=str(request.auth), origin=ORIGIN)
+    return read_loop(now=timezone.now())
+
+
+@router.get("/status", response=declare_responses(200, TrainingPage))
+def read_status(request: HttpRequest) -> TrainingPage:
+    """The training page, panel by panel."""
+    return build_training_page(now=timezone.now())
+
+
+@router.get("/sources", response=declare_responses(200, SourceListOut))
+def list_pending_sources(
+    request: HttpRequest,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 20,
+    before: Annotated[RowId | None, Query(description="Only sources with a smaller id.")] = None,
+    kind: Annotated[TrainingSource.Kind | None, Query()] = None,
+) -> SourceListOut:
+    """Pending sources, newest first."""
+    rows = TrainingSource.objects.pending().select_related("host").order_by("-id")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    if kind is not None:
+        rows = rows.filter(kind=kind)
+    found = list(rows[: limit + 1])
+    return SourceListOut(
+        sources=[describe_source(source) for source in found[:limit]],
+        next_before=found[limit - 1].pk if len(found) > limit else None,
+    )
+
+
+@router.post("/sources", response=declare_responses(201, SourceOut, 404), auth=require_scope("operate"))
+def create_source(request: HttpRequest, body: SourceIn) -> Status:
+    """Queues one prompt for training."""
+    source = queue_source(
+        title=body.title,
+        prompt=body.prompt,
+        host=body.host,
+        check_spec=body.check or {},
+        pages_target=body.pages_target,
+        priority=body.priority,
+        queued_from=ORIGIN,
+        by=str(request.auth),
+    )
+    source.refresh_from_db()
+    return Status(201, describe_source(source))
+
+
+@router.post("/campaigns", response=declare_responses(201, CampaignOut, 404), auth=require_scope("operate"))
+def create(request: HttpRequest, body: CampaignIn) -> Status:
+    """Queues one task definition `size` times, each to be run independently."""
+    campaign = create_campaign(
+        title=body.title,
+        prompt=body.prompt,
+        host=body.host,
+        check_spec=body.check or {},
+        pages_target=body.pages_target,
+        size=body.size,
+        queued_from=ORIGIN,
+        by=str(request.auth),
+    )
+    return Status(201, describe_campaign(campaign.pk))
+
+
+@router.get("/campaigns/{campaign_id}", response=declare_responses(200, CampaignOut, 404), url_name="campaign")
+def read_campaign(request: HttpRequest, campaign_id: RowId) -> CampaignOut:
+    """A campaign's progress."""
+    return describe_campaign(campaign_id)
+
+
+@router.post(
+    "/campaigns/{campaign_id}/actions/cancel/",
+    response=declare_responses(200, CancelledOut, 404, 409),
+    auth=require_scope("operate"),
+)
+def cancel(request: HttpRequest, campaign_id: RowId) -> CancelledOut:
+    """Cancels what has not started."""
+    return CancelledOut(cancelled=cancel_campaign(campaign_id=campaign_id, by=str(request.auth), origin=ORIGIN))
+
+
+@router.get("/settings", response=declare_responses(200, SettingsOut))
+def show_settings(request: HttpRequest) -> SettingsOut:
+    """The settings that every process reads at its next tick, and their version."""
+    return describe_settings(read_settings())
+
+
+@router.patch("/settings", response=declare_responses(200, SettingsOut, 409), auth=require_scope("operate"))
+def change_settings(request: HttpRequest, body: SettingsIn) -> SettingsOut:
+    """Applies a draft made against `version`; 409 with the difference when another draft was applied first.
+
+    Training-only settings need the scope `operate`, those that concern every task `admin`.
+    """
+    beyond = sorted(set(body.changes) & set(FIELDS) - TRAINING_FIELDS)
+    if beyond and RANKS[request.auth.scope] < RANKS["admin"]:
+        raise AuthorizationError(message=f"{', '.join(beyond)} concern every task: this needs the scope 'admin'.")
+    row = apply_settings(changes=body.changes, version=body.version, by=str(request.auth), origin=ORIGIN)
+    return describe_settings(row)
+
+
+def describe_source(source: TrainingSource) -> SourceOut:
+    """A source as JSON."""
+    names = set(SourceOut.model_fields) - {"host"}
+    return SourceOut(host=source.host.name, **{name: getattr(source, name) for name in names})
+
+
+def describe_campaign(campaign_id: int) -> CampaignOut:
+    """A campaign's progress as JSON. Raises NotFound."""
+    href = reverse("api:campaign", kwargs={"campaign_id": campaign_id})
+    return CampaignOut(**asdict(read_progress(campaign_id)), href=href)
+
+
+def describe_settings(row: RuntimeSettings) -> SettingsOut:
+    """The settings row as JSON."""
+    return SettingsOut(
+        version=row.version,
+        updated_at=row.updated_at,
+        updated_by=row.updated_by,
+        values={name: getattr(row, name) for name in FIELDS},
+    )

@@ -1,0 +1,42 @@
+"""The doorway to django-q2: the only module that knows the queue. It rings; our tables decide."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+from django_q.tasks import async_task
+
+COORDINATE = "lealife.pipeline.coordinate"
+DRAIN = "lealife.pipeline.drain"
+# A bell that waits this long although workers live means a wedged cluster.
+WEDGED_AFTER = timedelta(seconds=90)
+
+
+def ring(stage: str) -> None:
+    """Wakes a worker for a stage. Joins the caller's transaction: a rollback takes the bell with it."""
+    async_task(DRAIN, stage)
+
+
+def ring_coordinator() -> None:
+    """Wakes a worker to lead the loop."""
+    async_task(COORDINATE)
+
+
+def ensure_schedule() -> None:
+    """Rings for a coordinator every minute, for ever: the repair of a lost bell."""
+    Schedule.objects.get_or_create(
+        name="coordinator",
+        defaults={"func": COORDINATE, "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
+    )
+
+
+def read_queue_depth() -> int:
+    """Bells that wait for a worker."""
+    return OrmQ.objects.filter(lock__lte=timezone.now()).count()
+
+
+def has_wedged() -> bool:
+    """Whether a bell has waited so long that the cluster cannot be working."""
+    return OrmQ.objects.filter(lock__lt=timezone.now() - WEDGED_AFTER).exists()

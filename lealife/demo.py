@@ -1,0 +1,61 @@
+"""The demo: Python's own documentation, served on loopback by `pydoc`, as a host like any other."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from urllib.parse import urlsplit
+
+from lealife.lib.places import data_dir
+from lealife.supervisor import Child
+from training.models import Host
+
+NAME = "Python documentation"
+PORTS = range(7464, 7564)
+
+
+def ensure_demo_host() -> Host:
+    """The demo's host row, made on a free port the first time."""
+    host = Host.objects.filter(name=NAME).first()
+    if host is not None:
+        return host
+    return Host.objects.create(
+        name=NAME,
+        base_url=f"http://127.0.0.1:{find_free_port(PORTS)}/",
+        may_be_private=True,
+        politeness_delay_ms=0,
+    )
+
+
+def demo_child(host: Host) -> Child:
+    """The process that serves it. Isolated, so that it documents the standard library and nothing else."""
+    folder = data_dir() / "demo"
+    folder.mkdir(exist_ok=True)
+    port = urlsplit(host.base_url).port or 80
+    return Child(
+        name="demo site",
+        command=[sys.executable, "-I", "-S", "-m", "pydoc", "-n", "127.0.0.1", "-p", str(port)],
+        folder=str(folder),
+        # It ends at the end of its standard input.
+        keep_stdin_open=True,
+        quiet=True,
+    )
+
+
+def find_free_port(ports: range) -> int:
+    """The first free port on loopback. Raises OSError when there is none."""
+    for port in ports:
+        if is_port_free(port):
+            return port
+    raise OSError(f"No port of {ports.start}–{ports.stop - 1} is free.")
+
+
+def is_port_free(port: int) -> bool:
+    """Whether loopback has nobody on `port`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

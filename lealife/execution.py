@@ -1,0 +1,161 @@
+"""Executing one run: brain in, trajectory out, under a lease that a thread of its own renews."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TypeVar
+
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.utils import timezone
+
+from lealife.bell import ring
+from lealife.browsers import open_browser
+from lealife.draining import is_draining
+from lealife.lib.errors import NotFound, StaleClaim
+from lealife.pool import MIXED, PoolModel, read_served_digest
+from learning.recall import recall, withhold
+from promotion.arms import make_brain
+from promotion.routing import read_canary_routing, read_routing
+from training.agent.brain import Brain
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.navigate import navigate
+from training.claims import LEASE
+from training.models import Run
+from training.runs import Result, finish_run, record_brain, record_step, renew_lease
+from training.tasks import build_task
+
+log = logging.getLogger(__name__)
+RENEW_S = LEASE.total_seconds() / 3
+T = TypeVar("T")
+
+
+class LeaseKeeper:
+    """Renews a run's lease while a model call takes its time; `lost` is set when the run is no longer ours."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._ended = threading.Event()
+        self.lost = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name=f"lease-{run.pk}", daemon=True)
+
+    def __enter__(self) -> LeaseKeeper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        while not self._ended.wait(RENEW_S):
+            try:
+                renew_lease(run_id=self._run.pk, fence=self._run.fence, now=timezone.now())
+            except StaleClaim:
+                self.lost.set()
+                break
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("run %s: lease not renewed, trying again: %s", self._run.pk, error)
+                connection.close()
+        connection.close()
+
+    def why_stop(self) -> str | None:
+        """What the agent asks before each visit."""
+        return ErrorCode.WORKER_LOST if self.lost.is_set() else None
+
+
+def assemble_brain(run: Run) -> tuple[Brain, list[int]]:
+    """What flows back: routed tags and recalled memory, frozen; and the ids of items withheld on purpose."""
+    canary = run.lane == Run.Lane.CANARY and run.canary_id is not None
+    controller, task = (read_canary_routing(run.canary_id) if canary else read_routing()).require()
+    items = recall(host_id=run.host_id, prompt=run.prompt)
+    withheld: list[int] = []
+    if run.lane in Run.CYCLE_LANES:
+        items, withheld = withhold(items, run_id=run.pk)
+    return make_brain(controller=controller, task=task, memories=items), withheld
+
+
+def execute_run(run: Run) -> None:
+    """Runs the agent for a begun run and finishes it, whatever happens, unless its lease was lost."""
+    served: dict[str, set[str]] = {"controller": set(), "task": set()}
+    try:
+        with LeaseKeeper(run) as lease:
+            result = _navigate(run, lease=lease, served=served)
+        patiently(lambda: _finish(run, result=result, served=served))
+    except StaleClaim as error:
+        log.warning("run %s: %s What this worker found is void.", run.pk, error)
+
+
+def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> Result:
+    try:
+        brain, withheld = assemble_brain(run)
+        record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=withheld)
+        _note_served(brain, served)
+        with open_browser(run.host) as browser:
+            trajectory = navigate(
+                task=build_task(run),
+                brain=brain,
+                browser=browser,
+                model=PoolModel(),
+                on_step=lambda step: patiently(
+                    lambda: record_step(run_id=run.pk, fence=run.fence, step=step, now=timezone.now())
+                ),
+                should_stop=lease.why_stop,
+            )
+        served["controller"].update(filter(None, trajectory.controller_digests))
+        served["task"].update(filter(None, trajectory.task_digests))
+        _note_served(brain, served)
+        return Result.from_trajectory(trajectory)
+    except StaleClaim:
+        raise
+    except AgentError as error:
+        return Result(success=False, error_code=str(error.code), error=error.message)
+    except NotFound as error:
+        return Result(success=False, error_code=ErrorCode.MODEL_UNAVAILABLE, error=str(error))
+    except Exception as error:
+        log.exception("run %s broke", run.pk)
+        connection.close()
+        return Result(
+            success=False, error_code=ErrorCode.INTERNAL_ERROR, error=f"{type(error).__name__}: {error}"[:500]
+        )
+
+
+def _note_served(brain: Brain, served: dict[str, set[str]]) -> None:
+    served["controller"].add(read_served_digest(brain.controller_tag))
+    served["task"].add(read_served_digest(brain.task_tag))
+
+
+def _one(digests: set[str]) -> str:
+    found = digests - {""}
+    return found.pop() if len(found) == 1 else MIXED if found else ""
+
+
+def _finish(run: Run, *, result: Result, served: dict[str, set[str]]) -> None:
+    with transaction.atomic():
+        finish_run(
+            run_id=run.pk,
+            fence=run.fence,
+            result=result,
+            served_controller=_one(served["controller"]),
+            served_task=_one(served["task"]),
+            now=timezone.now(),
+        )
+        if run.lane in Run.CYCLE_LANES:
+            ring("ingest")
+
+
+def patiently(write: Callable[[], T]) -> T:
+    """Repeats a write while Postgres is away, for less than a lease; then the sweep takes over."""
+    ends = time.monotonic() + LEASE.total_seconds() * 0.8
+    while True:
+        try:
+            return write()
+        except (DatabaseError, InterfaceError) as error:
+            if connection.in_atomic_block or time.monotonic() > ends or is_draining():
+                raise
+            log.warning("Postgres is away, trying again: %s", error)
+            connection.close()
+            time.sleep(1)

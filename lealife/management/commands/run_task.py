@@ -1,0 +1,79 @@
+"""`manage.py run_task "…" --host …`: one standard task, answered here and now."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from lealife.embedded.ollama_process import ensure_ollama
+from lealife.execution import execute_run
+from lealife.lib.errors import Refused
+from lealife.lib.gateway import ModelError
+from lealife.pipeline import ask, worker_name
+from lealife.pool import get_pool
+from promotion.tags import ensure_base_tags
+from training.models import Run
+from training.runs import begin_run, claim_queued_run
+
+WAIT_S = 300
+
+
+class Command(BaseCommand):
+    help = "Answers a question about a website, with quoted evidence and the pages visited."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("prompt", help="What to find out.")
+        parser.add_argument("--host", default=None, help="Name or address of a host that is set up.")
+        parser.add_argument("--pages", type=int, default=None, help="Pages target.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            ensure_ollama()
+            ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
+            run = ask(
+                prompt=options["prompt"], host=options["host"], check_spec=None, pages_target=options["pages"], by="cli"
+            )
+        except (Refused, ModelError, RuntimeError) as error:
+            raise CommandError(str(error)) from error
+        run = self.finish(run)
+        self.stdout.write(json.dumps(describe(run), indent=None if options["json"] else 2, ensure_ascii=False))
+        if run.status != Run.Status.SUCCEEDED:
+            raise CommandError(f"{run.error_code}: {run.error}")
+
+    def finish(self, run: Run) -> Run:
+        """Executes the run here, unless a worker has taken it; waits for its end."""
+        ends = time.monotonic() + WAIT_S
+        while time.monotonic() < ends:
+            claim_queued_run(now=timezone.now())
+            run.refresh_from_db()
+            if run.status == Run.Status.CLAIMED and not run.claimed_by:
+                try:
+                    execute_run(begin_run(run=run, worker=worker_name(), now=timezone.now()))
+                except Refused:
+                    continue
+            if run.status in Run.TERMINAL:
+                return run
+            time.sleep(0.2)
+        raise CommandError(f"Run {run.pk} did not finish within {WAIT_S} s; it goes on.")
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """The run as the API describes it, in short."""
+    return {
+        "id": run.pk,
+        "status": run.status,
+        "answer": run.answer,
+        "quotes": run.quotes,
+        "pages": [{"url": step.final_url or step.url, "title": step.title} for step in run.steps.order_by("index")],
+        "controller": {"tag": run.controller_tag, "digest": run.served_controller_digest},
+        "task": {"tag": run.task_tag, "digest": run.served_task_digest},
+        "recalled": run.memories,
+        "error_code": run.error_code,
+    }

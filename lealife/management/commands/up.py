@@ -1,0 +1,159 @@
+"""`manage.py up`: everything under one supervisor; with `--until-verdict`, headless until the gate has spoken."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import sys
+import time
+from argparse import ArgumentParser
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.utils import timezone
+from rich.console import Console
+
+from lealife.demo import demo_child, ensure_demo_host, is_port_free
+from lealife.embedded.ollama_process import command_line, ollama_dir, wait_for_address
+from lealife.lib.errors import Refused
+from lealife.lib.places import BASE_DIR, data_dir
+from lealife.story import find_verdict, is_settled, measure_memory, tell_story
+from lealife.supervisor import Child, Supervisor
+from lealife.telling import StoryProgress, print_story
+from training.coordinator import start_training, stop_training
+from training.models import Coordinator
+
+STAFF = "admin"
+# A worker finishes the run in its hands before it goes.
+WORKER_ENDS_WITHIN_S = 60.0
+
+
+class Command(BaseCommand):
+    help = "Starts LeaLife: embedded servers where none are named, the workers, the dashboard and the demo site."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8000")), help="Dashboard's port.")
+        parser.add_argument("--bind", default="127.0.0.1", help="Dashboard's address.")
+        parser.add_argument("--no-demo", action="store_true", help="Leave the demo site out; start nothing by itself.")
+        parser.add_argument(
+            "--until-verdict", action="store_true", help="Headless: train until the first verdict, then tell its story."
+        )
+        parser.add_argument("--json", type=Path, metavar="FILE", help="Write the story as one JSON object too.")
+        parser.add_argument("--minutes", type=float, default=25.0, help="Longest wait for a verdict.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.console = Console(stderr=options["until_verdict"])
+        lock = self.take_lock()
+        headless = options["until_verdict"]
+        if not headless and not is_port_free(options["port"]):
+            raise CommandError(f"Port {options['port']} is taken. Choose another with --port.")
+        started = timezone.now()
+        began = time.monotonic()
+        first_run = self.prepare_database()
+        password = self.ensure_staff()
+        supervisor = Supervisor(say=lambda sentence: self.console.print(f"[yellow]![/] {sentence}"))
+        supervisor.catch_signals()
+        try:
+            self.start_servers(supervisor, demo=not options["no_demo"], train=first_run or headless)
+            if not headless:
+                self.start_dashboard(supervisor, bind=options["bind"], port=options["port"])
+                self.greet(options["bind"], options["port"], password=password, seconds=time.monotonic() - began)
+                connection.close()
+                supervisor.run()
+            else:
+                self.tell(supervisor, started=started, began=began, options=options)
+        finally:
+            self.console.print("Stopping …")
+            supervisor.stop()
+            lock.close()
+
+    def take_lock(self) -> Any:
+        """One supervisor a data folder: two would fight over ports and leases."""
+        lock = (data_dir() / "up.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CommandError(f"LeaLife is already running on the data in {data_dir()}.") from None
+        return lock
+
+    def prepare_database(self) -> bool:
+        """Migrates; True when this is the first run on these data."""
+        call_command("migrate", verbosity=0, interactive=False)
+        return not Coordinator.objects.exists()
+
+    def ensure_staff(self) -> str | None:
+        """A staff user with a generated password on the first run; the password is returned once."""
+        users = get_user_model()
+        if users.objects.filter(is_staff=True).exists():
+            return None
+        password = secrets.token_urlsafe(12)
+        users.objects.create_superuser(STAFF, password=password)
+        return password
+
+    def start_servers(self, supervisor: Supervisor, *, demo: bool, train: bool) -> None:
+        """The model server, the demo site and the workers."""
+        if not os.environ.get("OLLAMA_HOST"):
+            (ollama_dir() / "address").unlink(missing_ok=True)
+            supervisor.start(Child("embedded Ollama", command_line()))
+            wait_for_address()
+        if demo:
+            supervisor.start(demo_child(ensure_demo_host()))
+            if train:
+                start_training(by="first run", origin="up")
+        connection.close()
+        supervisor.start(Child("workers", self.manage("worker"), stop_within_s=WORKER_ENDS_WITHIN_S))
+
+    def start_dashboard(self, supervisor: Supervisor, *, bind: str, port: int) -> None:
+        """Daphne, with the pages, the API and the live socket."""
+        command = [sys.executable, "-m", "daphne", "-b", bind, "-p", str(port), "lealife.asgi:application"]
+        supervisor.start(Child("dashboard", command, folder=str(BASE_DIR)))
+
+    def manage(self, *arguments: str) -> list[str]:
+        """A manage.py command."""
+        return [sys.executable, str(BASE_DIR / "manage.py"), *arguments]
+
+    def greet(self, bind: str, port: int, *, password: str | None, seconds: float) -> None:
+        """Where to look."""
+        self.console.print(f"\n[bold]LeaLife[/] is up after {seconds:.0f} s: [link]http://{bind}:{port}/training/[/]")
+        if password:
+            self.console.print(f"Sign in as [bold]{STAFF}[/] with [bold]{password}[/]  (shown only now)")
+        self.console.print("Ctrl-C stops everything.\n")
+
+    def tell(self, supervisor: Supervisor, *, started: Any, began: float, options: dict[str, Any]) -> None:
+        """Trains until the verdict and what follows from it, measures memory, tells the story."""
+        deadline = began + options["minutes"] * 60
+        with StoryProgress(self.console) as progress:
+
+            def is_over() -> bool:
+                progress.update()
+                evaluation = find_verdict(since=started)
+                return time.monotonic() > deadline or (evaluation is not None and is_settled(evaluation))
+
+            if not supervisor.run(until=is_over, poll_s=1.0):
+                raise CommandError("Stopped before a verdict.")
+            evaluation = find_verdict(since=started)
+            if evaluation is None:
+                raise CommandError(f"No verdict within {options['minutes']:g} minutes.")
+            stop_training(by="until-verdict", origin="up")
+            try:
+                memory = measure_memory(evaluation, progress=progress.measuring, wait=lambda: self.breathe(supervisor))
+            except Refused as error:
+                raise CommandError(str(error)) from error
+        story = tell_story(evaluation, memory=memory, seconds=time.monotonic() - began)
+        print_story(story)
+        if options["json"]:
+            options["json"].write_text(json.dumps(asdict(story), indent=2, ensure_ascii=False) + "\n")
+
+    def breathe(self, supervisor: Supervisor) -> None:
+        """Waits for a slot while looking after the children."""
+        if supervisor.is_stopping:
+            raise CommandError("Stopped before the story was told.")
+        supervisor.revive()
+        time.sleep(0.2)

@@ -1,0 +1,348 @@
+"""The pipeline: the order of stages, and the only module that knows them all.
+
+claim → execute → outcome → ingest → window → build → evaluate → canary → apply → prove
+
+Each stage says whether it has work (`ready`) and does one piece of it (`work`). A bell drains a stage until
+nothing is ready; finishing a piece rings the next stage in the same transaction; the sweep rings what was lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zlib import crc32
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from lealife import bell
+from lealife.browsers import open_browser
+from lealife.draining import is_draining
+from lealife.execution import execute_run
+from lealife.lib.errors import Conflict, GateRefused
+from lealife.lib.gateway import ModelError
+from lealife.pool import PoolModel, get_pool, read_served_digest
+from learning.curriculum import crawl_host, find_hungry_host, revive_rested_tasks
+from learning.ingest import ingest_outcome, read_uningested
+from promotion.applies import apply_canary
+from promotion.arms import ArmTools
+from promotion.canary import open_canary, settle_canary
+from promotion.candidates import choose_recipe
+from promotion.evaluation import open_evaluation, run_pairs
+from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow
+from promotion.routing import read_canary_split, read_routing
+from promotion.tags import ensure_base_tags, register_tag
+from promotion.windows import is_window_due, move_window, reach_window
+from training.claims import claim_next_source
+from training.coordinator import read_coordinator, run_loop
+from training.heartbeats import beat
+from training.models import Host, Run
+from training.runs import begin_next_run, claim_queued_run, fail_lapsed_runs, queue_run
+from training.runtime_settings import read_settings
+from training.seals import read_chain, seal_outcomes
+
+log = logging.getLogger(__name__)
+ring = bell.ring
+read_queue_depth = bell.read_queue_depth
+State = PromotionWindow.State
+
+# A bell gives its worker back after a minute, and a coordinator its lease: no stage keeps a worker for ever.
+HOLD_S = 55.0
+SWEEP_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`ready(now)`: whether there is work; `work(now)`: does one piece, False when there was none after all.
+
+    `alone`: at most one worker at a time, over all machines.
+    """
+
+    name: str
+    ready: Callable[[datetime], bool]
+    work: Callable[[datetime], bool]
+    alone: bool = True
+
+
+def worker_name() -> str:
+    """This process, as leases and heartbeats name it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def ask(
+    *,
+    prompt: str,
+    host: Host | str | None,
+    check_spec: dict[str, Any] | None,
+    pages_target: int | None,
+    by: str,
+    lane: str = Run.Lane.STANDARD,
+) -> Run:
+    """Queues a task outside of training and wakes a worker for it."""
+    with transaction.atomic():
+        run = queue_run(lane=lane, prompt=prompt, host=host, check_spec=check_spec, pages_target=pages_target, by=by)
+        ring("execute")
+    return run
+
+
+def drain(stage_name: str) -> int:
+    """What a bell does: works a stage until nothing is ready, its time is up or a shutdown begins.
+
+    Returns the pieces done. Delivered twice it is harmless: every piece begins with a claim of its own.
+    """
+    stage = STAGES[stage_name]
+    done, ends = 0, time.monotonic() + HOLD_S
+    beat(worker=worker_name(), doing=stage_name, now=timezone.now())
+    with _hold(stage) as held:
+        while held and not is_draining():
+            if time.monotonic() > ends:
+                ring(stage_name)
+                break
+            if not stage.work(timezone.now()):
+                break
+            done += 1
+    beat(worker=worker_name(), doing="", now=timezone.now())
+    return done
+
+
+@contextmanager
+def _hold(stage: Stage) -> Iterator[bool]:
+    if not stage.alone:
+        yield True
+        return
+    # A session lock: it ends with its connection, so a killed worker never keeps a stage.
+    key = crc32(f"stage {stage.name}".encode())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
+        held = bool(cursor.fetchone()[0])
+    try:
+        yield held
+    finally:
+        if held and connection.connection is not None and not connection.connection.closed:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+
+
+def coordinate() -> bool:
+    """Leads the loop for about a minute, then rings for the next to lead; False when somebody else leads."""
+    sweeper = Sweeper()
+    led = run_loop(holder=worker_name(), hold_s=HOLD_S, tick=sweeper.tick, should_stop=is_draining)
+    if led and not is_draining():
+        bell.ring_coordinator()
+    return led
+
+
+class Sweeper:
+    """The coordinator's tick: claims what may run, and every other second rings stages that have work."""
+
+    def __init__(self) -> None:
+        self._swept_at = 0.0
+
+    def tick(self, now: datetime) -> int:
+        """One turn of the loop; returns how many runs it launched."""
+        launched = launch_queued(now) + (launch_training(now) if read_coordinator().enabled else 0)
+        if time.monotonic() - self._swept_at >= SWEEP_S:
+            self._swept_at = time.monotonic()
+            sweep(now)
+        return launched
+
+
+def launch_training(now: datetime) -> int:
+    """Claims sources while there are free training slots."""
+    if read_routing().controller is None:
+        return 0
+    split = read_canary_split()
+    launched = 0
+    while not is_draining():
+        with transaction.atomic():
+            if claim_next_source(now=now, canary=split) is None:
+                return launched
+            ring("execute")
+        launched += 1
+    return launched
+
+
+def launch_queued(now: datetime) -> int:
+    """Gives queued standard and manual runs their slots."""
+    launched = 0
+    while not is_draining():
+        with transaction.atomic():
+            if claim_queued_run(now=now) is None:
+                return launched
+            ring("execute")
+        launched += 1
+    return launched
+
+
+def sweep(now: datetime) -> None:
+    """Repairs what was lost: lapsed leases, bells that never rang."""
+    fail_lapsed_runs(now=now)
+    beat(worker=worker_name(), doing="coordinator", now=now)
+    # A stage rung while its bell still waits is rung for nothing: leave a busy queue alone.
+    if read_queue_depth() < 2 * len(STAGES):
+        for stage in STAGES.values():
+            if stage.ready(now):
+                ring(stage.name)
+
+
+def _execute(now: datetime) -> bool:
+    launch_queued(now)
+    run = begin_next_run(worker=worker_name(), now=now)
+    if run is None:
+        return False
+    execute_run(run)
+    return True
+
+
+def _ingest(now: datetime) -> bool:
+    outcome_id = read_uningested().values_list("pk", flat=True).first()
+    if outcome_id is None:
+        return False
+    with transaction.atomic():
+        ingest_outcome(outcome_id=outcome_id, now=now)
+        ring("window")
+    return True
+
+
+def _window(now: datetime) -> bool:
+    if read_settings().promotion_hold:
+        return False
+    with transaction.atomic():
+        reached = reach_window(now=now)
+        if reached:
+            ring("build")
+    return reached
+
+
+def _build(now: datetime) -> bool:
+    window = _window_in(State.BUILDING)
+    if window is None:
+        return False
+    parent = read_routing().require()[0]
+    number = ModelTag.objects.filter(role=parent.role, parent__isnull=False).count() + 1
+    try:
+        recipe = choose_recipe(parent=parent, number=number)
+        digest = recipe.materialise(get_pool())
+    except GateRefused as error:
+        move_window(window_id=window.pk, expected=State.BUILDING, to=State.REJECTED, now=now, reason=str(error))
+        return True
+    except ModelError as error:
+        log.warning("candidate not built, trying again: %s", error)
+        return False
+    try:
+        with transaction.atomic():
+            candidate = register_tag(recipe=recipe, digest=digest, status=ModelTag.Status.CANDIDATE, parent=parent)
+            open_evaluation(window_id=window.pk, candidate=candidate, now=now)
+            ring("evaluate")
+    except GateRefused as error:
+        move_window(window_id=window.pk, expected=State.BUILDING, to=State.FAILED, now=now, reason=str(error))
+    return True
+
+
+def _evaluate(now: datetime) -> bool:
+    evaluation_id = _open_evaluations().values_list("pk", flat=True).first()
+    if evaluation_id is None or read_settings().promotion_hold:
+        return False
+    decision = run_pairs(evaluation_id=evaluation_id, tools=arm_tools(), now=now)
+    if decision is None:
+        # No slot just now, or told to stop: the sweep rings again.
+        return False
+    ring("canary")
+    return True
+
+
+def arm_tools() -> ArmTools:
+    """What an evaluation's arms run with."""
+    return ArmTools(
+        open_browser=open_browser,
+        model=PoolModel(),
+        served_digest=read_served_digest,
+        worker=worker_name(),
+        should_stop=lambda: "cancelled" if is_draining() else None,
+    )
+
+
+def _canary(now: datetime) -> bool:
+    if read_settings().promotion_hold:
+        return False
+    waiting = Evaluation.objects.filter(verdict=Evaluation.Verdict.PROMOTE, canary=None).first()
+    if waiting is not None:
+        open_canary(evaluation_id=waiting.pk, now=now)
+        return True
+    canary = Canary.objects.filter(state=Canary.State.OPEN).first()
+    if canary is not None:
+        settle_canary(canary_id=canary.pk, now=now)
+        ring("apply")
+    return False
+
+
+def _apply(now: datetime) -> bool:
+    canary = Canary.objects.filter(state=Canary.State.PASSED, apply=None).first()
+    if canary is None or read_settings().promotion_hold:
+        return False
+    try:
+        apply_canary(canary_id=canary.pk, now=now)
+    except Conflict as error:
+        log.info("%s", error)
+        return False
+    return True
+
+
+def _seed(now: datetime) -> bool:
+    host = find_hungry_host(now=now)
+    if host is None:
+        return bool(revive_rested_tasks(now=now))
+    with open_browser(host) as browser:
+        return bool(crawl_host(host=host, browser=browser, now=now).pages)
+
+
+def _tags(now: datetime) -> bool:
+    try:
+        return ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
+    except ModelError as error:
+        log.warning("no base tags yet: %s", error)
+        return False
+
+
+def _window_in(state: str) -> PromotionWindow | None:
+    return PromotionWindow.objects.filter(state=state).first() if not read_settings().promotion_hold else None
+
+
+def _open_evaluations():
+    return Evaluation.objects.filter(verdict=Evaluation.Verdict.PENDING).order_by("pk")
+
+
+def _ready_canary(now: datetime) -> bool:
+    opened = Canary.objects.filter(state=Canary.State.OPEN).exists()
+    return opened or Evaluation.objects.filter(verdict=Evaluation.Verdict.PROMOTE, canary=None).exists()
+
+
+def _ready_seed(now: datetime) -> bool:
+    return read_coordinator().enabled and (find_hungry_host(now=now) is not None)
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("tags", lambda now: None in (read_routing().controller, read_routing().task), _tags),
+        Stage("seed", _ready_seed, _seed),
+        Stage(
+            "execute", lambda now: Run.objects.filter(status="claimed", claimed_by="").exists(), _execute, alone=False
+        ),
+        Stage("seal", lambda now: read_chain().unsealed > 0, lambda now: seal_outcomes() > 0),
+        Stage("ingest", lambda now: read_uningested().exists(), _ingest, alone=False),
+        Stage("window", lambda now: is_window_due(), _window),
+        Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build),
+        Stage("evaluate", lambda now: _open_evaluations().exists(), _evaluate),
+        Stage("canary", _ready_canary, _canary),
+        Stage("apply", lambda now: Canary.objects.filter(state="passed", apply=None).exists(), _apply),
+    )
+}

@@ -1,0 +1,79 @@
+"""The model servers this installation uses, and the agent's view of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+
+from lealife.embedded.ollama_process import read_address
+from lealife.lib.gateway import ModelInvalid, ModelUnavailable, OllamaPool, parse_hosts
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.model import Reply
+
+MIXED = "mixed"
+
+
+def get_pool() -> OllamaPool:
+    """The pool that `OLLAMA_HOST` names, or the embedded server.
+
+    Raises ModelUnavailable when neither is there.
+    """
+    named = settings.OLLAMA_HOST or read_address()
+    if not named:
+        raise ModelUnavailable("No model server: set OLLAMA_HOST, or start the embedded one with scripts/up.")
+    return _open_pool(named)
+
+
+@lru_cache(maxsize=4)
+def _open_pool(named: str) -> OllamaPool:
+    # One pool an address and process: it remembers which servers are down and keeps connections open.
+    return OllamaPool(hosts=parse_hosts(named))
+
+
+def read_served_digest(tag: str) -> str:
+    """The digest under which the servers have `tag` now; "mixed" when they disagree, "" when it is gone.
+
+    Raises AgentError(model_unavailable) when no server answers.
+    """
+    try:
+        digests = set(get_pool().read_digest(tag=tag).values())
+    except ModelUnavailable as error:
+        raise AgentError(ErrorCode.MODEL_UNAVAILABLE, str(error)) from error
+    except ModelInvalid:
+        return ""
+    return digests.pop() if len(digests) == 1 else MIXED if digests else ""
+
+
+class PoolModel:
+    """The agent's door to the pool: its errors are the agent's."""
+
+    def chat(
+        self,
+        *,
+        tag: str,
+        messages: Sequence[dict[str, str]],
+        schema: dict[str, Any] | None,
+        max_tokens: int,
+        num_ctx: int,
+        seed: int,
+    ) -> Reply:
+        """One reply. Raises AgentError with `model_unavailable` or `model_invalid`."""
+        try:
+            reply = get_pool().chat(
+                tag=tag, messages=messages, schema=schema, max_tokens=max_tokens, num_ctx=num_ctx, seed=seed
+            )
+        except ModelUnavailable as error:
+            raise AgentError(ErrorCode.MODEL_UNAVAILABLE, str(error)) from error
+        except ModelInvalid as error:
+            raise AgentError(ErrorCode.MODEL_INVALID, str(error)) from error
+        return Reply(
+            text=reply.text,
+            prompt_tokens=reply.prompt_tokens,
+            cached_tokens=reply.cached_tokens,
+            completion_tokens=reply.completion_tokens,
+            latency_ms=int(reply.latency_ms),
+            digest=reply.digest,
+        )

@@ -1,0 +1,164 @@
+"""The story of one promotion verdict: what was claimed, what was learned, what the gate said, what serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lealife.pipeline import arm_tools
+from promotion.arms import run_arm
+from promotion.evaluation import arm_inputs
+from promotion.models import Canary, Evaluation, EvaluationArm, LiveApply, PromotionWindow
+from promotion.proof import read_served_proof
+from training.counters import read_counters
+from training.models import TrainingCycle
+
+# Tasks of the evaluation split on which memory off and on are compared.
+MEASURED_TASKS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMeasure:
+    """Same held-out tasks, same tags, same frozen pages; memory off and on."""
+
+    tasks: int
+    success_rate_off: float | None
+    success_rate_on: float | None
+    calls_off: float | None
+    calls_on: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One verdict and what led to it; rates are shares of 1, calls are means a task."""
+
+    sources_claimed: int
+    outcomes: int
+    successes: int
+    success_rate_memory_off: float | None
+    success_rate_memory_on: float | None
+    calls_memory_off: float | None
+    calls_memory_on: float | None
+    measured_tasks: int
+    window: dict[str, Any]
+    candidate: dict[str, Any]
+    wins: int
+    losses: int
+    pairs: int
+    e_value: float
+    verdict: str
+    reason: str
+    canary: dict[str, Any] | None
+    applied: dict[str, Any] | None
+    served_digest_ok: bool | None
+    served_digest: str
+    seconds: float
+
+
+def find_verdict(*, since: datetime) -> Evaluation | None:
+    """The first evaluation that got its verdict after `since`."""
+    decided = Evaluation.objects.select_related("candidate", "window", "baseline").exclude(verdict="pending")
+    return decided.filter(finished_at__gte=since).order_by("finished_at").first()
+
+
+def is_settled(evaluation: Evaluation) -> bool:
+    """Whether nothing more follows from the verdict: its window is closed."""
+    return PromotionWindow.objects.get(pk=evaluation.window_id).state in PromotionWindow.CLOSED
+
+
+def measure_memory(
+    evaluation: Evaluation, *, progress: Callable[[int, int], None], wait: Callable[[], None]
+) -> MemoryMeasure:
+    """Runs the first held-out tasks of the evaluation without and with memory; arms already run are reused."""
+    tools = arm_tools()
+    arms: dict[bool, list[EvaluationArm]] = {False: [], True: []}
+    tasks = list(evaluation.tasks.select_related("task").order_by("index")[:MEASURED_TASKS])
+    for number, task in enumerate(tasks, start=1):
+        for memory in (True, False):
+            inputs = arm_inputs(evaluation, task, tag=evaluation.baseline, memory=memory)
+            while (arm := run_arm(inputs, tools=tools)) is None:
+                wait()
+            arms[memory].append(arm)
+        progress(number, len(tasks))
+    return MemoryMeasure(
+        tasks=len(tasks),
+        success_rate_off=_mean([float(arm.success) for arm in arms[False]]),
+        success_rate_on=_mean([float(arm.success) for arm in arms[True]]),
+        calls_off=_mean([float(arm.controller_calls) for arm in arms[False]]),
+        calls_on=_mean([float(arm.controller_calls) for arm in arms[True]]),
+    )
+
+
+def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float) -> Story:
+    """The story as the database has it now."""
+    evaluation.refresh_from_db()
+    counts, proof = read_counters(), read_served_proof()
+    window = PromotionWindow.objects.get(pk=evaluation.window_id)
+    canary = Canary.objects.filter(evaluation=evaluation).first()
+    apply = LiveApply.objects.select_related("from_tag", "to_tag").filter(canary=canary).first() if canary else None
+    controller = next(role for role in proof.roles if role.role == evaluation.candidate.role)
+    recipe = evaluation.candidate.recipe
+    return Story(
+        sources_claimed=TrainingCycle.objects.count(),
+        outcomes=counts["outcomes.total"],
+        successes=counts["outcomes.success"],
+        success_rate_memory_off=memory.success_rate_off,
+        success_rate_memory_on=memory.success_rate_on,
+        calls_memory_off=memory.calls_off,
+        calls_memory_on=memory.calls_on,
+        measured_tasks=memory.tasks,
+        window={
+            "number": window.number,
+            "watermark": window.watermark,
+            "size": window.size,
+            "attempts": window.attempts,
+            "state": window.state,
+        },
+        candidate={
+            "tag": evaluation.candidate.name,
+            "digest": evaluation.candidate_digest,
+            "parent": evaluation.baseline.name,
+            "exemplars": len(recipe["messages"]) // 2,
+            "shortlist_size": recipe["shortlist_size"],
+        },
+        wins=evaluation.wins,
+        losses=evaluation.losses,
+        pairs=evaluation.pairs.count(),
+        e_value=evaluation.e_value,
+        verdict=evaluation.verdict,
+        reason=evaluation.reason,
+        canary=_tell_canary(canary),
+        applied=_tell_apply(apply),
+        served_digest_ok={"green": True, "red": False}.get(controller.state),
+        served_digest=controller.digest,
+        seconds=round(seconds, 1),
+    )
+
+
+def _tell_canary(canary: Canary | None) -> dict[str, Any] | None:
+    if canary is None:
+        return None
+    return {
+        "state": canary.state,
+        "share_percent": canary.share_percent,
+        "candidate": [canary.candidate_successes, canary.candidate_observations],
+        "baseline": [canary.baseline_successes, canary.baseline_observations],
+        "reason": canary.reason,
+    }
+
+
+def _tell_apply(apply: LiveApply | None) -> dict[str, Any] | None:
+    if apply is None:
+        return None
+    return {
+        "from": apply.from_tag.name if apply.from_tag else "",
+        "to": apply.to_tag.name,
+        "to_digest": apply.to_digest,
+        "at": apply.applied_at.isoformat(),
+    }
+
+
+def _mean(values: list[float]) -> float | None:
+    return round(sum(values) / len(values), 3) if values else None

@@ -1,0 +1,152 @@
+"""The supervisor: starts the children, restarts and names those that crash, and ends them one by one.
+
+Each child has a session of its own and only its main process is signalled: a signal to a whole process group
+kills django-q2's workers in mid-task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+log = logging.getLogger("lealife.up")
+PR_SET_PDEATHSIG = 1
+BACKOFF_S = (0.5, 1, 2, 5, 10)
+# A child that has run this long has recovered: its next crash is restarted at once again.
+STEADY_AFTER_S = 60
+
+
+@dataclass(slots=True)
+class Child:
+    """One child process. `stop_within_s`: how long it may take to end what it does."""
+
+    name: str
+    command: Sequence[str]
+    stop_within_s: float = 5.0
+    environment: dict[str, str] = field(default_factory=dict)
+    folder: str | None = None
+    keep_stdin_open: bool = False
+    quiet: bool = False
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    restart_at: float = 0.0
+    crashes: int = 0
+
+    def start(self) -> None:
+        """Starts it in a session of its own."""
+        output = subprocess.DEVNULL if self.quiet else None
+        self.process = subprocess.Popen(  # noqa: S603  our own commands
+            self.command,
+            env={**os.environ, **self.environment},
+            cwd=self.folder,
+            stdin=subprocess.PIPE if self.keep_stdin_open else subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+        self.started_at = time.monotonic()
+
+    def has_ended(self) -> bool:
+        """Whether it runs no longer."""
+        return self.process is not None and self.process.poll() is not None
+
+    def stop(self) -> None:
+        """SIGTERM to its main process, patience, and only then SIGKILL to what is left of its session."""
+        if self.process is None or self.has_ended():
+            self.kill_session()
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=self.stop_within_s)
+        except subprocess.TimeoutExpired:
+            log.warning("%s did not end within %.0f s and is killed.", self.name, self.stop_within_s)
+        self.kill_session()
+
+    def kill_session(self) -> None:
+        """Ends whatever is left of its session."""
+        if self.process is None:
+            return
+        # The session outlives its leader: a worker left behind would keep a port or a lease.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=5)
+
+
+def _die_with_parent() -> None:
+    # A supervisor that is killed outright takes its children with it.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Supervisor:
+    """Runs children until told to stop, or until `until` says so."""
+
+    def __init__(self, *, say: Callable[[str], None]) -> None:
+        self.children: list[Child] = []
+        self._say = say
+        self._stopping = False
+
+    def start(self, child: Child) -> None:
+        """Starts a child and looks after it from now on."""
+        child.start()
+        self.children.append(child)
+
+    def catch_signals(self) -> None:
+        """SIGINT and SIGTERM end `run`; a second one changes nothing."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._stopping = True
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a signal has come."""
+        return self._stopping
+
+    def run(self, *, until: Callable[[], bool] = lambda: False, poll_s: float = 0.5) -> bool:
+        """Looks after the children; True when `until` said it is enough, False when a signal came."""
+        while not self._stopping:
+            self.revive()
+            if until():
+                return True
+            time.sleep(poll_s)
+        return False
+
+    def revive(self) -> None:
+        """Restarts children that have ended, each with its own growing pause."""
+        now = time.monotonic()
+        for child in self.children:
+            if not child.has_ended():
+                continue
+            if not child.restart_at:
+                steady = now - child.started_at > STEADY_AFTER_S
+                child.crashes = 1 if steady else child.crashes + 1
+                pause = BACKOFF_S[min(child.crashes, len(BACKOFF_S)) - 1]
+                child.restart_at = now + pause
+                self._say(f"{child.name} {_describe_end(child)}; it is restarted in {pause:g} s.")
+            elif now >= child.restart_at:
+                child.restart_at = 0.0
+                child.kill_session()
+                child.start()
+
+    def stop(self) -> None:
+        """Ends all children, the last started first."""
+        for child in reversed(self.children):
+            child.stop()
+
+
+def _describe_end(child: Child) -> str:
+    code = child.process.returncode if child.process else None
+    if code is not None and code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"

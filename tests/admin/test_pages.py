@@ -1,0 +1,82 @@
+"""Every model has its admin pages; evidence refuses every change."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from lealife.lib.readonly_admin import ReadOnlyAdmin
+from tests.admin.conftest import MODELS
+
+Rows = dict[type[Model], Model]
+EDITABLE = {"host", "campaign", "trainingsource", "runtimesettings", "apikey"}
+EVIDENCE = [model for model in MODELS if model._meta.model_name not in EDITABLE]
+each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
+each_evidence = pytest.mark.parametrize("model", EVIDENCE, ids=lambda model: model._meta.label_lower)
+
+
+def address(model: type[Model], page: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+@each_model
+def test_every_model_is_registered(model: type[Model]) -> None:
+    assert admin.site.is_registered(model)
+
+
+@each_model
+def test_every_list_opens_and_can_be_searched(staff: Client, rows: Rows, model: type[Model]) -> None:
+    options = admin.site.get_model_admin(model)
+    assert staff.get(address(model, "changelist")).status_code == 200
+    if options.search_fields:
+        for term in ("1", "queue", "a'b"):
+            assert staff.get(address(model, "changelist"), {"q": term}).status_code == 200
+
+
+@each_model
+def test_every_row_opens(staff: Client, rows: Rows, model: type[Model]) -> None:
+    assert staff.get(address(model, "change", rows[model].pk)).status_code == 200
+    assert staff.get(address(model, "history", rows[model].pk)).status_code == 200
+
+
+@each_model
+def test_a_new_row_is_made_only_where_people_make_rows(staff: Client, rows: Rows, model: type[Model]) -> None:
+    made_by_people = EDITABLE - {"runtimesettings"}
+    expected = 200 if model._meta.model_name in made_by_people else 403
+    assert staff.get(address(model, "add")).status_code == expected
+
+
+@each_evidence
+def test_evidence_refuses_every_change_even_to_a_superuser(
+    staff: Client, rows: Rows, model: type[Model]
+) -> None:
+    assert isinstance(admin.site.get_model_admin(model), ReadOnlyAdmin)
+    row = rows[model]
+    assert staff.post(address(model, "add"), {}).status_code == 403
+    assert staff.post(address(model, "change", row.pk), {"status": "failed"}).status_code == 403
+    assert staff.post(address(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    assert model._default_manager.filter(pk=row.pk).exists()
+
+
+@each_model
+def test_only_a_host_may_be_deleted(staff: Client, rows: Rows, model: type[Model]) -> None:
+    status = staff.get(address(model, "delete", rows[model].pk)).status_code
+    assert status == (200 if model._meta.model_name == "host" else 403)
+
+
+@pytest.mark.django_db
+def test_every_other_registered_list_opens_too(staff: Client) -> None:
+    for model in admin.site._registry:
+        assert staff.get(address(model, "changelist")).status_code == 200, model
+
+
+@each_model
+def test_nobody_sees_a_list_without_signing_in(rows: Rows, model: type[Model]) -> None:
+    assert Client().get(address(model, "changelist")).status_code == 302
+
+
+def test_admin_carries_the_products_name(staff: Client) -> None:
+    assert "LeaLife" in staff.get(reverse("admin:index")).content.decode()

@@ -1,0 +1,88 @@
+"""Standard tasks over the API."""
+
+from __future__ import annotations
+
+from django.test import Client
+from django.utils import timezone
+
+from training.models import Host, Run, Step
+
+JSON = "application/json"
+
+
+def test_a_task_is_accepted_with_its_address(host: Host, operator: Client) -> None:
+    answer = operator.post("/api/tasks", {"prompt": " Which page explains queues? ", "host": "manual"}, JSON)
+    assert answer.status_code == 202
+    run = Run.objects.get()
+    assert answer.json() == {"id": run.pk, "status": "queued", "href": f"/api/tasks/{run.pk}"}
+    assert (run.lane, run.prompt, run.host, run.requested_by) == (
+        "standard", "Which page explains queues?", host, "key:test operate",
+    )  # fmt: skip
+
+
+def test_a_tasks_answer_comes_with_its_evidence(host: Host, reader: Client) -> None:
+    run = Run.objects.create(
+        lane=Run.Lane.STANDARD,
+        status=Run.Status.SUCCEEDED,
+        host=host,
+        prompt="Which page explains queues?",
+        pages_target=1,
+        max_calls=5,
+        controller_tag="lealife-controller:1",
+        controller_digest="sha256:aa",
+        served_controller_digest="sha256:aa",
+        task_tag="lealife-task:1",
+        task_digest="sha256:bb",
+        served_task_digest="sha256:bb",
+        memories=[
+            {"id": 7, "kind": "page", "url": "http://127.0.0.1:9/queue", "title": "queue", "score": 0.5}
+        ],
+        memory_used=[7],
+        answer="The page queue.",
+        quotes=[{"text": "A queue", "url": "http://127.0.0.1:9/queue", "digest": "cc"}],
+        verifier="quotes",
+        finished_at=timezone.now(),
+    )
+    Step.objects.create(
+        run=run,
+        index=0,
+        url="http://127.0.0.1:9/q",
+        final_url="http://127.0.0.1:9/queue",
+        title="queue",
+        status_code=200,
+        picked_by="start",
+    )
+    answer = reader.get(f"/api/tasks/{run.pk}").json()
+    assert answer["status"] == "succeeded"
+    assert answer["answer"] == "The page queue."
+    assert answer["quotes"][0]["text"] == "A queue"
+    assert answer["pages"] == [
+        {"url": "http://127.0.0.1:9/queue", "title": "queue", "status": 200, "error_code": ""}
+    ]
+    assert answer["controller"] == {
+        "tag": "lealife-controller:1",
+        "claimed_digest": "sha256:aa",
+        "served_digest": "sha256:aa",
+    }
+    assert answer["recalled"][0]["id"] == 7
+    assert answer["memory_used"] == [7]
+
+
+def test_a_training_run_is_no_task(host: Host, reader: Client) -> None:
+    run = Run.objects.create(lane=Run.Lane.TRAINING, host=host, prompt="x", pages_target=1, max_calls=1)
+    assert reader.get(f"/api/tasks/{run.pk}").status_code == 404
+    assert reader.get("/api/tasks").json() == {"tasks": [], "next_before": None}
+
+
+def test_tasks_are_listed_newest_first_and_paged_by_id(host: Host, reader: Client) -> None:
+    made = [
+        Run.objects.create(lane=Run.Lane.STANDARD, host=host, prompt=f"{n}", pages_target=1, max_calls=1).pk
+        for n in range(5)
+    ]
+    first = reader.get("/api/tasks?limit=2").json()
+    assert [task["id"] for task in first["tasks"]] == [made[4], made[3]]
+    second = reader.get(f"/api/tasks?limit=2&before={first['next_before']}").json()
+    assert [task["id"] for task in second["tasks"]] == [made[2], made[1]]
+    last = reader.get(f"/api/tasks?limit=2&before={second['next_before']}").json()
+    assert [task["id"] for task in last["tasks"]] == [made[0]]
+    assert last["next_before"] is None
