@@ -80,6 +80,8 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
 
 def _die_with_parent() -> None:

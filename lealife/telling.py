@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 
 from rich.console import Console
@@ -14,10 +15,16 @@ from promotion.windows import read_window
 from training.counters import read_counters
 
 
+# Where bars cannot be drawn a line is written, this often.
+LINE_EVERY_S = 15.0
+
+
 class StoryProgress:
-    """A bar for the window, then one for the pairs, then one for the measure."""
+    """A bar for the window, then one for the pairs, then one for the measure; lines where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
+        self._console = console
+        self._line_at = 0.0
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -25,6 +32,7 @@ class StoryProgress:
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"),
             console=console,
+            disable=not console.is_terminal,
         )
         self._window = self._progress.add_task("successes in the window", total=None, note="")
         self._pairs: int | None = None
@@ -46,17 +54,26 @@ class StoryProgress:
         self._progress.update(self._window, total=window.size, completed=done, note=note)
         candidate = read_candidate()
         if candidate is None:
+            self._write_line(f"window {done}/{window.size} · {note}")
             return
         if self._pairs is None:
             self._pairs = self._progress.add_task("pairs", total=candidate.pair_budget, note="")
         score = f"{candidate.wins}–{candidate.losses}, e-value {candidate.e_value:.3g} of {candidate.threshold:.3g}"
         self._progress.update(self._pairs, completed=candidate.pairs, note=score)
+        self._write_line(f"pairs {candidate.pairs}/{candidate.pair_budget} · {score} · {note}")
+
+    def _write_line(self, line: str) -> None:
+        if self._console.is_terminal or time.monotonic() - self._line_at < LINE_EVERY_S:
+            return
+        self._line_at = time.monotonic()
+        self._console.print(line, highlight=False)
 
     def measuring(self, done: int, total: int) -> None:
         """Memory off and on, task by task."""
         if self._measure is None:
             self._measure = self._progress.add_task("memory off and on", total=total, note="same tasks, same tags")
         self._progress.update(self._measure, completed=done)
+        self._write_line(f"memory off and on: {done}/{total} tasks")
 
 
 def print_story(story: Story) -> None:

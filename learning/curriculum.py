@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from django.db import transaction
 
 from lealife.lib.announce import announce
 from lealife.lib.digest import digest_bytes, unit_interval
+from learning.memory import confirm_crawled
 from learning.models import CurriculumTask, FrontierPage
 from training.agent.browser import Browser, Page
 from training.agent.errors import AgentError
@@ -39,8 +41,12 @@ class CrawlResult:
 
 
 def split_of(url: str) -> str:
-    """Train or evaluation, by a hash of the page: every task about one page is on one side."""
-    held_out = unit_interval("split", url) < EVALUATION_SHARE
+    """Train or evaluation, by a hash of the page: every task about one page is on one side.
+
+    Of its path and query only, so that a site that moves to another port or host keeps its split.
+    """
+    parts = urlsplit(url)
+    held_out = unit_interval("split", parts.path, parts.query) < EVALUATION_SHARE
     return CurriculumTask.Split.EVALUATION if held_out else CurriculumTask.Split.TRAIN
 
 
@@ -86,6 +92,7 @@ def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> int:
         )
         if not moved:
             return 0
+        confirm_crawled(host_id=entry.host_id, content_hash=page.digest, now=now)
         _extend_frontier(entry, parsed)
         # The start page is where every run begins: nothing has to be found to reach it.
         tasks = _make_tasks(entry, url, parsed) if entry.depth else []

@@ -116,6 +116,13 @@ def _confirm(item: MemoryItem, lesson: Lesson, *, crawled: bool, now: datetime) 
     _index(item.pk, lesson)
 
 
+def confirm_crawled(*, host_id: int, content_hash: str, now: datetime) -> int:
+    """The curriculum's own fetch saw the same content: quarantined items read from it are trusted now."""
+    return MemoryItem.objects.filter(
+        host_id=host_id, content_hash=content_hash, status=MemoryItem.Status.QUARANTINED
+    ).update(status=MemoryItem.Status.TRUSTED, sightings=F("sightings") + 1, updated_at=now)
+
+
 def _index(item_id: int, lesson: Lesson) -> None:
     MemoryItem.objects.filter(pk=item_id).update(
         search=SearchVector(Value(split_identifiers(lesson.title)), weight="A", config=SEARCH_CONFIG)

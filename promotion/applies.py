@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, GateRefused, NotFound
+from promotion.canary import abort_canary, find_changes
 from promotion.models import Canary, LiveApply, ModelTag, PromotionWindow, Role
 from promotion.windows import move_window
 from training.audit import record_audit
 from training.models import TrainingOutcome
 
 
-def apply_canary(*, canary_id: int, now: datetime) -> LiveApply:
+# One lock a role: whoever switches must see the tag that the switch before it put in charge.
+SWITCH_LOCK = 0x4C6553
+State = PromotionWindow.State
+
+
+def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
     """Switches routing to the candidate of a passed canary, in one transaction.
 
+    None when the tag it was measured against has been replaced meanwhile: the canary is aborted instead.
     Raises GateRefused when the canary has not passed, Conflict when this decision has been applied already.
     """
     with transaction.atomic():
@@ -29,13 +36,18 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply:
             raise GateRefused(f"Canary {canary_id} is {canary.state}: only a passed canary may be applied.")
         if LiveApply.objects.filter(canary=canary).exists():
             raise Conflict(f"Canary {canary_id} has been applied already.")
+        _lock_role(canary.role)
+        if changed := find_changes(canary):
+            reason = f"Passed, but not applied: {', '.join(changed)} changed since the evaluation."
+            abort_canary(canary, expected=State.APPLYING, reason=reason, now=now)
+            return None
         apply = _switch(
             to=canary.evaluation.candidate, role=canary.role, by="gate", reason=canary.reason, canary=canary
         )
         move_window(
             window_id=canary.evaluation.window_id,
-            expected=PromotionWindow.State.APPLYING,
-            to=PromotionWindow.State.APPLIED,
+            expected=State.APPLYING,
+            to=State.APPLIED,
             now=now,
             reason=f"Applied live: {canary.reason}",
         )
@@ -50,7 +62,8 @@ def roll_back(*, role: str, by: str, reason: str, origin: str = "api") -> LiveAp
     if role not in Role.values:
         raise NotFound(f"There is no role {role!r}: it is {' or '.join(Role.values)}.", field="role")
     with transaction.atomic():
-        last = LiveApply.objects.select_for_update(of=("self",)).filter(role=role).order_by("-id").first()
+        _lock_role(role)
+        last = LiveApply.objects.filter(role=role).order_by("-id").first()
         if last is None or last.from_tag is None:
             raise GateRefused(f"The {role} tag has never been switched: there is nothing to roll back to.")
         if last.rolls_back_id is not None:
@@ -58,6 +71,11 @@ def roll_back(*, role: str, by: str, reason: str, origin: str = "api") -> LiveAp
         apply = _switch(to=last.from_tag, role=role, by=by, reason=reason or f"Rolled back by {by}.", rolls_back=last)
         record_audit(actor=by, origin=origin, action="roll back", subject=role, details={"to": last.from_tag.name})
         return apply
+
+
+def _lock_role(role: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SWITCH_LOCK, Role.values.index(role)])
 
 
 def _switch(
@@ -70,7 +88,7 @@ def _switch(
     rolls_back: LiveApply | None = None,
 ) -> LiveApply:
     # Conditional unique constraints cannot be deferred: the old row retires before the new one serves.
-    old = ModelTag.objects.select_for_update().filter(role=role, status=ModelTag.Status.ACTIVE).first()
+    old = ModelTag.objects.filter(role=role, status=ModelTag.Status.ACTIVE).first()
     if old is not None:
         ModelTag.objects.filter(pk=old.pk).update(status=ModelTag.Status.RETIRED)
     ModelTag.objects.filter(pk=to.pk).update(status=ModelTag.Status.ACTIVE)

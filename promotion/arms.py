@@ -98,16 +98,19 @@ def make_brain(*, controller: ModelTag, task: ModelTag, memories: tuple[Recalled
 
 
 def run_arm(inputs: ArmInputs, *, tools: ArmTools) -> EvaluationArm | None:
-    """The remembered result, or a fresh run's; None when no control slot is free or the work was told to stop."""
+    """The remembered result, or a fresh run's.
+
+    None when no control slot is free, no model server answers, or the work was told to stop: ask again later.
+    """
     known = EvaluationArm.objects.filter(inputs_digest=inputs.digest).first()
     if known is not None:
         return known
-    run = _open_run(inputs, worker=tools.worker, now=timezone.now())
+    before = _read_digests(inputs, tools=tools)
+    run = _open_run(inputs, worker=tools.worker, now=timezone.now()) if before else None
     if run is None:
         return None
     brain = inputs.brain()
     record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=[])
-    before = tools.served_digest(inputs.controller.name), tools.served_digest(inputs.task.name)
     with tools.open_browser(run.host) as live:
         trajectory = navigate(
             task=build_task(run),
@@ -117,8 +120,16 @@ def run_arm(inputs: ArmInputs, *, tools: ArmTools) -> EvaluationArm | None:
             on_step=lambda step: record_step(run_id=run.pk, fence=run.fence, step=step, now=timezone.now()),
             should_stop=tools.should_stop,
         )
-    after = tools.served_digest(inputs.controller.name), tools.served_digest(inputs.task.name)
+    after = _read_digests(inputs, tools=tools)
     return _keep_arm(inputs, run=run, trajectory=trajectory, before=before, after=after)
+
+
+def _read_digests(inputs: ArmInputs, *, tools: ArmTools) -> tuple[str, str] | None:
+    """Controller's and task's digest as the servers have them now; None when no server answers."""
+    try:
+        return tools.served_digest(inputs.controller.name), tools.served_digest(inputs.task.name)
+    except AgentError:
+        return None
 
 
 def _open_run(inputs: ArmInputs, *, worker: str, now: datetime) -> Run | None:
@@ -144,10 +155,15 @@ def _open_run(inputs: ArmInputs, *, worker: str, now: datetime) -> Run | None:
 
 
 def _keep_arm(
-    inputs: ArmInputs, *, run: Run, trajectory: Trajectory, before: tuple[str, str], after: tuple[str, str]
+    inputs: ArmInputs,
+    *,
+    run: Run,
+    trajectory: Trajectory,
+    before: tuple[str, str] | None,
+    after: tuple[str, str] | None,
 ) -> EvaluationArm | None:
     claimed = (inputs.controller.digest, inputs.task.digest)
-    # A tag that changed under our feet measured something else.
+    # A tag that changed under our feet measured something else; one that cannot be looked at may have.
     drifted = before != claimed or after != claimed
     invalid = drifted or trajectory.error_code in INVALID_CODES
     try:
@@ -156,8 +172,8 @@ def _keep_arm(
                 run_id=run.pk,
                 fence=run.fence,
                 result=Result.from_trajectory(trajectory),
-                served_controller=after[0],
-                served_task=after[1],
+                served_controller=after[0] if after else "",
+                served_task=after[1] if after else "",
                 now=timezone.now(),
             )
             if trajectory.error_code == ErrorCode.CANCELLED:

@@ -59,6 +59,7 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
             deadline_s=(canary.deadline_at - canary.opened_at).total_seconds(),
             min_observations=canary.min_observations,
             watch_observations=WATCH_FACTOR * canary.min_observations,
+            changed=find_changes(canary),
         )
         if canary.state != Canary.State.OPEN:
             return decision
@@ -75,6 +76,12 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
         return decision
 
 
+def find_changes(canary: Canary) -> list[str]:
+    """What moved since the evaluation: a candidate proven against one tag says nothing against another."""
+    baseline = ModelTag.objects.filter(pk=canary.evaluation.baseline_id, status=ModelTag.Status.ACTIVE)
+    return [] if baseline.exists() else ["the active tag"]
+
+
 def read_observations(canary_id: int) -> dict[str, int]:
     """Outcomes of both arms: the canary lane is the candidate's, the training lane the active tag's."""
     candidate = Q(lane=Run.Lane.CANARY)
@@ -89,12 +96,15 @@ def read_observations(canary_id: int) -> dict[str, int]:
 
 
 def _close(canary: Canary, *, passed: bool, reason: str, now: datetime) -> None:
-    Canary.objects.filter(pk=canary.pk, state=Canary.State.OPEN).update(
-        state=Canary.State.PASSED if passed else Canary.State.ABORTED, closed_at=now
-    )
-    window_id = canary.evaluation.window_id
-    if passed:
-        move_window(window_id=window_id, expected=State.CANARY, to=State.APPLYING, now=now, reason=reason)
+    if not passed:
+        abort_canary(canary, expected=State.CANARY, reason=reason, now=now)
         return
+    Canary.objects.filter(pk=canary.pk).update(state=Canary.State.PASSED, closed_at=now)
+    move_window(window_id=canary.evaluation.window_id, expected=State.CANARY, to=State.APPLYING, now=now, reason=reason)
+
+
+def abort_canary(canary: Canary, *, expected: str, reason: str, now: datetime) -> None:
+    """Ends a canary that the caller has locked, rejects its candidate and closes the window in state `expected`."""
+    Canary.objects.filter(pk=canary.pk).update(state=Canary.State.ABORTED, closed_at=now, reason=reason)
     ModelTag.objects.filter(pk=canary.evaluation.candidate_id).update(status=ModelTag.Status.REJECTED)
-    move_window(window_id=window_id, expected=State.CANARY, to=State.REJECTED, now=now, reason=reason)
+    move_window(window_id=canary.evaluation.window_id, expected=expected, to=State.REJECTED, now=now, reason=reason)

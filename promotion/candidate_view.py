@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from promotion.evaluation import count_arm_successes, decide_evaluation
-from promotion.gate import Verdict
 from promotion.models import Canary, Evaluation
 
 
@@ -60,7 +59,8 @@ def read_candidate() -> CandidateView | None:
         baseline_successes=baseline,
         canary=canary,
         missing=describe_missing(decision.wins_needed, decision.pairs_left) if pending else "",
-        summary=decision.reason if pending or decision.verdict is Verdict.PENDING else evaluation.reason,
+        # A closed one keeps its own reason: what made it invalid is not in the pairs.
+        summary=decision.reason if pending else evaluation.reason,
     )
 
 

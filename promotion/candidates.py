@@ -70,9 +70,10 @@ def read_exemplars(*, shortlist_size: int) -> list[Exemplar]:
 
 
 def choose_exemplars(exemplars: Iterable[Exemplar], *, count: int) -> list[Exemplar]:
-    """At most `count`, one a run, right picks spread over positions: rare positions first, then the commonest.
+    """At most `count`, one a run, newest first, with right picks at each position as often as they truly are.
 
-    An exemplar set that always picks number one would teach to pick number one.
+    Shares are rounded by largest remainder. An even spread over positions was tried and measured worse than no
+    exemplars at all: the shortlist is ranked, and a small model copies the positions it is shown.
     """
     by_position: dict[int, list[Exemplar]] = {}
     seen: set[int] = set()
@@ -80,11 +81,12 @@ def choose_exemplars(exemplars: Iterable[Exemplar], *, count: int) -> list[Exemp
         if exemplar.run_id not in seen:
             seen.add(exemplar.run_id)
             by_position.setdefault(exemplar.right, []).append(exemplar)
-    chosen: list[Exemplar] = []
-    while len(chosen) < count and any(by_position.values()):
-        for position in sorted(by_position):
-            if by_position[position] and len(chosen) < count:
-                chosen.append(by_position[position].pop(0))
+    count = min(count, len(seen))
+    shares = {position: count * len(found) / len(seen) for position, found in by_position.items()}
+    taken = {position: int(share) for position, share in shares.items()}
+    for position in sorted(shares, key=lambda position: (taken[position] - shares[position], position)):
+        taken[position] += int(sum(taken.values()) < count)
+    chosen = [exemplar for position, found in by_position.items() for exemplar in found[: taken[position]]]
     return sorted(chosen, key=lambda exemplar: exemplar.run_id)
 
 

@@ -51,7 +51,8 @@ def open_evaluation(*, window_id: int, candidate: ModelTag, now: datetime) -> Ev
     if not tasks:
         raise GateRefused("There are no held-out tasks to judge by: let the curriculum read more pages first.")
     memories = [[asdict(item) for item in recall(host_id=task.host_id, prompt=task.prompt)] for task in tasks]
-    frozen = digest_value([[task.pk, items] for task, items in zip(tasks, memories, strict=True)])
+    # Whatever their order: the same tasks with the same memory share their frozen pages and measured arms.
+    frozen = digest_value(sorted([task.pk, items] for task, items in zip(tasks, memories, strict=True)))
     with transaction.atomic():
         number = Evaluation.objects.count() + 1
         evaluation = Evaluation.objects.create(

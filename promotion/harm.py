@@ -22,6 +22,7 @@ at random, independently of what the runs would yield.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -55,6 +56,7 @@ class CanaryCause(StrEnum):
     ERRORS = "errors"
     TIMEOUTS = "timeouts"
     NO_TRAFFIC = "no_traffic"
+    CHANGED = "changed"
     NO_HARM = "no_harm"
     WAITING = "waiting"
 
@@ -115,6 +117,7 @@ def judge_canary(
     tolerance: float = TOLERANCE,
     alpha: float = HARM_ALPHA,
     max_fault_share: float = MAX_FAULT_SHARE,
+    changed: Sequence[str] = (),
 ) -> CanaryDecision:
     """Judge a canary as it stands. To be asked after every outcome of either arm.
 
@@ -123,7 +126,8 @@ def judge_canary(
     `candidate` and `baseline` are (successes, observations). `errors` and `timeouts` say how many of the
     candidate's failures were of that kind; more than `max_fault_share` of its observations (of
     `min_observations` before there are so many) aborts. `elapsed_s` and `deadline_s` are seconds since the
-    canary opened. `watch_observations` counts the candidate's own and is never below the minimum.
+    canary opened. `watch_observations` counts the candidate's own and is never below the minimum. `changed`
+    names what moved since the evaluation: the candidate was measured against something else, which aborts.
 
     ValueError when the counts contradict each other or a setting is out of range.
     """
@@ -141,6 +145,8 @@ def judge_canary(
     def close(verdict: CanaryVerdict, cause: CanaryCause, reason: str) -> CanaryDecision:
         return CanaryDecision(verdict, cause, evidence, 1 / alpha, shortfall, reason)
 
+    if changed:
+        return close(CanaryVerdict.ABORT, CanaryCause.CHANGED, f"Changed since the evaluation: {', '.join(changed)}.")
     allowed = max_fault_share * max(ours.observations, min_observations)
     for cause, count in ((CanaryCause.ERRORS, errors), (CanaryCause.TIMEOUTS, timeouts)):
         if count > allowed:

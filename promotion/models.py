@@ -56,7 +56,7 @@ class PromotionWindow(models.Model):
         BUILDING = "building", "building"  # → evaluating, rejected (refused before any run), failed
         EVALUATING = "evaluating", "evaluating"  # → canary, rejected, inconclusive, failed
         CANARY = "canary", "canary"  # → applying, rejected
-        APPLYING = "applying", "applying"  # → applied
+        APPLYING = "applying", "applying"  # → applied, rejected (another tag was put in charge meanwhile)
         APPLIED = "applied", "applied"
         REJECTED = "rejected", "rejected"
         INCONCLUSIVE = "inconclusive", "inconclusive"
@@ -216,7 +216,7 @@ class Canary(models.Model):
 
     class State(models.TextChoices):
         OPEN = "open", "open"  # → passed, aborted
-        PASSED = "passed", "passed"
+        PASSED = "passed", "passed"  # → aborted, when another tag was put in charge before the apply
         ABORTED = "aborted", "aborted"
 
     evaluation = models.OneToOneField(Evaluation, on_delete=models.PROTECT, related_name="canary")

@@ -30,9 +30,15 @@ def read_routing() -> Routing:
 
 
 def read_canary_routing(canary_id: int) -> Routing:
-    """The tags of a canary's candidate arm: the candidate in its role, the active tag in the other."""
+    """The tags of a canary's candidate arm: the candidate in its role, the active tag in the other.
+
+    An aborted candidate serves no more, not even the runs that were promised to it.
+    """
     active = read_routing()
-    candidate = Canary.objects.select_related("evaluation__candidate").get(pk=canary_id).evaluation.candidate
+    canary = Canary.objects.select_related("evaluation__candidate").get(pk=canary_id)
+    if canary.state == Canary.State.ABORTED:
+        return active
+    candidate = canary.evaluation.candidate
     if candidate.role == Role.CONTROLLER:
         return Routing(controller=candidate, task=active.task)
     return Routing(controller=active.controller, task=candidate)

@@ -157,12 +157,12 @@ def read_recent_hosts(window: int) -> tuple[int, ...]:
 
 
 def read_locked_campaign() -> Campaign | None:
-    """The campaign that has started and not drained; under the campaign lock only it may run."""
+    """The campaign that has started and not drained; under the campaign lock only it may run.
+
+    A campaign whose host is disabled locks nobody out: it could never drain.
+    """
     started = TrainingSource.objects.filter(
-        campaign__isnull=False,
-        claimed_at__isnull=False,
-        campaign__cancelled_at=None,
-        status__in=[TrainingSource.Status.PENDING, TrainingSource.Status.CLAIMED, TrainingSource.Status.DONE],
+        campaign__isnull=False, claimed_at__isnull=False, campaign__cancelled_at=None, host__enabled=True
     )
     waiting = TrainingSource.objects.filter(
         campaign__isnull=False,

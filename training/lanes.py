@@ -57,15 +57,17 @@ def choose_source(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: fro
     """The next source: operator queue before curriculum as the lane mode says, hosts in turn.
 
     A host with a running training run is never chosen (same-host cap 1). Under the campaign lock only the
-    locked campaign is, until it has drained.
+    locked campaign is, until it has drained; Automatic Only ignores the queue and with it the lock.
     """
-    queue_waits = any(head.kind == QUEUE for head in heads)
-    if rules.mode != AUTOMATIC_ONLY and queue_waits:
-        found = _first([head for head in heads if head.kind == QUEUE], rules=rules, busy_hosts=busy_hosts)
+    queued = [] if rules.mode == AUTOMATIC_ONLY else [head for head in heads if head.kind == QUEUE]
+    if queued:
+        if rules.campaign_lock and rules.locked_campaign_id is not None:
+            queued = [head for head in queued if head.campaign_id == rules.locked_campaign_id]
+        found = _first(queued, rules=rules, busy_hosts=busy_hosts)
         # While the queue holds anything the curriculum waits, even if every queued host is busy just now.
         return Choice(found, QUEUE_PENDING if found else NONE)
-    curriculum_allowed = rules.mode == AUTOMATIC_ONLY or (rules.mode == HYBRID and rules.curriculum_fallback)
-    if curriculum_allowed and not rules.locked_campaign_id:
+    fallback = rules.mode == HYBRID and rules.curriculum_fallback and rules.locked_campaign_id is None
+    if rules.mode == AUTOMATIC_ONLY or fallback:
         found = _first([head for head in heads if head.kind == CURRICULUM], rules=rules, busy_hosts=busy_hosts)
         return Choice(found, CURRICULUM_FALLBACK if found else NONE)
     return Choice(None, NONE)
@@ -73,8 +75,6 @@ def choose_source(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: fro
 
 def _first(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Waiting | None:
     free = [head for head in heads if head.host_id not in busy_hosts]
-    if rules.campaign_lock and rules.locked_campaign_id is not None:
-        free = [head for head in free if head.campaign_id == rules.locked_campaign_id]
     # Recently served hosts are avoided while others wait, and only then.
     fresh = [head for head in free if head.host_id not in rules.recent_hosts]
     return min(fresh or free, key=_turn, default=None)

@@ -18,7 +18,7 @@ def close_cycle(*, run: Run, now: datetime) -> TrainingOutcome:
 
     The unique constraint on the cycle makes a second outcome impossible, whatever raced.
     """
-    cycle = TrainingCycle.objects.select_related("source").get(run=run)
+    cycle = TrainingCycle.objects.select_related("source__campaign").get(run=run)
     success = run.status == Run.Status.SUCCEEDED
     outcome = TrainingOutcome.objects.create(
         cycle=cycle,
@@ -58,13 +58,22 @@ def close_cycle(*, run: Run, now: datetime) -> TrainingOutcome:
 def settle_source(*, source: TrainingSource, success: bool, error_code: str, now: datetime) -> None:
     """Done after a success; after a failure waiting again, or disabled when the retry budget is spent.
 
-    A source that staff disabled or cancelled while it ran stays as they left it.
+    A source that staff disabled or cancelled while it ran stays as they left it, and one whose campaign they
+    cancelled is not tried again.
     """
     claimed = TrainingSource.objects.filter(pk=source.pk, status=TrainingSource.Status.CLAIMED)
     if success:
         claimed.update(status=TrainingSource.Status.DONE, finished_at=now, status_reason="")
         return
     failed = source.failed_attempts + 1
+    if source.campaign is not None and source.campaign.cancelled_at is not None:
+        claimed.update(
+            status=TrainingSource.Status.FAILED,
+            failed_attempts=failed,
+            finished_at=now,
+            status_reason=f"Failed with {error_code}; its campaign is cancelled.",
+        )
+        return
     if failed >= read_settings().retry_budget:
         claimed.update(
             status=TrainingSource.Status.DISABLED,

@@ -40,12 +40,22 @@ class Announcer:
                 self._thread.start()
             self._wake.notify()
 
+    def stop(self) -> None:
+        """Ends the thread and closes its connection; the next topic starts another."""
+        with self._wake:
+            thread, self._thread = self._thread, None
+            self._wake.notify()
+        if thread is not None and self._pid == os.getpid():
+            thread.join(timeout=5)
+
     def _run(self) -> None:
         sender: psycopg.Connection | None = None
         while True:
             with self._wake:
-                while not self._topics:
+                while not self._topics and self._thread is threading.current_thread():
                     self._wake.wait()
+                if self._thread is not threading.current_thread():
+                    break
                 topics, self._topics = self._topics, set()
             try:
                 if sender is None or sender.closed:
@@ -58,6 +68,8 @@ class Announcer:
                     sender.close()
                 sender = None
             time.sleep(INTERVAL_S)
+        if sender is not None:
+            sender.close()
 
 
 _announcer = Announcer()
@@ -66,6 +78,11 @@ _announcer = Announcer()
 def announce(topic: str) -> None:
     """Tells every listening process, after the current transaction commits, that `topic` changed."""
     transaction.on_commit(lambda: _announcer.add(topic))
+
+
+def stop_announcing() -> None:
+    """Closes the announcer's connection; announcing again opens another."""
+    _announcer.stop()
 
 
 def open_connection() -> psycopg.Connection:

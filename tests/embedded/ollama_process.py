@@ -34,7 +34,7 @@ def run_ollama(data: Path, *options: str) -> Iterator[RunningOllama]:
         yield RunningOllama(address, process, time.monotonic() - started)
     finally:
         process.terminate()
-        process.wait(10)
+        process.communicate(timeout=10)
 
 
 def start_ollama(data: Path, *options: str) -> subprocess.Popen[bytes]:

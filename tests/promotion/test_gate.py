@@ -131,9 +131,7 @@ def test_a_promotion_out_of_reach_is_rejected_with_pairs_left():
     too_late = judge(0, 0, 54)
     assert (last_chance.verdict, last_chance.wins_needed, last_chance.pairs_left) == (Verdict.PENDING, 7, 7)
     assert too_late.verdict is Verdict.REJECT
-    assert too_late.reason == (
-        "Out of reach: 0 wins, 0 losses, 54 ties; 7 more wins would decide, 6 pairs of 60 left."
-    )
+    assert too_late.reason == ("Out of reach: 0 wins, 0 losses, 54 ties; 7 more wins would decide, 6 pairs of 60 left.")
 
 
 def test_a_spent_budget_is_inconclusive_and_says_how_many_wins_would_decide():
@@ -204,9 +202,7 @@ def test_negative_counts_are_refused():
             refused()
 
 
-@given(
-    wins=st.integers(0, 40), losses=st.integers(0, 40), ties=st.integers(0, 40), budget=st.integers(7, 150)
-)
+@given(wins=st.integers(0, 40), losses=st.integers(0, 40), ties=st.integers(0, 40), budget=st.integers(7, 150))
 def test_every_verdict_keeps_its_promise(wins, losses, ties, budget):
     pairs = wins + losses + ties
     if pairs > budget:

@@ -1,0 +1,24 @@
+"""The web process: pages and API over HTTP, live changes over the WebSocket."""
+
+from __future__ import annotations
+
+import os
+
+from lealife.embedded.postgres import ensure_database_url
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lealife.settings")
+ensure_database_url()
+
+from django.core.asgi import get_asgi_application  # noqa: E402  settings need the database's URL first
+
+http = get_asgi_application()
+
+from channels.auth import AuthMiddlewareStack  # noqa: E402  models need Django to be set up first
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from django.urls import path  # noqa: E402
+
+from lealife.dashboard.consumer import LiveConsumer  # noqa: E402
+
+sockets = URLRouter([path("ws/live/", LiveConsumer.as_asgi())])
+application = ProtocolTypeRouter({"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))})

@@ -1,0 +1,95 @@
+"""The socket of a live page."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.contrib.auth import get_user_model
+
+from lealife.dashboard.mailbox import Mailbox
+from lealife.dashboard.publisher import publisher
+from lealife.lib.errors import NotFound
+
+REFUSED, NO_SUCH_PAGE, NOT_UNDERSTOOD = 4403, 4404, 4400
+# Somebody who is no longer staff keeps an open socket for this long at most.
+RECHECK_S = 60.0
+
+
+class LiveConsumer(AsyncJsonWebsocketConsumer):
+    """Says what changed on one page. The client begins, and begins again after a gap, with
+    `{"page": "training", "have": {panel: fingerprint}}`.
+    """
+
+    page = ""
+    mailbox: Mailbox | None = None
+    sender: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        """Accepts staff; everybody else is told so by close code 4403."""
+        await self.accept()
+        if not await self._is_staff():
+            await self.close(code=REFUSED)
+
+    async def disconnect(self, code: int) -> None:
+        """Leaves the publisher."""
+        await self._leave()
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Watches the page that the client names and sends what it lacks."""
+        page, have = (content.get("page"), content.get("have")) if isinstance(content, dict) else (None, None)
+        if not isinstance(page, str) or not isinstance(have, dict):
+            await self.close(code=NOT_UNDERSTOOD)
+            return
+        if not await self._is_staff():
+            await self.close(code=REFUSED)
+            return
+        # Watch first, then look: a change in between is then in the mailbox, not lost.
+        await self._leave()
+        self.page, self.mailbox = page, publisher.subscribe(page)
+        try:
+            snapshot = await database_sync_to_async(publisher.read_snapshot)(page)
+        except NotFound:
+            await self.close(code=NO_SUCH_PAGE)
+            return
+        self.mailbox.put(await database_sync_to_async(publisher.build_push)(snapshot, have=have))
+        self.sender = asyncio.create_task(self._send_all(self.mailbox))
+
+    @classmethod
+    async def decode_json(cls, text_data: str) -> Any:
+        """What is no JSON is answered like any other message that is not understood."""
+        try:
+            return await super().decode_json(text_data)
+        except ValueError:
+            return None
+
+    async def _send_all(self, mailbox: Mailbox) -> None:
+        checked_at = time.monotonic()
+        while True:
+            message = await mailbox.take()
+            if time.monotonic() - checked_at > RECHECK_S:
+                checked_at = time.monotonic()
+                if not await self._is_staff():
+                    await self.close(code=REFUSED)
+                    return
+            await self.send_json(message)
+
+    async def _leave(self) -> None:
+        if self.sender is not None:
+            self.sender.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.sender
+            self.sender = None
+        if self.mailbox is not None:
+            publisher.unsubscribe(self.page, self.mailbox)
+            self.mailbox = None
+
+    async def _is_staff(self) -> bool:
+        user = self.scope.get("user")
+        if user is None or not user.is_authenticated:
+            return False
+        return await get_user_model().objects.filter(pk=user.pk, is_active=True, is_staff=True).aexists()

@@ -1,0 +1,70 @@
+"""The page's forms: they shape the input; the verbs behind them judge it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from lealife.lib.errors import Refused
+from training.models import Host
+
+
+class TaskForm(forms.Form):
+    """A task on a website, with an optional check of its success."""
+
+    host = forms.ModelChoiceField(
+        queryset=Host.objects.filter(enabled=True),
+        required=False,
+        empty_label="As the prompt's address says",
+        help_text="The website to visit. Staff can add hosts in admin.",
+    )
+    prompt = forms.CharField(
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="This prompt is what the LLM follows during execution.",
+    )
+    expected_text = forms.CharField(
+        label="Expected text",
+        max_length=2_000,
+        required=False,
+        help_text="Optional success check: words that must be on a visited page or in the answer.",
+    )
+    pages_target = forms.IntegerField(
+        label="Pages target",
+        min_value=1,
+        max_value=50,
+        required=False,
+        help_text="Optional, 1–50. Empty: the default of the runtime settings.",
+    )
+
+    field_order = ("title", "host", "prompt", "expected_text", "pages_target", "size")
+
+    def read_task(self) -> dict[str, Any]:
+        """The cleaned task as the verbs take it."""
+        expected = self.cleaned_data["expected_text"].strip()
+        return {
+            "prompt": self.cleaned_data["prompt"],
+            "host": self.cleaned_data["host"],
+            "check_spec": {"expected_text": expected} if expected else {},
+            "pages_target": self.cleaned_data["pages_target"],
+        }
+
+    def add_refusal(self, refused: Refused) -> None:
+        """Shows a refusal at the field it names, or above the form."""
+        field = refused.details.get("field")
+        self.add_error(field if field in self.fields else None, str(refused))
+
+
+class QueueForm(TaskForm):
+    """A training task, once or as a campaign of `size` runs."""
+
+    title = forms.CharField(max_length=200, help_text="How the source is listed.")
+    size = forms.IntegerField(
+        label="Campaign Size",
+        min_value=1,
+        max_value=10_000,
+        required=False,
+        initial=10,
+        help_text="Campaign Size creates that many queued training runs from the task definition above.",
+    )

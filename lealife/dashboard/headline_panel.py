@@ -1,0 +1,51 @@
+"""The headline: what is live, is it proven, what happens next. One sentence each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lealife.dashboard.readings import Readings
+from lealife.health import DOWN, Health
+from promotion.models import PromotionWindow
+
+PROVEN_WORDS = {"green": "proven", "amber": "not proven yet", "red": "disproven", "unknown": "not proven yet"}
+
+
+@dataclass(frozen=True, slots=True)
+class HeadlinePanel:
+    """The most important sentences of the page."""
+
+    live: str
+    proven: str
+    proven_state: str  # green | amber | red | unknown
+    proven_sentence: str
+    next_action: str
+    loop_state: str
+    health: Health
+
+
+def build_headline_panel(readings: Readings) -> HeadlinePanel:
+    """The panel from one set of readings; no query of its own."""
+    controller = readings.routing.controller
+    return HeadlinePanel(
+        live=f"{controller.name} is live" if controller else "No model tag is live yet",
+        proven=PROVEN_WORDS[readings.proof.state],
+        proven_state=readings.proof.state,
+        proven_sentence=readings.proof.sentence,
+        next_action=describe_next(readings),
+        loop_state=readings.loop.state,
+        health=readings.health,
+    )
+
+
+def describe_next(readings: Readings) -> str:
+    """What will happen next without anybody doing anything, or what must be done first."""
+    window = readings.window
+    if readings.health.state == DOWN:
+        return f"Nothing happens next: {readings.health.reasons[0]}"
+    if window.state != PromotionWindow.State.COLLECTING:
+        return f"{window.sentence}. Next: {window.next_action}"
+    more = f"{window.until_next} more successful {'run' if window.until_next == 1 else 'runs'}"
+    if not readings.loop.enabled:
+        return f"Training is stopped: start it, and {more} lead to the next evaluation."
+    return f"Next: {more} until a candidate is built and evaluated."

@@ -1,0 +1,84 @@
+"""The dashboard's home: how it is, what it achieved, and whether it gets better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lealife.dashboard.headline_panel import HeadlinePanel, build_headline_panel
+from lealife.dashboard.readings import Readings, take_readings
+from lealife.dashboard.run_list import RunRow, read_recent_runs
+from lealife.dashboard.state_panel import StatePanel, build_state_panel
+from lealife.dashboard.trend_panel import TrendPanel, build_trend_panel
+from learning.memory import read_memory_counts
+from learning.models import MemoryItem
+
+
+@dataclass(frozen=True, slots=True)
+class CountersPanel:
+    """What was achieved so far. `memory_*` count items by status."""
+
+    outcomes_total: int
+    outcomes_success: int
+    outcomes_failure: int
+    ingested_total: int
+    backlog: int
+    memory_trusted: int
+    memory_quarantined: int
+    live_applies: int
+    window: int
+    in_window: int
+    window_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecentPanel:
+    """The newest runs of every lane."""
+
+    rows: tuple[RunRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HomePage:
+    """The panels of `/`, in the order of the page."""
+
+    headline: HeadlinePanel
+    state: StatePanel
+    counters: CountersPanel
+    trend: TrendPanel
+    recent: RecentPanel
+    generated_at: datetime
+
+
+def build_home_page(*, now: datetime) -> HomePage:
+    """Reads and builds all panels at `now` (aware UTC)."""
+    readings = take_readings(now=now)
+    return HomePage(
+        headline=build_headline_panel(readings),
+        state=build_state_panel(readings),
+        counters=build_counters_panel(readings, memory=read_memory_counts()),
+        trend=build_trend_panel(),
+        recent=RecentPanel(rows=read_recent_runs(limit=8)),
+        generated_at=now,
+    )
+
+
+def build_counters_panel(readings: Readings, *, memory: dict[str, int]) -> CountersPanel:
+    """The panel from one set of readings and memory counts by `kind/status`."""
+    return CountersPanel(
+        outcomes_total=readings.counters["outcomes.total"],
+        outcomes_success=readings.counters["outcomes.success"],
+        outcomes_failure=readings.counters["outcomes.failure"],
+        ingested_total=readings.counters["ingested.total"],
+        backlog=readings.backlog,
+        memory_trusted=_count_status(memory, MemoryItem.Status.TRUSTED),
+        memory_quarantined=_count_status(memory, MemoryItem.Status.QUARANTINED),
+        live_applies=readings.applies.count,
+        window=readings.window.number,
+        in_window=readings.window.in_window,
+        window_size=readings.window.size,
+    )
+
+
+def _count_status(memory: dict[str, int], status: str) -> int:
+    return sum(count for name, count in memory.items() if name.endswith(f"/{status}"))

@@ -1,0 +1,60 @@
+"""Panel 3, Training Lanes: the automatic loop beside what operators queued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lealife.dashboard.pending_panel import SourceRow
+from lealife.dashboard.readings import Readings
+from training import lanes
+
+NO_LOCK = "none (host-diverse mode)"
+
+
+@dataclass(frozen=True, slots=True)
+class LanesPanel:
+    """Training Lanes; counts are pending sources."""
+
+    loop_state: str
+    enabled: bool
+    current_source_kind: str  # queue | curriculum | none
+    running_training: int
+    training_max: int
+    curriculum_fallback: bool
+    host_lock: str
+    host_policy: str
+    campaign_lock: bool
+    lane_mode: str
+    lane_mode_label: str
+    lane_sentence: str
+    queued_exact: tuple[SourceRow, ...]
+    divine_status_pending: int
+    pending_all: int
+    pending_training_ui: int
+    pending_other: int
+    pending_curriculum: int
+
+
+def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> LanesPanel:
+    """The panel from one set of readings and the head of the operator queue; no query of its own."""
+    settings, waiting = readings.settings, readings.waiting
+    return LanesPanel(
+        loop_state=readings.loop.state,
+        enabled=readings.loop.enabled,
+        current_source_kind=readings.open_cycles[0].source.kind if readings.open_cycles else "none",
+        running_training=readings.slots.running_training,
+        training_max=readings.slots.training_max,
+        curriculum_fallback=settings.curriculum_fallback,
+        host_lock=readings.next_source.host_lock or NO_LOCK,
+        host_policy=lanes.host_policy_sentence(campaign_lock=settings.campaign_lock),
+        campaign_lock=settings.campaign_lock,
+        lane_mode=settings.source_lane_mode,
+        lane_mode_label=settings.get_source_lane_mode_display(),
+        lane_sentence=lanes.LANE_SENTENCES[settings.source_lane_mode],
+        queued_exact=queued[:3],
+        divine_status_pending=waiting.divine_status,
+        pending_all=waiting.queue,
+        pending_training_ui=waiting.queue_training_ui,
+        pending_other=waiting.queue - waiting.queue_training_ui,
+        pending_curriculum=waiting.curriculum,
+    )

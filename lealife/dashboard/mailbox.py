@@ -1,0 +1,69 @@
+"""Mailboxes: what one socket has not been sent yet, the newest fragment of each panel."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Fragments of one page at one moment; `held` are the fingerprints of what the client has already."""
+
+    sequence: int
+    generated_at: datetime
+    fingerprint: str
+    fragments: dict[str, dict[str, str]]  # panel → {"fingerprint", "html"}
+    held: dict[str, str] = field(default_factory=dict)
+
+
+class Mailbox:
+    """Keeps the newest, merged by panel: a slow socket skips states in between but never a final one.
+
+    Belongs to one event loop: `put` is called there (`call_soon_threadsafe`), `take` is awaited there.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._waiting: dict[str, dict[str, str]] = {}
+        # What the client has once everything that waits is sent: by panel, since when and which fingerprint.
+        self._known: dict[str, tuple[datetime, str]] = {}
+        self._newest: Push | None = None
+        self._sent: int | None = None
+        self._filled = asyncio.Event()
+
+    def put(self, push: Push) -> None:
+        """Merges a push; a fragment that the client has, or has a newer one of, is dropped."""
+        for name, fingerprint in push.held.items():
+            if self._is_news(name, fingerprint, push.generated_at):
+                self._known[name] = (push.generated_at, fingerprint)
+        for name, fragment in push.fragments.items():
+            if self._is_news(name, fragment["fingerprint"], push.generated_at):
+                self._waiting[name] = fragment
+                self._known[name] = (push.generated_at, fragment["fingerprint"])
+        if self._newest is None or push.sequence > self._newest.sequence:
+            self._newest = push
+        self._filled.set()
+
+    def _is_news(self, name: str, fingerprint: str, generated_at: datetime) -> bool:
+        known = self._known.get(name)
+        return known is None or (generated_at >= known[0] and fingerprint != known[1])
+
+    async def take(self) -> dict[str, Any]:
+        """The next message; `since` is the sequence of the one before, so that a client notices a gap."""
+        await self._filled.wait()
+        self._filled.clear()
+        newest = self._newest
+        if newest is None:  # `put` always names one before it fills
+            raise RuntimeError("The mailbox was filled without a push.")
+        message = {
+            "sequence": newest.sequence,
+            "since": self._sent,
+            "generated_at": newest.generated_at.isoformat(),
+            "fingerprint": newest.fingerprint,
+            "fragments": self._waiting,
+        }
+        self._waiting, self._sent = {}, newest.sequence
+        return message

@@ -1,0 +1,48 @@
+"""What a page asks for while its socket is closed."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse
+from django.views.decorators.http import require_safe
+
+from lealife.dashboard.publisher import dump_fragments, publisher
+from lealife.lib.errors import NotFound, Refused
+
+
+@require_safe
+def poll_page(request: HttpRequest, key: str) -> HttpResponse:
+    """`/live/{key}/?have=panel:fingerprint,…`: the fragments that differ; 304 when the page's ETag still holds.
+
+    Answers 401 and 403 in place of a redirect: the caller is a script.
+    """
+    if not request.user.is_authenticated:
+        return JsonResponse({"detail": "Signed out."}, status=401)
+    if not request.user.is_staff:
+        return JsonResponse({"detail": "Pages are for staff."}, status=403)
+    try:
+        snapshot = publisher.read_snapshot(key)
+    except NotFound as error:
+        return refuse(error)
+    etag = f'"{snapshot.fingerprint}"'
+    response: HttpResponse
+    if request.headers.get("If-None-Match") == etag:
+        response = HttpResponseNotModified()
+    else:
+        pairs = (part.partition(":") for part in request.GET.get("have", "").split(","))
+        have = {name: fingerprint for name, _, fingerprint in pairs}
+        response = JsonResponse(
+            {
+                "generated_at": snapshot.generated_at.isoformat(),
+                "fingerprint": snapshot.fingerprint,
+                "fragments": dump_fragments(snapshot, snapshot.changed_since(have)),
+            }
+        )
+    response["ETag"] = etag
+    response["X-Generated-At"] = snapshot.generated_at.isoformat()
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def refuse(error: Refused) -> JsonResponse:
+    """A refusal as JSON."""
+    return JsonResponse({"detail": str(error)}, status=error.status)

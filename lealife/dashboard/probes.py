@@ -1,0 +1,38 @@
+"""Probes for whoever runs the process: is it alive, and can it serve."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+from lealife.health import ollama_probe
+
+
+@require_safe
+def show_alive(request: HttpRequest) -> JsonResponse:
+    """`/healthz`: the process answers. Asks nothing of anybody."""
+    return JsonResponse({"status": "alive"})
+
+
+@require_safe
+def show_ready(request: HttpRequest) -> JsonResponse:
+    """`/readyz`: 200 when the database answers and is migrated, else 503; Ollama is told, and decides nothing."""
+    database, migrated = check_database()
+    body = {
+        "status": "ready" if database and migrated else "not ready",
+        "database": "up" if database else "down",
+        "migrations": "applied" if migrated else "pending" if database else "unknown",
+        "ollama": ollama_probe.read_state(),
+    }
+    return JsonResponse(body, status=200 if database and migrated else 503)
+
+
+def check_database() -> tuple[bool, bool]:
+    """Whether the database answers, and whether all migrations are applied."""
+    try:
+        executor = MigrationExecutor(connection)
+        return True, not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return False, False

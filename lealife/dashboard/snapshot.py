@@ -1,0 +1,99 @@
+"""Snapshots: the panels of a page with their fingerprints, and the HTML fragment of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from lealife.dashboard.home_page import build_home_page
+from lealife.dashboard.run_view import build_run_page
+from lealife.dashboard.training_page import build_training_page
+from lealife.lib.digest import digest_value
+from lealife.lib.errors import NotFound
+
+# A snapshot may be reused for this long; while sockets are open it is rebuilt at least that often.
+TTL_S = 2.0
+ID_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One page at one moment. `fingerprints` and `panels` are by panel name; `fingerprint` is the page's."""
+
+    key: str
+    generated_at: datetime
+    panels: dict[str, Any]
+    fingerprints: dict[str, str]
+    fingerprint: str
+
+    def changed_since(self, have: dict[str, str]) -> list[str]:
+        """Names of the panels that differ from what somebody has, in page order."""
+        return [name for name, fingerprint in self.fingerprints.items() if have.get(name) != fingerprint]
+
+
+def take_snapshot(key: str, *, now: datetime) -> Snapshot:
+    """Builds the page `training`, `home` or `run-<id>` at `now`. Raises NotFound for any other key."""
+    page = _build_page(key, now=now)
+    panels = {entry.name: getattr(page, entry.name) for entry in fields(page) if entry.name != "generated_at"}
+    fingerprints = {name: fingerprint_panel(panel) for name, panel in panels.items()}
+    return Snapshot(
+        key=key,
+        generated_at=now,
+        panels=panels,
+        fingerprints=fingerprints,
+        fingerprint=digest_value(fingerprints)[:16],
+    )
+
+
+def _build_page(key: str, *, now: datetime) -> Any:
+    if key == "training":
+        return build_training_page(now=now)
+    if key == "home":
+        return build_home_page(now=now)
+    kind, _, number = key.partition("-")
+    if kind == "run" and number.isascii() and number.isdecimal() and len(number) <= ID_DIGITS:
+        return build_run_page(run_id=int(number), now=now)
+    raise NotFound(f"There is no page {key[:40]!r}.")
+
+
+def fingerprint_panel(panel: Any) -> str:
+    """16 hex digits over the panel's values, without those marked as volatile."""
+    return digest_value(_dump(panel))[:16]
+
+
+def render_fragment(snapshot: Snapshot, name: str) -> SafeString:
+    """The panel's HTML: the same for the page, the socket and the polling client, and for every reader."""
+    return render_to_string(
+        f"fragments/{name}.html",
+        {
+            "name": name,
+            "panel": snapshot.panels[name],
+            "fingerprint": snapshot.fingerprints[name],
+            "generated_at": snapshot.generated_at,
+            "ttl_s": TTL_S,
+        },
+    )
+
+
+def render_fragments(snapshot: Snapshot, names: Iterable[str] | None = None) -> dict[str, SafeString]:
+    """Fragments by name; all of them by default."""
+    render = partial(render_fragment, snapshot)
+    return {name: render(name) for name in (snapshot.panels if names is None else names)}
+
+
+def _dump(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            entry.name: _dump(getattr(value, entry.name))
+            for entry in fields(value)
+            if not entry.metadata.get("volatile")
+        }
+    if isinstance(value, list | tuple):
+        return [_dump(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,23 @@
+"""Addresses of the pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from lealife.dashboard import pages, polling, probes, verbs
+
+urlpatterns = [
+    path("", pages.show_home, name="dashboard"),
+    path("training/", pages.show_training, name="training"),
+    path("training/actions/start/", verbs.start, name="start_training"),
+    path("training/actions/stop/", verbs.stop, name="stop_training"),
+    path("training/actions/queue/", verbs.queue, name="queue_source"),
+    path("training/sources/<int:source_id>/actions/<slug:verb>/", verbs.change_source, name="change_source"),
+    path("training/campaigns/<int:campaign_id>/actions/cancel/", verbs.cancel_sources, name="cancel_campaign"),
+    path("tasks/new/", pages.make_task, name="make_task"),
+    path("runs/", pages.list_runs, name="runs"),
+    path("runs/<int:run_id>/", pages.show_run, name="run"),
+    path("live/<slug:key>/", polling.poll_page, name="poll_page"),
+    path("healthz", probes.show_alive, name="healthz"),
+    path("readyz", probes.show_ready, name="readyz"),
+]

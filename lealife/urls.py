@@ -1,0 +1,17 @@
+"""Every address of LeaLife: pages, API, admin, signing in."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+
+from lealife.api.root import api
+
+urlpatterns = [
+    path("", include("lealife.dashboard.urls")),
+    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("api/", api.urls),
+]

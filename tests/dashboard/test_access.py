@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+PAGES = ["/", "/training/", "/runs/", "/tasks/new/"]
+VERBS = ["/training/actions/start/", "/training/actions/stop/", "/training/actions/queue/"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", PAGES)
+def test_a_stranger_is_sent_to_the_login_form(address: str) -> None:
+    response = Client().get(address)
+    assert response.status_code == 302
+    assert response["Location"].startswith("/login/?next=")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", [*PAGES, *VERBS])
+def test_somebody_who_is_not_staff_is_refused(address: str) -> None:
+    client = Client()
+    client.force_login(User.objects.create_user("visitor"))
+    response = client.post(address) if address in VERBS else client.get(address)
+    assert response.status_code == 403
+    assert "This is not for you" in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_polling_answers_a_script_and_does_not_redirect_it() -> None:
+    assert Client().get("/live/training/").status_code == 401
+    client = Client()
+    client.force_login(User.objects.create_user("visitor"))
+    assert client.get("/live/training/").status_code == 403
+
+
+def test_a_verb_without_its_token_is_refused(staff: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(staff)
+    assert client.post("/training/actions/start/").status_code == 403
+
+
+def test_a_verb_does_not_answer_to_get(browser: Client) -> None:
+    assert browser.get("/training/actions/start/").status_code == 405
+
+
+def test_staff_can_sign_in_and_out(staff: User) -> None:
+    client = Client()
+    response = client.post("/login/", {"username": "ada", "password": "a long enough one", "next": "/training/"})
+    assert response["Location"] == "/training/"
+    assert client.post("/logout/")["Location"] == "/login/"
+    assert client.get("/training/").status_code == 302
+
+
+def test_an_unknown_address_is_said_to_be_unknown(browser: Client) -> None:
+    response = browser.get("/nowhere/")
+    assert response.status_code == 404
+    assert "There is nothing here" in response.content.decode()

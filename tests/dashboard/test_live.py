@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from channels.db import database_sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import AnonymousUser, User
+from django.db import connection
+from django.test import Client
+
+from lealife.asgi import application
+from lealife.dashboard.consumer import LiveConsumer
+from lealife.dashboard.mailbox import Mailbox, Push
+from lealife.dashboard.publisher import publisher
+from training.coordinator import start_training
+from training.models import Host
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def quiet_publisher(transactional_db: None) -> Iterator[None]:
+    """No publisher thread outlives the test, and no connection of its threads keeps the database from being dropped."""
+    yield
+    assert publisher.join()
+    with connection.cursor() as cursor:
+        # The announcer keeps its own for the life of the process.
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def open_socket(user: Any) -> WebsocketCommunicator:
+    socket = WebsocketCommunicator(LiveConsumer.as_asgi(), "/ws/live/")
+    socket.scope["user"] = user
+    return socket
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    async def play() -> None:
+        await story
+
+    async_to_sync(play)()
+
+
+async def hear(socket: WebsocketCommunicator, panel: str, words: str) -> dict[str, Any]:
+    """The first message whose fragment of `panel` holds `words`."""
+    for _ in range(40):
+        message = await socket.receive_json_from(timeout=10)
+        if words in message["fragments"].get(panel, {}).get("html", ""):
+            return message
+    raise AssertionError(f"never heard {words!r}")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_committed_change_is_pushed_as_the_fragments_that_changed(quiet_publisher: None, staff: User) -> None:
+    async def story() -> None:
+        socket = open_socket(staff)
+        assert (await socket.connect())[0]
+        await socket.send_json_to({"page": "training", "have": {}})
+        first = await hear(socket, "state", "enabled false")
+        assert first["since"] is None
+        assert set(first["fragments"]) >= {"headline", "proof", "lanes", "relay", "source", "cycles", "controls"}
+        await database_sync_to_async(start_training)(by="ada", origin="page")
+        pushed = await hear(socket, "state", "enabled true")
+        assert pushed["sequence"] > first["sequence"]
+        assert "cycles" not in pushed["fragments"]
+        await socket.disconnect()
+
+    run(story())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_client_that_comes_back_gets_only_what_it_lacks(quiet_publisher: None, staff: User) -> None:
+    async def story() -> None:
+        socket = open_socket(staff)
+        await socket.connect()
+        await socket.send_json_to({"page": "training", "have": {}})
+        first = await hear(socket, "proof", "Model Update Proof")
+        have = {name: fragment["fingerprint"] for name, fragment in first["fragments"].items()}
+        await socket.disconnect()
+        again = open_socket(staff)
+        await again.connect()
+        await again.send_json_to({"page": "training", "have": {**have, "cycles": "old"}})
+        message = await again.receive_json_from(timeout=10)
+        assert "cycles" in message["fragments"]
+        assert "pending" not in message["fragments"]
+        await again.disconnect()
+
+    run(story())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_strangers_and_those_who_are_not_staff_are_closed_with_4403(staff: User) -> None:
+    visitor = User.objects.create_user("visitor")
+
+    async def story() -> None:
+        for user in (AnonymousUser(), visitor):
+            socket = open_socket(user)
+            await socket.connect()
+            assert (await socket.receive_output(timeout=5)) == {"type": "websocket.close", "code": 4403}
+
+    run(story())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_socket_of_another_origin_is_refused() -> None:
+    async def story() -> None:
+        headers = [(b"origin", b"http://evil.example"), (b"host", b"localhost")]
+        socket = WebsocketCommunicator(application, "/ws/live/", headers=headers)
+        assert not (await socket.connect())[0]
+
+    run(story())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"page": "nowhere", "have": {}}, 4404),
+        ({"page": "run-999999", "have": {}}, 4404),
+        ({"page": 3}, 4400),
+        ([1], 4400),
+        ("text", 4400),
+    ],
+)
+def test_a_message_that_cannot_be_answered_closes_the_socket(
+    quiet_publisher: None, staff: User, message: Any, code: int
+) -> None:
+    async def story() -> None:
+        socket = open_socket(staff)
+        await socket.connect()
+        await socket.send_json_to(message)
+        assert (await socket.receive_output(timeout=10))["code"] == code
+        await socket.disconnect()
+
+    run(story())
+
+
+def make_push(sequence: int, *, after_s: int, **fragments: str) -> Push:
+    dumped = {name: {"fingerprint": html, "html": html} for name, html in fragments.items()}
+    return Push(sequence, NOW + timedelta(seconds=after_s), f"page-{sequence}", dumped)
+
+
+def test_a_slow_socket_gets_the_newest_of_every_panel_in_one_message() -> None:
+    async def story() -> None:
+        mailbox = Mailbox(asyncio.get_running_loop())
+        mailbox.put(make_push(1, after_s=1, state="running", cycles="first"))
+        mailbox.put(make_push(2, after_s=2, state="stopped"))
+        message = await mailbox.take()
+        assert {name: fragment["html"] for name, fragment in message["fragments"].items()} == {
+            "state": "stopped",
+            "cycles": "first",
+        }
+        mailbox.put(make_push(3, after_s=3))
+        mailbox.put(make_push(4, after_s=4, state="stopped"))
+        later = await mailbox.take()
+        assert (message["since"], later["since"], later["fragments"]) == (None, 2, {})
+
+    run(story())
+
+
+def test_an_older_look_never_replaces_a_newer_one() -> None:
+    async def story() -> None:
+        mailbox = Mailbox(asyncio.get_running_loop())
+        mailbox.put(make_push(2, after_s=2, state="new"))
+        mailbox.put(make_push(1, after_s=1, state="old", cycles="only here"))
+        message = await mailbox.take()
+        assert message["fragments"]["state"]["html"] == "new"
+        assert message["fragments"]["cycles"]["html"] == "only here"
+        assert message["sequence"] == 2
+
+    run(story())
+
+
+def test_polling_sends_what_differs_and_then_304(browser: Client, host: Host) -> None:
+    first = browser.get("/live/training/?have=")
+    assert set(first.json()["fragments"]) >= {"headline", "state", "proof"}
+    again = browser.get("/live/training/", headers={"If-None-Match": first["ETag"]})
+    assert again.status_code == 304
+    assert again["X-Generated-At"]
+    have = ",".join(f"{name}:{part['fingerprint']}" for name, part in first.json()["fragments"].items())
+    assert browser.get(f"/live/training/?have={have}").json()["fragments"] == {}
+
+
+def test_polling_an_unknown_page_is_not_found(browser: Client) -> None:
+    for key in ("nowhere", "run-x", "run-12345678901234567890", "run-7"):
+        assert browser.get(f"/live/{key}/").status_code == 404

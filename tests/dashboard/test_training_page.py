@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from lealife.dashboard.snapshot import take_snapshot
+from training.models import Run, TrainingOutcome
+
+LABELS = """
+Model Update Proof|Model Update Progress|Successes|Watermark|Next Target|Live Applies|Promotion worker
+Active Controller Tag|Active Standard Task Model|Candidate|Snapshot|Last apply|Last eval attempt|Threshold reached
+Candidate Under Evaluation|Configured Routing Models|Installed but Unused|Outcomes / Success / Failure
+Live Apply Count|Last Live Apply|Last Switch|Proof Snapshot Generated|Proof Cache Age|next action:
+Training State|Success (Last 100)|Queue Pending|Running Runs (Total)|System|queue depth
+Training Lanes (Auto vs Queued)|Automatic Training Loop|Current Source Type|Fallback Policy|Host Lock
+Host Selection Policy|Stop Training pauses new automatic picks. In-flight runs continue to terminal state.
+Queued Exact Runs|Pending Queue (All)|Pending Queue (training_ui)|Pending Queue (other origins)|Pending Curriculum
+How Training Improves Standard Tasks|Queue Intake|Training Execution|Learning Ingest|Standard Task Reuse
+Current Window To Next Eval|Training Sources Consumed (30m)|Learning Records Ingested (30m)
+Learning Ingest Backlog|Running Split|Standard Task Model|Latest Training Success|run_learning_outcomes
+Live Training Source|Selection Mode|Fallback Enabled (Live)|Curriculum Pending|Active Host Lock
+Training Outcomes Storage|Create Training Queue|Training Task Definition|Campaign Batch Queue|Campaign Size
+Campaign Progress|Recent Training Cycles|Pending Training Sources|Queue Sources (Pending)
+Curriculum Sources (Pending)|Runtime Controls &amp; Settings|Training Runtime Control|Start Training|Stop Training
+Manual API control|TRAINING_DAEMON_START_IF_STOPPED=1|Applied Now (Live)|Training-Only Runtime Settings
+Training Max Active Runs|Loop Interval (s)|Recent Host Window|Retry Budget / Source|Default Pages Target
+Curriculum Fallback|Source Lane Mode|Campaign Lock Mode|All-Task Runtime Settings (Read-only)
+Global Max Concurrent Runs|Reserved Control Slots|Effective Training Ceiling|Running Split (Now)
+Controller Max Calls / Run|Browser Headful (Global)|Browser Autostart (Global)|Training view|fingerprint
+"""
+
+
+def test_every_label_of_the_page_is_there_before_anything_has_run(empty_page: str) -> None:
+    labels = LABELS.replace("\n", "|").strip("|").split("|")
+    assert [label for label in labels if label not in empty_page] == []
+
+
+@pytest.fixture
+def empty_page(browser: Client) -> str:
+    return browser.get("/training/").content.decode()
+
+
+def test_unknown_is_shown_as_unknown_and_not_as_zero(empty_page: str) -> None:
+    assert "No active model tags reported" in empty_page
+    assert "recent success 0/0 (—)" in empty_page
+    assert "No cycles yet" in empty_page
+    assert "No outcome has been sealed yet." in empty_page
+    assert "No model tag is live yet" in empty_page
+
+
+def test_a_busy_system_is_shown_as_it_is(browser: Client, busy: Run) -> None:
+    page = browser.get("/training/").content.decode()
+    assert "lealife-controller:w1 is live" in page
+    assert "lealife-controller:w0 → lealife-controller:w1" in page
+    assert "The one that runs" in page
+    assert f'href="/runs/{busy.pk}/"' in page
+    assert "showing 10/13 (max 10)" in page
+    assert "queue 6/6 | curriculum 6/6 (max 10 each)" in page
+    assert "<code>training_ui</code> share 3/6" in page
+    assert "no_route" in page
+
+
+def test_the_page_holds_no_inline_script_or_style(browser: Client, busy: Run) -> None:
+    for address in ("/", "/training/", "/runs/", f"/runs/{busy.pk}/", "/tasks/new/"):
+        response = browser.get(address)
+        page = response.content.decode()
+        assert " style=" not in page
+        assert "<style" not in page
+        assert page.count("<script") == page.count("<script src=")
+        assert "script-src 'self'" in response["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("key", ["training", "home"])
+def test_a_snapshot_costs_as_many_queries_after_a_hundred_outcomes_more(
+    key: str, busy: Run, make_outcomes: Callable[[int], TrainingOutcome]
+) -> None:
+    take_snapshot(key, now=timezone.now())  # makes the rows that a new installation lacks
+    with CaptureQueriesContext(connection) as few:
+        take_snapshot(key, now=timezone.now())
+    make_outcomes(100)
+    with CaptureQueriesContext(connection) as many:
+        take_snapshot(key, now=timezone.now())
+    assert len(many) == len(few) <= 48
+
+
+def test_no_query_of_a_snapshot_counts_all_outcomes(busy: Run) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        take_snapshot("training", now=timezone.now())
+        take_snapshot("home", now=timezone.now())
+    counts = [
+        query["sql"]
+        for query in captured
+        if "COUNT(" in query["sql"] and ('"training_outcomes"' in query["sql"] or '"run_learning' in query["sql"])
+    ]
+    assert all("LIMIT 2000" in sql for sql in counts)
+
+
+def test_two_looks_at_the_same_state_have_the_same_fingerprint(busy: Run) -> None:
+    first = take_snapshot("training", now=timezone.now())
+    second = take_snapshot("training", now=timezone.now())
+    assert first.generated_at < second.generated_at
+    assert first.fingerprints == second.fingerprints
+
+
+def test_only_the_panels_that_changed_have_another_fingerprint(busy: Run) -> None:
+    before = take_snapshot("training", now=timezone.now())
+    Run.objects.filter(pk=busy.pk).update(pages=3)
+    after = take_snapshot("training", now=timezone.now())
+    assert after.changed_since(before.fingerprints) == ["cycles"]

@@ -1,0 +1,34 @@
+"""The chromium engine: scripts run, the network stays ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.training.agent.sites import Stub, serve
+from training.agent.chromium_browser import ChromiumBrowser, find_chromium
+from training.agent.errors import AgentError
+
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+
+
+def test_a_page_is_read_after_its_scripts_and_nothing_else_is_reached() -> None:
+    with serve({"/stolen": b"secret"}) as other:
+        script = f"""
+            document.getElementById("a").textContent = "written by a script";
+            fetch("{other.url}stolen"); new WebSocket("{other.url.replace("http", "ws")}socket");
+            fetch("/post", {{method: "POST", body: "x"}}); new Image().src = "/pixel.png";
+        """.encode()
+        pages = {
+            "/": b'<title>t</title><p id=a></p><script src="/s.js"></script><iframe src="/frame"></iframe>',
+            "/s.js": Stub(script, media_type="text/javascript"),
+            "/away": f'<script>location = "{other.url}stolen"</script><p>still here</p>'.encode(),
+        }
+        with serve(pages) as stub, ChromiumBrowser(site=stub.site()) as browser:
+            page = browser.fetch(stub.url)
+            assert b"written by a script" in page.body
+            assert (page.status, page.final_url) == (200, stub.url)
+            assert stub.asked == ["/robots.txt", "/", "/s.js"]
+            assert browser.fetch(stub.url + "none").status == 404
+            with pytest.raises(AgentError):
+                browser.fetch(stub.url + "away")
+        assert other.asked == []

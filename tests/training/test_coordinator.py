@@ -1,0 +1,190 @@
+"""The coordinator: one leads, another takes over, and nobody is said to run who does not."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from django.db import connection
+
+from tests.factories import START, begin_claimed, finish, later, make_source
+from training.coordinator import (
+    LEASE,
+    read_coordinator,
+    read_loop,
+    record_tick,
+    release_lease,
+    run_loop,
+    start_training,
+    stop_training,
+    take_lease,
+)
+from training.models import AuditEntry, Coordinator
+
+LAPSED = later(seconds=LEASE.total_seconds() + 1)
+
+
+def test_a_second_holder_cannot_lead_while_the_lease_is_fresh(db):
+    assert take_lease(holder="one", now=START) == 1
+    assert take_lease(holder="two", now=later(seconds=14)) is None
+
+
+def test_another_takes_over_after_a_release(db):
+    release_lease(fence=take_lease(holder="one", now=START))
+    assert take_lease(holder="two", now=START) == 2
+
+
+def test_another_takes_over_after_a_lapse_and_the_first_ticks_no_more(db):
+    first = take_lease(holder="one", now=START)
+    second = take_lease(holder="two", now=LAPSED)
+    assert not record_tick(fence=first, now=LAPSED, launched=3)
+    assert record_tick(fence=second, now=LAPSED, launched=0)
+    assert read_coordinator().last_launch_at is None
+
+
+def test_a_holder_that_lost_the_lease_cannot_release_it(db):
+    first = take_lease(holder="one", now=START)
+    take_lease(holder="two", now=LAPSED)
+    release_lease(fence=first)
+    assert take_lease(holder="three", now=LAPSED) is None
+
+
+def test_holders_that_race_give_one_leader(race, db):
+    read_coordinator()
+    fences = race(*[lambda name=name: take_lease(holder=name, now=START) for name in "abcdef"])
+    assert sum(fence is not None for fence in fences) == 1
+
+
+def test_a_tick_says_when_it_ticked_and_launched(db):
+    fence = take_lease(holder="one", now=START)
+    record_tick(fence=fence, now=later(seconds=1), launched=2, error="one page failed")
+    row = read_coordinator()
+    assert (row.last_tick_at, row.last_launch_at, row.last_error) == (later(seconds=1),) * 2 + ("one page failed",)
+
+
+def test_postgres_holds_one_coordinator_row(db):
+    from django.db import IntegrityError, transaction
+
+    read_coordinator()
+    with pytest.raises(IntegrityError, match="one_row_of_coordinator"), transaction.atomic():
+        Coordinator.objects.create(id=2)
+
+
+def test_training_that_is_not_allowed_is_stopped(db):
+    take_lease(holder="one", now=START)
+    assert (read_loop(now=START).enabled, read_loop(now=START).state) == (False, "stopped")
+
+
+def test_training_that_is_allowed_and_ticks_is_running(db):
+    start_training(by="ada", origin="api")
+    record_tick(fence=take_lease(holder="one", now=START), now=START, launched=0)
+    loop = read_loop(now=later(seconds=5))
+    assert (loop.enabled, loop.state, loop.holder) == (True, "running", "one")
+
+
+def test_training_that_is_allowed_but_never_ticked_is_unknown(db):
+    start_training(by="ada", origin="api")
+    assert read_loop(now=START).state == "unknown"
+
+
+def test_training_that_is_allowed_but_silent_is_stalled(db):
+    start_training(by="ada", origin="api")
+    record_tick(fence=take_lease(holder="one", now=START), now=START, launched=0)
+    loop = read_loop(now=later(seconds=60))
+    assert (loop.state, loop.holder) == ("stalled", "")
+    assert loop.reason == "Training is allowed, but nobody has ticked for 60 s."
+
+
+def test_start_and_stop_are_logged_once_each(db):
+    for change in (start_training, start_training, stop_training, stop_training):
+        change(by="ada", origin="page")
+    actions = AuditEntry.objects.order_by("id").values_list("actor", "origin", "action")
+    assert list(actions) == [("ada", "page", "start training"), ("ada", "page", "stop training")]
+
+
+def test_starting_says_who_did_it(db):
+    row = start_training(by="ada", origin="page")
+    assert (row.enabled, row.enabled_changed_by) == (True, "ada (page)")
+
+
+def test_stopping_leaves_runs_in_flight_to_their_end(host):
+    start_training(by="ada", origin="api")
+    make_source(host)
+    run = begin_claimed()
+    stop_training(by="ada", origin="api")
+    assert finish(run).status == "succeeded"
+
+
+def loop_until(ticks: list, *, count: int, holder: str = "one", hold_s: float | None = 20.0) -> bool:
+    return run_loop(
+        holder=holder,
+        hold_s=hold_s,
+        tick=lambda now: ticks.append(now) or 0,
+        should_stop=lambda: len(ticks) >= count,
+    )
+
+
+def test_the_loop_ticks_each_interval_until_it_is_told_to_stop(transactional_db, silent, settle):
+    settle(loop_interval_s=0.05)
+    ticks: list = []
+    assert loop_until(ticks, count=4)
+    assert len(ticks) == 4
+    assert read_coordinator().lease_until is None
+
+
+def test_the_loop_gives_its_lease_back_when_its_time_is_up(transactional_db, silent, settle):
+    settle(loop_interval_s=0.05)
+    ticks: list = []
+    assert loop_until(ticks, count=10**6, hold_s=0.3)
+    assert ticks
+    assert take_lease(holder="two", now=START) is not None
+
+
+def test_the_loop_of_a_second_holder_does_not_tick(transactional_db, silent, settle):
+    from django.utils import timezone
+
+    take_lease(holder="one", now=timezone.now())
+    ticks: list = []
+    assert not loop_until(ticks, count=1, holder="two")
+    assert ticks == []
+
+
+def test_the_loop_ends_when_another_has_taken_over(transactional_db, silent, settle):
+    settle(loop_interval_s=0.05)
+
+    def lose(now) -> int:
+        Coordinator.objects.update(fence=99, holder="two")
+        return 0
+
+    assert run_loop(holder="one", hold_s=20, tick=lose, should_stop=lambda: False)
+    assert read_coordinator().holder == "two"
+
+
+def test_the_loop_gives_its_lease_back_when_a_tick_breaks(transactional_db, silent, settle):
+    def break_down(now) -> int:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError):
+        run_loop(holder="one", hold_s=20, tick=break_down, should_stop=lambda: False)
+    assert read_coordinator().lease_until is None
+
+
+def test_an_announcement_wakes_the_loop_before_its_interval(transactional_db, silent, settle):
+    settle(loop_interval_s=7.0)
+    ticks: list = []
+
+    def announce() -> None:
+        while not ticks:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify('lealife', 'sources')")
+        connection.close()
+
+    thread = threading.Thread(target=announce)
+    thread.start()
+    began = time.monotonic()
+    loop_until(ticks, count=2)
+    thread.join()
+    assert time.monotonic() - began < 5

@@ -1,0 +1,145 @@
+"""Which source is next: every combination of lane mode, fallback, busy and recent hosts, and campaign lock."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+
+import pytest
+
+from tests.factories import START
+from training import lanes
+from training.lanes import CURRICULUM, CURRICULUM_FALLBACK, NONE, QUEUE, QUEUE_PENDING, Choice, LaneRules, Waiting
+
+MODES = (lanes.HYBRID, lanes.QUEUED_ONLY, lanes.AUTOMATIC_ONLY)
+NOBODY: frozenset[int] = frozenset()
+
+
+def wait_for(source_id: int, *, kind: str = QUEUE, host: int = 1, level: int = 0, **more) -> Waiting:
+    return Waiting(source_id=source_id, kind=kind, host_id=host, level=level, rank=float(source_id), **more)
+
+
+def rules_of(mode: str = lanes.HYBRID, *, fallback: bool = True, **more) -> LaneRules:
+    return LaneRules(mode=mode, curriculum_fallback=fallback, campaign_lock="locked_campaign_id" in more, **more)
+
+
+def choose(heads: list[Waiting], *, busy: frozenset[int] = NOBODY, **rules) -> Choice:
+    return lanes.choose_source(heads, rules=rules_of(**rules), busy_hosts=busy)
+
+
+def id_of(choice: Choice) -> int | None:
+    return choice.waiting.source_id if choice.waiting else None
+
+
+QUEUED, SEEDED = wait_for(1), wait_for(2, kind=CURRICULUM, host=2)
+
+
+@pytest.mark.parametrize(
+    ("mode", "fallback", "heads", "expected", "selection"),
+    [
+        (lanes.HYBRID, True, [QUEUED, SEEDED], 1, QUEUE_PENDING),
+        (lanes.HYBRID, False, [QUEUED, SEEDED], 1, QUEUE_PENDING),
+        (lanes.HYBRID, True, [SEEDED], 2, CURRICULUM_FALLBACK),
+        (lanes.HYBRID, False, [SEEDED], None, NONE),
+        (lanes.QUEUED_ONLY, True, [QUEUED, SEEDED], 1, QUEUE_PENDING),
+        (lanes.QUEUED_ONLY, True, [SEEDED], None, NONE),
+        (lanes.QUEUED_ONLY, False, [SEEDED], None, NONE),
+        (lanes.AUTOMATIC_ONLY, True, [QUEUED, SEEDED], 2, CURRICULUM_FALLBACK),
+        (lanes.AUTOMATIC_ONLY, False, [QUEUED, SEEDED], 2, CURRICULUM_FALLBACK),
+        (lanes.AUTOMATIC_ONLY, True, [QUEUED], None, NONE),
+        *[(mode, fallback, [], None, NONE) for mode, fallback in itertools.product(MODES, (True, False))],
+    ],
+)
+def test_the_lane_mode_and_the_fallback_decide_between_queue_and_curriculum(
+    mode, fallback, heads, expected, selection
+):
+    choice = choose(heads, mode=mode, fallback=fallback)
+    assert (id_of(choice), choice.selection_mode) == (expected, selection)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_host_with_a_running_training_run_is_never_chosen(mode):
+    heads = [wait_for(1, host=1), wait_for(2, kind=CURRICULUM, host=1)]
+    assert choose(heads, mode=mode, busy=frozenset({1})) == Choice(None, NONE)
+
+
+def test_the_curriculum_waits_while_every_queued_host_is_busy():
+    assert choose([QUEUED, SEEDED], busy=frozenset({1})) == Choice(None, NONE)
+
+
+def test_a_free_host_is_chosen_when_another_is_busy():
+    assert id_of(choose([wait_for(1, host=1), wait_for(2, host=2)], busy=frozenset({1}))) == 2
+
+
+def test_a_recently_served_host_is_avoided_while_others_wait():
+    heads = [wait_for(1, host=1), wait_for(2, host=2)]
+    assert id_of(choose(heads, recent_hosts=(1,))) == 2
+
+
+def test_a_recently_served_host_is_chosen_when_no_other_waits():
+    assert id_of(choose([wait_for(1, host=1)], recent_hosts=(1,))) == 1
+
+
+def test_a_recently_served_host_is_chosen_when_the_others_are_busy():
+    heads = [wait_for(1, host=1), wait_for(2, host=2)]
+    assert id_of(choose(heads, recent_hosts=(1,), busy=frozenset({2}))) == 1
+
+
+def test_the_higher_level_comes_first():
+    assert id_of(choose([wait_for(1, host=1, level=0), wait_for(2, host=2, level=3)])) == 2
+
+
+def test_within_a_level_the_host_served_longest_ago_comes_first():
+    heads = [
+        wait_for(1, host=1, host_last_served=START),
+        wait_for(2, host=2, host_last_served=START - timedelta(minutes=1)),
+    ]
+    assert id_of(choose(heads)) == 2
+
+
+def test_within_a_level_a_host_never_served_comes_before_all():
+    assert id_of(choose([wait_for(1, host=1, host_last_served=START), wait_for(2, host=2)])) == 2
+
+
+def test_within_a_level_and_turn_the_source_queued_first_comes_first():
+    assert id_of(choose([wait_for(9, host=1), wait_for(3, host=2), wait_for(5, host=3)])) == 3
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_the_choice_does_not_depend_on_the_order_of_the_heads(order):
+    heads = [wait_for(number, host=number, level=number % 2) for number in range(1, 5)]
+    assert id_of(choose([heads[place] for place in order])) == 1
+
+
+def test_under_the_campaign_lock_only_the_locked_campaign_is_chosen():
+    heads = [wait_for(1, host=1, level=9), wait_for(2, host=2, campaign_id=7)]
+    assert id_of(choose(heads, locked_campaign_id=7)) == 2
+
+
+def test_under_the_campaign_lock_nothing_else_runs_while_its_host_is_busy():
+    heads = [wait_for(1, host=1), wait_for(2, host=2, campaign_id=7)]
+    assert choose(heads, locked_campaign_id=7, busy=frozenset({2})) == Choice(None, NONE)
+
+
+def test_under_the_campaign_lock_the_curriculum_waits_until_the_campaign_has_drained():
+    assert choose([SEEDED], locked_campaign_id=7) == Choice(None, NONE)
+
+
+def test_automatic_only_runs_the_curriculum_whatever_campaign_is_locked():
+    choice = choose([wait_for(1, campaign_id=7), SEEDED], mode=lanes.AUTOMATIC_ONLY, locked_campaign_id=7)
+    assert (id_of(choice), choice.selection_mode) == (2, CURRICULUM_FALLBACK)
+
+
+def test_the_lock_is_open_until_a_campaign_has_started():
+    rules = LaneRules(mode=lanes.HYBRID, curriculum_fallback=True, campaign_lock=True)
+    assert id_of(lanes.choose_source([QUEUED, SEEDED], rules=rules, busy_hosts=NOBODY)) == 1
+
+
+def test_the_host_policy_is_derived_from_the_campaign_lock():
+    assert lanes.host_policy_sentence(campaign_lock=True) == "Strict single-host lock"
+    assert lanes.host_policy_sentence(campaign_lock=False) == "Host-diverse concurrent mode"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_lane_mode_has_its_sentence(mode):
+    assert lanes.LANE_SENTENCES[mode].endswith(".")

@@ -1,0 +1,289 @@
+"""Runs: every write carries the fence; a lapsed lease ends in exactly one outcome."""
+
+from __future__ import annotations
+
+import pytest
+
+from lealife.lib.errors import InvalidInput, NotFound, StaleClaim
+from tests.factories import (
+    START,
+    begin_claimed,
+    finish,
+    later,
+    make_curriculum_source,
+    make_host,
+    make_html,
+    make_source,
+    make_step,
+)
+from training.agent.brain import Brain, Recalled
+from training.claims import LEASE, claim_next_source
+from training.models import PageSnapshot, Run, Step, TrainingOutcome
+from training.runs import (
+    ATTEMPTS_MAX,
+    begin_next_run,
+    begin_run,
+    claim_queued_run,
+    fail_lapsed_runs,
+    finish_run,
+    queue_run,
+    record_brain,
+    record_step,
+    renew_lease,
+)
+
+LAPSED = later(seconds=LEASE.total_seconds() + 1)
+
+
+def queue_standard(host) -> Run:
+    return queue_run(lane="standard", prompt="Which page?", host=host, check_spec=None, pages_target=None, by="ada")
+
+
+@pytest.fixture
+def run(host) -> Run:
+    """A begun training run."""
+    make_source(host)
+    return begin_claimed()
+
+
+def test_beginning_a_run_takes_it_for_one_worker(run):
+    assert (run.status, run.claimed_by, run.fence, run.started_at) == ("running", "worker", 2, START)
+
+
+def test_beginning_without_a_claimed_run_is_none(host):
+    assert begin_next_run(worker="w", now=START) is None
+
+
+def test_a_run_is_begun_once(host):
+    make_source(host)
+    claimed = Run.objects.get(pk=claim_next_source(now=START).run_id)
+    begin_run(run=claimed, worker="one", now=START)
+    stale = Run(pk=claimed.pk, fence=1)
+    with pytest.raises(StaleClaim, match="taken by another worker"):
+        begin_run(run=stale, worker="two", now=START)
+    assert begin_next_run(worker="two", now=START) is None
+
+
+def test_workers_that_race_begin_a_run_once(race, settle):
+    make_source(make_host())
+    claim = claim_next_source(now=START)
+    begun = race(*[lambda name=name: begin_next_run(worker=name, now=START) for name in "abcd"])
+    assert [run.pk for run in begun if run] == [claim.run_id]
+
+
+def test_renewing_moves_the_lease(run):
+    renew_lease(run_id=run.pk, fence=run.fence, now=later(seconds=20))
+    run.refresh_from_db()
+    assert run.lease_until == later(seconds=20) + LEASE
+
+
+def test_a_step_stores_its_page_and_renews_the_lease(run):
+    body = make_html("Queues", "All about queues.")
+    record_step(run_id=run.pk, fence=run.fence, step=make_step(url="http://x/", body=body), now=later(seconds=9))
+    step = Step.objects.get(run=run)
+    assert step.snapshot.body == body
+    run.refresh_from_db()
+    assert run.lease_until == later(seconds=9) + LEASE
+
+
+def test_a_page_seen_twice_is_kept_once(run):
+    for index in range(2):
+        step = make_step(url=f"http://x/{index}", body=b"<p>same</p>", index=index)
+        record_step(run_id=run.pk, fence=run.fence, step=step, now=START)
+    assert PageSnapshot.objects.count() == 1
+
+
+def test_a_step_without_a_body_keeps_no_page(run):
+    record_step(run_id=run.pk, fence=run.fence, step=make_step(url="http://x/", error_code="timeout"), now=START)
+    assert Step.objects.get().snapshot is None
+
+
+def test_the_brain_is_written_down_without_the_pages_that_are_only_ruled_out(run):
+    memories = tuple(Recalled(pk, kind, "http://x/", "t", "x", 1.0) for pk, kind in ((1, "page"), (2, "ruled_out")))
+    brain = Brain("c:1", "sha256:c", "t:1", "sha256:t", memories=memories)
+    record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=[9])
+    run.refresh_from_db()
+    assert ([item["id"] for item in run.memories], run.memory_withheld) == ([1], [9])
+    assert (run.controller_tag, run.task_digest) == ("c:1", "sha256:t")
+
+
+WRITES = {
+    "renew": lambda run: renew_lease(run_id=run.pk, fence=run.fence, now=LAPSED),
+    "step": lambda run: record_step(run_id=run.pk, fence=run.fence, step=make_step(url="http://x/"), now=LAPSED),
+    "brain": lambda run: record_brain(run_id=run.pk, fence=run.fence, brain=Brain("c", "d", "t", "e"), withheld=[]),
+    "finish": lambda run: finish(run, now=LAPSED),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_zombie_is_refused_after_its_lease_was_swept(run, write):
+    assert fail_lapsed_runs(now=LAPSED) == 1
+    before = Run.objects.values().get(pk=run.pk)
+    with pytest.raises(StaleClaim, match="no longer held"):
+        WRITES[write](run)
+    assert Run.objects.values().get(pk=run.pk) == before
+    assert not Step.objects.exists()
+    assert TrainingOutcome.objects.count() == 1
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_nothing_is_written_after_the_finish(run, write):
+    finish(run)
+    before = Run.objects.values().get(pk=run.pk)
+    with pytest.raises(StaleClaim):
+        WRITES[write](run)
+    assert Run.objects.values().get(pk=run.pk) == before
+    assert TrainingOutcome.objects.count() == 1
+
+
+def test_a_success_leaves_one_outcome_and_a_source_that_is_done(run):
+    finished = finish(run, answer="Here.", verifier="quotes", pages=2, controller_calls=1, memory_used=(4,))
+    outcome = TrainingOutcome.objects.get()
+    assert (finished.status, outcome.success, outcome.verifier) == ("succeeded", True, "quotes")
+    assert (outcome.pages, outcome.controller_calls, outcome.memory_used) == (2, 1, [4])
+    assert (outcome.served_controller_digest, outcome.served_task_digest) == ("sha256:c", "sha256:t")
+    assert (outcome.source.status, outcome.cycle.status) == ("done", "succeeded")
+
+
+def test_a_failure_sends_the_source_back_to_rest_and_wait(run):
+    finish(run, success=False, error_code="no_route", now=START)
+    source = TrainingOutcome.objects.get().source
+    assert (source.status, source.failed_attempts, source.not_before) == ("pending", 1, later(seconds=10))
+    assert source.status_reason == "Attempt 1 failed with no_route."
+
+
+def test_a_failed_curriculum_task_rests_longer(host):
+    make_curriculum_source(host)
+    finish(begin_claimed(), success=False)
+    assert TrainingOutcome.objects.get().source.not_before == later(minutes=5)
+
+
+def test_a_source_is_disabled_when_its_retry_budget_is_spent(host, settle):
+    settle(retry_budget=2)
+    make_source(host)
+    for minute in range(2):
+        finish(begin_claimed(now=later(minutes=minute)), success=False, now=later(minutes=minute))
+    source = TrainingOutcome.objects.first().source
+    assert (source.status, source.failed_attempts) == ("disabled", 2)
+    assert source.status_reason == "Retry budget spent: 2 failed attempts, the last with no_route."
+    assert TrainingOutcome.objects.count() == 2
+
+
+def test_a_source_cancelled_while_it_ran_stays_cancelled(run):
+    source = run.cycle.source
+    type(source).objects.filter(pk=source.pk).update(status="cancelled")
+    finish(run, success=False)
+    source.refresh_from_db()
+    assert (source.status, source.failed_attempts) == ("cancelled", 0)
+
+
+def test_a_lapsed_lease_becomes_one_outcome_with_worker_lost(run):
+    assert fail_lapsed_runs(now=LAPSED) == 1
+    assert fail_lapsed_runs(now=LAPSED) == 0
+    outcome = TrainingOutcome.objects.get()
+    assert (outcome.success, outcome.error_code) == (False, "worker_lost")
+    assert (outcome.source.status, outcome.source.failed_attempts) == ("pending", 1)
+
+
+def test_a_lease_is_not_swept_on_its_last_instant(run):
+    assert fail_lapsed_runs(now=START + LEASE) == 0
+
+
+def test_sweeps_that_race_leave_one_outcome(race, settle):
+    make_source(make_host())
+    begin_claimed()
+    assert sum(race(*[lambda: fail_lapsed_runs(now=LAPSED) for _ in range(4)])) == 1
+    assert TrainingOutcome.objects.count() == 1
+
+
+def test_a_finish_and_a_sweep_that_race_leave_one_outcome(race, settle):
+    for _ in range(4):
+        make_source(make_host())
+        run = begin_claimed()
+        finished, swept = race(lambda run=run: finish(run), lambda: fail_lapsed_runs(now=LAPSED))
+        assert isinstance(finished, StaleClaim) == bool(swept)
+    assert TrainingOutcome.objects.count() == 4
+
+
+def test_a_lapsed_lease_disables_a_source_whose_budget_is_spent(host, settle):
+    settle(retry_budget=1)
+    make_source(host)
+    begin_claimed()
+    fail_lapsed_runs(now=LAPSED)
+    assert TrainingOutcome.objects.get().source.status == "disabled"
+
+
+def test_a_claim_that_no_worker_began_lapses_too(host):
+    make_source(host)
+    claim_next_source(now=START)
+    fail_lapsed_runs(now=LAPSED)
+    assert TrainingOutcome.objects.get().error_code == "worker_lost"
+    assert Run.objects.get().error == "Worker (none) stopped renewing its lease."
+
+
+def test_a_lost_standard_run_is_queued_again_within_its_attempts(host):
+    queue_standard(host)
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        now = later(minutes=attempt)
+        claim_queued_run(now=now)
+        run = begin_next_run(worker="w", now=now)
+        record_step(run_id=run.pk, fence=run.fence, step=make_step(url="http://x/"), now=now)
+        fail_lapsed_runs(now=later(minutes=attempt, seconds=40))
+        run.refresh_from_db()
+        assert run.status == ("queued" if attempt < ATTEMPTS_MAX else "failed")
+        assert run.steps.exists() == (attempt == ATTEMPTS_MAX)
+    assert (run.error_code, run.attempts) == ("worker_lost", ATTEMPTS_MAX)
+    assert not TrainingOutcome.objects.exists()
+
+
+def test_a_standard_run_that_was_queued_again_refuses_its_first_worker(host):
+    queue_standard(host)
+    claim_queued_run(now=START)
+    zombie = begin_next_run(worker="one", now=START)
+    fail_lapsed_runs(now=LAPSED)
+    claim_queued_run(now=LAPSED)
+    heir = begin_next_run(worker="two", now=LAPSED)
+    with pytest.raises(StaleClaim):
+        finish(zombie, now=LAPSED)
+    assert finish(heir, now=LAPSED).status == "succeeded"
+
+
+def test_fences_only_grow(host):
+    queue_standard(host)
+    fences = []
+    for attempt in range(ATTEMPTS_MAX):
+        now = later(minutes=attempt)
+        claim_queued_run(now=now)
+        run = begin_next_run(worker="w", now=now)
+        fences.append(run.fence)
+        fail_lapsed_runs(now=later(minutes=attempt, seconds=40))
+    assert fences == sorted(set(fences))
+
+
+def test_a_standard_run_leaves_no_outcome(host):
+    queue_standard(host)
+    claim_queued_run(now=START)
+    finish(begin_next_run(worker="w", now=START))
+    assert not TrainingOutcome.objects.exists()
+
+
+@pytest.mark.parametrize(("prompt", "error"), [("", InvalidInput), (" \x00 ", InvalidInput), ("x" * 20_001, InvalidInput)])
+def test_a_run_with_an_unusable_prompt_is_refused(host, prompt, error):
+    with pytest.raises(error):
+        queue_run(lane="standard", prompt=prompt, host=host, check_spec=None, pages_target=None, by="ada")
+
+
+def test_a_run_on_an_unknown_host_is_refused(host):
+    with pytest.raises(NotFound):
+        queue_standard("https://nowhere.example/")
+
+
+def test_finishing_a_run_that_does_not_exist_is_refused(db):
+    with pytest.raises(StaleClaim):
+        finish_run(run_id=999, fence=1, result=_result(), served_controller="", served_task="", now=START)
+
+
+def _result():
+    from training.runs import Result
+
+    return Result(success=True)

@@ -1,0 +1,38 @@
+"""What every engine gives: a page, or an AgentError that says why not."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Protocol
+
+USER_AGENT = "LeaLife/0.1"
+ROBOTS_NAME = "LeaLife"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One response as it came: `url` asked, `final_url` answered; `digest` is SHA-256 hex of the body."""
+
+    url: str
+    final_url: str
+    status: int
+    media_type: str
+    body: bytes = field(repr=False)
+    digest: str
+
+    @classmethod
+    def of(cls, *, url: str, final_url: str, status: int, media_type: str, body: bytes) -> Page:
+        """A page with the digest of its body."""
+        return cls(url, final_url, status, media_type, body, hashlib.sha256(body).hexdigest())
+
+
+class Browser(Protocol):
+    """Fetches pages of one site, behind the guards."""
+
+    def fetch(self, url: str) -> Page:
+        """The page at `url`, redirects followed; any HTTP status is a page.
+
+        Raises AgentError: fetch_failed, blocked_by_policy, not_html, too_large, redirect_loop or timeout.
+        """
+        ...

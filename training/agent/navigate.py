@@ -1,0 +1,235 @@
+"""One run: observe → shortlist → pick → visit until enough is known, then answer, then verify."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from training.agent.address import canonical_url
+from training.agent.answerer import Evidence, choose_quotes, is_covered, write_answer
+from training.agent.brain import Brain
+from training.agent.browser import Browser, Page
+from training.agent.controller import pick_next
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.model import Model, Reply
+from training.agent.page import parse_page
+from training.agent.shortlist import Candidates
+from training.agent.task import Task
+from training.agent.trajectory import Choice, Quote, Step, Trajectory
+from training.agent.verifier import Gathered, Verdict, check_gathered, check_quotes, check_visits
+from training.agent.words import read_question
+
+OK_BELOW = 400
+
+
+def navigate(
+    *,
+    task: Task,
+    brain: Brain,
+    browser: Browser,
+    model: Model,
+    on_step: Callable[[Step], None] | None = None,
+    should_stop: Callable[[], str | None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Trajectory:
+    """Runs the task and returns all that happened; the agent's failures are in the trajectory, not raised.
+
+    `on_step` sees each step as it ends; what it raises ends the run (a lost lease does so).
+    `should_stop` is asked before each pick and before the answer; an error code or a reason ends the run.
+    `clock` gives seconds; the deadline and the latencies are measured with it.
+    """
+    run = _Run(task, brain, browser, model, on_step, should_stop, clock)
+    try:
+        ended_by = run.visit_pages()
+        verdict = run.answer_and_verify()
+        code = "" if verdict.success else run.name_failure(ended_by)
+    except AgentError as error:
+        verdict, code = Verdict(False, "", error.message), error.code
+    return run.close(verdict=verdict, code=str(code))
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(
+        self,
+        task: Task,
+        brain: Brain,
+        browser: Browser,
+        model: Model,
+        on_step: Callable[[Step], None] | None,
+        should_stop: Callable[[], str | None] | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.task, self.brain, self.browser, self.model = task, brain, browser, model
+        self.on_step, self.should_stop, self.clock = on_step, should_stop, clock
+        self.started = clock()
+        self.question = read_question(task.prompt)
+        self.candidates = Candidates(question=self.question, site=task.site, memories=brain.memories)
+        self.steps: list[Step] = []
+        self.evidence: list[Evidence] = []
+        self.visited: set[str] = set()
+        # A folder and its index.html are the same page nearly everywhere: a call on the twin would be wasted.
+        self.twins: set[str] = set()
+        self.picks: list[Reply] = []
+        self.task_reply = Reply("")
+        self.controller_calls = self.invalid_picks = 0
+        self.answer = ""
+        self.quotes: tuple[Quote, ...] = ()
+
+    def visit_pages(self) -> ErrorCode:
+        """Visits until enough is known; returns what to call it should the checks fail."""
+        self._visit(url=self._start_url(), shortlist=(), picked_by="start", reply=Reply(""), began=self.clock())
+        while not self._knows_enough():
+            if len(self.steps) > self.task.max_calls:
+                return ErrorCode.BUDGET_SPENT
+            shortlist = self.candidates.rank(visited=self.visited | self.twins, size=self.brain.shortlist_size)
+            if not shortlist:
+                return ErrorCode.NO_ROUTE
+            self._check_may_go_on()
+            began = self.clock()
+            pick = pick_next(model=self.model, brain=self.brain, prompt=self.task.prompt, shortlist=shortlist)
+            self.controller_calls += pick.picked_by != "only"
+            self.invalid_picks += pick.picked_by == "fallback"
+            self.picks.append(pick.reply)
+            chosen = shortlist[pick.index]
+            self._visit(url=chosen.url, shortlist=shortlist, picked_by=pick.picked_by, reply=pick.reply, began=began)
+        return ErrorCode.VERIFICATION_FAILED
+
+    def answer_and_verify(self) -> Verdict:
+        """Chooses and checks the quotes, lets the task model write over them, and runs the checks."""
+        chosen = choose_quotes(self.question, self.evidence)
+        self.quotes = check_quotes(quotes=chosen, pages=self.evidence)
+        gathered = Gathered(pages=tuple(self.evidence), quotes=self.quotes)
+        visits = check_visits(task=self.task, gathered=gathered)
+        if not visits.success:
+            return visits
+        if self.quotes:
+            self.answer = self._write_answer()
+        return check_gathered(task=self.task, gathered=replace(gathered, answer=self.answer))
+
+    def name_failure(self, ended_by: ErrorCode) -> str:
+        """The code of a run whose checks failed: what kept every page away, else how the visits ended."""
+        return ended_by if self.evidence else self.steps[-1].error_code
+
+    def close(self, *, verdict: Verdict, code: str) -> Trajectory:
+        """The finished run as a value."""
+        reason = verdict.reason
+        if code and not self.evidence and self.steps and self.steps[-1].error_code == code:
+            reason = self.steps[-1].error
+        replies = [*self.picks, self.task_reply]
+        return Trajectory(
+            steps=tuple(self.steps),
+            answer=self.answer,
+            quotes=self.quotes,
+            success=verdict.success,
+            error_code=code,
+            error=reason,
+            verifier=verdict.verifier,
+            controller_calls=self.controller_calls,
+            invalid_picks=self.invalid_picks,
+            pages=self._count_pages(),
+            prompt_tokens=sum(reply.prompt_tokens for reply in replies),
+            cached_tokens=sum(reply.cached_tokens for reply in replies),
+            completion_tokens=sum(reply.completion_tokens for reply in replies),
+            memory_ids=self.candidates.recalled_ids(self.visited),
+            duration_ms=self._measure_ms(self.started),
+            controller_digests=_list_digests(self.picks),
+            task_digests=_list_digests([self.task_reply]),
+        )
+
+    def _start_url(self) -> str:
+        try:
+            return canonical_url(self.task.site.base_url)
+        except ValueError as error:
+            raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"The site's base address is unusable: {error}.") from None
+
+    def _visit(self, *, url: str, shortlist: tuple[Choice, ...], picked_by: str, reply: Reply, began: float) -> None:
+        self._mark_visited(url)
+        page = Page.of(url=url, final_url=url, status=0, media_type="", body=b"")
+        title = code = message = ""
+        try:
+            page = self.browser.fetch(url)
+            title = self._read(page)
+        except AgentError as error:
+            code, message = error.code, error.message
+        step = Step(
+            index=len(self.steps),
+            url=url,
+            final_url=page.final_url,
+            title=title,
+            status=page.status,
+            body_digest=page.digest if page.body else "",
+            body=page.body,
+            media_type=page.media_type,
+            shortlist=shortlist,
+            pick="" if picked_by == "start" else url,
+            picked_by=picked_by,
+            recalled=self.candidates.recalled_ids(choice.url for choice in shortlist),
+            latency_ms=self._measure_ms(began),
+            prompt_tokens=reply.prompt_tokens,
+            cached_tokens=reply.cached_tokens,
+            completion_tokens=reply.completion_tokens,
+            served_digest=reply.digest,
+            error_code=str(code),
+            error=message,
+        )
+        self.steps.append(step)
+        if self.on_step is not None:
+            self.on_step(step)
+
+    def _read(self, page: Page) -> str:
+        if page.status >= OK_BELOW:
+            raise AgentError(ErrorCode.FETCH_FAILED, f"{page.final_url} answered HTTP {page.status}.")
+        final_url = canonical_url(page.final_url)
+        parsed = parse_page(body=page.body, media_type=page.media_type, url=final_url, site=self.task.site)
+        self._mark_visited(final_url)
+        self.candidates.add_links(parsed.links)
+        self.evidence.append(Evidence(parsed, frozenset({page.url, final_url}), page.digest))
+        return parsed.title
+
+    def _mark_visited(self, url: str) -> None:
+        self.visited.add(url)
+        self.twins.add(url.removesuffix("index.html") if url.endswith("/index.html") else f"{url}index.html")
+
+    def _knows_enough(self) -> bool:
+        # A check says itself how many pages it wants; without one the target is part of the proof.
+        needed = self.task.pages_target if self.task.check.is_empty else self.task.check.min_pages
+        count = self._count_pages()
+        if is_covered(self.question, self.evidence):
+            return count >= max(needed, 1)
+        # Words in quotation marks are looked for until they are found or the calls are spent.
+        return count >= max(self.task.pages_target, needed) and not self.question.phrases
+
+    def _check_may_go_on(self) -> None:
+        reason = self.should_stop() if self.should_stop else None
+        if reason:
+            code = ErrorCode(reason) if reason in list(ErrorCode) else ErrorCode.CANCELLED
+            raise AgentError(code, f"Stopped: {reason}.")
+        if self.clock() - self.started > self.task.deadline_s:
+            raise AgentError(ErrorCode.TIMEOUT, f"The run took longer than {self.task.deadline_s:g} seconds.")
+
+    def _write_answer(self) -> str:
+        if not self.task.write_answer:
+            return self.quotes[0].text
+        self._check_may_go_on()
+        answer = write_answer(
+            model=self.model,
+            brain=self.brain,
+            question=self.question,
+            quotes=self.quotes,
+            schema=self.task.check.json_schema,
+        )
+        self.task_reply = answer.reply
+        return answer.text
+
+    def _count_pages(self) -> int:
+        return len({evidence.digest for evidence in self.evidence})
+
+    def _measure_ms(self, since: float) -> int:
+        return round((self.clock() - since) * 1000)
+
+
+def _list_digests(replies: Iterable[Reply]) -> tuple[str, ...]:
+    return tuple(sorted({reply.digest for reply in replies if reply.digest}))

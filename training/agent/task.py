@@ -1,0 +1,113 @@
+"""What a run is asked to do, where, and how its success is told."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from training.agent.schema import check_schema
+
+PATTERN_MAX = 500
+TEXT_MAX = 2_000
+URLS_MAX = 50
+PAGES_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A website a run may visit. `aliases` are other hosts of it ("www.example.org" or "host:port")."""
+
+    name: str
+    base_url: str
+    aliases: tuple[str, ...] = ()
+    may_be_private: bool = False
+    politeness_delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessCheck:
+    """The deterministic check of a run; all given parts must hold.
+
+    `expected_urls`: one of them visited, and a checked quote from one of them when there are quotes.
+    `expected_text`: on a visited page or in the answer, white space and case aside.
+    `pattern`: a regular expression found in the answer, else on a visited page.
+    `json_schema`: the answer is JSON of that shape (type, properties, required, enum, items).
+    `min_pages`: distinct pages fetched.
+    Raises ValueError for a pattern that is too long or does not compile, and for out-of-range parts.
+    """
+
+    expected_urls: tuple[str, ...] = ()
+    expected_text: str = ""
+    pattern: str = ""
+    json_schema: dict[str, Any] | None = None
+    min_pages: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.expected_urls) > URLS_MAX or not all(isinstance(url, str) for url in self.expected_urls):
+            raise ValueError(f"expected_urls takes up to {URLS_MAX} addresses")
+        if not isinstance(self.expected_text, str) or len(self.expected_text) > TEXT_MAX:
+            raise ValueError(f"expected_text takes up to {TEXT_MAX} characters")
+        if not isinstance(self.pattern, str) or len(self.pattern) > PATTERN_MAX:
+            raise ValueError(f"pattern takes up to {PATTERN_MAX} characters")
+        try:
+            re.compile(self.pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"pattern does not compile: {error}") from None
+        if self.json_schema is not None:
+            check_schema(self.json_schema)
+        if isinstance(self.min_pages, bool) or not isinstance(self.min_pages, int):
+            raise ValueError("min_pages is a whole number")
+        if not 0 <= self.min_pages <= PAGES_MAX:
+            raise ValueError(f"min_pages is 0 to {PAGES_MAX}")
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> SuccessCheck:
+        """A check from its JSON. Raises ValueError for unknown keys and unusable values."""
+        if not isinstance(data, dict):
+            raise ValueError("a check is a JSON object")
+        unknown = sorted(set(data) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise ValueError(f"unknown keys {', '.join(map(repr, unknown))}")
+        urls = data.get("expected_urls") or ()
+        if isinstance(urls, str) or not isinstance(urls, list | tuple):
+            raise ValueError("expected_urls is a list of addresses")
+        return cls(
+            expected_urls=tuple(urls),
+            expected_text=data.get("expected_text") or "",
+            pattern=data.get("pattern") or "",
+            json_schema=data.get("json_schema") or None,
+            min_pages=data.get("min_pages") or 0,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The parts that are given, as JSON; `from_json` reads it back."""
+        parts: dict[str, Any] = {
+            "expected_urls": list(self.expected_urls),
+            "expected_text": self.expected_text,
+            "pattern": self.pattern,
+            "json_schema": self.json_schema,
+            "min_pages": self.min_pages,
+        }
+        return {name: value for name, value in parts.items() if value}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is checked."""
+        return not self.to_json()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One run's task. `max_calls` bounds the picks, `deadline_s` the seconds.
+
+    `write_answer=False` leaves the task model out: the answer is then the best quote.
+    """
+
+    prompt: str
+    site: Site
+    check: SuccessCheck
+    pages_target: int
+    max_calls: int
+    deadline_s: float = 120.0
+    write_answer: bool = True

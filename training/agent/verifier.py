@@ -1,0 +1,157 @@
+"""Whether a run succeeded: deterministic checks, and the name of the one that decided."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from training.agent.address import canonical_url
+from training.agent.answerer import Evidence
+from training.agent.page import squeeze
+from training.agent.schema import find_mismatch
+from training.agent.task import SuccessCheck, Task
+from training.agent.trajectory import Quote
+from training.agent.words import fold
+
+# A pattern may backtrack: it sees this much of each text.
+PATTERN_TEXT_MAX = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What there is to check: the pages read, the answer and its quotes."""
+
+    pages: tuple[Evidence, ...]
+    answer: str = ""
+    quotes: tuple[Quote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`verifier` names the failed check, or those that held joined by "+"; `reason` is empty on success."""
+
+    success: bool
+    verifier: str
+    reason: str
+
+
+def check_gathered(*, task: Task, gathered: Gathered) -> Verdict:
+    """All given checks, in order; without any: a checked quote and the pages target."""
+    if task.check.is_empty:
+        verdict = _run_checks(_list_default(task), gathered)
+        return replace(verdict, verifier="quotes") if verdict.success else verdict
+    return _run_checks(_list_checks(task.check), gathered)
+
+
+def check_visits(*, task: Task, gathered: Gathered) -> Verdict:
+    """Only what no answer can mend: expected addresses visited and pages counted."""
+    checks = _list_checks(task.check) or _list_default(task)
+    return _run_checks([check for check in checks if check[0] in ("min_pages", "visited", "pages_target")], gathered)
+
+
+def check_quotes(*, quotes: Sequence[Quote], pages: Iterable[Evidence]) -> tuple[Quote, ...]:
+    """The quotes that are literally on the page they name, white space aside."""
+    texts = {(evidence.page.url, evidence.digest): squeeze(evidence.page.text) for evidence in pages}
+    return tuple(
+        quote
+        for quote in quotes
+        if quote.text.strip() and squeeze(quote.text) in texts.get((quote.url, quote.body_digest), "")
+    )
+
+
+Check = tuple[str, Callable[[Gathered], str]]
+
+
+def _run_checks(checks: Sequence[Check], gathered: Gathered) -> Verdict:
+    for name, check in checks:
+        reason = check(gathered)
+        if reason:
+            return Verdict(False, _public_name(name), f"{_public_name(name)}: {reason}")
+    names = dict.fromkeys(_public_name(name) for name, _ in checks)
+    return Verdict(True, "+".join(names), "")
+
+
+def _public_name(name: str) -> str:
+    return {"visited": "expected_url", "quoted": "expected_url"}.get(name, name)
+
+
+def _list_checks(check: SuccessCheck) -> list[Check]:
+    checks: list[Check] = []
+    if check.expected_urls:
+        expected = _canonical_set(check.expected_urls)
+        checks.append(("visited", lambda gathered: _check_visited(expected, gathered)))
+        checks.append(("quoted", lambda gathered: _check_quoted(expected, gathered)))
+    if check.expected_text:
+        checks.append(("expected_text", lambda gathered: _check_text(check.expected_text, gathered)))
+    if check.pattern:
+        checks.append(("pattern", lambda gathered: _check_pattern(check.pattern, gathered)))
+    if check.json_schema is not None:
+        schema = check.json_schema
+        checks.append(("json_schema", lambda gathered: _check_json(schema, gathered)))
+    if check.min_pages:
+        checks.append(("min_pages", lambda gathered: _check_pages(check.min_pages, gathered)))
+    return checks
+
+
+def _list_default(task: Task) -> list[Check]:
+    target = max(task.pages_target, 1)
+    return [
+        (
+            "quotes",
+            lambda gathered: "" if gathered.quotes else "nothing on the visited pages bears on the question",
+        ),
+        ("pages_target", lambda gathered: _check_pages(target, gathered)),
+    ]
+
+
+def _check_visited(expected: frozenset[str], gathered: Gathered) -> str:
+    if any(evidence.addresses & expected for evidence in gathered.pages):
+        return ""
+    return f"none of {len(expected)} expected addresses was visited"
+
+
+def _check_quoted(expected: frozenset[str], gathered: Gathered) -> str:
+    # By content: the same page may have been read under two addresses.
+    digests = {evidence.digest for evidence in gathered.pages if evidence.addresses & expected}
+    if not gathered.quotes or any(quote.body_digest in digests for quote in gathered.quotes):
+        return ""
+    return "no quote comes from an expected address"
+
+
+def _check_text(expected: str, gathered: Gathered) -> str:
+    wanted = fold(expected)
+    texts = [gathered.answer, *(evidence.page.text for evidence in gathered.pages)]
+    return "" if any(wanted in fold(text) for text in texts) else "the text is on no visited page and not in the answer"
+
+
+def _check_pattern(pattern: str, gathered: Gathered) -> str:
+    texts = [gathered.answer, *(evidence.page.text for evidence in gathered.pages)]
+    compiled = re.compile(pattern)
+    found = any(compiled.search(text[:PATTERN_TEXT_MAX]) for text in texts)
+    return "" if found else "the pattern is in neither the answer nor a visited page"
+
+
+def _check_json(schema: dict[str, Any], gathered: Gathered) -> str:
+    try:
+        value = json.loads(gathered.answer)
+    except (ValueError, RecursionError):
+        return "the answer is not JSON"
+    return find_mismatch(value, schema)
+
+
+def _check_pages(target: int, gathered: Gathered) -> str:
+    count = len({evidence.digest for evidence in gathered.pages})
+    return "" if count >= target else f"{count} of {target} pages were read"
+
+
+def _canonical_set(urls: Iterable[str]) -> frozenset[str]:
+    found = set()
+    for url in urls:
+        try:
+            found.add(canonical_url(url))
+        except ValueError:
+            continue
+    return frozenset(found)
