@@ -16,7 +16,6 @@ from promotion.windows import move_window
 from training.audit import record_audit
 from training.models import TrainingOutcome
 
-
 # One lock a role: whoever switches must see the tag that the switch before it put in charge.
 SWITCH_LOCK = 0x4C6553
 State = PromotionWindow.State

@@ -145,13 +145,9 @@ def judge_canary(
     def close(verdict: CanaryVerdict, cause: CanaryCause, reason: str) -> CanaryDecision:
         return CanaryDecision(verdict, cause, evidence, 1 / alpha, shortfall, reason)
 
-    if changed:
-        return close(CanaryVerdict.ABORT, CanaryCause.CHANGED, f"Changed since the evaluation: {', '.join(changed)}.")
     allowed = max_fault_share * max(ours.observations, min_observations)
-    for cause, count in ((CanaryCause.ERRORS, errors), (CanaryCause.TIMEOUTS, timeouts)):
-        if count > allowed:
-            text = f"{count} in {ours.observations} candidate runs, {allowed:g} allowed"
-            return close(CanaryVerdict.ABORT, cause, f"Too many {cause.value}: {text}.")
+    if flaw := _find_flaw(changed, ours, errors=errors, timeouts=timeouts, allowed=allowed):
+        return close(CanaryVerdict.ABORT, *flaw)
     if evidence >= 1 / alpha:
         text = f"e-value {evidence:.3g} of {1 / alpha:g} for more than {_points(tolerance)} worse"
         return close(CanaryVerdict.ABORT, CanaryCause.HARM, f"Harm: {score}, {text}.")
@@ -172,6 +168,19 @@ def judge_canary(
         return close(CanaryVerdict.ABORT, CanaryCause.SHORTFALL, text)
     text = f"Watching on: {behind}, no proof of harm; {watch - ours.observations} candidate runs to go."
     return close(CanaryVerdict.PENDING, CanaryCause.WAITING, text)
+
+
+def _find_flaw(
+    changed: Sequence[str], ours: Arm, *, errors: int, timeouts: int, allowed: float
+) -> tuple[CanaryCause, str] | None:
+    """Why the trial ends whatever its successes say."""
+    if changed:
+        return CanaryCause.CHANGED, f"Changed since the evaluation: {', '.join(changed)}."
+    for cause, count in ((CanaryCause.ERRORS, errors), (CanaryCause.TIMEOUTS, timeouts)):
+        if count > allowed:
+            text = f"{count} in {ours.observations} candidate runs, {allowed:g} allowed"
+            return cause, f"Too many {cause.value}: {text}."
+    return None
 
 
 @lru_cache(maxsize=65_536)

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lealife.lib.digest import digest_bytes
 from learning.models import FrontierPage
 from training.agent.trajectory import Choice
 from training.agent.trajectory import Step as AgentStep
 from training.claims import Claim, claim_next_source
 from training.models import Host, Run, TrainingOutcome, TrainingSource
 from training.models.sources import queue_rank
-from training.runs import Result, begin_next_run, finish_run, keep_snapshot, record_step
+from training.runs import Result, begin_run, finish_run, keep_snapshot, record_step
 
 # A clock that tests move by hand; aware, and far from any real lease.
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -65,8 +66,6 @@ def make_html(title: str, *paragraphs: str, links: Iterable[str] = ()) -> bytes:
 
 def make_step(*, url: str, body: bytes = b"", index: int = 0, **changes: Any) -> AgentStep:
     """One visit as the agent reports it."""
-    from lealife.lib.digest import digest_bytes
-
     values: dict[str, Any] = {
         "index": index,
         "url": url,
@@ -98,8 +97,6 @@ def make_choices(*urls: str) -> tuple[Choice, ...]:
 
 def make_crawled(host: Host, *, url: str, body: bytes) -> FrontierPage:
     """A page that the curriculum's own crawl has read."""
-    from lealife.lib.digest import digest_bytes
-
     return FrontierPage.objects.create(
         host=host,
         url=url,
@@ -114,10 +111,7 @@ def begin_claimed(claim: Claim | None = None, *, worker: str = "worker", now: da
     """Claims the next source when none is given, and begins its run."""
     claim = claim or claim_next_source(now=now)
     assert claim is not None
-    run = begin_next_run(worker=worker, now=now)
-    assert run is not None
-    assert run.pk == claim.run_id
-    return run
+    return begin_run(run=Run.objects.select_related("host").get(pk=claim.run_id), worker=worker, now=now)
 
 
 def finish(run: Run, *, success: bool = True, now: datetime = START, **result: Any) -> Run:
@@ -139,15 +133,10 @@ def make_outcome(
     steps: Iterable[AgentStep] = (),
     success: bool = True,
     now: datetime = START,
-    source: TrainingSource | None = None,
     **result: Any,
 ) -> TrainingOutcome:
-    """A whole cycle of `source` (a new one when none is given): claimed, begun, its steps recorded, finished."""
-    from training.claims import read_settings  # the row must exist before the caps are raised
-
-    read_settings()
-    if source is None:
-        make_source(host, queued_at=now)
+    """A whole cycle of a new source: claimed, begun, its steps recorded, finished."""
+    make_source(host, queued_at=now)
     run = begin_claimed(now=now)
     for step in steps:
         record_step(run_id=run.pk, fence=run.fence, step=step, now=now)

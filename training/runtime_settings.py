@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import isnan
 from typing import Any
 
 from django.conf import settings
@@ -100,6 +101,10 @@ def _clean(name: str, value: Any) -> Any:
     if isinstance(value, bool) != (field.get_internal_type() == "BooleanField") and not isinstance(value, str):
         raise InvalidInput(f"{field.verbose_name} cannot be {value!r}.", field=name)
     try:
-        return field.clean(value, None)
+        cleaned = field.clean(value, None)
     except ValidationError as error:
         raise InvalidInput(f"{field.verbose_name}: {' '.join(error.messages)}", field=name) from None
+    # NaN is within any bounds, and Django cuts 3.7 down to 3.
+    if isinstance(cleaned, float) and isnan(cleaned) or isinstance(value, float) and cleaned != value:
+        raise InvalidInput(f"{field.verbose_name} cannot be {value!r}.", field=name)
+    return cleaned

@@ -12,7 +12,14 @@ from lealife.lib.errors import InvalidInput, NotFound
 from lealife.lib.transition import move
 from training.audit import record_audit
 from training.models import Host, TrainingSource
-from training.tasks import check_pages_target, check_priority, check_prompt, check_success_check, find_host
+from training.tasks import (
+    check_pages_target,
+    check_priority,
+    check_prompt,
+    check_success_check,
+    clean_text,
+    find_host,
+)
 
 Status = TrainingSource.Status
 
@@ -50,7 +57,7 @@ def queue_source(
 
 def check_title(title: str, *, prompt: str) -> str:
     """The title, or the prompt's beginning when there is none. Raises InvalidInput past 200 characters."""
-    cleaned = title.strip() or prompt[:80]
+    cleaned = clean_text(title) or prompt[:80]
     if len(cleaned) > 200:
         raise InvalidInput(f"A title has at most 200 characters, not {len(cleaned)}.", field="title")
     return cleaned

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from lealife.lib.digest import canonical_json
 from lealife.lib.errors import InvalidInput, NotFound
 from training.agent.task import SuccessCheck, Task
 from training.models import Host, Run
@@ -14,9 +15,14 @@ PROMPT_MAX = 20_000
 PAGES_MAX = 50
 
 
+def clean_text(text: str) -> str:
+    """The text, stripped, without what Postgres cannot hold: NUL, and halves of surrogate pairs become “?”."""
+    return text.replace("\x00", "").encode(errors="replace").decode().strip()
+
+
 def check_prompt(prompt: str) -> str:
     """The prompt, stripped. Raises InvalidInput when empty or longer than 20,000 characters."""
-    cleaned = prompt.replace("\x00", "").strip()
+    cleaned = clean_text(prompt)
     if not cleaned:
         raise InvalidInput("The prompt is empty: say what to find out.", field="prompt")
     if len(cleaned) > PROMPT_MAX:
@@ -41,7 +47,11 @@ def check_priority(priority: int) -> int:
 def check_success_check(check_spec: dict[str, Any] | None) -> dict[str, Any]:
     """The success check as JSON, every part of it understood. Raises InvalidInput otherwise."""
     try:
-        return SuccessCheck.from_json(check_spec or {}).to_json()
+        cleaned = SuccessCheck.from_json(check_spec or {}).to_json()
+        # Unlike a prompt a check must not be changed in silence.
+        if b"\\u0000" in canonical_json(cleaned):
+            raise ValueError("it holds a NUL character")
+        return cleaned
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidInput(f"The success check cannot be used: {error}.", field="check") from None
 
@@ -54,9 +64,9 @@ def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
     if isinstance(host, Host):
         found: Host | None = host
     elif host:
-        found = _match_host(host.strip())
+        found = _match_host(clean_text(host))
         if found is None:
-            raise NotFound(f"There is no host {host.strip()!r}. Staff can add it in admin, under Hosts.", field="host")
+            raise NotFound(f"There is no host {clean_text(host)!r}. Staff can add it in admin, under Hosts.", field="host")
     else:
         found = next((match for word in prompt.split() if "://" in word and (match := _match_host(word))), None)
         if found is None:

@@ -55,7 +55,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_press_of_start_in_one_window_shows_in_the_other_without_a_reload(address: str) -> None:
-    from playwright.sync_api import expect, sync_playwright  # noqa: PLC0415  a slow import, and only here
+    from playwright.sync_api import expect, sync_playwright
 
     User.objects.create_user("ada", password="a long enough one", is_staff=True)
     with sync_playwright() as playwright:

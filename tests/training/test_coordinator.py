@@ -175,11 +175,11 @@ def test_an_announcement_wakes_the_loop_before_its_interval(transactional_db, si
     ticks: list = []
 
     def announce() -> None:
-        while not ticks:
-            time.sleep(0.01)
-        time.sleep(0.2)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify('lealife', 'sources')")
+        # Again and again: the loop may not listen yet.
+        while len(ticks) < 2:
+            time.sleep(0.1)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_notify('lealife', 'sources')")
         connection.close()
 
     thread = threading.Thread(target=announce)

@@ -58,7 +58,7 @@ def test_the_orm_cannot_save_an_outcome_again(host):
 
 def test_counters_equal_the_rows(host):
     for number, success in enumerate([True, False, True, True]):
-        make_outcome(host, success=success, now=later(hours=number), source=None)
+        make_outcome(host, success=success, now=later(hours=number))
     counts = read_counters()
     assert counts["outcomes.total"] == TrainingOutcome.objects.count() == 4
     assert counts["outcomes.success"] == TrainingOutcome.objects.filter(success=True).count()

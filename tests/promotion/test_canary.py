@@ -1,0 +1,166 @@
+"""Canary: real training runs, counted by arm, stopped at harm and never passed for want of data."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from lealife.lib.errors import NotFound
+from promotion.canary import open_canary, read_observations, settle_canary
+from promotion.harm import CanaryCause, CanaryVerdict
+from promotion.models import Canary, Evaluation
+from promotion.routing import read_canary_routing, read_canary_split, read_routing
+from tests.promotion.scenes import Servers, change_settings, make_outcome, make_promoted
+from training.models import Host
+
+MINIMUM = 5
+
+
+@pytest.fixture
+def evaluation(db: None, servers: Servers) -> Evaluation:
+    change_settings(canary_min_observations=MINIMUM, canary_share_percent=30, canary_deadline_s=600)
+    return make_promoted(servers)
+
+
+@pytest.fixture
+def canary(evaluation: Evaluation) -> Canary:
+    canary = open_canary(evaluation_id=evaluation.pk, now=timezone.now())
+    canary.refresh_from_db()
+    return canary
+
+
+def observe(canary: Canary, host: Host, *, lane: str, successes: int, failures: int = 0, error_code: str = "") -> None:
+    for _ in range(successes):
+        make_outcome(host, lane=lane, canary_id=canary.pk)
+    for _ in range(failures):
+        make_outcome(host, lane=lane, canary_id=canary.pk, success=False, error_code=error_code)
+
+
+def settle(canary: Canary, *, at: datetime | None = None) -> CanaryCause:
+    cause = settle_canary(canary_id=canary.pk, now=at or timezone.now()).cause
+    canary.refresh_from_db()
+    canary.evaluation.window.refresh_from_db()
+    canary.evaluation.candidate.refresh_from_db()
+    return cause
+
+
+def test_opening_takes_share_minimum_and_deadline_from_the_settings(evaluation):
+    now = timezone.now()
+    canary = open_canary(evaluation_id=evaluation.pk, now=now)
+    assert (canary.role, canary.share_percent, canary.min_observations) == ("controller", 30, MINIMUM)
+    assert canary.deadline_at == now + timedelta(seconds=600)
+
+
+def test_opening_twice_finds_the_first(evaluation):
+    first = open_canary(evaluation_id=evaluation.pk, now=timezone.now())
+    assert open_canary(evaluation_id=evaluation.pk, now=timezone.now()) == first
+    assert Canary.objects.count() == 1
+
+
+def test_a_role_has_one_open_canary(canary, servers):
+    second = make_promoted(servers, number=2)
+    with pytest.raises(IntegrityError, match="one_open_canary_per_role"), transaction.atomic():
+        open_canary(evaluation_id=second.pk, now=timezone.now())
+
+
+def test_a_canary_waits_for_its_minimum_in_both_arms(canary, host):
+    observe(canary, host, lane="canary", successes=MINIMUM)
+    observe(canary, host, lane="training", successes=MINIMUM - 1)
+    assert settle(canary) is CanaryCause.WAITING
+    assert (canary.state, canary.candidate_observations, canary.baseline_observations) == ("open", 5, 4)
+    assert canary.reason == "Collecting: candidate 5 of 5, baseline 4 of 4, 5 needed in each."
+
+
+def test_a_canary_that_does_no_harm_passes(canary, host):
+    observe(canary, host, lane="canary", successes=MINIMUM)
+    observe(canary, host, lane="training", successes=MINIMUM)
+    assert settle(canary) is CanaryCause.NO_HARM
+    assert (canary.state, canary.evaluation.window.state) == ("passed", "applying")
+    assert canary.evaluation.candidate.status == "candidate"
+    assert canary.closed_at is not None
+
+
+def test_a_canary_that_does_harm_is_aborted_before_its_minimum(canary, host):
+    Canary.objects.update(min_observations=50)
+    observe(canary, host, lane="canary", successes=0, failures=12)
+    observe(canary, host, lane="training", successes=40)
+    assert settle(canary) is CanaryCause.HARM
+    assert (canary.state, canary.evaluation.window.state) == ("aborted", "rejected")
+    assert canary.evaluation.candidate.status == "rejected"
+    assert canary.evaluation.window.reason == canary.reason
+
+
+@pytest.mark.parametrize(
+    ("error_code", "cause"),
+    [
+        ("timeout", CanaryCause.TIMEOUTS),
+        ("model_invalid", CanaryCause.ERRORS),
+        ("internal_error", CanaryCause.ERRORS),
+    ],
+)
+def test_errors_of_the_candidate_abort_it(canary, host, error_code, cause):
+    observe(canary, host, lane="canary", successes=4, failures=2, error_code=error_code)
+    assert settle(canary) is cause
+    assert canary.state == "aborted"
+
+
+def test_errors_of_the_baseline_are_not_the_candidates(canary, host):
+    observe(canary, host, lane="training", successes=0, failures=5, error_code="timeout")
+    assert settle(canary) is CanaryCause.WAITING
+
+
+def test_no_traffic_by_the_deadline_is_a_failure(canary):
+    assert settle(canary, at=canary.deadline_at - timedelta(seconds=1)) is CanaryCause.WAITING
+    assert settle(canary, at=canary.deadline_at) is CanaryCause.NO_TRAFFIC
+    assert canary.state == "aborted"
+    assert "no data is never a pass" in canary.reason
+
+
+def test_outcomes_outside_of_the_canary_do_not_count(canary, host):
+    make_outcome(host, lane="training")
+    make_outcome(host, lane="canary", canary_id=canary.pk + 1)
+    assert set(read_observations(canary.pk).values()) == {0}
+
+
+def test_a_closed_canary_stays_as_it_was_closed(canary, host):
+    settle(canary, at=canary.deadline_at)
+    reason, closed_at = canary.reason, canary.closed_at
+    observe(canary, host, lane="canary", successes=MINIMUM)
+    observe(canary, host, lane="training", successes=MINIMUM)
+    assert settle_canary(canary_id=canary.pk, now=timezone.now()).verdict is CanaryVerdict.PASS
+    canary.refresh_from_db()
+    assert (canary.state, canary.reason, canary.closed_at) == ("aborted", reason, closed_at)
+    assert canary.candidate_observations == 0
+
+
+# Routing while a canary is open.
+
+
+def test_the_open_canary_says_which_share_of_sources_its_candidate_serves(canary):
+    split = read_canary_split()
+    assert (split.canary_id, split.share) == (canary.pk, 0.3)
+    served = sum(split.covers(source) for source in range(1, 2001))
+    assert 500 < served < 700
+    assert [split.covers(source) for source in range(50)] == [read_canary_split().covers(n) for n in range(50)]
+
+
+def test_the_candidate_serves_in_its_own_role_only(canary):
+    routing, active = read_canary_routing(canary.pk), read_routing()
+    assert routing.controller == canary.evaluation.candidate
+    assert routing.task == active.task
+    assert active.controller == canary.evaluation.baseline
+
+
+def test_an_aborted_candidate_serves_no_more_not_even_what_was_promised_to_it(canary):
+    settle(canary, at=canary.deadline_at)
+    assert read_canary_split() is None
+    assert read_canary_routing(canary.pk) == read_routing()
+
+
+def test_without_tags_routing_says_so(db):
+    assert read_routing().controller is None
+    with pytest.raises(NotFound, match="No active model tags yet"):
+        read_routing().require()
