@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from lealife.bell import ring
@@ -91,10 +92,9 @@ def execute_run(run: Run) -> None:
 
 def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> Result:
     try:
-        brain, withheld = assemble_brain(run)
-        record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=withheld)
+        brain = patiently(lambda: _prepare(run))
         _note_served(brain, served)
-        with open_browser(run.host) as browser:
+        with patiently(lambda: open_browser(run.host)) as browser:
             trajectory = navigate(
                 task=build_task(run),
                 brain=brain,
@@ -107,7 +107,9 @@ def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> R
             )
         served["controller"].update(filter(None, trajectory.controller_digests))
         served["task"].update(filter(None, trajectory.task_digests))
-        _note_served(brain, served)
+        with contextlib.suppress(AgentError):
+            # Servers that went away after the work was done take nothing of it: the replies said what served.
+            _note_served(brain, served)
         return Result.from_trajectory(trajectory)
     except StaleClaim:
         raise
@@ -121,6 +123,12 @@ def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> R
         return Result(
             success=False, error_code=ErrorCode.INTERNAL_ERROR, error=f"{type(error).__name__}: {error}"[:500]
         )
+
+
+def _prepare(run: Run) -> Brain:
+    brain, withheld = assemble_brain(run)
+    record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=withheld)
+    return brain
 
 
 def _note_served(brain: Brain, served: dict[str, set[str]]) -> None:
@@ -147,13 +155,16 @@ def _finish(run: Run, *, result: Result, served: dict[str, set[str]]) -> None:
             ring("ingest")
 
 
-def patiently(write: Callable[[], T]) -> T:
-    """Repeats a write while Postgres is away, for less than a lease; then the sweep takes over."""
+def patiently(work: Callable[[], T]) -> T:
+    """Repeats reads or writes while Postgres is away, for less than a lease; then the sweep takes over.
+
+    A statement that Postgres refuses is refused at once: it would be the next time too.
+    """
     ends = time.monotonic() + LEASE.total_seconds() * 0.8
     while True:
         try:
-            return write()
-        except (DatabaseError, InterfaceError) as error:
+            return work()
+        except (OperationalError, InterfaceError) as error:
             if connection.in_atomic_block or time.monotonic() > ends or is_draining():
                 raise
             log.warning("Postgres is away, trying again: %s", error)

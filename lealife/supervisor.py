@@ -75,6 +75,8 @@ class Child:
         """Ends whatever is left of its session."""
         if self.process is None:
             return
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         # The session outlives its leader: a worker left behind would keep a port or a lease.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from promotion.models import LiveApply, ModelTag, Role
 from promotion.routing import read_routing
@@ -11,6 +11,8 @@ from training.models import Run, TrainingOutcome
 
 # Live outcomes that must carry the digest before the proof is green.
 NEEDED = 3
+# A switch commits a moment after the time it bears: a run that began in between may rightly claim the old tag.
+COMMIT_WITHIN = timedelta(seconds=5)
 LOOKED_AT = 20
 GREEN, AMBER, RED, UNKNOWN = "green", "amber", "red", "unknown"
 _ORDER = (RED, UNKNOWN, AMBER, GREEN)
@@ -56,16 +58,17 @@ def _prove_role(role: str, tag: ModelTag | None) -> RoleProof:
         return RoleProof(role, "", "", None, 0, 0, NEEDED, UNKNOWN, f"No active {role} tag yet.")
     last = LiveApply.objects.filter(role=role).order_by("-id").first()
     since = last.applied_at if last else tag.created_at
-    served = _read_served(role, after_outcome_id=last.after_outcome_id if last else 0, since=since)
+    served = _read_served(role, last=last, since=since)
     return judge_role(role=role, tag=tag.name, digest=tag.digest, since=since, served=served)
 
 
-def _read_served(role: str, *, after_outcome_id: int, since: datetime) -> list[tuple[int, str]]:
+def _read_served(role: str, *, last: LiveApply | None, since: datetime) -> list[tuple[int, str]]:
     # Runs that began before the switch were promised the old tag; they prove nothing either way.
-    live = TrainingOutcome.objects.filter(
-        pk__gt=after_outcome_id, lane=Run.Lane.TRAINING, run__started_at__gte=since
-    ).order_by("-pk")
-    column = "served_controller_digest" if role == Role.CONTROLLER else "served_task_digest"
+    live = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING, run__started_at__gte=since).order_by("-pk")
+    if last is not None:
+        promised_old = {f"{role}_digest": last.from_digest, "run__started_at__lt": since + COMMIT_WITHIN}
+        live = live.filter(pk__gt=last.after_outcome_id).exclude(**promised_old)
+    column = f"served_{role}_digest"
     # A run that never reached the model was served by nothing.
     return list(live.exclude(**{column: ""}).values_list("pk", column)[:LOOKED_AT])
 

@@ -10,6 +10,7 @@ from django.db.models import Max
 
 from lealife.lib.announce import announce
 from lealife.lib.transition import move
+from learning.models import RunLearningOutcome
 from promotion.gate import unbiased_window_rate
 from promotion.models import Evaluation, PromotionWindow
 from training.counters import read_counters
@@ -83,11 +84,26 @@ def reach_window(*, now: datetime) -> bool:
         return False
     window, counts = current_window(), read_counters()
     moved = PromotionWindow.objects.filter(pk=window.pk, state=State.COLLECTING).update(
-        state=State.BUILDING, reached_at=now, attempts=counts["ingested.total"] - window.attempts_before
+        state=State.BUILDING, reached_at=now, attempts=count_attempts(window, counts=counts)
     )
     if moved:
         announce("promotion")
     return bool(moved)
+
+
+def count_attempts(window: PromotionWindow, *, counts: dict[str, int]) -> int:
+    """Ingested outcomes the window took, up to and with the success that filled it.
+
+    What came after belongs to the next one: a window that is looked at late, behind a hold or a canary, would
+    otherwise show a rate that is too low. Costs what came after, never the history.
+    """
+    attempts = max(0, counts["ingested.total"] - window.attempts_before)
+    beyond = counts["ingested.success"] - window.watermark - window.size
+    if beyond < 0:
+        return attempts
+    successes = RunLearningOutcome.objects.filter(success=True).order_by("-id").values_list("id", flat=True)
+    filled_by = list(successes[beyond : beyond + 1])
+    return attempts - RunLearningOutcome.objects.filter(id__gt=filled_by[0]).count() if filled_by else attempts
 
 
 def move_window(*, window_id: int, expected: str, to: str, now: datetime, reason: str = "") -> None:
@@ -109,7 +125,7 @@ def read_window() -> WindowProgress:
     counts, row = read_counters(), read_settings()
     successes, target = counts["ingested.success"], window.watermark + window.size
     in_window = max(0, min(window.size, successes - window.watermark))
-    attempts = window.attempts or max(0, counts["ingested.total"] - window.attempts_before)
+    attempts = window.attempts or count_attempts(window, counts=counts)
     state = State.HELD if row.promotion_hold else State(window.state)
     sentence, action = _SENTENCES.get(state, (state.label, ""))
     last = PromotionWindow.objects.filter(state__in=PromotionWindow.CLOSED).order_by("-number").first()

@@ -95,8 +95,14 @@ def claim_next_source(*, now: datetime, canary: CanarySplit | None = None) -> Cl
             skipped.append(choice.waiting.source_id)
 
 
-def choose_next(*, row: RuntimeSettings, now: datetime, skip: list[int] | None = None) -> lanes.Choice:
-    """The lane rules applied to the heads of all queues as they are now."""
+def choose_next(
+    *,
+    row: RuntimeSettings,
+    now: datetime,
+    skip: list[int] | None = None,
+    busy_hosts: frozenset[int] | None = None,
+) -> lanes.Choice:
+    """The lane rules applied to the heads of all queues as they are now; `busy_hosts` None means as they are."""
     locked = read_locked_campaign() if row.campaign_lock else None
     rules = lanes.LaneRules(
         mode=row.source_lane_mode,
@@ -107,23 +113,27 @@ def choose_next(*, row: RuntimeSettings, now: datetime, skip: list[int] | None =
         locked_host_id=locked.host_id if locked else None,
     )
     heads = read_heads(now=now, campaign_id=rules.locked_campaign_id, skip=skip or [])
-    return lanes.choose_source(heads, rules=rules, busy_hosts=read_busy_hosts())
+    return lanes.choose_source(heads, rules=rules, busy_hosts=read_busy_hosts() if busy_hosts is None else busy_hosts)
 
 
 def preview_next(*, now: datetime) -> NextSource:
-    """What the next claim would take: the claim's own choice, with the claim left out."""
+    """What the next claim would take: the claim's own choice, with the claim left out.
+
+    While every host with waiting sources is busy nothing can be claimed; then the source whose turn comes when
+    its host is free is shown, and the sentence says so.
+    """
     row = read_settings()
-    choice = choose_next(row=row, now=now)
     locked = read_locked_campaign() if row.campaign_lock else None
+    host_lock = locked.host.name if locked else None
+    choice = choose_next(row=row, now=now)
+    waits_for_host = choice.waiting is None
+    if waits_for_host:
+        choice = choose_next(row=row, now=now, busy_hosts=frozenset())
     if choice.waiting is None:
-        return NextSource(None, lanes.NONE, locked.host.name if locked else None, "No eligible next source.")
+        return NextSource(None, lanes.NONE, host_lock, "No eligible next source.")
     source = TrainingSource.objects.select_related("host").get(pk=choice.waiting.source_id)
-    return NextSource(
-        source,
-        choice.selection_mode,
-        locked.host.name if locked else None,
-        f"Next: “{source.title}” on {source.host.name}.",
-    )
+    when = "Next, when its host is free" if waits_for_host else "Next"
+    return NextSource(source, choice.selection_mode, host_lock, f"{when}: “{source.title}” on {source.host.name}.")
 
 
 def read_heads(*, now: datetime, campaign_id: int | None, skip: list[int]) -> list[lanes.Waiting]:

@@ -48,8 +48,8 @@ def check_success_check(check_spec: dict[str, Any] | None) -> dict[str, Any]:
     """The success check as JSON, every part of it understood. Raises InvalidInput otherwise."""
     try:
         cleaned = SuccessCheck.from_json(check_spec or {}).to_json()
-        # Unlike a prompt a check must not be changed in silence.
-        if b"\\u0000" in canonical_json(cleaned):
+        # Unlike a prompt a check must not be changed in silence. An escaped backslash before “u0000” is none.
+        if b"\\u0000" in canonical_json(cleaned).replace(b"\\\\", b""):
             raise ValueError("it holds a NUL character")
         return cleaned
     except (ValueError, TypeError, AttributeError) as error:

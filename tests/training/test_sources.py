@@ -80,6 +80,10 @@ def test_text_that_postgres_cannot_hold_is_cleaned(host, hostile):
     assert source.prompt.encode()
 
 
+def test_a_pattern_may_speak_of_a_nul_character(host):
+    assert queue(host, check_spec={"pattern": r"[^\u0000]+"}).check_spec == {"pattern": r"[^\u0000]+"}
+
+
 def test_a_prompt_that_names_a_known_address_finds_its_host(host):
     make_host()
     known = make_host(base_url="http://known.example/")

@@ -1,0 +1,202 @@
+"""One run, whatever happens: each mishap becomes an outcome with its code, and the loop goes on."""
+
+from __future__ import annotations
+
+import socket
+
+import psycopg
+import pytest
+from django.conf import LazySettings
+from django.db import IntegrityError, connection
+from django.db.models import F
+from django.utils import timezone
+
+from lealife.execution import patiently
+from lealife.lib.announce import open_connection
+from lealife.pipeline import ask, drain, launch_training
+from lealife.pool import get_pool
+from promotion.models import ModelTag
+from promotion.recipes import Recipe
+from tests.embedded.ollama_process import RunningOllama
+from tests.pipeline.scenes import PASSAGE, interrupt, queue_question, train_once
+from tests.training.agent.sites import Stub
+from training.models import Host, Run, Step, TrainingCycle, TrainingOutcome, TrainingSource
+from training.runs import fail_lapsed_runs
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.model]
+
+
+def test_a_question_is_answered_with_a_quote_and_the_digests_that_served(host: Host, ollama: RunningOllama):
+    outcome = train_once(host)
+    assert (outcome.success, outcome.error_code, outcome.verifier) == (True, "", "expected_url")
+    run = outcome.run
+    assert [quote["url"] for quote in run.quotes] == [f"{host.base_url}roses.html"]
+    assert PASSAGE in run.quotes[0]["text"]
+    tags = {tag.role: tag for tag in ModelTag.objects.all()}
+    assert outcome.served_controller_digest == outcome.controller_digest == tags["controller"].digest
+    assert outcome.served_task_digest == outcome.task_digest == tags["task"].digest
+    assert TrainingSource.objects.get().status == "done"
+
+
+def test_a_standard_task_leaves_no_outcome(host: Host, ollama: RunningOllama):
+    run = ask(prompt=f"Which page says “{PASSAGE}”?", host=host, check_spec=None, pages_target=None, by="ada")
+    assert drain("execute") == 1
+    run.refresh_from_db()
+    assert (run.status, run.requested_by) == ("succeeded", "ada")
+    assert not TrainingOutcome.objects.exists()
+
+
+def test_ollama_gone_in_mid_run_is_an_outcome_and_the_next_run_succeeds(
+    host: Host, pages, own_ollama: RunningOllama, shared_ollama: RunningOllama, settings: LazySettings
+):
+    page = pages["/"]
+
+    def end_ollama() -> None:
+        own_ollama.process.kill()
+        own_ollama.process.wait(10)
+
+    pages["/"] = interrupt(page, end_ollama)
+    outcome = train_once(host)
+    assert (outcome.success, outcome.error_code) == (False, "model_unavailable")
+    # What was done before it went is kept.
+    assert (outcome.pages, outcome.run.steps.count()) == (1, 1)
+    assert outcome.controller_digest == outcome.served_controller_digest != ""
+    pages["/"] = page
+    settings.OLLAMA_HOST = shared_ollama.address
+    make_tags_again()
+    assert train_once(host).success
+
+
+def make_tags_again() -> None:
+    """The active tags on servers that do not have them: same recipe, same digest."""
+    for tag in ModelTag.objects.filter(status="active"):
+        assert Recipe.from_json(tag.recipe).materialise(get_pool()) == tag.digest
+
+
+def test_ollama_gone_before_the_run_is_an_outcome(host: Host, own_ollama: RunningOllama):
+    own_ollama.process.kill()
+    own_ollama.process.wait(10)
+    outcome = train_once(host)
+    assert (outcome.success, outcome.error_code, outcome.served_controller_digest) == (False, "model_unavailable", "")
+
+
+def test_without_tags_a_task_says_that_no_model_is_there(host: Host):
+    run = ask(prompt="Which page?", host=host, check_spec=None, pages_target=None, by="ada")
+    drain("execute")
+    run.refresh_from_db()
+    assert (run.status, run.error_code) == ("failed", "model_unavailable")
+    assert run.error.startswith("No active model tags yet")
+
+
+def test_an_unreachable_host_is_an_outcome_and_another_host_is_served(host: Host, ollama: RunningOllama):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}/"
+    gone = Host.objects.create(name="gone", base_url=address, may_be_private=True, politeness_delay_ms=0)
+    outcome = train_once(gone)
+    assert (outcome.success, outcome.error_code) == (False, "fetch_failed")
+    assert outcome.source.status == "pending"
+    assert outcome.source.not_before is not None
+    assert train_once(host).success
+
+
+@pytest.mark.parametrize(
+    ("stub", "code"),
+    [
+        ({"media_type": "image/png", "body": b"\x89PNG"}, "not_html"),
+        ({"body": b"x" * 10_500_000}, "too_large"),
+        ({"status": 302, "headers": {"Location": "/"}}, "redirect_loop"),
+        ({"status": 500, "body": b"broken"}, "fetch_failed"),
+    ],
+    ids=["no HTML", "10 MB", "redirect loop", "server error"],
+)
+def test_an_unusable_start_page_is_an_outcome_with_its_code(host: Host, pages, ollama: RunningOllama, stub, code):
+    page, pages["/"] = pages["/"], Stub(**stub)
+    outcome = train_once(host)
+    assert (outcome.success, outcome.error_code) == (False, code)
+    pages["/"] = page
+    assert train_once(host).success
+
+
+def test_an_unforeseen_error_is_an_outcome_that_names_it(host: Host, ollama: RunningOllama):
+    recipe = ModelTag.objects.get(role="controller").recipe
+    ModelTag.objects.filter(role="controller").update(recipe={"no": "recipe"})
+    outcome = train_once(host)
+    assert (outcome.success, outcome.error_code) == (False, "internal_error")
+    assert outcome.run.error.startswith("KeyError")
+    ModelTag.objects.filter(role="controller").update(recipe=recipe)
+    assert train_once(host).success
+
+
+def test_a_worker_whose_run_was_taken_writes_nothing(host: Host, pages, ollama: RunningOllama):
+    def take_over() -> None:
+        Run.objects.update(fence=F("fence") + 1)
+
+    pages["/"] = interrupt(pages["/"], take_over)
+    queue_question(host)
+    launch_training(timezone.now())
+    drain("execute")
+    run = Run.objects.get()
+    assert (run.status, run.answer, run.finished_at) == ("running", "", None)
+    assert not Step.objects.exists()
+    assert not TrainingOutcome.objects.exists()
+    assert TrainingCycle.objects.get().status == "open"
+    # The sweep finds it once its lease has lapsed: one outcome, and no second one from the worker that lost it.
+    assert fail_lapsed_runs(now=run.lease_until + (run.lease_until - run.started_at)) == 1
+    assert TrainingOutcome.objects.get().error_code == "worker_lost"
+
+
+# Postgres goes away.
+
+
+def cut_connection(backend: int) -> None:
+    """Ends another connection's server process, as a restart of Postgres does."""
+    with open_connection() as administrator:
+        administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+
+
+def test_postgres_gone_in_mid_run_loses_nothing(host: Host, pages, ollama: RunningOllama):
+    connection.ensure_connection()
+    backend = connection.connection.info.backend_pid
+    pages["/roses.html"] = interrupt(pages["/roses.html"], lambda: cut_connection(backend))
+    outcome = train_once(host)
+    assert outcome.success
+    assert outcome.run.steps.count() == outcome.pages
+    assert connection.connection.info.backend_pid != backend
+
+
+def test_postgres_gone_between_two_statements_of_the_preparation_is_waited_for(host: Host, ollama: RunningOllama):
+    cut = []
+
+    def wrapper(execute, sql, params, many, context):
+        if "memory_items" in sql and not cut:
+            cut.append(connection.connection.info.backend_pid)
+            cut_connection(cut[0])
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(wrapper):
+        outcome = train_once(host)
+    assert cut
+    assert outcome.success
+
+
+def test_what_postgres_refuses_is_not_tried_again():
+    tries = []
+
+    def write() -> None:
+        tries.append(1)
+        ModelTag.objects.create(role="controller", name="same", digest="d", base="b", recipe_digest="r", status="x")
+        ModelTag.objects.create(role="controller", name="same", digest="d", base="b", recipe_digest="r", status="x")
+
+    with pytest.raises(IntegrityError):
+        patiently(write)
+    assert len(tries) == 1
+
+
+def test_a_write_is_tried_again_on_a_new_connection():
+    connection.ensure_connection()
+    backend = connection.connection.info.backend_pid
+    cut_connection(backend)
+    assert patiently(lambda: TrainingSource.objects.count()) == 0
+    assert connection.connection.info.backend_pid != backend
+    assert connection.connection.pgconn.status == psycopg.pq.ConnStatus.OK
