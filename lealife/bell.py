@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
@@ -10,7 +10,7 @@ from django_q.tasks import async_task
 
 COORDINATE = "lealife.pipeline.coordinate"
 DRAIN = "lealife.pipeline.drain"
-# A bell that waits this long although workers live means a wedged cluster.
+# Bells that wait this long while no worker writes a heartbeat mean a wedged cluster.
 WEDGED_AFTER = timedelta(seconds=90)
 
 
@@ -37,6 +37,11 @@ def read_queue_depth() -> int:
     return OrmQ.objects.filter(lock__lte=timezone.now()).count()
 
 
-def has_wedged() -> bool:
-    """Whether a bell has waited so long that the cluster cannot be working."""
-    return OrmQ.objects.filter(lock__lt=timezone.now() - WEDGED_AFTER).exists()
+def has_wedged(*, last_beat_at: datetime | None) -> bool:
+    """Whether bells wait and nothing is done: django-q2 can lose its workers and not notice.
+
+    `last_beat_at` is the newest heartbeat that any work wrote.
+    """
+    long_ago = timezone.now() - WEDGED_AFTER
+    silent = last_beat_at is None or last_beat_at < long_ago
+    return silent and OrmQ.objects.filter(lock__lt=long_ago).exists()

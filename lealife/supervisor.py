@@ -143,6 +143,14 @@ class Supervisor:
                 child.kill_session()
                 child.start()
 
+    def restart(self, name: str, *, because: str) -> None:
+        """Ends a child that lives but does not work, and starts it again."""
+        for child in self.children:
+            if child.name == name:
+                self._say(f"{name}: {because}; restarting.")
+                child.stop()
+                child.start()
+
     def stop(self) -> None:
         """Ends all children, the last started first."""
         for child in reversed(self.children):

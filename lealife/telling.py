@@ -14,7 +14,6 @@ from promotion.candidate_view import read_candidate
 from promotion.windows import read_window
 from training.counters import read_counters
 
-
 # Where bars cannot be drawn a line is written, this often.
 LINE_EVERY_S = 15.0
 

@@ -16,10 +16,11 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 from rich.console import Console
 
+from lealife.bell import has_wedged
 from lealife.demo import demo_child, ensure_demo_host, is_port_free
 from lealife.embedded.ollama_process import command_line, ollama_dir, wait_for_address
 from lealife.lib.errors import Refused
@@ -28,11 +29,35 @@ from lealife.story import find_verdict, is_settled, measure_memory, tell_story
 from lealife.supervisor import Child, Supervisor
 from lealife.telling import StoryProgress, print_story
 from training.coordinator import start_training, stop_training
+from training.heartbeats import read_last_beat
 from training.models import Coordinator
 
 STAFF = "admin"
 # A worker finishes the run in its hands before it goes.
 WORKER_ENDS_WITHIN_S = 60.0
+WORKERS = "workers"
+WATCH_EVERY_S = 30.0
+
+
+class Watchdog:
+    """Restarts workers that live but do nothing while bells wait."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._looked_at = time.monotonic()
+
+    def look(self) -> bool:
+        """Looks every half minute; never asks for an end."""
+        if time.monotonic() - self._looked_at < WATCH_EVERY_S:
+            return False
+        self._looked_at = time.monotonic()
+        try:
+            if has_wedged(last_beat_at=read_last_beat()):
+                self._supervisor.restart(WORKERS, because="bells wait and nothing is done")
+        except DatabaseError:
+            # Postgres is away: the workers wait for it too.
+            connection.close()
+        return False
 
 
 class Command(BaseCommand):
@@ -65,8 +90,7 @@ class Command(BaseCommand):
             if not headless:
                 self.start_dashboard(supervisor, bind=options["bind"], port=options["port"])
                 self.greet(options["bind"], options["port"], password=password, seconds=time.monotonic() - began)
-                connection.close()
-                supervisor.run()
+                supervisor.run(until=Watchdog(supervisor).look)
             else:
                 self.tell(supervisor, started=started, began=began, options=options)
         finally:
@@ -108,7 +132,7 @@ class Command(BaseCommand):
             if train:
                 start_training(by="first run", origin="up")
         connection.close()
-        supervisor.start(Child("workers", self.manage("worker"), stop_within_s=WORKER_ENDS_WITHIN_S))
+        supervisor.start(Child(WORKERS, self.manage("worker"), stop_within_s=WORKER_ENDS_WITHIN_S))
 
     def start_dashboard(self, supervisor: Supervisor, *, bind: str, port: int) -> None:
         """Daphne, with the pages, the API and the live socket."""
