@@ -45,6 +45,7 @@ from training.claims import claim_next_source
 from training.coordinator import read_coordinator, run_loop
 from training.heartbeats import beat
 from training.models import Host, Run
+from training.outcomes import read_breaker
 from training.runs import begin_next_run, claim_queued_run, fail_lapsed_runs, queue_run
 from training.runtime_settings import read_settings
 from training.seals import read_chain, seal_outcomes
@@ -156,8 +157,8 @@ class Sweeper:
 
 
 def launch_training(now: datetime) -> int:
-    """Claims sources while there are free training slots."""
-    if read_routing().controller is None:
+    """Claims sources while there are free training slots and runs do not all break."""
+    if read_routing().controller is None or read_breaker(now=now):
         return 0
     split = read_canary_split()
     launched = 0

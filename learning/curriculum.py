@@ -14,7 +14,7 @@ from lealife.lib.digest import digest_bytes, unit_interval
 from learning.memory import confirm_crawled
 from learning.models import CurriculumTask, FrontierPage
 from training.agent.browser import Browser, Page
-from training.agent.errors import AgentError
+from training.agent.errors import AgentError, ErrorCode
 from training.agent.page import ParsedPage, canonical_url, parse_page
 from training.models import Host, TrainingSource
 from training.models.sources import queue_rank
@@ -22,6 +22,8 @@ from training.runs import keep_snapshot
 
 FRONTIER_MAX = 2_000
 DEPTH_MAX = 4
+# What an error page says is nothing to be asked for.
+OK_BELOW = 400
 EVALUATION_SHARE = 0.3
 TASKS_PER_PAGE = {CurriculumTask.Split.TRAIN: 1, CurriculumTask.Split.EVALUATION: 2}
 PASSAGE_LEAST, PASSAGE_MOST = 40, 160
@@ -72,6 +74,8 @@ def crawl_host(*, host: Host, browser: Browser, now: datetime, pages: int = PAGE
         read += 1
         try:
             page = browser.fetch(entry.url)
+            if page.status >= OK_BELOW:
+                raise AgentError(ErrorCode.FETCH_FAILED, f"{entry.url} answered HTTP {page.status}.")
         except AgentError as error:
             FrontierPage.objects.filter(pk=entry.pk).update(
                 state=FrontierPage.State.UNREADABLE, error_code=str(error.code)
@@ -117,12 +121,14 @@ def _extend_frontier(entry: FrontierPage, parsed: ParsedPage) -> None:
 
 def _make_tasks(entry: FrontierPage, url: str, parsed: ParsedPage) -> list[CurriculumTask]:
     """Tasks about passages that no other known page says: a question must have one answer."""
-    passages = list(dict.fromkeys(" ".join(text.split()) for text in parsed.passages))
+    # Plain text may hold NUL, Postgres cannot.
+    passages = list(dict.fromkeys(" ".join(text.replace("\x00", " ").split()) for text in parsed.passages))
     keys = {passage_key(passage): passage for passage in passages}
     others = FrontierPage.objects.filter(host=entry.host, passage_keys__overlap=list(keys)).exclude(pk=entry.pk)
     said_elsewhere = {key for row in others.values_list("passage_keys", flat=True) for key in row}
     FrontierPage.objects.filter(pk=entry.pk).update(passage_keys=list(keys))
-    _withdraw_ambiguous(entry.host, url=url, passages=[keys[key] for key in keys if key in said_elsewhere])
+    if said_elsewhere:
+        _withdraw_ambiguous(entry.host, url=url, keys=said_elsewhere & set(keys))
     split = split_of(url)
     own = [passage for passage in passages if passage_key(passage) not in said_elsewhere]
     return CurriculumTask.objects.bulk_create(
@@ -144,11 +150,17 @@ def passage_key(passage: str) -> int:
     return int.from_bytes(hashlib.sha256(passage.casefold().encode()).digest()[:8], signed=True)
 
 
-def _withdraw_ambiguous(host: Host, *, url: str, passages: list[str]) -> None:
-    """A later page says what an earlier task asks for: the task has two answers now and is asked no more."""
-    ambiguous = CurriculumTask.objects.filter(host=host, passage__in=passages).exclude(expected_url=url)
+def _withdraw_ambiguous(host: Host, *, url: str, keys: set[int]) -> None:
+    """A later page says what an earlier task asks for: the task has two answers now and is asked no more.
+
+    A run in flight goes to its end; its cancelled source is not tried again.
+    """
+    asked = CurriculumTask.objects.filter(host=host, ambiguous=False).exclude(expected_url=url)
+    # Compared by key, as pages are: case aside.
+    ids = [pk for pk, passage in asked.values_list("pk", "passage") if passage_key(passage) in keys]
+    ambiguous = CurriculumTask.objects.filter(pk__in=ids)
     TrainingSource.objects.filter(
-        pk__in=ambiguous.values("source_id"), status__in=["pending", "disabled", "done"]
+        pk__in=ambiguous.values("source_id"), status__in=["pending", "claimed", "disabled", "done"]
     ).update(status=TrainingSource.Status.CANCELLED, status_reason="Another page says the same.")
     ambiguous.update(ambiguous=True)
 

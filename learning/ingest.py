@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max, QuerySet
 
 from lealife.lib.announce import announce
-from learning.memory import Lesson, count_recalls, item_key, store_lessons
+from learning.memory import Lesson, count_recalls, item_key, lock_memory, store_lessons
 from learning.models import CurriculumTask, MemoryItem, RunLearningOutcome
 from training.agent.page import canonical_url, parse_page
 from training.agent.task import Site
@@ -36,15 +36,14 @@ def read_uningested() -> QuerySet[TrainingOutcome]:
 def ingest_outcome(*, outcome_id: int, now: datetime) -> RunLearningOutcome | None:
     """Turns one outcome into memory, counters and the fact of its ingest, in one transaction.
 
-    None when it has been ingested already: the lock on the outcome makes the second caller wait and then see it.
+    None when it has been ingested already: the lock on the host's memory makes the second caller wait and then
+    see it.
     """
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            # The outcome itself is evidence and never locked for update; its id is.
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [0x4C6549, outcome_id % 2**31])
+        outcome = TrainingOutcome.objects.select_related("run", "host").get(pk=outcome_id)
+        lock_memory(outcome.host_id)
         if RunLearningOutcome.objects.filter(outcome_id=outcome_id).exists():
             return None
-        outcome = TrainingOutcome.objects.select_related("run", "host").get(pk=outcome_id)
         lessons = draw_lessons(outcome)
         written = store_lessons(outcome=outcome, lessons=lessons, now=now)
         shown = [item["id"] for item in outcome.run.memories]
@@ -81,7 +80,8 @@ def _page_lesson(step: Step, *, site: Site) -> Lesson | None:
         key=item_key("page", url),
         url=url,
         title=page.title[:300],
-        text=" ".join(page.text[: EXTRACT_CHARACTERS * 2].split())[:EXTRACT_CHARACTERS],
+        # Plain text may hold NUL, Postgres cannot.
+        text=" ".join(page.text[: EXTRACT_CHARACTERS * 2].replace("\x00", " ").split())[:EXTRACT_CHARACTERS],
         content_hash=step.snapshot.digest,
         searched=page.text,
     )

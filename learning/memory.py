@@ -23,6 +23,7 @@ from training.models import TrainingOutcome
 # English stems, title above text: what a page is called says more than what it mentions.
 SEARCH_CONFIG = "english"
 SEARCHED_CHARACTERS = 200_000
+MEMORY_LOCK = 0x4C6549
 # An item recalled this often without ever having been followed to a success is worth nothing.
 RETIRE_AFTER_RECALLS = 40
 
@@ -44,6 +45,16 @@ class Lesson:
 def item_key(kind: str, *parts: object) -> str:
     """The key of an item: sha256 over its kind and what makes it one."""
     return digest_value([kind, *[str(part) for part in parts]])
+
+
+def lock_memory(host_id: int) -> None:
+    """Holds the memory of one host until the transaction ends.
+
+    Two outcomes of a host teach the same pages and were shown each other's: without this their transactions
+    would insert one key twice, or wait for each other's items in a circle.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [MEMORY_LOCK, host_id % 2**31])
 
 
 def store_lessons(*, outcome: TrainingOutcome, lessons: Iterable[Lesson], now: datetime) -> int:
@@ -118,6 +129,7 @@ def _confirm(item: MemoryItem, lesson: Lesson, *, crawled: bool, now: datetime) 
 
 def confirm_crawled(*, host_id: int, content_hash: str, now: datetime) -> int:
     """The curriculum's own fetch saw the same content: quarantined items read from it are trusted now."""
+    lock_memory(host_id)
     return MemoryItem.objects.filter(
         host_id=host_id, content_hash=content_hash, status=MemoryItem.Status.QUARANTINED
     ).update(status=MemoryItem.Status.TRUSTED, sightings=F("sightings") + 1, updated_at=now)
@@ -147,6 +159,8 @@ def count_recalls(*, recalled: Iterable[int], helped: Iterable[int]) -> None:
     list(MemoryItem.objects.select_for_update().filter(pk__in=recalled_ids).order_by("pk").values_list("pk"))
     MemoryItem.objects.filter(pk__in=recalled_ids).update(recalled_count=F("recalled_count") + 1)
     MemoryItem.objects.filter(pk__in=helped_ids).update(helped_count=F("helped_count") + 1)
+    useless = MemoryItem.objects.filter(pk__in=recalled_ids, recalled_count__gte=RETIRE_AFTER_RECALLS, helped_count=0)
+    useless.update(status=MemoryItem.Status.RETIRED)
 
 
 def read_memory_counts() -> dict[str, int]:

@@ -21,6 +21,9 @@ WITHHOLD_SHARE = 0.04
 _QUOTED = re.compile(r"[“\"']([^“”\"]{8,400})[”\"']")
 _WORD = re.compile(r"[^\W_]{3,}")
 _TERMS = 12
+# Each costs a search and a look at its pages; a prompt of a thousand phrases is no question.
+_PHRASES = 6
+_WORDS_ASKED = 100
 
 _SEARCH = """
     SELECT id, kind, url, title, text,
@@ -31,12 +34,23 @@ _SEARCH = """
     LIMIT %(limit)s
 """
 
+_SEARCHABLE = f"""
+    SELECT bool_and(numnode(phraseto_tsquery('{SEARCH_CONFIG}', phrase)) > 0)
+    FROM unnest(%s::text[]) AS asked (phrase)
+"""  # noqa: S608  the configuration's name only
+
 # Terms that stand on every other page say nothing and cost the most: the planner's own statistics know them.
-_FREQUENT = """
-    SELECT element FROM pg_stats,
-        unnest(most_common_elems::text::text[], most_common_elem_freqs) AS common (element, frequency)
-    WHERE tablename = 'memory_items' AND attname = 'search' AND frequency > 0.2
-"""
+_TELLING = f"""
+    SELECT word FROM unnest(%(words)s::text[]) WITH ORDINALITY AS asked (word, place),
+        tsvector_to_array(to_tsvector('{SEARCH_CONFIG}', word)) AS stems
+    WHERE stems <> '{{}}' AND NOT stems && ARRAY(
+        SELECT element FROM pg_stats,
+            unnest(most_common_elems::text::text[], most_common_elem_freqs) AS common (element, frequency)
+        WHERE tablename = 'memory_items' AND attname = 'search' AND frequency > 0.2
+    )
+    ORDER BY place
+    LIMIT %(limit)s
+"""  # noqa: S608  the configuration's name only
 
 
 def recall(*, host_id: int, prompt: str, limit: int = LIMIT) -> tuple[Recalled, ...]:
@@ -46,11 +60,13 @@ def recall(*, host_id: int, prompt: str, limit: int = LIMIT) -> tuple[Recalled, 
     ruled out, and a run that looks for the phrase leaves them for last. Other prompts get the items with all
     their telling words first, then those with any.
     """
-    phrases = find_phrases(prompt)
+    phrases = find_phrases(prompt)[:_PHRASES]
     if phrases:
-        holding = [item for phrase in phrases for item in _search_phrase(phrase, host_id=host_id, limit=limit)]
-        held = {item.url for item in holding}
-        return (*_unique(holding, limit=limit), *_rule_out(host_id=host_id, holding=held))
+        searched = [_search_phrase(phrase, host_id=host_id, limit=limit) for phrase in phrases]
+        holding = [item for held, _ in searched for item in held]
+        spared = {item.url for item in holding}.union(*[unseen for _, unseen in searched])
+        ruled_out = _rule_out(host_id=host_id, spared=spared) if _can_search(phrases) else []
+        return (*_unique(holding, limit=limit), *ruled_out)
     words = telling_words(prompt)
     found = _search("plainto_tsquery", " ".join(words), host_id=host_id, limit=limit) if words else []
     if words and len(found) < limit:
@@ -75,16 +91,26 @@ def _unique(items: list[Recalled], *, limit: int) -> tuple[Recalled, ...]:
     return tuple(by_url.values())[:limit]
 
 
-def _search_phrase(phrase: str, *, host_id: int, limit: int) -> list[Recalled]:
-    """Items whose page holds the phrase to the letter; stems and word order alone would also match others."""
-    found = _search("phraseto_tsquery", split_identifiers(phrase), host_id=host_id, limit=limit)
-    contents = _read_contents(found)
+def _search_phrase(phrase: str, *, host_id: int, limit: int) -> tuple[list[Recalled], set[str]]:
+    """Items whose page holds the phrase to the letter; stems and word order alone would also match others.
+
+    And the addresses of matches past the limit: nobody looked whether they hold it.
+    """
+    found = _search("phraseto_tsquery", split_identifiers(phrase), host_id=host_id, limit=RULED_OUT_MAX)
+    contents = _read_contents(found[:limit])
     kept = []
-    for item in found:
+    for item in found[:limit]:
         excerpt = cut_excerpt(contents.get(item.item_id, item.text), phrase)
         if excerpt:
             kept.append(replace(item, text=excerpt))
-    return kept
+    return kept, {item.url for item in found[limit:]}
+
+
+def _can_search(phrases: list[str]) -> bool:
+    """Whether each phrase has a word to search by: of “to be or not to be” nothing is left."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SEARCHABLE, [[split_identifiers(phrase) for phrase in phrases]])
+        return bool(cursor.fetchone()[0])
 
 
 def _read_contents(items: list[Recalled]) -> dict[int, str]:
@@ -107,12 +133,12 @@ def cut_excerpt(text: str, phrase: str, *, around: int = 120) -> str:
     return squeezed[max(0, at - around) : at + len(phrase) + around] if at >= 0 else ""
 
 
-def _rule_out(*, host_id: int, holding: set[str]) -> list[Recalled]:
+def _rule_out(*, host_id: int, spared: set[str]) -> list[Recalled]:
     known = MemoryItem.objects.recallable().filter(host_id=host_id, kind=MemoryItem.Kind.PAGE).order_by("-id")
     return [
         Recalled(item_id=pk, kind=RULED_OUT, url=url, title="", text="", score=0.0)
         for pk, url in known.values_list("pk", "url")[:RULED_OUT_MAX]
-        if url not in holding
+        if url not in spared
     ]
 
 
@@ -125,19 +151,14 @@ def withhold(items: tuple[Recalled, ...], *, run_id: int) -> tuple[tuple[Recalle
 
 def telling_words(prompt: str) -> list[str]:
     """At most 12 distinct words of the prompt, quoted ones first, longest first; those on every page left out."""
-    frequent = _read_frequent_terms()
     quoted = " ".join(find_phrases(prompt))
     words: dict[str, None] = {}
     for text in (quoted, prompt):
         for word in sorted(_WORD.findall(split_identifiers(text).lower()), key=lambda word: (-len(word), word)):
             words.setdefault(word)
-    return [word for word in words if word not in frequent][:_TERMS]
-
-
-def _read_frequent_terms() -> set[str]:
     with connection.cursor() as cursor:
-        cursor.execute(_FREQUENT)
-        return {row[0] for row in cursor.fetchall()}
+        cursor.execute(_TELLING, {"words": list(words)[:_WORDS_ASKED], "limit": _TERMS})
+        return [word for (word,) in cursor.fetchall()]
 
 
 def _search(function: str, text: str, *, host_id: int, limit: int) -> list[Recalled]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from lealife.lib.digest import digest_bytes, digest_value
+from lealife.lib.errors import StaleClaim
 from promotion.models import EvaluationArm, FrozenPage, ModelTag, PageFreeze
 from promotion.recipes import NUM_CTX, Recipe
 from training.agent.brain import Brain, Recalled
@@ -74,13 +76,17 @@ class ArmInputs:
 
 @dataclass(frozen=True, slots=True)
 class ArmTools:
-    """What an arm runs with: a browser for pages nobody has frozen yet, the model, how to read a served digest."""
+    """What an arm runs with: a browser for pages nobody has frozen yet, the model, how to read a served digest.
+
+    `keep_lease` renews a run's lease while a model takes its time.
+    """
 
     open_browser: Callable[[Host], Browser]
     model: Model
     served_digest: Callable[[str], str]
     worker: str
     should_stop: Callable[[], str | None]
+    keep_lease: Callable[[Run], AbstractContextManager[object]] = nullcontext
 
 
 def make_brain(*, controller: ModelTag, task: ModelTag, memories: tuple[Recalled, ...], seed: int = 0) -> Brain:
@@ -100,18 +106,29 @@ def make_brain(*, controller: ModelTag, task: ModelTag, memories: tuple[Recalled
 def run_arm(inputs: ArmInputs, *, tools: ArmTools) -> EvaluationArm | None:
     """The remembered result, or a fresh run's.
 
-    None when no control slot is free, no model server answers, or the work was told to stop: ask again later.
+    None when no control slot is free, no model server answers, the lease was lost or the work was told to stop:
+    ask again later.
     """
     known = EvaluationArm.objects.filter(inputs_digest=inputs.digest).first()
     if known is not None:
         return known
     before = _read_digests(inputs, tools=tools)
-    run = _open_run(inputs, worker=tools.worker, now=timezone.now()) if before else None
+    if before is None:
+        return None
+    run = _open_run(inputs, worker=tools.worker, now=timezone.now())
     if run is None:
         return None
+    try:
+        return _run_opened(inputs, run=run, before=before, tools=tools)
+    except StaleClaim:
+        # The sweep took the run for lost and has closed it.
+        return None
+
+
+def _run_opened(inputs: ArmInputs, *, run: Run, before: tuple[str, str], tools: ArmTools) -> EvaluationArm | None:
     brain = inputs.brain()
     record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=[])
-    with tools.open_browser(run.host) as live:
+    with tools.open_browser(run.host) as live, tools.keep_lease(run):
         trajectory = navigate(
             task=build_task(run),
             brain=brain,
@@ -159,7 +176,7 @@ def _keep_arm(
     *,
     run: Run,
     trajectory: Trajectory,
-    before: tuple[str, str] | None,
+    before: tuple[str, str],
     after: tuple[str, str] | None,
 ) -> EvaluationArm | None:
     claimed = (inputs.controller.digest, inputs.task.digest)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from lealife.lib.announce import Listener, announce
 from training.audit import record_audit
 from training.models import Coordinator
+from training.outcomes import read_breaker
 from training.runtime_settings import read_settings
 
 LEASE = timedelta(seconds=15)
@@ -72,7 +73,7 @@ def read_loop(*, now: datetime) -> LoopState:
     if not row.enabled:
         state, reason = "stopped", "Training is not allowed: nothing new is picked, runs in flight go on."
     elif fresh:
-        state, reason = "running", f"{row.holder} ticks and launches runs."
+        state, reason = "running", read_breaker(now=now) or f"{row.holder} ticks and launches runs."
     elif row.last_tick_at is None:
         state, reason = "unknown", "Training is allowed, but no coordinator has ticked yet."
     else:

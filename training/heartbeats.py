@@ -19,3 +19,8 @@ def beat(*, worker: str, doing: str, now: datetime) -> None:
 def read_fresh_workers(*, now: datetime) -> list[WorkerHeartbeat]:
     """Workers that have worked within the last minute and a half."""
     return list(WorkerHeartbeat.objects.filter(last_beat_at__gte=now - FRESH).order_by("-last_beat_at"))
+
+
+def read_last_beat() -> datetime | None:
+    """When any worker last worked; None before the first beat."""
+    return WorkerHeartbeat.objects.order_by("-last_beat_at").values_list("last_beat_at", flat=True).first()

@@ -5,12 +5,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from lealife.lib.announce import announce
+from training.agent.errors import ErrorCode
 from training.counters import add_counts
 from training.models import Run, TrainingCycle, TrainingOutcome, TrainingSource
 from training.runtime_settings import read_settings
 
 # A failed source waits before it is tried again; a curriculum task longer, until more has been learned.
 RETRY_AFTER = {TrainingSource.Kind.QUEUE: timedelta(seconds=10), TrainingSource.Kind.CURRICULUM: timedelta(minutes=5)}
+# What no source can help: it waits, and none of its retry budget is spent.
+BLAMELESS = frozenset({ErrorCode.MODEL_UNAVAILABLE, ErrorCode.CANCELLED})
+# So many runs in a row that ended in one of these ways mean that the machine is broken, not the sources.
+BREAKING = frozenset({ErrorCode.MODEL_UNAVAILABLE, ErrorCode.INTERNAL_ERROR})
+BREAK_AFTER = 5
+BREAK_FOR = timedelta(seconds=30)
 
 
 def close_cycle(*, run: Run, now: datetime) -> TrainingOutcome:
@@ -65,7 +72,7 @@ def settle_source(*, source: TrainingSource, success: bool, error_code: str, now
     if success:
         claimed.update(status=TrainingSource.Status.DONE, finished_at=now, status_reason="")
         return
-    failed = source.failed_attempts + 1
+    failed = source.failed_attempts + (error_code not in BLAMELESS)
     if source.campaign is not None and source.campaign.cancelled_at is not None:
         claimed.update(
             status=TrainingSource.Status.FAILED,
@@ -74,7 +81,7 @@ def settle_source(*, source: TrainingSource, success: bool, error_code: str, now
             status_reason=f"Failed with {error_code}; its campaign is cancelled.",
         )
         return
-    if failed >= read_settings().retry_budget:
+    if failed >= read_settings().retry_budget and failed > source.failed_attempts:
         claimed.update(
             status=TrainingSource.Status.DISABLED,
             failed_attempts=failed,
@@ -88,3 +95,16 @@ def settle_source(*, source: TrainingSource, success: bool, error_code: str, now
         not_before=now + RETRY_AFTER[TrainingSource.Kind(source.kind)],
         status_reason=f"Attempt {failed} failed with {error_code}.",
     )
+
+
+def read_breaker(*, now: datetime) -> str:
+    """Why nothing should be picked just now; empty when all is well.
+
+    While every run breaks at once, picking on would only burn through the queue: one run each half minute
+    tries whether the machine works again.
+    """
+    latest = list(TrainingOutcome.objects.order_by("-pk").values_list("error_code", "created_at")[:BREAK_AFTER])
+    broken = len(latest) == BREAK_AFTER and all(code in BREAKING for code, _ in latest)
+    if not broken or now - latest[0][1] > BREAK_FOR:
+        return ""
+    return f"The last {BREAK_AFTER} runs ended with {latest[0][0]}; picking pauses for {BREAK_FOR.seconds} s."

@@ -105,6 +105,6 @@ def _clean(name: str, value: Any) -> Any:
     except ValidationError as error:
         raise InvalidInput(f"{field.verbose_name}: {' '.join(error.messages)}", field=name) from None
     # NaN is within any bounds, and Django cuts 3.7 down to 3.
-    if isinstance(cleaned, float) and isnan(cleaned) or isinstance(value, float) and cleaned != value:
+    if (isinstance(cleaned, float) and isnan(cleaned)) or (isinstance(value, float) and cleaned != value):
         raise InvalidInput(f"{field.verbose_name} cannot be {value!r}.", field=name)
     return cleaned

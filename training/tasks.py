@@ -64,9 +64,10 @@ def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
     if isinstance(host, Host):
         found: Host | None = host
     elif host:
-        found = _match_host(clean_text(host))
+        name = clean_text(host)
+        found = _match_host(name)
         if found is None:
-            raise NotFound(f"There is no host {clean_text(host)!r}. Staff can add it in admin, under Hosts.", field="host")
+            raise NotFound(f"There is no host {name!r}. Staff can add it in admin, under Hosts.", field="host")
     else:
         found = next((match for word in prompt.split() if "://" in word and (match := _match_host(word))), None)
         if found is None:

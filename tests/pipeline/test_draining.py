@@ -10,13 +10,14 @@ from datetime import datetime
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Schedule
 
 from lealife import pipeline
 from lealife.bell import ensure_schedule, has_wedged, read_queue_depth, ring, ring_coordinator
 from lealife.draining import is_draining, start_draining
 from lealife.lib.announce import open_connection
 from lealife.pipeline import Stage, Sweeper, coordinate, drain, launch_training, sweep
+from promotion.models import ModelTag
 from tests.embedded.ollama_process import RunningOllama
 from tests.pipeline.scenes import interrupt, queue_question
 from training.coordinator import read_coordinator, read_loop, start_training
@@ -208,8 +209,6 @@ def test_a_claim_that_is_undone_takes_its_bell_with_it(host: Host):
 
 def start_tags() -> None:
     """An active controller tag, without which nothing is launched."""
-    from promotion.models import ModelTag
-
     ModelTag.objects.create(
         role="controller", name="c:1", digest="d", base="b", recipe_digest="r", status=ModelTag.Status.ACTIVE
     )
@@ -218,16 +217,17 @@ def start_tags() -> None:
 def test_the_schedule_of_the_coordinator_is_made_once():
     ensure_schedule()
     ensure_schedule()
-    from django_q.models import Schedule
-
     assert Schedule.objects.get().func == "lealife.pipeline.coordinate"
 
 
-def test_a_bell_that_nobody_answers_is_seen_as_a_wedged_queue():
+def test_bells_that_wait_while_nothing_is_done_mean_a_wedged_queue():
     ring_coordinator()
-    assert not has_wedged()
-    OrmQ.objects.update(lock=timezone.now() - pipeline.bell.WEDGED_AFTER * 2)
-    assert has_wedged()
+    now = timezone.now()
+    assert not has_wedged(last_beat_at=None)
+    OrmQ.objects.update(lock=now - pipeline.bell.WEDGED_AFTER * 2)
+    assert has_wedged(last_beat_at=None)
+    assert has_wedged(last_beat_at=now - pipeline.bell.WEDGED_AFTER * 2)
+    assert not has_wedged(last_beat_at=now)
 
 
 # The loop.

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import socket
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,6 +22,7 @@ from django.utils import timezone
 
 from lealife.execution import patiently
 from lealife.lib.announce import open_connection
+from lealife.lib.places import BASE_DIR, data_dir
 from lealife.pipeline import ask, drain, launch_training
 from lealife.pool import get_pool
 from promotion.models import ModelTag
@@ -146,6 +156,21 @@ def test_a_worker_whose_run_was_taken_writes_nothing(host: Host, pages, ollama: 
     assert TrainingOutcome.objects.get().error_code == "worker_lost"
 
 
+def test_a_run_that_takes_its_time_keeps_its_lease(host: Host, pages, ollama: RunningOllama, monkeypatch):
+    monkeypatch.setattr("lealife.execution.RENEW_S", 0.05)
+    renewed = []
+
+    def take_time() -> None:
+        soon = timezone.now() + timedelta(seconds=1)
+        Run.objects.update(lease_until=soon)
+        time.sleep(0.3)
+        renewed.append(Run.objects.get().lease_until > soon)
+
+    pages["/"] = interrupt(pages["/"], take_time)
+    assert train_once(host).success
+    assert renewed == [True]
+
+
 # Postgres goes away.
 
 
@@ -163,6 +188,24 @@ def test_postgres_gone_in_mid_run_loses_nothing(host: Host, pages, ollama: Runni
     assert outcome.success
     assert outcome.run.steps.count() == outcome.pages
     assert connection.connection.info.backend_pid != backend
+
+
+def test_a_real_restart_of_postgres_in_mid_run_loses_nothing(shared_ollama: RunningOllama):
+    # Below this installation's data, where also the user of a server that root starts may go.
+    folder = Path(tempfile.mkdtemp(prefix="restarted-", dir=data_dir()))
+    environment = {**os.environ, "OLLAMA_HOST": shared_ollama.address, "LOG_LEVEL": "ERROR"}
+    command = [sys.executable, "-m", "tests.pipeline.restarted", str(folder)]
+    try:
+        ended = subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, timeout=120)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == {
+        "restarted": True,
+        "through": [True, "", True],
+        "after": [True, ""],
+        "outcomes": 2,
+    }
 
 
 def test_postgres_gone_between_two_statements_of_the_preparation_is_waited_for(host: Host, ollama: RunningOllama):

@@ -169,18 +169,18 @@ def test_run_ends_when_it_is_enough(supervisor):
 
 
 @contextmanager
-def run_supervisor(folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int], list[int]]]:
+def run_supervisor(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[int], list[int]]]:
     """A supervisor with two children: its process, the pids of all below it, and the ports they hold."""
     told = [folder / "one", folder / "two"]
     command = [sys.executable, "-c", SUPERVISES, HOLDS_A_PORT, *map(str, told)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         wait_until(lambda: all(path.exists() for path in told), seconds=20)
         words = [list(map(int, path.read_text().split())) for path in told]
         yield process, [pid for main, worker, _ in words for pid in (main, worker)], [port for _, _, port in words]
     finally:
         process.kill()
-        process.communicate(timeout=10)
+        process.wait(timeout=10)
         for path in told:
             for pid in map(int, path.read_text().split()[:2]):
                 if is_running(pid):

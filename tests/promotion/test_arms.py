@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from promotion.arms import ArmInputs, FreezingBrowser, find_freeze, run_arm
 from promotion.models import EvaluationArm, FrozenPage
@@ -21,6 +25,7 @@ from tests.training.agent.sites import StubSite
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.http_browser import HttpBrowser
 from training.models import Host, Run, Step
+from training.runs import fail_lapsed_runs
 
 GONE = AgentError(ErrorCode.MODEL_UNAVAILABLE, "Nobody answers.")
 
@@ -150,6 +155,30 @@ def test_an_arm_told_to_stop_leaves_no_result(inputs, servers):
     assert run_arm(inputs, tools=make_tools(servers, Picker(), should_stop=lambda: "cancelled")) is None
     assert Run.objects.get().error_code == "cancelled"
     assert not EvaluationArm.objects.exists()
+
+
+def test_an_arm_whose_run_was_taken_for_lost_leaves_no_result_and_is_run_again(inputs, servers):
+    def lapse(number: int) -> None:
+        Run.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+        assert fail_lapsed_runs(now=timezone.now()) == 1
+
+    assert run_arm(inputs, tools=make_tools(servers, Picker(at_call=lapse))) is None
+    assert Run.objects.get().error_code == "worker_lost"
+    assert not EvaluationArm.objects.exists()
+    assert run_arm(inputs, tools=make_tools(servers, Picker())).success
+
+
+def test_the_lease_is_kept_while_the_agent_works_and_no_longer(inputs, servers):
+    kept = []
+
+    @contextmanager
+    def keep_lease(run: Run) -> Iterator[None]:
+        kept.append(run.pk)
+        yield
+        kept.append(Run.objects.get(pk=run.pk).status)
+
+    run_arm(inputs, tools=replace(make_tools(servers, Picker()), keep_lease=keep_lease))
+    assert kept == [Run.objects.get().pk, "running"]
 
 
 def test_the_second_arm_sees_the_pages_of_the_first_although_the_site_changed(inputs, servers, pages, site):

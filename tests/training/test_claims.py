@@ -228,7 +228,7 @@ def test_a_preview_of_nothing_says_so(host):
     assert (preview.source, preview.selection_mode, preview.sentence) == (None, "none", "No eligible next source.")
 
 
-def test_a_claim_reads_no_more_statements_with_a_thousand_sources_than_with_one(settle, host, django_assert_num_queries):
+def test_a_claim_reads_no_more_statements_with_a_thousand_sources_than_with_one(settle, host):
     settle(training_max_active_runs=5)
     make_source(host)
     with_one = _count_statements()

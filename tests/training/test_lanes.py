@@ -50,9 +50,7 @@ QUEUED, SEEDED = wait_for(1), wait_for(2, kind=CURRICULUM, host=2)
         *[(mode, fallback, [], None, NONE) for mode, fallback in itertools.product(MODES, (True, False))],
     ],
 )
-def test_the_lane_mode_and_the_fallback_decide_between_queue_and_curriculum(
-    mode, fallback, heads, expected, selection
-):
+def test_the_lane_mode_and_the_fallback_decide_between_queue_and_curriculum(mode, fallback, heads, expected, selection):
     choice = choose(heads, mode=mode, fallback=fallback)
     assert (id_of(choice), choice.selection_mode) == (expected, selection)
 

@@ -267,9 +267,9 @@ def test_a_standard_run_leaves_no_outcome(host):
     assert not TrainingOutcome.objects.exists()
 
 
-@pytest.mark.parametrize(("prompt", "error"), [("", InvalidInput), (" \x00 ", InvalidInput), ("x" * 20_001, InvalidInput)])
-def test_a_run_with_an_unusable_prompt_is_refused(host, prompt, error):
-    with pytest.raises(error):
+@pytest.mark.parametrize("prompt", ["", " \x00 ", "x" * 20_001])
+def test_a_run_with_an_unusable_prompt_is_refused(host, prompt):
+    with pytest.raises(InvalidInput):
         queue_run(lane="standard", prompt=prompt, host=host, check_spec=None, pages_target=None, by="ada")
 
 

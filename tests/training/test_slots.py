@@ -46,9 +46,7 @@ def test_reserved_slots_are_free_for_a_standard_run_when_training_has_reached_it
         make_source(make_host())
     assert claim_next_source(now=START) is not None
     assert claim_next_source(now=START) is None
-    queue_run(
-        lane="standard", prompt="Which?", host=make_host(), check_spec=None, pages_target=None, by="ada"
-    )
+    queue_run(lane="standard", prompt="Which?", host=make_host(), check_spec=None, pages_target=None, by="ada")
     assert claim_queued_run(now=START) is not None
 
 

