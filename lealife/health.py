@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from lealife.bell import read_queue_depth
 from lealife.lib.gateway import ModelUnavailable
 from lealife.pool import get_pool
 from training.coordinator import LoopState, read_loop
-from training.heartbeats import read_fresh_workers
+from training.heartbeats import FRESH
 from training.models import WorkerHeartbeat
 
 PROBE_EVERY_S = 5.0
@@ -78,14 +78,17 @@ def is_ollama_up() -> bool:
 ollama_probe = OllamaProbe(is_ollama_up)
 
 
-def read_health(*, now: datetime, loop: LoopState | None = None) -> Health:
-    """Health at `now` (aware UTC); pass `loop` when it has been read already. Two or three queries."""
-    fresh = read_fresh_workers(now=now)
-    newest = fresh[0] if fresh else WorkerHeartbeat.objects.order_by("-last_beat_at").first()
+def read_health(*, now: datetime, loop: LoopState | None = None, beats: Sequence[datetime] | None = None) -> Health:
+    """Health at `now` (aware UTC). Pass the loop's state and the heartbeats, newest first, when they have been read.
+
+    One query with both, two or three more without.
+    """
+    if beats is None:
+        beats = [worker.last_beat_at for worker in WorkerHeartbeat.objects.order_by("-last_beat_at")]
     return derive_health(
         loop=loop or read_loop(now=now),
-        fresh_workers=len(fresh),
-        last_beat_at=newest.last_beat_at if newest else None,
+        fresh_workers=sum(beat >= now - FRESH for beat in beats),
+        last_beat_at=beats[0] if beats else None,
         ollama=ollama_probe.read_state(),
         queue_depth=_read_depth(),
         now=now,

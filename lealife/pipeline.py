@@ -26,7 +26,8 @@ from django.utils import timezone
 from lealife import bell
 from lealife.browsers import open_browser
 from lealife.draining import is_draining
-from lealife.execution import execute_run
+from lealife.execution import LeaseKeeper, execute_run
+from lealife.launching import launch_queued, launch_training
 from lealife.lib.errors import Conflict, GateRefused
 from lealife.lib.gateway import ModelError
 from lealife.pool import PoolModel, get_pool, read_served_digest
@@ -37,16 +38,16 @@ from promotion.arms import ArmTools
 from promotion.canary import open_canary, settle_canary
 from promotion.candidates import choose_recipe
 from promotion.evaluation import open_evaluation, run_pairs
+from promotion.gate import Verdict
+from promotion.harm import CanaryVerdict
 from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow
-from promotion.routing import read_canary_split, read_routing
-from promotion.tags import ensure_base_tags, register_tag
+from promotion.routing import read_routing
+from promotion.tags import ensure_base_tags, register_tag, restore_tags
 from promotion.windows import is_window_due, move_window, reach_window
-from training.claims import claim_next_source
 from training.coordinator import read_coordinator, run_loop
 from training.heartbeats import beat
 from training.models import Host, Run
-from training.outcomes import read_breaker
-from training.runs import begin_next_run, claim_queued_run, fail_lapsed_runs, queue_run
+from training.runs import begin_next_run, fail_lapsed_runs, queue_run
 from training.runtime_settings import read_settings
 from training.seals import read_chain, seal_outcomes
 
@@ -135,6 +136,8 @@ def _hold(stage: Stage) -> Iterator[bool]:
 def coordinate() -> bool:
     """Leads the loop for about a minute, then rings for the next to lead; False when somebody else leads."""
     sweeper = Sweeper()
+    # Tags may have been lost with a model server's data; only the servers know, so they are asked each minute.
+    ring("tags")
     led = run_loop(holder=worker_name(), hold_s=HOLD_S, tick=sweeper.tick, should_stop=is_draining)
     if led and not is_draining():
         bell.ring_coordinator()
@@ -154,33 +157,6 @@ class Sweeper:
             self._swept_at = time.monotonic()
             sweep(now)
         return launched
-
-
-def launch_training(now: datetime) -> int:
-    """Claims sources while there are free training slots and runs do not all break."""
-    if read_routing().controller is None or read_breaker(now=now):
-        return 0
-    split = read_canary_split()
-    launched = 0
-    while not is_draining():
-        with transaction.atomic():
-            if claim_next_source(now=now, canary=split) is None:
-                return launched
-            ring("execute")
-        launched += 1
-    return launched
-
-
-def launch_queued(now: datetime) -> int:
-    """Gives queued standard and manual runs their slots."""
-    launched = 0
-    while not is_draining():
-        with transaction.atomic():
-            if claim_queued_run(now=now) is None:
-                return launched
-            ring("execute")
-        launched += 1
-    return launched
 
 
 def sweep(now: datetime) -> None:
@@ -256,7 +232,8 @@ def _evaluate(now: datetime) -> bool:
     if decision is None:
         # No slot just now, or told to stop: the sweep rings again.
         return False
-    ring("canary")
+    if decision.verdict is Verdict.PROMOTE:
+        ring("canary")
     return True
 
 
@@ -268,6 +245,7 @@ def arm_tools() -> ArmTools:
         served_digest=read_served_digest,
         worker=worker_name(),
         should_stop=lambda: "cancelled" if is_draining() else None,
+        keep_lease=LeaseKeeper,
     )
 
 
@@ -279,14 +257,13 @@ def _canary(now: datetime) -> bool:
         open_canary(evaluation_id=waiting.pk, now=now)
         return True
     canary = Canary.objects.filter(state=Canary.State.OPEN).first()
-    if canary is not None:
-        settle_canary(canary_id=canary.pk, now=now)
+    if canary is not None and settle_canary(canary_id=canary.pk, now=now).verdict is CanaryVerdict.PASS:
         ring("apply")
     return False
 
 
 def _apply(now: datetime) -> bool:
-    canary = Canary.objects.filter(state=Canary.State.PASSED, apply=None).first()
+    canary = _passed_canaries().first()
     if canary is None or read_settings().promotion_hold:
         return False
     try:
@@ -307,18 +284,30 @@ def _seed(now: datetime) -> bool:
 
 def _tags(now: datetime) -> bool:
     try:
-        return ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
+        made = ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
+        for name in restore_tags(server=get_pool()):
+            log.warning("%s was missing on a model server and has been made again from its recipe", name)
     except ModelError as error:
-        log.warning("no base tags yet: %s", error)
+        log.warning("tags not looked after, trying again: %s", error)
         return False
+    return made
 
 
 def _window_in(state: str) -> PromotionWindow | None:
     return PromotionWindow.objects.filter(state=state).first() if not read_settings().promotion_hold else None
 
 
-def _open_evaluations():
+def _open_evaluations() -> QuerySet[Evaluation]:
     return Evaluation.objects.filter(verdict=Evaluation.Verdict.PENDING).order_by("pk")
+
+
+def _passed_canaries() -> QuerySet[Canary]:
+    return Canary.objects.filter(state=Canary.State.PASSED, apply=None)
+
+
+def _unless_held(ready: Callable[[datetime], bool]) -> Callable[[datetime], bool]:
+    """Nothing of promotion is ready while an operator holds it."""
+    return lambda now: not read_settings().promotion_hold and ready(now)
 
 
 def _ready_canary(now: datetime) -> bool:
@@ -340,10 +329,10 @@ STAGES: dict[str, Stage] = {
         ),
         Stage("seal", lambda now: read_chain().unsealed > 0, lambda now: seal_outcomes() > 0),
         Stage("ingest", lambda now: read_uningested().exists(), _ingest, alone=False),
-        Stage("window", lambda now: is_window_due(), _window),
+        Stage("window", _unless_held(lambda now: is_window_due()), _window),
         Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build),
-        Stage("evaluate", lambda now: _open_evaluations().exists(), _evaluate),
-        Stage("canary", _ready_canary, _canary),
-        Stage("apply", lambda now: Canary.objects.filter(state="passed", apply=None).exists(), _apply),
+        Stage("evaluate", _unless_held(lambda now: _open_evaluations().exists()), _evaluate),
+        Stage("canary", _unless_held(_ready_canary), _canary),
+        Stage("apply", _unless_held(lambda now: _passed_canaries().exists()), _apply),
     )
 }

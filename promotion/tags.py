@@ -42,6 +42,18 @@ def ensure_base_tags(*, server: TagServer, base: str) -> bool:
     return made
 
 
+def restore_tags(*, server: TagServer) -> list[str]:
+    """Makes serving tags again that a model server has lost, from their recipes; returns their names.
+
+    Same recipe, same digest: if a server makes another of it, the served-digest proof will say so.
+    """
+    serving = ModelTag.objects.filter(status__in=[ModelTag.Status.ACTIVE, ModelTag.Status.CANDIDATE])
+    lost = [tag for tag in serving if "" in server.read_digest(tag=tag.name).values()]
+    for tag in lost:
+        Recipe.from_json(tag.recipe).materialise(server)
+    return [tag.name for tag in lost]
+
+
 def _activate_first(*, recipe: Recipe, digest: str) -> bool:
     try:
         with transaction.atomic():

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from lealife.lib.announce import announce
 from lealife.lib.digest import unit_interval
 from training import lanes
+from training.counters import read_counters
 from training.models import Campaign, Host, Run, RuntimeSettings, TrainingCycle, TrainingSource
 from training.models.sources import AGEING_S
 from training.runtime_settings import read_settings
@@ -104,6 +105,7 @@ def choose_next(
 ) -> lanes.Choice:
     """The lane rules applied to the heads of all queues as they are now; `busy_hosts` None means as they are."""
     locked = read_locked_campaign() if row.campaign_lock else None
+    running = read_busy_hosts()
     rules = lanes.LaneRules(
         mode=row.source_lane_mode,
         curriculum_fallback=row.curriculum_fallback,
@@ -111,9 +113,11 @@ def choose_next(
         recent_hosts=read_recent_hosts(row.recent_host_window),
         locked_campaign_id=locked.pk if locked else None,
         locked_host_id=locked.host_id if locked else None,
+        # Claims so far: those that have left their outcome, and one running on each busy host.
+        turn=read_counters()["outcomes.total"] + len(running),
     )
     heads = read_heads(now=now, campaign_id=rules.locked_campaign_id, skip=skip or [])
-    return lanes.choose_source(heads, rules=rules, busy_hosts=read_busy_hosts() if busy_hosts is None else busy_hosts)
+    return lanes.choose_source(heads, rules=rules, busy_hosts=running if busy_hosts is None else busy_hosts)
 
 
 def preview_next(*, now: datetime) -> NextSource:

@@ -10,6 +10,10 @@ QUEUE, CURRICULUM = "queue", "curriculum"
 HYBRID, QUEUED_ONLY, AUTOMATIC_ONLY = "hybrid", "queued_only", "automatic_only"
 QUEUE_PENDING, CURRICULUM_FALLBACK, NONE = "queue_pending", "curriculum_fallback", "none"
 
+# Every tenth pick goes by turn alone: a flood of high priority takes nine tenths of the picks at most, and the
+# lowest priority waits ten times its fair share at most.
+FAIR_EVERY = 10
+
 LANE_SENTENCES = {
     HYBRID: "Hybrid consumes queued sources first, then curriculum when fallback is enabled.",
     QUEUED_ONLY: "Queued Only blocks curriculum.",
@@ -35,7 +39,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class LaneRules:
-    """The settings that decide."""
+    """The settings that decide, and `turn`: how many training runs have been claimed before."""
 
     mode: str
     curriculum_fallback: bool
@@ -43,6 +47,12 @@ class LaneRules:
     recent_hosts: tuple[int, ...] = ()
     locked_host_id: int | None = None
     locked_campaign_id: int | None = None
+    turn: int = 0
+
+    @property
+    def is_fair_turn(self) -> bool:
+        """Whether this pick goes by turn, whatever the priorities."""
+        return self.turn % FAIR_EVERY == FAIR_EVERY - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +87,16 @@ def _first(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[
     free = [head for head in heads if head.host_id not in busy_hosts]
     # Recently served hosts are avoided while others wait, and only then.
     fresh = [head for head in free if head.host_id not in rules.recent_hosts]
-    return min(fresh or free, key=_turn, default=None)
+    return min(fresh or free, key=_by_turn if rules.is_fair_turn else _by_level, default=None)
 
 
-def _turn(head: Waiting) -> tuple[int, float, float, int]:
+def _by_level(head: Waiting) -> tuple[int, float, float, int]:
+    return (-head.level, *_by_turn(head))
+
+
+def _by_turn(head: Waiting) -> tuple[float, float, int]:
     served = head.host_last_served.timestamp() if head.host_last_served else 0.0
-    return (-head.level, served, head.rank, head.source_id)
+    return (served, head.rank, head.source_id)
 
 
 def host_policy_sentence(*, campaign_lock: bool) -> str:

@@ -72,13 +72,13 @@ class ControlsPanel:
 
 def build_controls_panel(readings: Readings) -> ControlsPanel:
     """The panel from one set of readings; no query of its own."""
-    settings, waiting, slots = readings.settings, readings.waiting, readings.slots
+    settings, waiting, slots = readings.vitals.settings, readings.vitals.facts.waiting, readings.vitals.slots
     return ControlsPanel(
-        loop_state=readings.loop.state,
-        loop_reason=readings.loop.reason,
-        enabled=readings.loop.enabled,
-        enabled_changed_at=readings.loop.enabled_changed_at,
-        enabled_changed_by=readings.loop.enabled_changed_by,
+        loop_state=readings.vitals.loop.state,
+        loop_reason=readings.vitals.loop.reason,
+        enabled=readings.vitals.loop.enabled,
+        enabled_changed_at=readings.vitals.loop.enabled_changed_at,
+        enabled_changed_by=readings.vitals.loop.enabled_changed_by,
         lane_mode_label=settings.get_source_lane_mode_display(),
         selection_mode=readings.next_source.selection_mode,
         queue_pending=waiting.queue,

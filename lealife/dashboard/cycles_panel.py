@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lealife.dashboard.readings import Readings
+from lealife.dashboard.readings import CYCLES_SHOWN, Readings
 from training.models import TrainingCycle
-
-SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,36 +43,36 @@ class CyclesPanel:
 
     rows: tuple[CycleRow, ...]
     total: int
-    shown_max: int = SHOWN
+    shown_max: int = CYCLES_SHOWN
 
 
-def build_cycles_panel(readings: Readings, *, rows: tuple[CycleRow, ...]) -> CyclesPanel:
-    """The panel from one set of readings and the newest cycles; no query of its own."""
-    return CyclesPanel(rows=rows, total=readings.counters["outcomes.total"] + len(readings.open_cycles))
+def build_cycles_panel(readings: Readings) -> CyclesPanel:
+    """The panel from one set of readings; no query of its own."""
+    finished = readings.vitals.facts.counters["outcomes.total"]
+    return CyclesPanel(
+        rows=tuple(view_cycle(cycle) for cycle in readings.cycles),
+        total=finished + len(readings.open_cycles),
+    )
 
 
-def read_cycles() -> tuple[CycleRow, ...]:
-    """The newest ten cycles. One query."""
-    cycles = TrainingCycle.objects.select_related("source", "source__host", "run").order_by("-id")[:SHOWN]
-    return tuple(
-        CycleRow(
-            id=cycle.pk,
-            run_id=cycle.run_id,
-            title=cycle.source.title,
-            host=cycle.source.host.name,
-            kind=cycle.source.kind,
-            lane=cycle.run.lane,
-            controller_tag=cycle.run.controller_tag,
-            task_tag=cycle.run.task_tag,
-            status=cycle.run.status if cycle.status == TrainingCycle.Status.OPEN else cycle.status,
-            error_code=cycle.error_code,
-            error=cycle.error[:300],
-            verifier=cycle.run.verifier,
-            pages=cycle.run.pages,
-            controller_calls=cycle.run.controller_calls,
-            duration_ms=cycle.run.duration_ms if cycle.finished_at else None,
-            opened_at=cycle.opened_at,
-            finished_at=cycle.finished_at,
-        )
-        for cycle in cycles
+def view_cycle(cycle: TrainingCycle) -> CycleRow:
+    """A cycle as a frozen value; needs its run and its source with the host loaded."""
+    return CycleRow(
+        id=cycle.pk,
+        run_id=cycle.run_id,
+        title=cycle.source.title,
+        host=cycle.source.host.name,
+        kind=cycle.source.kind,
+        lane=cycle.run.lane,
+        controller_tag=cycle.run.controller_tag,
+        task_tag=cycle.run.task_tag,
+        status=cycle.run.status if cycle.status == TrainingCycle.Status.OPEN else cycle.status,
+        error_code=cycle.error_code,
+        error=cycle.error[:300],
+        verifier=cycle.run.verifier,
+        pages=cycle.run.pages,
+        controller_calls=cycle.run.controller_calls,
+        duration_ms=cycle.run.duration_ms if cycle.finished_at else None,
+        opened_at=cycle.opened_at,
+        finished_at=cycle.finished_at,
     )

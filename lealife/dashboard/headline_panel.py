@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lealife.dashboard.readings import Readings
+from lealife.dashboard.readings import Vitals
 from lealife.health import DOWN, Health
 from promotion.models import PromotionWindow
 
@@ -24,28 +24,28 @@ class HeadlinePanel:
     health: Health
 
 
-def build_headline_panel(readings: Readings) -> HeadlinePanel:
-    """The panel from one set of readings; no query of its own."""
-    controller = readings.routing.controller
+def build_headline_panel(vitals: Vitals) -> HeadlinePanel:
+    """The panel from the vitals; no query of its own."""
+    controller = vitals.routing.controller
     return HeadlinePanel(
         live=f"{controller.name} is live" if controller else "No model tag is live yet",
-        proven=PROVEN_WORDS[readings.proof.state],
-        proven_state=readings.proof.state,
-        proven_sentence=readings.proof.sentence,
-        next_action=describe_next(readings),
-        loop_state=readings.loop.state,
-        health=readings.health,
+        proven=PROVEN_WORDS[vitals.proof.state],
+        proven_state=vitals.proof.state,
+        proven_sentence=vitals.proof.sentence,
+        next_action=describe_next(vitals),
+        loop_state=vitals.loop.state,
+        health=vitals.health,
     )
 
 
-def describe_next(readings: Readings) -> str:
+def describe_next(vitals: Vitals) -> str:
     """What will happen next without anybody doing anything, or what must be done first."""
-    window = readings.window
-    if readings.health.state == DOWN:
-        return f"Nothing happens next: {readings.health.reasons[0]}"
+    window = vitals.window
+    if vitals.health.state == DOWN:
+        return f"Nothing happens next: {vitals.health.reasons[0]}"
     if window.state != PromotionWindow.State.COLLECTING:
         return f"{window.sentence}. Next: {window.next_action}"
     more = f"{window.until_next} more successful {'run' if window.until_next == 1 else 'runs'}"
-    if not readings.loop.enabled:
+    if not vitals.loop.enabled:
         return f"Training is stopped: start it, and {more} lead to the next evaluation."
     return f"Next: {more} until a candidate is built and evaluated."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lealife.dashboard.headline_panel import HeadlinePanel, build_headline_panel
-from lealife.dashboard.readings import Readings, take_readings
+from lealife.dashboard.readings import Vitals, take_vitals
 from lealife.dashboard.run_list import RunRow, read_recent_runs
 from lealife.dashboard.state_panel import StatePanel, build_state_panel
 from lealife.dashboard.trend_panel import TrendPanel, build_trend_panel
@@ -52,31 +52,31 @@ class HomePage:
 
 def build_home_page(*, now: datetime) -> HomePage:
     """Reads and builds all panels at `now` (aware UTC)."""
-    readings = take_readings(now=now)
+    vitals = take_vitals(now=now)
     return HomePage(
-        headline=build_headline_panel(readings),
-        state=build_state_panel(readings),
-        counters=build_counters_panel(readings, memory=read_memory_counts()),
+        headline=build_headline_panel(vitals),
+        state=build_state_panel(vitals),
+        counters=build_counters_panel(vitals, memory=read_memory_counts()),
         trend=build_trend_panel(),
         recent=RecentPanel(rows=read_recent_runs(limit=8)),
         generated_at=now,
     )
 
 
-def build_counters_panel(readings: Readings, *, memory: dict[str, int]) -> CountersPanel:
-    """The panel from one set of readings and memory counts by `kind/status`."""
+def build_counters_panel(vitals: Vitals, *, memory: dict[str, int]) -> CountersPanel:
+    """The panel from the vitals and memory counts by `kind/status`."""
     return CountersPanel(
-        outcomes_total=readings.counters["outcomes.total"],
-        outcomes_success=readings.counters["outcomes.success"],
-        outcomes_failure=readings.counters["outcomes.failure"],
-        ingested_total=readings.counters["ingested.total"],
-        backlog=readings.backlog,
+        outcomes_total=vitals.facts.counters["outcomes.total"],
+        outcomes_success=vitals.facts.counters["outcomes.success"],
+        outcomes_failure=vitals.facts.counters["outcomes.failure"],
+        ingested_total=vitals.facts.counters["ingested.total"],
+        backlog=vitals.facts.backlog,
         memory_trusted=_count_status(memory, MemoryItem.Status.TRUSTED),
         memory_quarantined=_count_status(memory, MemoryItem.Status.QUARANTINED),
-        live_applies=readings.applies.count,
-        window=readings.window.number,
-        in_window=readings.window.in_window,
-        window_size=readings.window.size,
+        live_applies=vitals.facts.live_applies,
+        window=vitals.window.number,
+        in_window=vitals.window.in_window,
+        window_size=vitals.window.size,
     )
 
 

@@ -37,13 +37,13 @@ class LanesPanel:
 
 def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> LanesPanel:
     """The panel from one set of readings and the head of the operator queue; no query of its own."""
-    settings, waiting = readings.settings, readings.waiting
+    settings, waiting = readings.vitals.settings, readings.vitals.facts.waiting
     return LanesPanel(
-        loop_state=readings.loop.state,
-        enabled=readings.loop.enabled,
+        loop_state=readings.vitals.loop.state,
+        enabled=readings.vitals.loop.enabled,
         current_source_kind=readings.open_cycles[0].source.kind if readings.open_cycles else "none",
-        running_training=readings.slots.running_training,
-        training_max=readings.slots.training_max,
+        running_training=readings.vitals.slots.running_training,
+        training_max=readings.vitals.slots.training_max,
         curriculum_fallback=settings.curriculum_fallback,
         host_lock=readings.next_source.host_lock or NO_LOCK,
         host_policy=lanes.host_policy_sentence(campaign_lock=settings.campaign_lock),

@@ -9,13 +9,25 @@ from lealife.dashboard.readings import Readings
 from training.models import TrainingSource
 
 SHOWN = 10
+Status = TrainingSource.Status
+# Which buttons a source gets; `training.sources` judges them again when they are pressed.
+VERBS: dict[str, tuple[str, ...]] = {
+    Status.PENDING: ("disable", "cancel"),
+    Status.DISABLED: ("enable", "cancel"),
+    Status.FAILED: ("requeue", "disable"),
+    Status.DONE: ("requeue",),
+    Status.CANCELLED: ("requeue",),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One waiting source."""
+    """One source; `verbs` are what may be done with it as it is."""
 
     id: int
+    kind: str
+    status: str
+    status_reason: str
     title: str
     host: str
     queued_from: str
@@ -24,6 +36,7 @@ class SourceRow:
     failed_attempts: int
     not_before: datetime | None
     created_at: datetime
+    verbs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +51,41 @@ class PendingPanel:
     shown_max: int = SHOWN
 
 
-def build_pending_panel(
-    readings: Readings, *, queue: tuple[SourceRow, ...], curriculum: tuple[SourceRow, ...]
-) -> PendingPanel:
+def build_pending_panel(readings: Readings, *, rows: tuple[SourceRow, ...]) -> PendingPanel:
     """The panel from one set of readings and the heads of both queues; no query of its own."""
+    waiting = readings.vitals.facts.waiting
     return PendingPanel(
-        queue=queue,
-        queue_total=readings.waiting.queue,
-        curriculum=curriculum,
-        curriculum_total=readings.waiting.curriculum,
-        retry_budget=readings.settings.retry_budget,
+        queue=tuple(row for row in rows if row.kind == TrainingSource.Kind.QUEUE),
+        queue_total=waiting.queue,
+        curriculum=tuple(row for row in rows if row.kind == TrainingSource.Kind.CURRICULUM),
+        curriculum_total=waiting.curriculum,
+        retry_budget=readings.vitals.settings.retry_budget,
     )
 
 
-def read_pending(kind: str) -> tuple[SourceRow, ...]:
-    """The first ten pending sources of one kind, in queue order. One query."""
-    rows = TrainingSource.objects.pending().filter(kind=kind).select_related("host").order_by("queue_rank", "id")
-    return tuple(
-        SourceRow(
-            id=source.pk,
-            title=source.title,
-            host=source.host.name,
-            queued_from=source.queued_from,
-            queued_by=source.queued_by,
-            priority=source.priority,
-            failed_attempts=source.failed_attempts,
-            not_before=source.not_before,
-            created_at=source.created_at,
-        )
-        for source in rows[:SHOWN]
+def read_pending() -> tuple[SourceRow, ...]:
+    """The first ten pending sources of each kind, in queue order. One query."""
+    pending = TrainingSource.objects.pending().order_by("queue_rank", "id").values("id")
+    queue = pending.filter(kind=TrainingSource.Kind.QUEUE)[:SHOWN]
+    heads = queue.union(pending.filter(kind=TrainingSource.Kind.CURRICULUM)[:SHOWN])
+    rows = TrainingSource.objects.filter(pk__in=heads).select_related("host").defer("prompt", "check_spec")
+    return tuple(view_source(source) for source in rows.order_by("queue_rank", "id"))
+
+
+def view_source(source: TrainingSource) -> SourceRow:
+    """A source as one row of a list; needs `host` loaded."""
+    return SourceRow(
+        id=source.pk,
+        kind=source.kind,
+        status=source.status,
+        status_reason=source.status_reason,
+        title=source.title,
+        host=source.host.name,
+        queued_from=source.queued_from,
+        queued_by=source.queued_by,
+        priority=source.priority,
+        failed_attempts=source.failed_attempts,
+        not_before=source.not_before,
+        created_at=source.created_at,
+        verbs=VERBS.get(source.status, ()),
     )

@@ -17,7 +17,6 @@ from lealife.dashboard.tag_view import (
 from promotion.candidate_view import CandidateView
 from promotion.models import PromotionWindow
 
-SAMPLE = 5
 AT_WORK = {
     PromotionWindow.State.BUILDING,
     PromotionWindow.State.EVALUATING,
@@ -139,7 +138,7 @@ class ProofPanel:
 
 def build_proof_panel(readings: Readings) -> ProofPanel:
     """The panel from one set of readings; no query of its own."""
-    window, candidate, proof = readings.window, readings.candidate, readings.proof
+    window, candidate, proof = readings.vitals.window, readings.candidate, readings.vitals.proof
     return ProofPanel(
         state=str(window.state),
         window=window.number,
@@ -156,25 +155,25 @@ def build_proof_panel(readings: Readings) -> ProofPanel:
         delta_since_watermark=window.successes - window.watermark,
         attempts=window.attempts,
         unbiased_rate=window.unbiased_rate,
-        live_applies=readings.applies.count,
+        live_applies=readings.vitals.facts.live_applies,
         promotion_worker=describe_promotion_worker(readings),
-        controller=view_tag(readings.routing.controller),
-        task=view_tag(readings.routing.task),
+        controller=view_tag(readings.vitals.routing.controller),
+        task=view_tag(readings.vitals.routing.task),
         candidate=view_candidate(candidate),
-        last_apply=view_apply(readings.applies.last),
+        last_apply=view_apply(readings.vitals.last_apply),
         last_evaluation_at=window.last_evaluation_at,
         threshold_reached_at=window.last_reached_at,
         pending=str(candidate.state) if candidate and is_open(candidate) else "none",
-        recent_successes=readings.recent.successes,
-        recent_total=readings.recent.total,
-        recent_percent=readings.recent.percent,
-        configured=view_tags(readings.tags.configured),
-        unused=view_tags(readings.tags.unused[:SAMPLE]),
-        unused_count=readings.tags.unused_count,
-        keep=readings.tags.keep,
-        outcomes_total=readings.counters["outcomes.total"],
-        outcomes_success=readings.counters["outcomes.success"],
-        outcomes_failure=readings.counters["outcomes.failure"],
+        recent_successes=readings.vitals.recent.successes,
+        recent_total=readings.vitals.recent.total,
+        recent_percent=readings.vitals.recent.percent,
+        configured=view_tags(readings.vitals.tags.configured),
+        unused=view_tags(readings.vitals.tags.unused),
+        unused_count=readings.vitals.tags.unused_count,
+        keep=readings.vitals.tags.keep,
+        outcomes_total=readings.vitals.facts.counters["outcomes.total"],
+        outcomes_success=readings.vitals.facts.counters["outcomes.success"],
+        outcomes_failure=readings.vitals.facts.counters["outcomes.failure"],
         served=tuple(
             ServedPart(
                 role=str(row.role),
@@ -192,17 +191,17 @@ def build_proof_panel(readings: Readings) -> ProofPanel:
         ),
         served_state=proof.state,
         served_sentence=proof.sentence,
-        generated_at=readings.now,
+        generated_at=readings.vitals.now,
     )
 
 
 def describe_promotion_worker(readings: Readings) -> str:
     """`down` without workers, `held` by an operator, else `working` or `waiting` as the window's state says."""
-    if readings.health.worker != "up":
-        return readings.health.worker
-    if readings.settings.promotion_hold:
+    if readings.vitals.health.worker != "up":
+        return readings.vitals.health.worker
+    if readings.vitals.settings.promotion_hold:
         return "held"
-    return "working" if readings.window.state in AT_WORK else "waiting"
+    return "working" if readings.vitals.window.state in AT_WORK else "waiting"
 
 
 def is_open(candidate: CandidateView) -> bool:

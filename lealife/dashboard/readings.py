@@ -1,52 +1,38 @@
-"""Readings: everything the panels of one snapshot need, read once, at a cost that does not grow with history."""
+"""Readings: what the panels of one snapshot share, read once, at a cost that does not grow with history."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q
 
+from lealife.dashboard.facts import Facts, read_facts
 from lealife.health import Health, read_health
-from learning.models import RunLearningOutcome
 from promotion.candidate_view import CandidateView, read_candidate
-from promotion.models import LiveApply
+from promotion.models import LiveApply, ModelTag
 from promotion.proof import ServedProof, read_served_proof
-from promotion.routing import Routing, read_routing
-from promotion.tags import TagList, read_tags
+from promotion.routing import Routing
+from promotion.tags import KEEP_TAGS, UNUSED, TagList
 from promotion.windows import WindowProgress, read_window
 from training.claims import NextSource, preview_next
 from training.coordinator import LoopState, read_loop
-from training.counters import read_counters
-from training.models import Host, Run, RuntimeSettings, TrainingCycle, TrainingOutcome, TrainingSource
-from training.runtime_settings import read_settings
-from training.seals import ChainState, read_chain
-from training.slots import Slots, read_slots
+from training.models import RuntimeSettings, RuntimeSettingsChange, TrainingCycle, TrainingOutcome
+from training.slots import Slots, count_slots
 
-HALF_HOUR = timedelta(minutes=30)
 RECENT = 100
-# A half-hour count reads at most this many of the newest rows; a full reading is shown as "2,000+".
-NEWEST = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Pending sources by kind and origin; hosts that may be visited."""
-
-    queue: int
-    queue_training_ui: int
-    divine_status: int
-    curriculum: int
-    hosts: int
+CYCLES_SHOWN = 10
+CHANGES_SHOWN = 5
+TAGS_SAMPLED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """Successes among the newest outcomes, at most 100."""
+    """The newest outcomes, at most 100: how many succeeded, and the newest success among them."""
 
     successes: int
     total: int
+    latest_success: TrainingOutcome | None
 
     @property
     def percent(self) -> int | None:
@@ -55,115 +41,114 @@ class Recent:
 
 
 @dataclass(frozen=True, slots=True)
-class Applies:
-    """Switches of the serving tags: how many passed the gate, and the newest of any kind."""
+class Vitals:
+    """One consistent-enough look at the system, at `now`: what every page begins with."""
 
-    count: int
-    last: LiveApply | None
+    now: datetime
+    facts: Facts
+    loop: LoopState
+    health: Health
+    slots: Slots
+    tags: TagList
+    routing: Routing
+    window: WindowProgress
+    proof: ServedProof
+    recent: Recent
+    last_apply: LiveApply | None  # of any kind; a first routing is no switch
+
+    @property
+    def settings(self) -> RuntimeSettings:
+        """The values that run."""
+        return self.facts.settings
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """One consistent-enough look at the system, at `now`."""
+    """What the training page needs besides: what is tried, what runs and what is next."""
 
-    now: datetime
-    settings: RuntimeSettings
-    counters: dict[str, int]
-    loop: LoopState
-    health: Health
-    slots: Slots
-    next_source: NextSource
-    routing: Routing
-    window: WindowProgress
+    vitals: Vitals
     candidate: CandidateView | None
-    proof: ServedProof
-    tags: TagList
-    chain: ChainState
-    waiting: Waiting
-    recent: Recent
-    applies: Applies
-    consumed_30m: int
-    ingested_30m: int
-    latest_success: TrainingOutcome | None
-    open_cycles: tuple[TrainingCycle, ...]
+    next_source: NextSource
+    cycles: tuple[TrainingCycle, ...]  # the newest ten, newest first
+    open_cycles: tuple[TrainingCycle, ...]  # oldest first
+    changes: tuple[RuntimeSettingsChange, ...]  # the newest five
 
-    @property
-    def backlog(self) -> int:
-        """Outcomes that are not ingested yet."""
-        return max(0, self.counters["outcomes.total"] - self.counters["ingested.total"])
+
+def take_vitals(*, now: datetime) -> Vitals:
+    """Reads what every page begins with; `now` is aware UTC. The number of queries is pinned by a test."""
+    facts = read_facts(now=now)
+    loop = read_loop(now=now)
+    tags = read_tag_list(unused_count=facts.unused_tags)
+    active = {tag.role: tag for tag in tags.active}
+    return Vitals(
+        now=now,
+        facts=facts,
+        loop=loop,
+        health=read_health(now=now, loop=loop, beats=facts.beats),
+        slots=count_slots(row=facts.settings, by_lane=facts.by_lane),
+        tags=tags,
+        routing=Routing(controller=active.get("controller"), task=active.get("task")),
+        window=read_window(),
+        proof=read_served_proof(),
+        recent=read_recent(),
+        last_apply=read_last_apply(),
+    )
 
 
 def take_readings(*, now: datetime) -> Readings:
-    """Reads everything; `now` is aware UTC. The number of queries is pinned by a test."""
-    loop = read_loop(now=now)
-    settings = read_settings()
-    since = now - HALF_HOUR
+    """Reads the vitals and what the training page needs besides; `now` is aware UTC."""
+    cycles = read_cycles()
     return Readings(
-        now=now,
-        settings=settings,
-        counters=read_counters(),
-        loop=loop,
-        health=read_health(now=now, loop=loop),
-        slots=read_slots(row=settings),
-        next_source=preview_next(now=now),
-        routing=read_routing(),
-        window=read_window(),
+        vitals=take_vitals(now=now),
         candidate=read_candidate(),
-        proof=read_served_proof(),
-        tags=read_tags(),
-        chain=read_chain(),
-        waiting=read_waiting(),
-        recent=read_recent(),
-        applies=read_applies(),
-        consumed_30m=_count_newest(TrainingCycle.objects.order_by("-id"), opened_at__gte=since),
-        ingested_30m=_count_newest(RunLearningOutcome.objects.order_by("-id"), ingested_at__gte=since),
-        latest_success=_read_latest_success(),
-        open_cycles=tuple(
-            TrainingCycle.objects.filter(run__status__in=Run.OPEN)
-            .select_related("run", "source", "source__host")
-            .order_by("id")[:20]
-        ),
+        next_source=preview_next(now=now),
+        cycles=cycles[:CYCLES_SHOWN],
+        open_cycles=tuple(cycle for cycle in reversed(cycles) if cycle.status == TrainingCycle.Status.OPEN),
+        changes=tuple(RuntimeSettingsChange.objects.order_by("-version")[:CHANGES_SHOWN]),
     )
 
 
-def read_waiting() -> Waiting:
-    """Pending sources; reads the partial index of what waits, not the table."""
-    queue = Q(kind=TrainingSource.Kind.QUEUE)
-    counts = TrainingSource.objects.pending().aggregate(
-        queue=Count("id", filter=queue),
-        ui=Count("id", filter=queue & Q(queued_from="training_ui")),
-        divine_status=Count("id", filter=queue & Q(title__icontains="DivineStatus")),
-        curriculum=Count("id", filter=~queue),
-    )
-    return Waiting(
-        queue=counts["queue"],
-        queue_training_ui=counts["ui"],
-        divine_status=counts["divine_status"],
-        curriculum=counts["curriculum"],
-        hosts=Host.objects.filter(enabled=True).count(),
+def read_tag_list(*, unused_count: int) -> TagList:
+    """Tags by what they do, with the newest of the unused as a sample. One query."""
+    status = ModelTag.Status
+    unused = ModelTag.objects.filter(status__in=UNUSED).order_by("-id").values("id")[:TAGS_SAMPLED]
+    wanted = Q(status__in=[status.ACTIVE, status.CANDIDATE, status.CONFIGURED]) | Q(pk__in=unused)
+    tags = list(ModelTag.objects.filter(wanted).order_by("role", "id"))
+    active = tuple(tag for tag in tags if tag.status == status.ACTIVE)
+    return TagList(
+        active=active,
+        candidate=tuple(tag for tag in tags if tag.status == status.CANDIDATE),
+        configured=active + tuple(tag for tag in tags if tag.status == status.CONFIGURED),
+        unused=tuple(sorted((tag for tag in tags if tag.status in UNUSED), key=lambda tag: -tag.pk)),
+        unused_count=unused_count,
+        keep=KEEP_TAGS,
     )
 
 
 def read_recent() -> Recent:
-    """The newest 100 outcomes."""
-    flags = list(TrainingOutcome.objects.order_by("-id").values_list("success", flat=True)[:RECENT])
-    return Recent(successes=sum(flags), total=len(flags))
-
-
-def read_applies() -> Applies:
-    """How many switches passed the gate, and the newest switch (a first routing is no switch)."""
-    switches = LiveApply.objects.filter(from_tag__isnull=False).select_related("from_tag", "to_tag")
-    return Applies(
-        count=LiveApply.objects.filter(canary__isnull=False).count(),
-        last=switches.order_by("-id").first(),
+    """The newest 100 outcomes. A search for the last success would read all history when there is none."""
+    newest = TrainingOutcome.objects.order_by("-id").select_related("source")
+    rows = list(newest.only("success", "run_id", "created_at", "source__title")[:RECENT])
+    return Recent(
+        successes=sum(row.success for row in rows),
+        total=len(rows),
+        latest_success=next((row for row in rows if row.success), None),
     )
 
 
-def _read_latest_success() -> TrainingOutcome | None:
-    # Among the newest only: a search for the last success would read all history when there is none.
-    newest = list(TrainingOutcome.objects.order_by("-id").select_related("source")[:RECENT])
-    return next((outcome for outcome in newest if outcome.success), None)
+def read_last_apply() -> LiveApply | None:
+    """The newest switch; a first routing is none. One query."""
+    switches = LiveApply.objects.filter(from_tag__isnull=False).select_related("from_tag", "to_tag")
+    return switches.order_by("-id").first()
 
 
-def _count_newest(rows: QuerySet[Any], **condition: datetime) -> int:
-    return rows[:NEWEST].aggregate(n=Count("id", filter=Q(**condition)))["n"]
+def read_cycles() -> tuple[TrainingCycle, ...]:
+    """The newest ten cycles and all that are open, newest first. One query, by index only."""
+    ids = TrainingCycle.objects.order_by("-id").values("id")[:CYCLES_SHOWN]
+    shown = ids.union(TrainingCycle.objects.order_by().filter(status=TrainingCycle.Status.OPEN).values("id"))
+    return tuple(
+        TrainingCycle.objects.filter(pk__in=shown)
+        .select_related("run", "source", "source__host")
+        .defer("run__prompt", "run__memories", "run__answer", "run__quotes", "source__prompt", "source__check_spec")
+        .order_by("-id")
+    )

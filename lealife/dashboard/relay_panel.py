@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lealife.dashboard.readings import NEWEST, Readings
+from lealife.dashboard.facts import NEWEST
+from lealife.dashboard.readings import Vitals
 from training.models import Run
 
 # Ingest follows outcomes by itself; a longer backlog means that it does not keep up.
@@ -45,23 +46,23 @@ class RelayPanel:
     latest_success_at: datetime | None
 
 
-def build_relay_panel(readings: Readings) -> RelayPanel:
-    """The panel from one set of readings; no query of its own."""
-    state, sentence = judge_relay(readings)
-    latest, task = readings.latest_success, readings.routing.task
+def build_relay_panel(vitals: Vitals) -> RelayPanel:
+    """The panel from the vitals; no query of its own."""
+    state, sentence = judge_relay(vitals)
+    latest, task = vitals.recent.latest_success, vitals.routing.task
     return RelayPanel(
         state=state,
         sentence=sentence,
-        steps=_build_steps(readings),
-        in_window=readings.window.in_window,
-        window_size=readings.window.size,
-        consumed_30m=readings.consumed_30m,
-        consumed_capped=readings.consumed_30m >= NEWEST,
-        ingested_30m=readings.ingested_30m,
-        ingested_capped=readings.ingested_30m >= NEWEST,
-        backlog=readings.backlog,
-        running_training=readings.slots.running_training,
-        running_standard=readings.slots.by_lane.get(Run.Lane.STANDARD, 0),
+        steps=_build_steps(vitals),
+        in_window=vitals.window.in_window,
+        window_size=vitals.window.size,
+        consumed_30m=vitals.facts.consumed_30m,
+        consumed_capped=vitals.facts.consumed_30m >= NEWEST,
+        ingested_30m=vitals.facts.ingested_30m,
+        ingested_capped=vitals.facts.ingested_30m >= NEWEST,
+        backlog=vitals.facts.backlog,
+        running_training=vitals.slots.running_training,
+        running_standard=vitals.slots.by_lane.get(Run.Lane.STANDARD, 0),
         task_tag=task.name if task else None,
         latest_success_title=latest.source.title if latest else None,
         latest_success_run=latest.run_id if latest else None,
@@ -69,52 +70,53 @@ def build_relay_panel(readings: Readings) -> RelayPanel:
     )
 
 
-def judge_relay(readings: Readings) -> tuple[str, str]:
+def judge_relay(vitals: Vitals) -> tuple[str, str]:
     """The relay's state and the reason, worst first."""
-    if readings.health.worker == "down":
+    if vitals.health.worker == "down":
         return "down", "No worker reports: nothing is executed or ingested."
-    if readings.backlog > BACKLOG_LIMIT:
-        return "behind", f"{readings.backlog:,} outcomes wait to be ingested."
-    if readings.loop.state == "stalled":
-        return "behind", readings.loop.reason
-    if readings.loop.state == "stopped":
+    if vitals.facts.backlog > BACKLOG_LIMIT:
+        return "behind", f"{vitals.facts.backlog:,} outcomes wait to be ingested."
+    if vitals.loop.state == "stalled":
+        return "behind", vitals.loop.reason
+    if vitals.loop.state == "stopped":
         return "stopped", "Training is stopped; what was learned stays in use."
-    if readings.loop.state == "unknown":
-        return "unknown", readings.loop.reason
+    if vitals.loop.state == "unknown":
+        return "unknown", vitals.loop.reason
     return "healthy", "Queue → training outcome → learning ingest → reused by standard tasks."
 
 
-def _build_steps(readings: Readings) -> tuple[RelayStep, ...]:
-    slots, window, task = readings.slots, readings.window, readings.routing.task
-    pending = readings.waiting.queue + readings.waiting.curriculum
+def _build_steps(vitals: Vitals) -> tuple[RelayStep, ...]:
+    facts = vitals.facts
+    slots, window, task = vitals.slots, vitals.window, vitals.routing.task
+    pending = facts.waiting.queue + facts.waiting.curriculum
     return (
         RelayStep(
             number=1,
             title="Queue Intake",
-            state="active" if readings.consumed_30m else "idle",
-            figures=f"{readings.consumed_30m:,} consumed in 30m | {pending:,} pending",
+            state="active" if facts.consumed_30m else "idle",
+            figures=f"{facts.consumed_30m:,} consumed in 30m | {pending:,} pending",
             meaning="Consumed training sources become execution-ready cycles.",
         ),
         RelayStep(
             number=2,
             title="Training Execution",
-            state="active" if slots.running_training else readings.loop.state,
+            state="active" if slots.running_training else vitals.loop.state,
             figures=f"training {slots.running_training}/{slots.training_max} running | "
-            f"{readings.recent.successes}/{readings.recent.total} recent successes",
+            f"{vitals.recent.successes}/{vitals.recent.total} recent successes",
             meaning="Runs emit outcomes that feed the learning relay.",
         ),
         RelayStep(
             number=3,
             title="Learning Ingest",
-            state="behind" if readings.backlog > BACKLOG_LIMIT else "active" if readings.ingested_30m else "idle",
-            figures=f"{readings.ingested_30m:,} ingested in 30m | backlog {readings.backlog:,}",
+            state="behind" if facts.backlog > BACKLOG_LIMIT else "active" if facts.ingested_30m else "idle",
+            figures=f"{facts.ingested_30m:,} ingested in 30m | backlog {facts.backlog:,}",
             meaning="Outcomes are upserted into shared learning memory.",
         ),
         RelayStep(
             number=4,
             title="Standard Task Reuse",
-            state="active" if readings.applies.count else "waiting",
-            figures=f"window {window.in_window}/{window.size} | live applies {readings.applies.count}",
+            state="active" if facts.live_applies else "waiting",
+            figures=f"window {window.in_window}/{window.size} | live applies {facts.live_applies}",
             meaning=f"Standard tasks use active model {task.name if task else '—'}.",
         ),
     )

@@ -48,7 +48,7 @@ class SourcePanel:
     queue_pending_training_ui: int
     curriculum_pending: int
     host_lock: str
-    storage_state: str  # append-only | broken | unknown
+    storage_state: str  # append-only | unknown
     storage_sentence: str
 
 
@@ -72,10 +72,10 @@ def build_source_panel(readings: Readings) -> SourcePanel:
         selection_mode=readings.next_source.selection_mode,
         next=view_next(readings.next_source.source),
         next_sentence=readings.next_source.sentence,
-        curriculum_fallback=readings.settings.curriculum_fallback,
-        queue_pending=readings.waiting.queue,
-        queue_pending_training_ui=readings.waiting.queue_training_ui,
-        curriculum_pending=readings.waiting.curriculum,
+        curriculum_fallback=readings.vitals.settings.curriculum_fallback,
+        queue_pending=readings.vitals.facts.waiting.queue,
+        queue_pending_training_ui=readings.vitals.facts.waiting.queue_training_ui,
+        curriculum_pending=readings.vitals.facts.waiting.curriculum,
         host_lock=readings.next_source.host_lock or NO_LOCK,
         storage_state=state,
         storage_sentence=sentence,
@@ -91,9 +91,8 @@ def view_next(source: TrainingSource | None) -> NextPreview | None:
 
 def describe_storage(readings: Readings) -> tuple[str, str]:
     """Whether outcomes are as they were written, as far as the hash chain has been sealed."""
-    chain = readings.chain
-    if chain.broken_at is not None:
-        return "broken", f"The hash chain does not hold at row {chain.broken_at:,}: an outcome was altered."
-    if not chain.sealed_rows:
+    facts = readings.vitals.facts
+    if not facts.sealed_rows:
         return "unknown", "No outcome has been sealed yet."
-    return "append-only", f"Append-only, sealed up to row {chain.sealed_rows:,}; {chain.unsealed:,} rows wait."
+    waiting = max(0, facts.counters["outcomes.total"] - facts.sealed_rows)
+    return "append-only", f"Append-only, sealed up to row {facts.sealed_rows:,}; {waiting:,} rows wait."

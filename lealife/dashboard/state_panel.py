@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lealife.dashboard.readings import Readings
+from lealife.dashboard.readings import Vitals
 from lealife.health import Health
 
 
@@ -30,22 +30,22 @@ class StatePanel:
     health: Health
 
 
-def build_state_panel(readings: Readings) -> StatePanel:
-    """The panel from one set of readings; no query of its own."""
+def build_state_panel(vitals: Vitals) -> StatePanel:
+    """The panel from the vitals; no query of its own."""
     return StatePanel(
-        loop_state=readings.loop.state,
-        loop_reason=readings.loop.reason,
-        enabled=readings.loop.enabled,
-        last_launch_at=readings.loop.last_launch_at,
-        recent_successes=readings.recent.successes,
-        recent_total=readings.recent.total,
-        recent_percent=readings.recent.percent,
-        queue_pending=readings.waiting.queue,
-        curriculum_pending=readings.waiting.curriculum,
-        hosts=readings.waiting.hosts,
-        running_total=readings.slots.running_total,
-        running_training=readings.slots.running_training,
-        training_max=readings.slots.training_max,
-        running_non_training=readings.slots.running_non_training,
-        health=readings.health,
+        loop_state=vitals.loop.state,
+        loop_reason=vitals.loop.reason,
+        enabled=vitals.loop.enabled,
+        last_launch_at=vitals.loop.last_launch_at,
+        recent_successes=vitals.recent.successes,
+        recent_total=vitals.recent.total,
+        recent_percent=vitals.recent.percent,
+        queue_pending=vitals.facts.waiting.queue,
+        curriculum_pending=vitals.facts.waiting.curriculum,
+        hosts=vitals.facts.waiting.hosts,
+        running_total=vitals.slots.running_total,
+        running_training=vitals.slots.running_training,
+        training_max=vitals.slots.training_max,
+        running_non_training=vitals.slots.running_non_training,
+        health=vitals.health,
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from lealife.dashboard.campaign_panel import CampaignPanel, read_campaign_panel
 from lealife.dashboard.controls_panel import ControlsPanel, build_controls_panel
-from lealife.dashboard.cycles_panel import CyclesPanel, build_cycles_panel, read_cycles
+from lealife.dashboard.cycles_panel import CyclesPanel, build_cycles_panel
 from lealife.dashboard.headline_panel import HeadlinePanel, build_headline_panel
 from lealife.dashboard.lanes_panel import LanesPanel, build_lanes_panel
 from lealife.dashboard.pending_panel import PendingPanel, build_pending_panel, read_pending
@@ -16,7 +16,6 @@ from lealife.dashboard.readings import take_readings
 from lealife.dashboard.relay_panel import RelayPanel, build_relay_panel
 from lealife.dashboard.source_panel import SourcePanel, build_source_panel
 from lealife.dashboard.state_panel import StatePanel, build_state_panel
-from training.models import TrainingSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +38,18 @@ class TrainingPage:
 def build_training_page(*, now: datetime) -> TrainingPage:
     """Reads and builds all panels at `now` (aware UTC), at a cost that does not grow with history."""
     readings = take_readings(now=now)
-    queue = read_pending(TrainingSource.Kind.QUEUE)
-    curriculum = read_pending(TrainingSource.Kind.CURRICULUM)
+    vitals = readings.vitals
+    pending = build_pending_panel(readings, rows=read_pending())
     return TrainingPage(
-        headline=build_headline_panel(readings),
+        headline=build_headline_panel(vitals),
         proof=build_proof_panel(readings),
-        state=build_state_panel(readings),
-        lanes=build_lanes_panel(readings, queued=queue),
-        relay=build_relay_panel(readings),
+        state=build_state_panel(vitals),
+        lanes=build_lanes_panel(readings, queued=pending.queue),
+        relay=build_relay_panel(vitals),
         source=build_source_panel(readings),
         campaign=read_campaign_panel(),
-        cycles=build_cycles_panel(readings, rows=read_cycles()),
-        pending=build_pending_panel(readings, queue=queue, curriculum=curriculum),
+        cycles=build_cycles_panel(readings),
+        pending=pending,
         controls=build_controls_panel(readings),
         generated_at=now,
     )

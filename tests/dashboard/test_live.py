@@ -10,7 +10,6 @@ from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
-from django.db import connection
 from django.test import Client
 
 from lealife.asgi import application
@@ -25,15 +24,9 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def quiet_publisher(transactional_db: None) -> Iterator[None]:
-    """No publisher thread outlives the test, and no connection of its threads keeps the database from being dropped."""
+    """No publisher thread outlives the test."""
     yield
     assert publisher.join()
-    with connection.cursor() as cursor:
-        # The announcer keeps its own for the life of the process.
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
 
 
 def open_socket(user: Any) -> WebsocketCommunicator:

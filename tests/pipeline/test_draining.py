@@ -119,7 +119,7 @@ def test_a_shutdown_lets_the_run_in_flight_finish_and_begins_no_other(host: Host
 def test_a_bell_gives_its_worker_back_and_rings_again_when_its_time_is_up(add_stage, monkeypatch):
     probe = Probe(pieces=100, takes_s=0.02)
     add_stage(probe, alone=True)
-    monkeypatch.setattr(pipeline, "HOLD_S", 0.1)
+    monkeypatch.setattr(pipeline, "HOLD_S", 0.5)
     done = drain("probe")
     assert 0 < done < 100
     assert OrmQ.objects.count() == 1
@@ -144,10 +144,12 @@ def test_a_stage_that_works_alone_has_one_worker_at_a_time(add_stage):
 
 
 def test_a_stage_that_does_not_has_many(add_stage):
-    probe = Probe(pieces=12, takes_s=0.05)
+    # Nobody goes on before all three are there.
+    meeting = threading.Barrier(3, timeout=30)
+    probe = Probe(pieces=3, during=meeting.wait)
     add_stage(probe, alone=False)
-    drain_by(3)
-    assert (probe.done, probe.most_hands) == (12, 3)
+    assert drain_by(3) == [1, 1, 1]
+    assert probe.most_hands == 3
 
 
 def test_a_worker_killed_in_a_stage_does_not_keep_it(add_stage):
@@ -254,7 +256,7 @@ def test_a_stopped_loop_launches_nothing_and_a_started_one_does(host: Host):
 
 def test_one_coordinator_leads_and_hands_over_at_a_shutdown(monkeypatch):
     start_training(by="ada", origin="tests")
-    monkeypatch.setattr(pipeline, "HOLD_S", 1.0)
+    monkeypatch.setattr(pipeline, "HOLD_S", 2.0)
     led = []
 
     def lead(name: str) -> None:

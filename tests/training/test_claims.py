@@ -95,6 +95,20 @@ def test_a_higher_priority_goes_first_until_the_other_has_aged(host):
     assert claim_next_source(now=later(minutes=29)).source_id == urgent.pk
 
 
+def test_every_tenth_claim_goes_to_the_host_served_longest_ago(settle, db):
+    settle(recent_host_window=0)
+    urgent, patient = make_host(last_served_at=START), make_host(last_served_at=later(hours=-1))
+    for _ in range(20):
+        make_source(urgent, priority=100)
+        make_source(patient, priority=-100)
+    served = []
+    for minute in range(20):
+        run = begin_claimed(now=later(minutes=minute))
+        finish(run, now=later(minutes=minute))
+        served.append(run.host)
+    assert [number for number, host in enumerate(served, start=1) if host == patient] == [10, 20]
+
+
 def test_postgres_refuses_a_second_running_training_run_of_a_host(host):
     values = {"host": host, "status": "running", "prompt": "p", "pages_target": 1, "max_calls": 1}
     Run.objects.create(lane="training", **values)

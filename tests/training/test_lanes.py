@@ -109,6 +109,22 @@ def test_the_choice_does_not_depend_on_the_order_of_the_heads(order):
     assert id_of(choose([heads[place] for place in order])) == 1
 
 
+@pytest.mark.parametrize("turn", range(2 * lanes.FAIR_EVERY))
+def test_every_tenth_pick_goes_by_turn_whatever_the_level(turn):
+    heads = [
+        wait_for(1, host=1, level=99, host_last_served=START),
+        wait_for(2, host=2, level=-99, host_last_served=START - timedelta(minutes=1)),
+    ]
+    assert id_of(choose(heads, turn=turn)) == (2 if turn in (9, 19) else 1)
+
+
+@pytest.mark.parametrize("turn", range(lanes.FAIR_EVERY))
+def test_no_turn_takes_a_busy_host_or_another_campaign(turn):
+    heads = [wait_for(1, host=1), wait_for(2, host=2), wait_for(3, host=3, campaign_id=7)]
+    assert id_of(choose(heads, turn=turn, busy=frozenset({1}))) == 2
+    assert id_of(choose(heads, turn=turn, locked_campaign_id=7)) == 3
+
+
 def test_under_the_campaign_lock_only_the_locked_campaign_is_chosen():
     heads = [wait_for(1, host=1, level=9), wait_for(2, host=2, campaign_id=7)]
     assert id_of(choose(heads, locked_campaign_id=7)) == 2

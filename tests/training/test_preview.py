@@ -65,9 +65,13 @@ def test_the_preview_names_what_is_then_claimed(seed, settle):
         now = later(minutes=minute * 4)
         preview = preview_next(now=now)
         claim = claim_next_source(now=now)
-        assert (preview.source.pk if preview.source else None) == (claim.source_id if claim else None)
-        assert preview.selection_mode == (claim.selection_mode if claim else "none")
-        if claim is not None and chance.random() < 0.7:
+        if claim is None:
+            # Nothing can be claimed: the preview names nothing, or what waits for its host.
+            assert preview.source is None or preview.sentence.startswith("Next, when its host is free")
+            continue
+        assert (preview.source.pk, preview.selection_mode) == (claim.source_id, claim.selection_mode)
+        assert preview.sentence.startswith("Next: ")
+        if chance.random() < 0.7:
             finish(begin_claimed(claim, now=now), success=chance.random() < 0.5, now=now)
 
 

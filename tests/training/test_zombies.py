@@ -119,7 +119,7 @@ class _Undo(Exception):
 
 @pytest.mark.django_db
 @hypothesis_settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(some.lists(ACTIONS, min_size=4, max_size=24))
 def test_no_schedule_of_two_workers_lets_a_stale_write_through(schedule):

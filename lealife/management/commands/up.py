@@ -37,6 +37,8 @@ STAFF = "admin"
 WORKER_ENDS_WITHIN_S = 60.0
 WORKERS = "workers"
 WATCH_EVERY_S = 30.0
+# Memory off and on over thirty held-out tasks; a model server that is gone must not be waited for without end.
+MEASURE_WITHIN_S = 900.0
 
 
 class Watchdog:
@@ -179,5 +181,7 @@ class Command(BaseCommand):
         """Waits for a slot while looking after the children."""
         if supervisor.is_stopping:
             raise CommandError("Stopped before the story was told.")
+        if time.monotonic() > self.waits_until:
+            raise CommandError("Memory could not be measured: no slot came free, or no model server answers.")
         supervisor.revive()
         time.sleep(0.2)
