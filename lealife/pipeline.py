@@ -21,6 +21,7 @@ from zlib import crc32
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from lealife import bell

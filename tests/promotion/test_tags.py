@@ -11,7 +11,7 @@ from lealife.lib.errors import NotFound
 from lealife.lib.gateway import ModelUnavailable
 from promotion.models import ModelTag
 from promotion.recipes import Recipe, base_recipe
-from promotion.tags import ensure_base_tags, pin_tag, read_tags
+from promotion.tags import ensure_base_tags, pin_tag, read_tags, restore_tags
 from tests.promotion.scenes import BASE, Servers, make_base_tags, make_candidate
 from training.models import AuditEntry
 
@@ -32,6 +32,14 @@ def test_a_second_call_makes_nothing(db, servers):
     assert not ensure_base_tags(server=servers, base="another:7b")
     assert servers.made == made
     assert ModelTag.objects.count() == 2
+
+
+def test_a_serving_tag_that_a_server_lost_is_made_again(db, servers):
+    controller, _ = make_base_tags(servers)
+    del servers.made[controller.name]
+    assert restore_tags(server=servers) == [controller.name]
+    assert servers.made[controller.name] == controller.digest
+    assert restore_tags(server=servers) == []
 
 
 def test_a_server_that_is_away_leaves_no_tag_behind(db):
