@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -132,6 +133,8 @@ class OllamaPool:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._servers = [_Server(host, self._timeout) for host in self.hosts]
+        # A pool that is let go takes its idle connections with it.
+        weakref.finalize(self, _close_clients, [server.client for server in self._servers])
 
     def chat(
         self,
@@ -297,6 +300,11 @@ class OllamaPool:
             raise ModelInvalid(f"{server.host} did not answer as an Ollama does: {error}") from error
         server.down_until = 0.0
         return result
+
+
+def _close_clients(clients: Iterable[ollama.Client]) -> None:
+    for client in clients:
+        client.close()
 
 
 def _with_tag(name: str) -> str:
