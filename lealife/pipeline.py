@@ -32,7 +32,7 @@ from lealife.launching import launch_queued, launch_training
 from lealife.lib.errors import Conflict, GateRefused
 from lealife.lib.gateway import ModelError
 from lealife.pool import PoolModel, get_pool, read_served_digest
-from learning.curriculum import crawl_host, find_hungry_host, revive_rested_tasks
+from learning.curriculum import crawl_host, find_hungry_host, find_rested_sources, revive_rested_tasks
 from learning.ingest import ingest_outcome, read_uningested
 from promotion.applies import apply_canary
 from promotion.arms import ArmTools
@@ -60,6 +60,7 @@ State = PromotionWindow.State
 # A bell gives its worker back after a minute, and a coordinator its lease: no stage keeps a worker for ever.
 HOLD_S = 55.0
 SWEEP_S = 2.0
+INGEST_LOOKS_AT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +182,18 @@ def _execute(now: datetime) -> bool:
 
 
 def _ingest(now: datetime) -> bool:
-    outcome_id = read_uningested().values_list("pk", flat=True).first()
-    if outcome_id is None:
-        return False
-    with transaction.atomic():
-        ingest_outcome(outcome_id=outcome_id, now=now)
-        ring("window")
-    return True
+    for outcome_id in read_uningested().values_list("pk", flat=True)[:INGEST_LOOKS_AT]:
+        try:
+            with transaction.atomic():
+                ingested = ingest_outcome(outcome_id=outcome_id, now=now)
+                ring("window")
+        except Exception:
+            # The worker's edge: one outcome that cannot be ingested stays in the backlog and holds up no other.
+            log.exception("outcome %s was not ingested", outcome_id)
+            continue
+        if ingested is not None:
+            return True
+    return False
 
 
 def _window(now: datetime) -> bool:
@@ -317,7 +323,9 @@ def _ready_canary(now: datetime) -> bool:
 
 
 def _ready_seed(now: datetime) -> bool:
-    return read_coordinator().enabled and (find_hungry_host(now=now) is not None)
+    if not read_coordinator().enabled:
+        return False
+    return find_hungry_host(now=now) is not None or bool(find_rested_sources(now=now, limit=1))
 
 
 STAGES: dict[str, Stage] = {

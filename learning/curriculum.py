@@ -32,6 +32,7 @@ PENDING_ENOUGH = 60
 PAGES_A_VISIT = 10
 # A mastered task rests twice as long after every success in a row.
 REST = timedelta(minutes=10)
+REVIVED_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,26 +198,30 @@ def _queue_training(host: Host, tasks: list[CurriculumTask], *, now: datetime) -
         task.save(update_fields=["source"])
 
 
-def revive_rested_tasks(*, now: datetime, limit: int = 20) -> int:
-    """Puts finished curriculum sources back into the queue when it runs dry; returns how many.
+def find_rested_sources(*, now: datetime, limit: int = REVIVED_AT_ONCE) -> list[int]:
+    """Finished curriculum sources whose rest is over, once nothing else is ready.
 
     Those that failed come back to be tried with what has been learned since, least practised first; those that
     are mastered rest twice as long after each success in a row.
     """
     if TrainingSource.objects.ready(now=now).curriculum().exists():
-        return 0
+        return []
     rested = CurriculumTask.objects.filter(
         source__status__in=[TrainingSource.Status.DONE, TrainingSource.Status.DISABLED],
         source__finished_at__lt=now - REST,
         source__host__enabled=True,
         ambiguous=False,
     ).order_by("streak", "attempts", "id")
-    ids = [
+    return [
         task.source_id
         for task in rested.select_related("source")[: limit * 5]
         if task.source and task.source.finished_at < now - REST * 2 ** min(task.streak, 10)
     ][:limit]
-    revived = TrainingSource.objects.filter(pk__in=ids).update(
+
+
+def revive_rested_tasks(*, now: datetime) -> int:
+    """Puts rested sources back into the queue; returns how many."""
+    revived = TrainingSource.objects.filter(pk__in=find_rested_sources(now=now)).update(
         status=TrainingSource.Status.PENDING,
         failed_attempts=0,
         not_before=None,

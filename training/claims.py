@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -61,7 +61,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class NextSource:
-    """What would be claimed now, from the same rules that claim."""
+    """What comes next, from the same rules that claim."""
 
     source: TrainingSource | None
     selection_mode: str
@@ -83,7 +83,7 @@ def claim_next_source(*, now: datetime, canary: CanarySplit | None = None) -> Cl
             return None
         skipped: list[int] = []
         while True:
-            choice = choose_next(row=row, now=now, skip=skipped)
+            choice = read_lane_state(row=row, now=now, skip=skipped).choose()
             if choice.waiting is None:
                 return None
             source = (
@@ -96,16 +96,24 @@ def claim_next_source(*, now: datetime, canary: CanarySplit | None = None) -> Cl
             skipped.append(choice.waiting.source_id)
 
 
-def choose_next(
-    *,
-    row: RuntimeSettings,
-    now: datetime,
-    skip: list[int] | None = None,
-    busy_hosts: frozenset[int] | None = None,
-) -> lanes.Choice:
-    """The lane rules applied to the heads of all queues as they are now; `busy_hosts` None means as they are."""
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """What the lane rules decide on, as it is now."""
+
+    heads: list[lanes.Waiting]
+    rules: lanes.LaneRules
+    busy_hosts: frozenset[int]
+    locked_host: str | None
+
+    def choose(self) -> lanes.Choice:
+        """What the rules choose."""
+        return lanes.choose_source(self.heads, rules=self.rules, busy_hosts=self.busy_hosts)
+
+
+def read_lane_state(*, row: RuntimeSettings, now: datetime, skip: list[int] | None = None) -> LaneState:
+    """The heads of all queues and the rules, `skip` (source ids) passed over."""
     locked = read_locked_campaign() if row.campaign_lock else None
-    running = read_busy_hosts()
+    busy_hosts = read_busy_hosts()
     rules = lanes.LaneRules(
         mode=row.source_lane_mode,
         curriculum_fallback=row.curriculum_fallback,
@@ -114,10 +122,10 @@ def choose_next(
         locked_campaign_id=locked.pk if locked else None,
         locked_host_id=locked.host_id if locked else None,
         # Claims so far: those that have left their outcome, and one running on each busy host.
-        turn=read_counters()["outcomes.total"] + len(running),
+        turn=read_counters()["outcomes.total"] + len(busy_hosts),
     )
     heads = read_heads(now=now, campaign_id=rules.locked_campaign_id, skip=skip or [])
-    return lanes.choose_source(heads, rules=rules, busy_hosts=running if busy_hosts is None else busy_hosts)
+    return LaneState(heads, rules, busy_hosts, locked.host.name if locked else None)
 
 
 def preview_next(*, now: datetime) -> NextSource:
@@ -126,18 +134,17 @@ def preview_next(*, now: datetime) -> NextSource:
     While every host with waiting sources is busy nothing can be claimed; then the source whose turn comes when
     its host is free is shown, and the sentence says so.
     """
-    row = read_settings()
-    locked = read_locked_campaign() if row.campaign_lock else None
-    host_lock = locked.host.name if locked else None
-    choice = choose_next(row=row, now=now)
+    state = read_lane_state(row=read_settings(), now=now)
+    choice = state.choose()
     waits_for_host = choice.waiting is None
     if waits_for_host:
-        choice = choose_next(row=row, now=now, busy_hosts=frozenset())
+        choice = replace(state, busy_hosts=frozenset()).choose()
     if choice.waiting is None:
-        return NextSource(None, lanes.NONE, host_lock, "No eligible next source.")
+        return NextSource(None, lanes.NONE, state.locked_host, "No eligible next source.")
     source = TrainingSource.objects.select_related("host").get(pk=choice.waiting.source_id)
     when = "Next, when its host is free" if waits_for_host else "Next"
-    return NextSource(source, choice.selection_mode, host_lock, f"{when}: “{source.title}” on {source.host.name}.")
+    sentence = f"{when}: “{source.title}” on {source.host.name}."
+    return NextSource(source, choice.selection_mode, state.locked_host, sentence)
 
 
 def read_heads(*, now: datetime, campaign_id: int | None, skip: list[int]) -> list[lanes.Waiting]:

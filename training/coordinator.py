@@ -69,7 +69,9 @@ def _set_enabled(enabled: bool, *, by: str, origin: str) -> Coordinator:
 def read_loop(*, now: datetime) -> LoopState:
     """Running means: enabled, and somebody holds a fresh lease and has ticked within it."""
     row = read_coordinator()
-    fresh = row.lease_until is not None and row.lease_until > now
+    leased = row.lease_until is not None and row.lease_until > now
+    # Between two holders nobody leads for a moment; that is no stall.
+    fresh = leased or (row.last_tick_at is not None and row.last_tick_at > now - LEASE)
     if not row.enabled:
         state, reason = "stopped", "Training is not allowed: nothing new is picked, runs in flight go on."
     elif fresh:
@@ -83,7 +85,7 @@ def read_loop(*, now: datetime) -> LoopState:
         enabled=row.enabled,
         state=state,
         reason=reason,
-        holder=row.holder if fresh else "",
+        holder=row.holder if leased else "",
         lease_until=row.lease_until,
         last_tick_at=row.last_tick_at,
         last_launch_at=row.last_launch_at,

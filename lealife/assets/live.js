@@ -145,6 +145,24 @@
   });
   document.addEventListener("animationend", (event) => event.target.classList.remove("changed"));
 
+  // A draft is kept as it is edited: the server says what it would change.
+  let edits = 0;
+  document.addEventListener("change", async ({ target }) => {
+    const form = target.form;
+    if (!form?.dataset.draft) return;
+    const edit = ++edits;
+    try {
+      const answer = await fetch(form.action, {
+        method: "POST", body: new FormData(form), headers: { "X-Fragment": form.dataset.draft }, credentials: "same-origin",
+      });
+      const template = document.createElement("template");
+      template.innerHTML = answer.ok ? await answer.text() : "";
+      if (edit === edits && template.content.firstElementChild) {
+        morph(document.getElementById(form.dataset.draft), template.content.firstElementChild);
+      }
+    } catch { /* the button does the same */ }
+  });
+
   showAges();
   setInterval(() => { showAges(); if (page) showFreshness(); }, 1000);
   if (!page) return;

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from lealife.dashboard.lanes_panel import NO_LOCK
 from lealife.dashboard.readings import Readings
+from lealife.dashboard.setting_words import say_label, say_value
 from training import lanes
-from training.models import RuntimeSettings
+from training.models import RuntimeSettings, RuntimeSettingsChange
+from training.runtime_settings import TRAINING_ONLY
 
-TRAINING_ONLY = (
-    ("training_max_active_runs", "Training Max Active Runs"),
-    ("loop_interval_s", "Loop Interval (s)"),
-    ("recent_host_window", "Recent Host Window"),
-    ("retry_budget", "Retry Budget / Source"),
-    ("default_pages_target", "Default Pages Target"),
-    ("curriculum_fallback", "Curriculum Fallback"),
-    ("source_lane_mode", "Source Lane Mode"),
-    ("campaign_lock", "Campaign Lock Mode"),
-)
+# What the page shows read-only here; the engine itself is chosen in admin.
 ALL_TASK = (
-    ("global_max_concurrent_runs", "Global Max Concurrent Runs"),
-    ("reserved_control_slots", "Reserved Control Slots"),
-    ("controller_max_calls", "Controller Max Calls / Run"),
-    ("browser_headful", "Browser Headful (Global)"),
-    ("browser_autostart", "Browser Autostart (Global)"),
+    "global_max_concurrent_runs",
+    "reserved_control_slots",
+    "controller_max_calls",
+    "browser_headful",
+    "browser_autostart",
 )
 
 
@@ -38,6 +30,17 @@ class SettingRow:
     label: str
     value: str
     hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """Who changed what when; `what` holds one `label: old → new` a setting."""
+
+    version: int
+    by: str
+    origin: str
+    at: datetime
+    what: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class ControlsPanel:
     version: int
     updated_at: datetime
     updated_by: str
+    changes: tuple[ChangeRow, ...]  # the newest five
 
 
 def build_controls_panel(readings: Readings) -> ControlsPanel:
@@ -98,25 +102,30 @@ def build_controls_panel(readings: Readings) -> ControlsPanel:
         version=settings.version,
         updated_at=settings.updated_at,
         updated_by=settings.updated_by,
+        changes=tuple(_describe_change(change) for change in readings.changes),
     )
 
 
-def _describe(settings: RuntimeSettings, fields: tuple[tuple[str, str], ...]) -> tuple[SettingRow, ...]:
+def _describe(settings: RuntimeSettings, names: tuple[str, ...]) -> tuple[SettingRow, ...]:
     return tuple(
         SettingRow(
             field=name,
-            label=label,
-            value=_in_words(settings, name),
+            label=say_label(name),
+            value=say_value(name, getattr(settings, name)),
             hint=str(RuntimeSettings._meta.get_field(name).help_text),  # type: ignore[union-attr]
         )
-        for name, label in fields
+        for name in names
     )
 
 
-def _in_words(settings: RuntimeSettings, name: str) -> str:
-    value: Any = getattr(settings, name)
-    if isinstance(value, bool):
-        return "On" if value else "Off"
-    if name == "source_lane_mode":
-        return settings.get_source_lane_mode_display()
-    return f"{value:g}" if isinstance(value, float) else f"{value:,}"
+def _describe_change(change: RuntimeSettingsChange) -> ChangeRow:
+    return ChangeRow(
+        version=change.version,
+        by=change.changed_by,
+        origin=change.changed_from,
+        at=change.changed_at,
+        what=tuple(
+            f"{say_label(name)}: {say_value(name, old)} → {say_value(name, new)}"
+            for name, (old, new) in change.changes.items()
+        ),
+    )

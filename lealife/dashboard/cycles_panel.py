@@ -45,6 +45,11 @@ class CyclesPanel:
     total: int
     shown_max: int = CYCLES_SHOWN
 
+    @property
+    def oldest_run(self) -> int | None:
+        """The run that the list of older ones continues below."""
+        return self.rows[-1].run_id if self.rows else None
+
 
 def build_cycles_panel(readings: Readings) -> CyclesPanel:
     """The panel from one set of readings; no query of its own."""

@@ -11,11 +11,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from lealife.dashboard.access import require_staff
+from lealife.dashboard.draft import describe_draft
 from lealife.dashboard.forms import QueueForm, TaskForm
 from lealife.dashboard.run_list import read_runs
-from lealife.dashboard.snapshot import TTL_S, render_fragments, take_snapshot
+from lealife.dashboard.snapshot import ID_DIGITS, TTL_S, render_fragments, take_snapshot
+from lealife.dashboard.source_list import read_sources
 from lealife.lib.errors import NotFound, Refused
 from lealife.pipeline import ask
+from training.runtime_settings import read_settings
 
 
 @require_safe
@@ -43,10 +46,18 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
 @require_staff
 def list_runs(request: HttpRequest) -> HttpResponse:
     """`/runs/`: all runs, by lane, older ones with `?before=`."""
-    before = request.GET.get("before", "")
-    number = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
-    runs = read_runs(lane=request.GET.get("lane", ""), before=number)
+    runs = read_runs(lane=request.GET.get("lane", ""), before=read_before(request))
     return render(request, "runs.html", {"runs": runs})
+
+
+@require_safe
+@require_staff
+def list_sources(request: HttpRequest) -> HttpResponse:
+    """`/training/sources/`: training sources by status and kind, older ones with `?before=`."""
+    sources = read_sources(
+        status=request.GET.get("status", ""), kind=request.GET.get("kind", ""), before=read_before(request)
+    )
+    return render(request, "sources.html", {"sources": sources})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -65,9 +76,23 @@ def make_task(request: HttpRequest) -> HttpResponse:
     return render(request, "task_new.html", {"form": form}, status=422 if form.errors else 200)
 
 
+def read_before(request: HttpRequest) -> int | None:
+    """The id that a list continues below; None for its beginning and for nonsense."""
+    before = request.GET.get("before", "")
+    return int(before) if before.isascii() and before.isdecimal() and len(before) <= ID_DIGITS else None
+
+
 def render_training(request: HttpRequest, *, form: QueueForm, status: int = 200) -> HttpResponse:
-    """The training page with the queue form as it stands."""
-    return render_live(request, "training.html", key="training", status=status, form=form)
+    """The training page with the queue form as it stands, and this person's draft of the settings."""
+    draft, selectors = describe_draft(request.session, row=read_settings())
+    context = {"form": form, "draft": draft, "selectors": selectors}
+    return render_live(request, "training.html", key="training", status=status, **context)
+
+
+def render_draft(request: HttpRequest) -> HttpResponse:
+    """The pending changes alone."""
+    draft, _ = describe_draft(request.session, row=read_settings())
+    return render(request, "parts/pending_changes.html", {"draft": draft})
 
 
 def render_live(request: HttpRequest, template: str, *, key: str, status: int = 200, **context: Any) -> HttpResponse:

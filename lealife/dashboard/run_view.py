@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from lealife.dashboard.tag_view import shorten_digest
 from lealife.lib.errors import NotFound
 from training.models import Run, Step, TrainingCycle
+
+# Of a long quote so many words at either end are enough to find it.
+POINTER_WORDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,16 @@ class StepView:
     error: str
 
     @property
+    def short_digest(self) -> str:
+        """Twelve hex digits."""
+        return shorten_digest(self.served_digest)
+
+    @property
+    def picked_place(self) -> int | None:
+        """The pick's place in the shortlist, from 1; None when it was not on it."""
+        return next((place for place, offer in enumerate(self.shortlist, 1) if offer.picked), None)
+
+    @property
     def address(self) -> str:
         """Where the visit ended."""
         return self.final_url or self.url
@@ -62,8 +76,9 @@ class QuoteView:
 
     @property
     def link(self) -> str:
-        """The address when a browser may follow it."""
-        return link_address(self.url)
+        """The address when a browser may follow it, with the quote to be highlighted there."""
+        link = link_address(self.url)
+        return f"{link.partition('#')[0]}#:~:text={point_at(self.text)}" if link else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,16 @@ class ServedView:
     digest: str
     served_digest: str
     state: str  # green: the same | red: another | unknown: nothing was served
+
+    @property
+    def short_digest(self) -> str:
+        """Twelve hex digits."""
+        return shorten_digest(self.digest)
+
+    @property
+    def short_served_digest(self) -> str:
+        """Twelve hex digits."""
+        return shorten_digest(self.served_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +180,7 @@ def build_run_page(*, run_id: int, now: datetime) -> RunPage:
         source_id=cycle.source_id if cycle else None,
         source_title=cycle.source.title if cycle else None,
         answer=run.answer,
-        quotes=tuple(QuoteView(str(quote.get("text", "")), str(quote.get("url", ""))) for quote in run.quotes),
+        quotes=tuple(QuoteView(str(item.get("text", "")), str(item.get("url", ""))) for item in run.quotes),
         verifier=run.verifier,
         error_code=run.error_code,
         error=run.error,
@@ -187,9 +212,17 @@ def link_address(url: str) -> str:
     return url if url.startswith(("http://", "https://")) else ""
 
 
+def point_at(text: str) -> str:
+    """A text fragment that finds `text` on its page: all of a short quote, the first and last words of a long one."""
+    words = text.split()
+    ends = [words] if len(words) <= 2 * POINTER_WORDS else [words[:POINTER_WORDS], words[-POINTER_WORDS:]]
+    # The hyphen is the one mark that the fragment's own grammar needs and `quote` leaves alone.
+    return ",".join(quote(" ".join(part), safe="").replace("-", "%2D") for part in ends)
+
+
 def _view_served(role: str, tag: str, digest: str, served: str) -> ServedView:
     state = "unknown" if not served or not digest else "green" if served == digest else "red"
-    return ServedView(role, tag, shorten_digest(digest), shorten_digest(served), state)
+    return ServedView(role, tag, digest, served, state)
 
 
 def _view_memory(item: dict[str, Any], *, used: list[int]) -> MemoryView:
@@ -225,7 +258,7 @@ def _view_step(step: Step) -> StepView:
         prompt_tokens=step.prompt_tokens,
         cached_tokens=step.cached_tokens,
         completion_tokens=step.completion_tokens,
-        served_digest=shorten_digest(step.served_digest),
+        served_digest=step.served_digest,
         error_code=step.error_code,
         error=step.error,
     )

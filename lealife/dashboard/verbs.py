@@ -7,14 +7,18 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from lealife.dashboard.access import require_staff
+from lealife.dashboard.draft import drop_draft, keep_draft, read_draft, rebase_draft
 from lealife.dashboard.forms import QueueForm
-from lealife.dashboard.pages import render_training
+from lealife.dashboard.pages import render_draft, render_training
 from lealife.lib.errors import Refused
 from training.campaigns import cancel_campaign, create_campaign
 from training.coordinator import start_training, stop_training
+from training.runtime_settings import apply_settings
 from training.sources import cancel_source, disable_source, enable_source, queue_source, requeue_source
 
 # Where a change came from, as the audit log and `queued_from` name it.
@@ -83,7 +87,7 @@ def change_source(request: HttpRequest, source_id: int, verb: str) -> HttpRespon
         messages.error(request, str(refused))
     else:
         messages.success(request, f"Source {source_id}: {verb} done.")
-    return redirect("training")
+    return redirect(find_way_back(request))
 
 
 @require_POST
@@ -97,3 +101,54 @@ def cancel_sources(request: HttpRequest, campaign_id: int) -> HttpResponse:
     else:
         messages.success(request, f"Campaign {campaign_id}: {cancelled} waiting sources cancelled.")
     return redirect("training")
+
+
+@require_POST
+@require_staff
+def preview_settings(request: HttpRequest) -> HttpResponse:
+    """Keeps the selectors as this person's draft; a script gets the pending changes alone."""
+    keep_draft(request.session, request.POST)
+    if request.headers.get("X-Fragment") == "pending-changes":
+        return render_draft(request)
+    return redirect(find_selectors())
+
+
+@require_POST
+@require_staff
+def apply_draft(request: HttpRequest) -> HttpResponse:
+    """Applies the selectors against the version they were drawn from; a refusal keeps them as a draft."""
+    keep_draft(request.session, request.POST)
+    version, changes = read_draft(request.session)
+    if not changes:
+        messages.info(request, "No pending runtime setting changes.")
+        return redirect(find_selectors())
+    try:
+        row = apply_settings(changes=changes, version=version, by=request.user.get_username(), origin=ORIGIN)
+    except Refused as refused:
+        messages.error(request, f"Nothing was applied. {refused}")
+    else:
+        drop_draft(request.session)
+        messages.success(request, f"Settings are version {row.version} now: every process takes them at its next tick.")
+    return redirect(find_selectors())
+
+
+@require_POST
+@require_staff
+def move_draft(request: HttpRequest, verb: str) -> HttpResponse:
+    """`rebase`: puts the draft on the live version; `discard`: forgets it."""
+    change = {"rebase": rebase_draft, "discard": drop_draft}.get(verb)
+    if change is None:
+        raise Http404(f"There is no verb {verb}.")
+    change(request.session)
+    return redirect(find_selectors())
+
+
+def find_way_back(request: HttpRequest) -> str:
+    """The page of ours that the button was on; the training page when the form does not say."""
+    address = request.POST.get("next", "")
+    return address if url_has_allowed_host_and_scheme(address, allowed_hosts=None) else reverse("training")
+
+
+def find_selectors() -> str:
+    """Where the selectors are."""
+    return f"{reverse('training')}#selectors"

@@ -270,11 +270,6 @@ def test_only_statements_are_asked_for(passage, taken):
     assert choose_passages([passage], count=1) == ([passage] if taken else [])
 
 
-def test_passages_are_spread_over_the_page():
-    passages = [f"Plain sentence number {'i' * number} stands here to be chosen." for number in range(10)]
-    assert choose_passages(passages, count=2) == [passages[0], passages[5]]
-
-
 def test_a_passage_has_one_key_whatever_its_case():
     assert passage_key("Straße") == passage_key("STRASSE")
     assert -(2**63) <= passage_key("x") < 2**63

@@ -57,7 +57,7 @@ class Simulation:
             self.busy.discard(host)
 
     def pick(self) -> Waiting | None:
-        """One claim, as `choose_next` feeds the rules."""
+        """One claim, as `read_lane_state` feeds the rules."""
         recent = sorted(self.served_s, key=self.served_s.__getitem__, reverse=True)[: self.recent_window]
         rules = LaneRules(
             mode=lanes.HYBRID,

@@ -66,10 +66,9 @@ class ParsedPage:
 def parse_page(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedPage:
     """The page at `url` (the final one) read from its body; never raises on broken markup."""
     if media_type == "text/plain":
-        blocks = [
-            (squeeze(block), False)
-            for block in re.split(r"\n\s*\n", body.decode("utf-8", "replace").replace("\r\n", "\n"))
-        ]
+        # No text of a database holds a NUL.
+        text = body.decode("utf-8", "replace").replace("\r\n", "\n").replace("\x00", " ")
+        blocks = [(squeeze(block), False) for block in re.split(r"\n\s*\n", text)]
         return _assemble(url=url, title="", links=(), blocks=[block for block in blocks if block[0]])
     tree = LexborHTMLParser(body)
     title_node = tree.css_first("title")
