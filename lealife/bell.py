@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.utils import timezone
-from django_q.models import OrmQ, Schedule
+from django_q.models import Failure, OrmQ, Schedule
 from django_q.tasks import async_task
 
 COORDINATE = "lealife.pipeline.coordinate"
 DRAIN = "lealife.pipeline.drain"
 # Bells that wait this long while no worker writes a heartbeat mean a wedged cluster.
+KEEP_FAILURES = timedelta(days=7)
 WEDGED_AFTER = timedelta(seconds=90)
 
 
@@ -45,3 +46,8 @@ def has_wedged(*, last_beat_at: datetime | None) -> bool:
     long_ago = timezone.now() - WEDGED_AFTER
     silent = last_beat_at is None or last_beat_at < long_ago
     return silent and OrmQ.objects.filter(lock__lt=long_ago).exists()
+
+
+def forget_failures() -> None:
+    """Deletes django-q2's records of failed bells after a week; what failed is told by our own rows and the log."""
+    Failure.objects.filter(stopped__lt=timezone.now() - KEEP_FAILURES).delete()

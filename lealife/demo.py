@@ -14,27 +14,27 @@ NAME = "Python documentation"
 PORTS = range(7464, 7564)
 
 
-def ensure_demo_host() -> Host:
-    """The demo's host row, made on a free port the first time."""
+def ensure_demo_host() -> tuple[Host, bool]:
+    """The demo's host row and whether it was made just now, on a free port."""
     host = Host.objects.filter(name=NAME).first()
     if host is not None:
-        return host
-    return Host.objects.create(
-        name=NAME,
-        base_url=f"http://127.0.0.1:{find_free_port(PORTS)}/",
-        may_be_private=True,
-        politeness_delay_ms=0,
-    )
+        return host, False
+    address = f"http://127.0.0.1:{find_free_port(PORTS)}/"
+    return Host.objects.create(name=NAME, base_url=address, may_be_private=True, politeness_delay_ms=0), True
+
+
+def port_of(host: Host) -> int:
+    """The port that the demo's address names."""
+    return urlsplit(host.base_url).port or 80
 
 
 def demo_child(host: Host) -> Child:
     """The process that serves it. Isolated, so that it documents the standard library and nothing else."""
     folder = data_dir() / "demo"
     folder.mkdir(exist_ok=True)
-    port = urlsplit(host.base_url).port or 80
     return Child(
         name="demo site",
-        command=[sys.executable, "-I", "-S", "-m", "pydoc", "-n", "127.0.0.1", "-p", str(port)],
+        command=[sys.executable, "-I", "-S", "-m", "pydoc", "-n", "127.0.0.1", "-p", str(port_of(host))],
         folder=str(folder),
         # It ends at the end of its standard input.
         keep_stdin_open=True,

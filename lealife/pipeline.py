@@ -16,18 +16,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from zlib import crc32
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from lealife import bell
 from lealife.browsers import open_browser
 from lealife.draining import is_draining
-from lealife.execution import LeaseKeeper, execute_run
+from lealife.execution import LeaseKeeper, execute_run, patiently
 from lealife.launching import launch_queued, launch_training
 from lealife.lib.errors import Conflict, GateRefused
 from lealife.lib.gateway import ModelError
@@ -47,8 +46,8 @@ from promotion.tags import ensure_base_tags, register_tag, restore_tags
 from promotion.windows import is_window_due, move_window, reach_window
 from training.coordinator import read_coordinator, run_loop
 from training.heartbeats import beat
-from training.models import Host, Run
-from training.runs import begin_next_run, fail_lapsed_runs, queue_run
+from training.models import Run
+from training.runs import begin_next_run, fail_lapsed_runs
 from training.runtime_settings import read_settings
 from training.seals import read_chain, seal_outcomes
 
@@ -60,7 +59,6 @@ State = PromotionWindow.State
 # A bell gives its worker back after a minute, and a coordinator its lease: no stage keeps a worker for ever.
 HOLD_S = 55.0
 SWEEP_S = 2.0
-INGEST_LOOKS_AT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +77,6 @@ class Stage:
 def worker_name() -> str:
     """This process, as leases and heartbeats name it."""
     return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def ask(
-    *,
-    prompt: str,
-    host: Host | str | None,
-    check_spec: dict[str, Any] | None,
-    pages_target: int | None,
-    by: str,
-    lane: str = Run.Lane.STANDARD,
-) -> Run:
-    """Queues a task outside of training and wakes a worker for it."""
-    with transaction.atomic():
-        run = queue_run(lane=lane, prompt=prompt, host=host, check_spec=check_spec, pages_target=pages_target, by=by)
-        ring("execute")
-    return run
 
 
 def drain(stage_name: str) -> int:
@@ -140,9 +122,15 @@ def coordinate() -> bool:
     sweeper = Sweeper()
     # Tags may have been lost with a model server's data; only the servers know, so they are asked each minute.
     ring("tags")
-    led = run_loop(holder=worker_name(), hold_s=HOLD_S, tick=sweeper.tick, should_stop=is_draining)
+    bell.forget_failures()
+    try:
+        led = run_loop(holder=worker_name(), hold_s=HOLD_S, tick=sweeper.tick, should_stop=is_draining)
+    except (OperationalError, InterfaceError) as error:
+        log.warning("the loop lost Postgres and rings for the next to lead: %s", error)
+        connection.close()
+        led = True
     if led and not is_draining():
-        bell.ring_coordinator()
+        patiently(bell.ring_coordinator)
     return led
 
 
@@ -182,18 +170,20 @@ def _execute(now: datetime) -> bool:
 
 
 def _ingest(now: datetime) -> bool:
-    for outcome_id in read_uningested().values_list("pk", flat=True)[:INGEST_LOOKS_AT]:
-        try:
-            with transaction.atomic():
-                ingested = ingest_outcome(outcome_id=outcome_id, now=now)
-                ring("window")
-        except Exception:
-            # The worker's edge: one outcome that cannot be ingested stays in the backlog and holds up no other.
-            log.exception("outcome %s was not ingested", outcome_id)
-            continue
-        if ingested is not None:
-            return True
-    return False
+    outcome_id = read_uningested().values_list("pk", flat=True).first()
+    if outcome_id is None:
+        return False
+    try:
+        with transaction.atomic():
+            ingest_outcome(outcome_id=outcome_id, now=now)
+            ring("window")
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        # The worker's edge: what cannot be learned from is ingested as such, once, and holds up no other.
+        log.exception("outcome %s taught nothing", outcome_id)
+        ingest_outcome(outcome_id=outcome_id, now=now, error=f"{type(error).__name__}: {error}"[:500])
+    return True
 
 
 def _window(now: datetime) -> bool:
@@ -286,7 +276,7 @@ def _seed(now: datetime) -> bool:
     if host is None:
         return bool(revive_rested_tasks(now=now))
     with open_browser(host) as browser:
-        return bool(crawl_host(host=host, browser=browser, now=now).pages)
+        return bool(crawl_host(host=host, browser=browser, now=now, should_stop=is_draining).pages)
 
 
 def _tags(now: datetime) -> bool:

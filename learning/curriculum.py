@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.db import transaction
+from django.db.models import F
 
 from lealife.lib.announce import announce
 from lealife.lib.digest import digest_bytes, unit_interval
@@ -24,6 +26,7 @@ FRONTIER_MAX = 2_000
 DEPTH_MAX = 4
 # What an error page says is nothing to be asked for.
 OK_BELOW = 400
+SERVER_ERROR = 500
 EVALUATION_SHARE = 0.3
 TASKS_PER_PAGE = {CurriculumTask.Split.TRAIN: 1, CurriculumTask.Split.EVALUATION: 2}
 PASSAGE_LEAST, PASSAGE_MOST = 40, 160
@@ -33,6 +36,9 @@ PAGES_A_VISIT = 10
 # A mastered task rests twice as long after every success in a row.
 REST = timedelta(minutes=10)
 REVIVED_AT_ONCE = 20
+# A site that was away is asked again.
+PASSING = frozenset({ErrorCode.FETCH_FAILED, ErrorCode.TIMEOUT})
+ASK_AGAIN, ASK_AGAIN_LATER = timedelta(minutes=1), timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,9 @@ def split_of(url: str) -> str:
 
 def find_hungry_host(*, now: datetime) -> Host | None:
     """A host whose curriculum runs low and whose frontier has a page to read; least recently served first."""
-    for host in Host.objects.filter(enabled=True, seed_curriculum=True).order_by("last_served_at", "id"):
+    for host in Host.objects.filter(enabled=True, seed_curriculum=True).order_by(
+        F("last_served_at").asc(nulls_first=True), "id"
+    ):
         start = canonical_url(host.base_url)
         FrontierPage.objects.get_or_create(
             host=host, url_digest=digest_bytes(start.encode()), defaults={"url": start, "not_before": now}
@@ -66,24 +74,45 @@ def find_hungry_host(*, now: datetime) -> Host | None:
     return None
 
 
-def crawl_host(*, host: Host, browser: Browser, now: datetime, pages: int = PAGES_A_VISIT) -> CrawlResult:
-    """Reads a few pages of the frontier, breadth first, and makes tasks of them. Network outside transactions."""
+def crawl_host(
+    *,
+    host: Host,
+    browser: Browser,
+    now: datetime,
+    pages: int = PAGES_A_VISIT,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> CrawlResult:
+    """Reads a few pages of the frontier, breadth first, and makes tasks of them. Network outside transactions.
+
+    A page that did not come is asked for again later; one that is no page is not. `should_stop` is asked before
+    each.
+    """
     read = made = 0
     for entry in (
         FrontierPage.objects.due(now=now).filter(host=host).select_related("host").order_by("depth", "id")[:pages]
     ):
+        if should_stop():
+            break
         read += 1
         try:
             page = browser.fetch(entry.url)
-            if page.status >= OK_BELOW:
-                raise AgentError(ErrorCode.FETCH_FAILED, f"{entry.url} answered HTTP {page.status}.")
         except AgentError as error:
-            FrontierPage.objects.filter(pk=entry.pk).update(
-                state=FrontierPage.State.UNREADABLE, error_code=str(error.code)
-            )
+            _set_aside(entry, code=error.code, passes=error.code in PASSING, now=now)
+            continue
+        if page.status >= OK_BELOW:
+            _set_aside(entry, code=ErrorCode.FETCH_FAILED, passes=page.status >= SERVER_ERROR, now=now)
             continue
         made += learn_page(entry=entry, page=page, now=now)
     return CrawlResult(read, made)
+
+
+def _set_aside(entry: FrontierPage, *, code: ErrorCode, passes: bool, now: datetime) -> None:
+    rows = FrontierPage.objects.filter(pk=entry.pk)
+    if not passes:
+        rows.update(state=FrontierPage.State.UNREADABLE, error_code=str(code))
+        return
+    # The first failure may be a moment's; after that the site is asked once an hour.
+    rows.update(error_code=str(code), not_before=now + (ASK_AGAIN_LATER if entry.error_code else ASK_AGAIN))
 
 
 def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> int:

@@ -33,23 +33,25 @@ def read_uningested() -> QuerySet[TrainingOutcome]:
     return TrainingOutcome.objects.filter(pk__gt=last - COMMIT_SPREAD).exclude(pk__in=ingested).order_by("pk")
 
 
-def ingest_outcome(*, outcome_id: int, now: datetime) -> RunLearningOutcome | None:
+def ingest_outcome(*, outcome_id: int, now: datetime, error: str = "") -> RunLearningOutcome | None:
     """Turns one outcome into memory, counters and the fact of its ingest, in one transaction.
 
     None when it has been ingested already: the lock on the host's memory makes the second caller wait and then
-    see it.
+    see it. `error` says why nothing can be learned from it: then only the fact is kept.
     """
     with transaction.atomic():
         outcome = TrainingOutcome.objects.select_related("run", "host").get(pk=outcome_id)
         lock_memory(outcome.host_id)
         if RunLearningOutcome.objects.filter(outcome_id=outcome_id).exists():
             return None
-        lessons = draw_lessons(outcome)
+        lessons = [] if error else draw_lessons(outcome)
         written = store_lessons(outcome=outcome, lessons=lessons, now=now)
         shown = [item["id"] for item in outcome.run.memories]
         count_recalls(recalled=shown, helped=outcome.memory_used if outcome.success else [])
         _record_attempt(outcome)
-        ingest = RunLearningOutcome.objects.create(outcome=outcome, success=outcome.success, items_written=written)
+        ingest = RunLearningOutcome.objects.create(
+            outcome=outcome, success=outcome.success, items_written=written, error=error
+        )
         add_counts(ingested__total=1, ingested__success=int(outcome.success))
         announce("ingest")
         return ingest

@@ -22,7 +22,8 @@ from training.models import TrainingOutcome
 
 # English stems, title above text: what a page is called says more than what it mentions.
 SEARCH_CONFIG = "english"
-SEARCHED_CHARACTERS = 200_000
+# Bytes of a page that are searched. A tsvector holds 1 MB; with words split apart this many always fit.
+SEARCHED_BYTES = 250_000
 MEMORY_LOCK = 0x4C6549
 # An item recalled this often without ever having been followed to a success is worth nothing.
 RETIRE_AFTER_RECALLS = 40
@@ -139,17 +140,23 @@ def _index(item_id: int, lesson: Lesson) -> None:
     MemoryItem.objects.filter(pk=item_id).update(
         search=SearchVector(Value(split_identifiers(lesson.title)), weight="A", config=SEARCH_CONFIG)
         + SearchVector(
-            Value(split_identifiers(lesson.searched[:SEARCHED_CHARACTERS])), weight="B", config=SEARCH_CONFIG
+            Value(split_identifiers(cut_bytes(lesson.searched, SEARCHED_BYTES))), weight="B", config=SEARCH_CONFIG
         )
     )
 
 
 def split_identifiers(text: str) -> str:
-    """The text with dots, underscores and slashes as spaces: `os.path_join` is found by “join”.
+    """The text with dots, underscores, slashes and hyphens as spaces: `os.path_join` is found by “join”.
 
-    Postgres keeps `os.path` as one host-like word; asking and storing must split alike.
+    Postgres keeps `os.path` as one host-like word and a hyphenated word beside its parts; asking and storing must
+    split alike.
     """
-    return re.sub(r"[\x00._/\\:=()\[\]{}<>|]+", " ", text)
+    return re.sub(r"[\x00._/\\:=()\[\]{}<>|-]+", " ", text)
+
+
+def cut_bytes(text: str, most: int) -> str:
+    """The beginning of the text that fits into `most` bytes of UTF-8."""
+    return text.encode()[:most].decode(errors="ignore")
 
 
 def count_recalls(*, recalled: Iterable[int], helped: Iterable[int]) -> None:
@@ -164,7 +171,7 @@ def count_recalls(*, recalled: Iterable[int], helped: Iterable[int]) -> None:
 
 
 def read_memory_counts() -> dict[str, int]:
-    """Items by `kind/status`, estimated from the index once the table is large."""
+    """Items by `kind/status`."""
     rows = MemoryItem.objects.order_by().values_list("kind", "status").annotate(n=Count("id"))
     return {f"{kind}/{status}": n for kind, status, n in rows}
 

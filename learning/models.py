@@ -20,6 +20,7 @@ class RunLearningOutcome(models.Model):
     outcome = models.OneToOneField(TrainingOutcome, on_delete=models.PROTECT, related_name="+")
     success = models.BooleanField()
     items_written = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True, help_text="Why nothing could be learned from it, if so.")
     ingested_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

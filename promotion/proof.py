@@ -69,8 +69,10 @@ def _read_served(role: str, *, last: LiveApply | None, since: datetime) -> list[
         promised_old = {f"{role}_digest": last.from_digest, "run__started_at__lt": since + COMMIT_WITHIN}
         live = live.filter(pk__gt=last.after_outcome_id).exclude(**promised_old)
     column = f"served_{role}_digest"
-    # A run that never reached the model was served by nothing.
-    return list(live.exclude(**{column: ""}).values_list("pk", column)[:LOOKED_AT])
+    # A run that never reached the model was served by nothing. Told apart here, so that a long row of such runs
+    # is not searched for its end.
+    latest = live.values_list("pk", column)[: LOOKED_AT * 10]
+    return [(outcome, digest) for outcome, digest in latest if digest][:LOOKED_AT]
 
 
 def judge_role(*, role: str, tag: str, digest: str, since: datetime | None, served: list[tuple[int, str]]) -> RoleProof:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lealife.lib.errors import NotFound
 from promotion.models import Canary, ModelTag, Role
 from training.claims import CanarySplit
+from training.runtime_settings import read_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ def read_canary_routing(canary_id: int) -> Routing:
 
 
 def read_canary_split() -> CanarySplit | None:
-    """The open canary's share, as the claim wants it; None when no canary is open."""
+    """The open canary's share, as the claim wants it; None when no canary is open or promotion is on hold.
+
+    On hold the guardrail does not look, so the candidate does not serve.
+    """
+    if read_settings().promotion_hold:
+        return None
     canary = Canary.objects.filter(state=Canary.State.OPEN).order_by("id").first()
     return CanarySplit(canary.pk, canary.share_percent / 100) if canary else None

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
-from lealife import pipeline
+from lealife import launching, pipeline
 from lealife.demo import demo_child, ensure_demo_host, is_port_free
 from lealife.embedded.ollama_process import ollama_dir
 from lealife.execution import execute_run
@@ -52,7 +52,7 @@ MODULES = (
 
 @pytest.fixture
 def site(transactional_db: None) -> Iterator[Host]:
-    host = ensure_demo_host()
+    host, _ = ensure_demo_host()
     child = demo_child(host)
     child.start()
     port = int(host.base_url.rsplit(":", 1)[1].strip("/"))
@@ -204,7 +204,7 @@ def serve_sabotaged_controller(parent: ModelTag) -> ModelTag:
 
 
 def answer(prompt: str, site: Host) -> Run:
-    run = pipeline.ask(prompt=prompt, host=site, check_spec=None, pages_target=1, by="story")
+    run = launching.ask(prompt=prompt, host=site, check_spec=None, pages_target=1, by="story")
     assert pipeline.launch_queued(timezone.now()) == 1
     run.refresh_from_db()
     execute_run(begin_run(run=run, worker="story", now=timezone.now()))

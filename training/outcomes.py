@@ -56,13 +56,22 @@ def close_cycle(*, run: Run, now: datetime) -> TrainingOutcome:
         error=run.error,
         finished_at=now,
     )
-    settle_source(source=cycle.source, success=success, error_code=run.error_code, now=now)
+    settle_source(
+        source=cycle.source,
+        success=success,
+        error_code=run.error_code,
+        # A run that no worker ever began says nothing about its source.
+        blamed=run.error_code not in BLAMELESS and run.started_at is not None,
+        now=now,
+    )
     add_counts(outcomes__total=1, outcomes__success=int(success), outcomes__failure=int(not success))
     announce("outcomes")
     return outcome
 
 
-def settle_source(*, source: TrainingSource, success: bool, error_code: str, now: datetime) -> None:
+def settle_source(
+    *, source: TrainingSource, success: bool, error_code: str, now: datetime, blamed: bool = True
+) -> None:
     """Done after a success; after a failure waiting again, or disabled when the retry budget is spent.
 
     A source that staff disabled or cancelled while it ran stays as they left it, and one whose campaign they
@@ -72,7 +81,7 @@ def settle_source(*, source: TrainingSource, success: bool, error_code: str, now
     if success:
         claimed.update(status=TrainingSource.Status.DONE, finished_at=now, status_reason="")
         return
-    failed = source.failed_attempts + (error_code not in BLAMELESS)
+    failed = source.failed_attempts + int(blamed)
     if source.campaign is not None and source.campaign.cancelled_at is not None:
         claimed.update(
             status=TrainingSource.Status.FAILED,
@@ -81,7 +90,7 @@ def settle_source(*, source: TrainingSource, success: bool, error_code: str, now
             status_reason=f"Failed with {error_code}; its campaign is cancelled.",
         )
         return
-    if failed >= read_settings().retry_budget and failed > source.failed_attempts:
+    if failed >= read_settings().retry_budget and blamed:
         claimed.update(
             status=TrainingSource.Status.DISABLED,
             failed_attempts=failed,

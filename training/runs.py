@@ -24,6 +24,7 @@ from training.slots import lock_slots, read_slots
 from training.tasks import check_pages_target, check_prompt, check_success_check, find_host
 
 ATTEMPTS_MAX = 3
+RETRIED_LANES = (Run.Lane.STANDARD, Run.Lane.MANUAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ def finish_run(
 
 
 def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
-    """Fails runs whose lease lapsed with `worker_lost`; a non-training run is queued again within its attempts.
+    """Fails runs whose lease lapsed with `worker_lost`; a standard or manual run is queued again within its attempts.
 
     Returns how many were moved. Each in a transaction of its own, so that one bad row does not stop the sweep.
     """
@@ -255,7 +256,7 @@ def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
             if run is None:
                 continue
             moved += 1
-            retry = run.lane == Run.Lane.STANDARD and run.attempts < ATTEMPTS_MAX
+            retry = run.lane in RETRIED_LANES and run.attempts < ATTEMPTS_MAX
             Run.objects.filter(pk=run_id).update(
                 status=Run.Status.QUEUED if retry else Run.Status.FAILED,
                 fence=F("fence") + 1,

@@ -13,6 +13,8 @@ from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
 
 PROMPT_MAX = 20_000
 PAGES_MAX = 50
+# A prompt that names its host by an address does so early.
+ADDRESSES_MAX = 20
 
 
 def clean_text(text: str) -> str:
@@ -69,7 +71,7 @@ def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
         if found is None:
             raise NotFound(f"There is no host {name!r}. Staff can add it in admin, under Hosts.", field="host")
     else:
-        found = next((match for word in prompt.split() if "://" in word and (match := _match_host(word))), None)
+        found = _find_host_in(prompt)
         if found is None:
             enabled = list(Host.objects.filter(enabled=True)[:2])
             if len(enabled) != 1:
@@ -80,21 +82,34 @@ def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
     return found
 
 
+def _find_host_in(prompt: str) -> Host | None:
+    """The host of the first address in the prompt that belongs to one."""
+    addresses = [word for word in prompt.split() if "://" in word][:ADDRESSES_MAX]
+    if not addresses:
+        return None
+    hosts = _hosts_by_network()
+    return next((hosts[network] for word in addresses if (network := _read_network(word)) in hosts), None)
+
+
 def _match_host(text: str) -> Host | None:
-    named = Host.objects.filter(name__iexact=text).first()
-    if named is not None:
-        return named
+    return Host.objects.filter(name__iexact=text).first() or _hosts_by_network().get(_read_network(text))
+
+
+def _hosts_by_network() -> dict[str, Host]:
+    """Every host by the network names it answers to; of two that claim one name the older has it."""
+    known: dict[str, Host] = {}
+    for row in Host.objects.order_by("id"):
+        for name in (urlsplit(row.base_url).netloc, *row.aliases):
+            known.setdefault(name.lower(), row)
+    return known
+
+
+def _read_network(text: str) -> str:
     try:
-        network = urlsplit(text if "://" in text else f"//{text}").netloc.lower()
+        return urlsplit(text if "://" in text else f"//{text}").netloc.lower()
     except ValueError:
         # A prompt may hold anything that looks like an address: “http://[” is none.
-        return None
-    if not network:
-        return None
-    for row in Host.objects.order_by("id"):
-        if network == urlsplit(row.base_url).netloc.lower() or network in {alias.lower() for alias in row.aliases}:
-            return row
-    return None
+        return ""
 
 
 def build_task(run: Run, *, deadline_s: float = 120.0) -> Task:

@@ -8,7 +8,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Query, Router, Status
 
-from lealife import pipeline
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import (
     PAGE_MAX,
@@ -32,7 +31,7 @@ router = Router(tags=["tasks"])
 @router.post("", response=declare_responses(202, TaskQueuedOut, 404), auth=require_scope("operate"))
 def create_task(request: HttpRequest, body: TaskIn) -> Status:
     """Queues a question about a website; poll its `href` for the answer."""
-    run = pipeline.ask(
+    run = launching.ask(
         prompt=body.prompt,
         host=body.host,
         check_spec=body.check or {},

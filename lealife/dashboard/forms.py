@@ -60,6 +60,11 @@ class QueueForm(TaskForm):
     """A training task, once or as a campaign of `size` runs."""
 
     title = forms.CharField(max_length=200, help_text="How the source is listed.")
+    prompt = forms.CharField(
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="This prompt is what the LLM follows during training execution.",
+    )
     size = forms.IntegerField(
         label="Campaign Size",
         min_value=1,

@@ -50,7 +50,7 @@ def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> L
         campaign_lock=settings.campaign_lock,
         lane_mode=settings.source_lane_mode,
         lane_mode_label=settings.get_source_lane_mode_display(),
-        lane_sentence=lanes.LANE_SENTENCES[settings.source_lane_mode],
+        lane_sentence=describe_lane(settings.source_lane_mode, queue_pending=waiting.queue),
         queued_exact=queued[:3],
         divine_status_pending=waiting.divine_status,
         pending_all=waiting.queue,
@@ -58,3 +58,10 @@ def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> L
         pending_other=waiting.queue - waiting.queue_training_ui,
         pending_curriculum=waiting.curriculum,
     )
+
+
+def describe_lane(mode: str, *, queue_pending: int) -> str:
+    """What the lane mode does, as the queue stands."""
+    if mode == lanes.HYBRID and not queue_pending:
+        return "Hybrid mode: queue is empty; curriculum fallback is used only if enabled."
+    return lanes.LANE_SENTENCES[mode]

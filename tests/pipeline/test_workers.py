@@ -12,8 +12,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from lealife.launching import ask
 from lealife.lib.places import BASE_DIR
-from lealife.pipeline import ask
 from lealife.supervisor import Child
 from tests.pipeline.test_supervisor import is_running, wait_until
 from training.coordinator import read_coordinator, read_loop, start_training

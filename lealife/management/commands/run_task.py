@@ -13,13 +13,15 @@ from django.utils import timezone
 
 from lealife.embedded.ollama_process import ensure_ollama
 from lealife.execution import execute_run
+from lealife.launching import ask
 from lealife.lib.errors import Refused
 from lealife.lib.gateway import ModelError
-from lealife.pipeline import ask, worker_name
+from lealife.pipeline import worker_name
 from lealife.pool import get_pool
 from promotion.tags import ensure_base_tags
 from training.models import Run
-from training.runs import begin_run, claim_queued_run
+from training.runs import begin_run, claim_queued_run, fail_lapsed_runs
+from training.tasks import check_prompt, find_host
 
 WAIT_S = 300
 
@@ -35,6 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            find_host(options["host"], prompt=check_prompt(options["prompt"]))
             ensure_ollama()
             ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
             run = ask(
@@ -51,6 +54,8 @@ class Command(BaseCommand):
         """Executes the run here, unless a worker has taken it; waits for its end."""
         ends = time.monotonic() + WAIT_S
         while time.monotonic() < ends:
+            # Without workers nobody else gives back the slots of runs that were lost.
+            fail_lapsed_runs(now=timezone.now())
             claim_queued_run(now=timezone.now())
             run.refresh_from_db()
             if run.status == Run.Status.CLAIMED and not run.claimed_by:

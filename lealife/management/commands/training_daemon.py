@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.db import InterfaceError, OperationalError, connection
 
 from lealife.draining import is_draining, start_draining
 from lealife.lib.environment import read_flag
@@ -36,6 +37,12 @@ class Command(BaseCommand):
             return sweeper.tick(now)
 
         while not is_draining():
-            if not run_loop(holder=holder, hold_s=None, tick=tick, should_stop=is_draining):
-                # Another coordinator leads: look again shortly.
+            try:
+                led = run_loop(holder=holder, hold_s=None, tick=tick, should_stop=is_draining)
+            except (OperationalError, InterfaceError) as error:
+                self.stderr.write(f"Postgres is away, trying again: {error}")
+                connection.close()
+                led = False
+            if not led:
+                # Another coordinator leads, or Postgres is away: look again shortly.
                 time.sleep(WAIT_S)

@@ -21,7 +21,7 @@ from django.utils import timezone
 from rich.console import Console
 
 from lealife.bell import has_wedged
-from lealife.demo import demo_child, ensure_demo_host, is_port_free
+from lealife.demo import demo_child, ensure_demo_host, is_port_free, port_of
 from lealife.embedded.ollama_process import command_line, ollama_dir, wait_for_address
 from lealife.lib.errors import Refused
 from lealife.lib.places import BASE_DIR, data_dir
@@ -30,13 +30,13 @@ from lealife.supervisor import Child, Supervisor
 from lealife.telling import StoryProgress, print_story
 from training.coordinator import start_training, stop_training
 from training.heartbeats import read_last_beat
-from training.models import Coordinator
 
 STAFF = "admin"
 # A worker finishes the run in its hands before it goes.
 WORKER_ENDS_WITHIN_S = 60.0
 WORKERS = "workers"
 WATCH_EVERY_S = 30.0
+ANSWERS_WITHIN_S = 60.0
 # Memory off and on over thirty held-out tasks; a model server that is gone must not be waited for without end.
 MEASURE_WITHIN_S = 900.0
 
@@ -83,12 +83,12 @@ class Command(BaseCommand):
             raise CommandError(f"Port {options['port']} is taken. Choose another with --port.")
         started = timezone.now()
         began = time.monotonic()
-        first_run = self.prepare_database()
+        call_command("migrate", verbosity=0, interactive=False)
         password = self.ensure_staff()
         supervisor = Supervisor(say=lambda sentence: self.console.print(f"[yellow]![/] {sentence}"))
         supervisor.catch_signals()
         try:
-            self.start_servers(supervisor, demo=not options["no_demo"], train=first_run or headless)
+            self.start_servers(supervisor, demo=not options["no_demo"], train=headless)
             if not headless:
                 self.start_dashboard(supervisor, bind=options["bind"], port=options["port"])
                 self.greet(options["bind"], options["port"], password=password, seconds=time.monotonic() - began)
@@ -109,11 +109,6 @@ class Command(BaseCommand):
             raise CommandError(f"LeaLife is already running on the data in {data_dir()}.") from None
         return lock
 
-    def prepare_database(self) -> bool:
-        """Migrates; True when this is the first run on these data."""
-        call_command("migrate", verbosity=0, interactive=False)
-        return not Coordinator.objects.exists()
-
     def ensure_staff(self) -> str | None:
         """A staff user with a generated password on the first run; the password is returned once."""
         users = get_user_model()
@@ -130,8 +125,14 @@ class Command(BaseCommand):
             supervisor.start(Child("embedded Ollama", command_line()))
             wait_for_address()
         if demo:
-            supervisor.start(demo_child(ensure_demo_host()))
-            if train:
+            host, is_new = ensure_demo_host()
+            if not is_port_free(port_of(host)):
+                raise CommandError(
+                    f"Port {port_of(host)} of the demo site is taken by another program. What was learned names "
+                    "pages by that address: free the port, or start with --no-demo."
+                )
+            supervisor.start(demo_child(host))
+            if train or is_new:
                 start_training(by="first run", origin="up")
         connection.close()
         supervisor.start(Child(WORKERS, self.manage("worker"), stop_within_s=WORKER_ENDS_WITHIN_S))
@@ -140,6 +141,9 @@ class Command(BaseCommand):
         """Daphne, with the pages, the API and the live socket."""
         command = [sys.executable, "-m", "daphne", "-b", bind, "-p", str(port), "lealife.asgi:application"]
         supervisor.start(Child("dashboard", command, folder=str(BASE_DIR)))
+        ends = time.monotonic() + ANSWERS_WITHIN_S
+        while is_port_free(port) and not supervisor.is_stopping and time.monotonic() < ends:
+            time.sleep(0.1)
 
     def manage(self, *arguments: str) -> list[str]:
         """A manage.py command."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django_q.cluster import Cluster
 
 from lealife.bell import ensure_schedule, ring_coordinator
 from lealife.draining import start_draining
+from training.runtime_settings import read_settings
 
 
 class DrainingCluster(Cluster):
@@ -24,6 +26,12 @@ class Command(BaseCommand):
     help = "Runs the queue's workers: they execute runs, learn, evaluate, and lead the training loop."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        wanted = read_settings().global_max_concurrent_runs + 2
+        if wanted > settings.WORKERS:
+            self.stderr.write(
+                f"{settings.WORKERS} workers for {wanted - 2} concurrent runs: unless other machines run workers too, "
+                f"set LEALIFE_WORKERS={wanted} or more, so that slow runs never keep the loop from ticking."
+            )
         ensure_schedule()
         ring_coordinator()
         DrainingCluster().start()
