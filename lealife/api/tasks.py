@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Query, Router, Status
 
+from lealife import launching
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import (
     PAGE_MAX,

@@ -83,3 +83,37 @@ def test_a_press_of_start_in_one_window_shows_in_the_other_without_a_reload(addr
         assert watching.evaluate("document.documentElement.scrollWidth") == 390
         assert complaints == []
         chromium.close()
+
+
+def test_a_draft_is_kept_as_it_is_edited_and_survives_live_updates_and_a_reload(address: str) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    for name in ("ada", "grace"):
+        User.objects.create_user(name, password="a long enough one", is_staff=True)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        complaints: list[str] = []
+        pages = {}
+        for name in ("ada", "grace"):
+            pages[name] = page = chromium.new_context().new_page()
+            page.on("console", lambda message: complaints.append(message.text))
+            page.goto(f"{address}/login/?next=/training/")
+            page.fill("#id_username", name)
+            page.fill("#id_password", "a long enough one")
+            page.click("main button")
+            expect(page.locator("[data-live-word]")).to_have_text("Live")
+        ada, grace = pages["ada"], pages["grace"]
+
+        ada.fill("#id_retry_budget", "5")
+        ada.press("#id_retry_budget", "Tab")
+        expect(ada.locator("#pending-changes")).to_contain_text("Draft against version 1")
+        grace.select_option("#id_campaign_lock", "True")
+        grace.click("button:has-text('Apply Settings')")
+        expect(ada.locator("#controls")).to_contain_text("version 2 by grace")
+        expect(ada.locator("#id_retry_budget")).to_have_value("5")
+
+        ada.reload()
+        expect(ada.locator("#id_retry_budget")).to_have_value("5")
+        expect(ada.locator("#pending-changes")).to_contain_text("Campaign Lock Mode: Off → On")
+        assert complaints == []
+        chromium.close()
