@@ -33,6 +33,10 @@ def ensure_schedule() -> None:
     )
 
 
+# For a reader who counts them among other things; `now` is its one parameter.
+COUNT_WAITING = "SELECT count(*) FROM django_q_ormq WHERE lock <= %(now)s"
+
+
 def read_queue_depth() -> int:
     """Bells that wait for a worker."""
     return OrmQ.objects.filter(lock__lte=timezone.now()).count()

@@ -78,10 +78,17 @@ def is_ollama_up() -> bool:
 ollama_probe = OllamaProbe(is_ollama_up)
 
 
-def read_health(*, now: datetime, loop: LoopState | None = None, beats: Sequence[datetime] | None = None) -> Health:
-    """Health at `now` (aware UTC). Pass the loop's state and the heartbeats, newest first, when they have been read.
+def read_health(
+    *,
+    now: datetime,
+    loop: LoopState | None = None,
+    beats: Sequence[datetime] | None = None,
+    queue_depth: int | None = None,
+) -> Health:
+    """Health at `now` (aware UTC). Pass the loop's state, the heartbeats (newest first) and the queue's
+    depth when they have been read.
 
-    One query with both, two or three more without.
+    No query with all of them, four without.
     """
     if beats is None:
         beats = [worker.last_beat_at for worker in WorkerHeartbeat.objects.order_by("-last_beat_at")]
@@ -90,7 +97,7 @@ def read_health(*, now: datetime, loop: LoopState | None = None, beats: Sequence
         fresh_workers=sum(beat >= now - FRESH for beat in beats),
         last_beat_at=beats[0] if beats else None,
         ollama=ollama_probe.read_state(),
-        queue_depth=_read_depth(),
+        queue_depth=_read_depth() if queue_depth is None else queue_depth,
         now=now,
     )
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from promotion.evaluation import count_arm_successes, decide_evaluation
-from promotion.models import Canary, Evaluation
+from django.db.models import OuterRef, Subquery
+from django.db.models.functions import JSONObject
+
+from promotion.evaluation import PAIR_COUNTS, decide_evaluation
+from promotion.models import Canary, Evaluation, EvaluationPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +38,14 @@ class CandidateView:
 
 def read_candidate() -> CandidateView | None:
     """The open evaluation or canary, else the last one; None before the first."""
-    evaluation = Evaluation.objects.select_related("candidate", "window").order_by("-id").first()
+    pairs = EvaluationPair.objects.filter(evaluation=OuterRef("pk")).order_by().values("evaluation")
+    counted = pairs.annotate(counts=JSONObject(**PAIR_COUNTS)).values("counts")
+    evaluations = Evaluation.objects.select_related("candidate", "window", "canary")
+    evaluation: Any = evaluations.annotate(counted=Subquery(counted)).order_by("-id").first()
     if evaluation is None:
         return None
-    decision = decide_evaluation(evaluation, changed=[])
-    candidate, baseline = count_arm_successes(evaluation.pk)
-    canary = Canary.objects.filter(evaluation=evaluation).first()
+    counts = evaluation.counted or dict.fromkeys(PAIR_COUNTS, 0)
+    decision = decide_evaluation(evaluation, changed=[], counts=counts)
     pending = evaluation.verdict == Evaluation.Verdict.PENDING
     return CandidateView(
         evaluation_id=evaluation.pk,
@@ -55,9 +61,9 @@ def read_candidate() -> CandidateView | None:
         e_value=decision.e_value,
         threshold=decision.threshold,
         alpha=evaluation.alpha,
-        candidate_successes=candidate,
-        baseline_successes=baseline,
-        canary=canary,
+        candidate_successes=counts["candidate_successes"],
+        baseline_successes=counts["baseline_successes"],
+        canary=getattr(evaluation, "canary", None),
         missing=describe_missing(decision.wins_needed, decision.pairs_left) if pending else "",
         # A closed one keeps its own reason: what made it invalid is not in the pairs.
         summary=decision.reason if pending else evaluation.reason,

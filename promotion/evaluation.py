@@ -165,23 +165,40 @@ def judge_pair(*, candidate: EvaluationArm, baseline: EvaluationArm) -> str:
     return Result.WIN if candidate.success else Result.LOSS
 
 
+_VALID = ~Q(result=Result.INVALID)
+PAIR_COUNTS = {
+    "wins": Count("id", filter=Q(result=Result.WIN)),
+    "losses": Count("id", filter=Q(result=Result.LOSS)),
+    "ties": Count("id", filter=Q(result=Result.TIE)),
+    "candidate": Count("id", filter=Q(candidate_arm__invalid=True)),
+    "baseline": Count("id", filter=Q(baseline_arm__invalid=True)),
+    "done": Count("id"),
+    "candidate_successes": Count("id", filter=_VALID & Q(candidate_arm__success=True)),
+    "baseline_successes": Count("id", filter=_VALID & Q(baseline_arm__success=True)),
+}
+
+
 def read_evidence(evaluation_id: int) -> tuple[gate.Evidence, gate.ArmErrors, int]:
     """Wins, losses and ties; pairs lost to each arm's errors; pairs done."""
-    counts = EvaluationPair.objects.filter(evaluation_id=evaluation_id).aggregate(
-        wins=Count("id", filter=Q(result=Result.WIN)),
-        losses=Count("id", filter=Q(result=Result.LOSS)),
-        ties=Count("id", filter=Q(result=Result.TIE)),
-        candidate=Count("id", filter=Q(candidate_arm__invalid=True)),
-        baseline=Count("id", filter=Q(baseline_arm__invalid=True)),
-        done=Count("id"),
-    )
+    return sum_evidence(count_pairs(evaluation_id))
+
+
+def count_pairs(evaluation_id: int) -> dict[str, int]:
+    """Everything that is counted over an evaluation's pairs. One query."""
+    return EvaluationPair.objects.filter(evaluation_id=evaluation_id).aggregate(**PAIR_COUNTS)
+
+
+def sum_evidence(counts: dict[str, int]) -> tuple[gate.Evidence, gate.ArmErrors, int]:
+    """The counts as the gate takes them; pure."""
     evidence = gate.Evidence(counts["wins"], counts["losses"], counts["ties"])
     return evidence, gate.ArmErrors(counts["candidate"], counts["baseline"]), counts["done"]
 
 
-def decide_evaluation(evaluation: Evaluation, *, changed: list[str]) -> gate.Decision:
-    """The gate's word on the evidence so far."""
-    evidence, errors, done = read_evidence(evaluation.pk)
+def decide_evaluation(
+    evaluation: Evaluation, *, changed: list[str], counts: dict[str, int] | None = None
+) -> gate.Decision:
+    """The gate's word on the evidence so far; pass the counts over the pairs when they have been read."""
+    evidence, errors, done = sum_evidence(counts or count_pairs(evaluation.pk))
     return gate.decide(
         evidence=evidence,
         pair_budget=evaluation.pair_budget,
@@ -242,13 +259,3 @@ def _follow_verdict(evaluation: Evaluation, *, verdict: str, reason: str, now: d
 def _active(routing: Routing, role: str) -> ModelTag:
     controller, task = routing.require()
     return controller if role == Role.CONTROLLER else task
-
-
-def count_arm_successes(evaluation_id: int) -> tuple[int, int]:
-    """Successes of the candidate's arm and of the baseline's, over the valid pairs."""
-    valid = EvaluationPair.objects.filter(evaluation_id=evaluation_id).exclude(result=Result.INVALID)
-    counts = valid.aggregate(
-        candidate=Count("id", filter=Q(candidate_arm__success=True)),
-        baseline=Count("id", filter=Q(baseline_arm__success=True)),
-    )
-    return counts["candidate"], counts["baseline"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from promotion.models import LiveApply, ModelTag, Role
-from promotion.routing import read_routing
+from django.db.models import QuerySet, Value
+
+from promotion.models import LiveApply, Role
+from promotion.routing import Routing, read_routing
 from training.models import Run, TrainingOutcome
 
 # Live outcomes that must carry the digest before the proof is green.
@@ -43,36 +47,58 @@ class ServedProof:
     sentence: str
 
 
-def read_served_proof() -> ServedProof:
-    """Green only when every role's latest outcomes carry the claimed digest."""
-    routing = read_routing()
+def read_served_proof(*, routing: Routing | None = None, applies: Mapping[str, LiveApply] | None = None) -> ServedProof:
+    """Green only when every role's latest outcomes carry the claimed digest.
+
+    Pass the routing and each role's newest live apply when they have been read. One query with both.
+    """
+    routing = routing or read_routing()
+    applies = read_last_applies() if applies is None else applies
+    claimed = ((Role.CONTROLLER, routing.controller), (Role.TASK, routing.task))
+    since = {
+        role: applies[role].applied_at if role in applies else tag.created_at
+        for role, tag in claimed
+        if tag is not None
+    }
+    served = _read_served(since=since, applies=applies)
     roles = tuple(
-        _prove_role(role, tag) for role, tag in ((Role.CONTROLLER, routing.controller), (Role.TASK, routing.task))
+        judge_role(role=role, tag=tag.name, digest=tag.digest, since=since[role], served=served[role])
+        if tag is not None
+        else RoleProof(role, "", "", None, 0, 0, NEEDED, UNKNOWN, f"No active {role} tag yet.")
+        for role, tag in claimed
     )
     worst = min(roles, key=lambda proof: _ORDER.index(proof.state))
     return ServedProof(roles=roles, state=worst.state, sentence=worst.sentence)
 
 
-def _prove_role(role: str, tag: ModelTag | None) -> RoleProof:
-    if tag is None:
-        return RoleProof(role, "", "", None, 0, 0, NEEDED, UNKNOWN, f"No active {role} tag yet.")
-    last = LiveApply.objects.filter(role=role).order_by("-id").first()
-    since = last.applied_at if last else tag.created_at
-    served = _read_served(role, last=last, since=since)
-    return judge_role(role=role, tag=tag.name, digest=tag.digest, since=since, served=served)
+def read_last_applies() -> dict[str, LiveApply]:
+    """Each role's newest live apply, with its tags. One query."""
+    newest = LiveApply.objects.order_by("role", "-id").distinct("role").select_related("from_tag", "to_tag")
+    return {apply.role: apply for apply in newest}
 
 
-def _read_served(role: str, *, last: LiveApply | None, since: datetime) -> list[tuple[int, str]]:
+def _read_served(
+    *, since: Mapping[str, datetime], applies: Mapping[str, LiveApply]
+) -> dict[str, list[tuple[int, str]]]:
+    """By role, (outcome, served digest) of the newest live outcomes since its switch, newest first. One query."""
+    served: dict[str, list[tuple[int, str]]] = {role: [] for role in since}
+    parts = [_select_served(role, last=applies.get(role), since=at) for role, at in since.items()]
+    if parts:
+        for role, outcome, digest in sorted(parts[0].union(*parts[1:], all=True), key=lambda row: -row[1]):
+            served[role].append((outcome, digest))
+    return served
+
+
+def _select_served(role: str, *, last: LiveApply | None, since: datetime) -> QuerySet[Any]:
     # Runs that began before the switch were promised the old tag; they prove nothing either way.
     live = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING, run__started_at__gte=since).order_by("-pk")
     if last is not None:
         promised_old = {f"{role}_digest": last.from_digest, "run__started_at__lt": since + COMMIT_WITHIN}
         live = live.filter(pk__gt=last.after_outcome_id).exclude(**promised_old)
     column = f"served_{role}_digest"
-    # A run that never reached the model was served by nothing. Told apart here, so that a long row of such runs
-    # is not searched for its end.
-    latest = live.values_list("pk", column)[: LOOKED_AT * 10]
-    return [(outcome, digest) for outcome, digest in latest if digest][:LOOKED_AT]
+    # A run that never reached the model was served by nothing.
+    named = live.exclude(**{column: ""}).annotate(role=Value(str(role)))
+    return named.values_list("role", "pk", column)[:LOOKED_AT]
 
 
 def judge_role(*, role: str, tag: str, digest: str, since: datetime | None, served: list[tuple[int, str]]) -> RoleProof:

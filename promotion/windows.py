@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import F, Q, Subquery
 
 from lealife.lib.announce import announce
 from lealife.lib.transition import move
@@ -14,6 +15,7 @@ from learning.models import RunLearningOutcome
 from promotion.gate import unbiased_window_rate
 from promotion.models import Evaluation, PromotionWindow
 from training.counters import read_counters
+from training.models import RuntimeSettings
 from training.runtime_settings import read_settings
 
 State = PromotionWindow.State
@@ -101,9 +103,9 @@ def count_attempts(window: PromotionWindow, *, counts: dict[str, int]) -> int:
     beyond = counts["ingested.success"] - window.watermark - window.size
     if beyond < 0:
         return attempts
-    successes = RunLearningOutcome.objects.filter(success=True).order_by("-id").values_list("id", flat=True)
-    filled_by = list(successes[beyond : beyond + 1])
-    return attempts - RunLearningOutcome.objects.filter(id__gt=filled_by[0]).count() if filled_by else attempts
+    successes = RunLearningOutcome.objects.filter(success=True).order_by("-id")
+    filled_by = Subquery(successes.values("id")[beyond : beyond + 1])
+    return attempts - RunLearningOutcome.objects.filter(id__gt=filled_by).count()
 
 
 def move_window(*, window_id: int, expected: str, to: str, now: datetime, reason: str = "") -> None:
@@ -119,16 +121,25 @@ def move_window(*, window_id: int, expected: str, to: str, now: datetime, reason
     announce("promotion")
 
 
-def read_window() -> WindowProgress:
-    """Where promotion stands."""
-    window = current_window()
-    counts, row = read_counters(), read_settings()
+def read_window(*, counts: dict[str, int] | None = None, row: RuntimeSettings | None = None) -> WindowProgress:
+    """Where promotion stands; pass the counters and the settings when they have been read. One query with both."""
+    counts, row = counts or read_counters(), row or read_settings()
+    closed = PromotionWindow.objects.filter(state__in=PromotionWindow.CLOSED).order_by("-number")
+    reached = PromotionWindow.objects.order_by(F("reached_at").desc(nulls_last=True)).values("reached_at")
+    wanted = PromotionWindow.objects.filter(~Q(state__in=PromotionWindow.CLOSED) | Q(pk=closed.values("pk")[:1]))
+    found: list[Any] = list(
+        wanted.annotate(
+            last_reached_at=Subquery(reached[:1]),
+            last_evaluation_at=Subquery(Evaluation.objects.order_by("-started_at").values("started_at")[:1]),
+        ).order_by("number")
+    )
+    last = next((window for window in found if window.state in PromotionWindow.CLOSED), None)
+    window = next((window for window in found if window.state not in PromotionWindow.CLOSED), None) or current_window()
     successes, target = counts["ingested.success"], window.watermark + window.size
     in_window = max(0, min(window.size, successes - window.watermark))
     attempts = window.attempts or count_attempts(window, counts=counts)
     state = State.HELD if row.promotion_hold else State(window.state)
     sentence, action = _SENTENCES.get(state, (state.label, ""))
-    last = PromotionWindow.objects.filter(state__in=PromotionWindow.CLOSED).order_by("-number").first()
     return WindowProgress(
         number=window.number,
         state=str(state),
@@ -144,7 +155,7 @@ def read_window() -> WindowProgress:
         sentence=sentence,
         next_action=action,
         reason=window.reason or (last.reason if last else ""),
-        last_reached_at=PromotionWindow.objects.aggregate(at=Max("reached_at"))["at"],
+        last_reached_at=found[0].last_reached_at if found else None,
         last_closed=last,
-        last_evaluation_at=Evaluation.objects.aggregate(at=Max("started_at"))["at"],
+        last_evaluation_at=found[0].last_evaluation_at if found else None,
     )

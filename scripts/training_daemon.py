@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """The training loop in the foreground: `manage.py training_daemon` under its older name."""
+
 import os
 import sys
 from pathlib import Path

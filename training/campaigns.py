@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Max, Min
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.utils import timezone
 
 from lealife.lib.announce import announce
@@ -118,26 +118,36 @@ def cancel_campaign(*, campaign_id: int, by: str, origin: str) -> int:
 
 
 def read_progress(campaign_id: int) -> CampaignProgress:
-    """Where a campaign stands, from its sources. Raises NotFound."""
-    campaign = Campaign.objects.filter(pk=campaign_id).first()
-    if campaign is None:
+    """Where a campaign stands, from its sources. One query. Raises NotFound."""
+    progress = _read_first(Campaign.objects.filter(pk=campaign_id))
+    if progress is None:
         raise NotFound(f"There is no campaign {campaign_id}.")
-    sources = TrainingSource.objects.filter(campaign_id=campaign_id)
-    counts = dict(sources.order_by().values_list("status").annotate(n=Count("id")))
-    times = sources.aggregate(started=Min("claimed_at"), finished=Max("finished_at"))
-    waiting = counts.get(Status.PENDING, 0) + counts.get(Status.CLAIMED, 0)
-    ended = campaign.size - waiting
+    return progress
+
+
+def read_newest_progress() -> CampaignProgress | None:
+    """Where the newest campaign stands; None before the first. One query."""
+    return _read_first(Campaign.objects.filter(pk=Campaign.objects.order_by("-id").values("id")[:1]))
+
+
+def _read_first(campaigns: QuerySet[Campaign]) -> CampaignProgress | None:
+    by_status = {f"n_{status}": Count("sources", filter=Q(sources__status=status)) for status in Status.values}
+    times = {"started": Min("sources__claimed_at"), "finished": Max("sources__finished_at")}
+    campaign: Any = campaigns.annotate(**by_status, **times).first()
+    if campaign is None:
+        return None
+    waiting = campaign.n_pending + campaign.n_claimed
     return CampaignProgress(
         id=campaign.pk,
         title=campaign.title,
         size=campaign.size,
-        queued=counts.get(Status.PENDING, 0),
-        running=counts.get(Status.CLAIMED, 0),
-        succeeded=counts.get(Status.DONE, 0),
-        failed=counts.get(Status.FAILED, 0),
-        cancelled=counts.get(Status.CANCELLED, 0),
-        disabled=counts.get(Status.DISABLED, 0),
-        started_at=times["started"],
-        finished_at=times["finished"] if not waiting else None,
-        percent=100 * ended // campaign.size,
+        queued=campaign.n_pending,
+        running=campaign.n_claimed,
+        succeeded=campaign.n_done,
+        failed=campaign.n_failed,
+        cancelled=campaign.n_cancelled,
+        disabled=campaign.n_disabled,
+        started_at=campaign.started,
+        finished_at=campaign.finished if not waiting else None,
+        percent=100 * (campaign.size - waiting) // campaign.size,
     )

@@ -110,41 +110,82 @@ class LaneState:
         return lanes.choose_source(self.heads, rules=self.rules, busy_hosts=self.busy_hosts)
 
 
-def read_lane_state(*, row: RuntimeSettings, now: datetime, skip: list[int] | None = None) -> LaneState:
-    """The heads of all queues and the rules, `skip` (source ids) passed over."""
+@dataclass(frozen=True, slots=True)
+class LaneReads:
+    """What the rules need besides the heads: hosts with a running cycle, hosts served last (newest first, at
+    least as many as the recent host window), and how many outcomes there are.
+    """
+
+    busy_hosts: frozenset[int]
+    recent_hosts: tuple[int, ...]
+    outcomes: int
+
+
+def read_lanes(*, row: RuntimeSettings) -> LaneReads:
+    """The reads as they are now. Three queries."""
+    return LaneReads(read_busy_hosts(), read_recent_hosts(row.recent_host_window), read_counters()["outcomes.total"])
+
+
+def read_lane_state(
+    *, row: RuntimeSettings, now: datetime, skip: list[int] | None = None, reads: LaneReads | None = None
+) -> LaneState:
+    """The heads of all queues and the rules, `skip` (source ids) passed over; pass `reads` already made."""
     locked = read_locked_campaign() if row.campaign_lock else None
-    busy_hosts = read_busy_hosts()
+    reads = reads or read_lanes(row=row)
     rules = lanes.LaneRules(
         mode=row.source_lane_mode,
         curriculum_fallback=row.curriculum_fallback,
         campaign_lock=row.campaign_lock,
-        recent_hosts=read_recent_hosts(row.recent_host_window),
+        recent_hosts=reads.recent_hosts[: row.recent_host_window],
         locked_campaign_id=locked.pk if locked else None,
         locked_host_id=locked.host_id if locked else None,
         # Claims so far: those that have left their outcome, and one running on each busy host.
-        turn=read_counters()["outcomes.total"] + len(busy_hosts),
+        turn=reads.outcomes + len(reads.busy_hosts),
     )
     heads = read_heads(now=now, campaign_id=rules.locked_campaign_id, skip=skip or [])
-    return LaneState(heads, rules, busy_hosts, locked.host.name if locked else None)
+    return LaneState(heads, rules, reads.busy_hosts, locked.host.name if locked else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the next claim would take, before the source itself has been read."""
+
+    choice: lanes.Choice
+    waits_for_host: bool
+    locked_host: str | None
+
+    @property
+    def source_id(self) -> int | None:
+        """The source to read; None when there is no next one."""
+        return self.choice.waiting.source_id if self.choice.waiting else None
+
+    def describe(self, source: TrainingSource | None) -> NextSource:
+        """The preview with its source, which needs its host loaded."""
+        if source is None:
+            return NextSource(None, lanes.NONE, self.locked_host, "No eligible next source.")
+        when = "Next, when its host is free" if self.waits_for_host else "Next"
+        sentence = f"{when}: “{source.title}” on {source.host.name}."
+        return NextSource(source, self.choice.selection_mode, self.locked_host, sentence)
 
 
 def preview_next(*, now: datetime) -> NextSource:
-    """What the next claim would take: the claim's own choice, with the claim left out.
+    """What the next claim would take: the claim's own choice, with the claim left out."""
+    preview = choose_preview(row=read_settings(), now=now)
+    return preview.describe(TrainingSource.objects.select_related("host").filter(pk=preview.source_id).first())
+
+
+def choose_preview(*, row: RuntimeSettings, now: datetime, reads: LaneReads | None = None) -> Preview:
+    """The claim's own choice; pass `reads` already made.
 
     While every host with waiting sources is busy nothing can be claimed; then the source whose turn comes when
-    its host is free is shown, and the sentence says so.
+    its host is free is shown.
     """
-    state = read_lane_state(row=read_settings(), now=now)
+    state = read_lane_state(row=row, now=now, reads=reads)
     choice = state.choose()
     waits_for_host = choice.waiting is None
     if waits_for_host:
         choice = replace(state, busy_hosts=frozenset()).choose()
-    if choice.waiting is None:
-        return NextSource(None, lanes.NONE, state.locked_host, "No eligible next source.")
-    source = TrainingSource.objects.select_related("host").get(pk=choice.waiting.source_id)
-    when = "Next, when its host is free" if waits_for_host else "Next"
-    sentence = f"{when}: “{source.title}” on {source.host.name}."
-    return NextSource(source, choice.selection_mode, state.locked_host, sentence)
+    return Preview(choice, waits_for_host, state.locked_host)
 
 
 def read_heads(*, now: datetime, campaign_id: int | None, skip: list[int]) -> list[lanes.Waiting]:

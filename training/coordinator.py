@@ -68,14 +68,18 @@ def _set_enabled(enabled: bool, *, by: str, origin: str) -> Coordinator:
 
 def read_loop(*, now: datetime) -> LoopState:
     """Running means: enabled, and somebody holds a fresh lease and has ticked within it."""
-    row = read_coordinator()
+    return derive_loop(row=read_coordinator(), breaker=read_breaker(now=now), now=now)
+
+
+def derive_loop(*, row: Coordinator, breaker: str, now: datetime) -> LoopState:
+    """The rule of `read_loop`, pure; `breaker` says why picking pauses, empty when it does not."""
     leased = row.lease_until is not None and row.lease_until > now
     # Between two holders nobody leads for a moment; that is no stall.
     fresh = leased or (row.last_tick_at is not None and row.last_tick_at > now - LEASE)
     if not row.enabled:
         state, reason = "stopped", "Training is not allowed: nothing new is picked, runs in flight go on."
     elif fresh:
-        state, reason = "running", read_breaker(now=now) or f"{row.holder} ticks and launches runs."
+        state, reason = "running", breaker or f"{row.holder} ticks and launches runs."
     elif row.last_tick_at is None:
         state, reason = "unknown", "Training is allowed, but no coordinator has ticked yet."
     else:

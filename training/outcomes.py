@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from lealife.lib.announce import announce
@@ -112,7 +113,13 @@ def read_breaker(*, now: datetime) -> str:
     While every run breaks at once, picking on would only burn through the queue: one run each half minute
     tries whether the machine works again.
     """
-    latest = list(TrainingOutcome.objects.order_by("-pk").values_list("error_code", "created_at")[:BREAK_AFTER])
+    rows = TrainingOutcome.objects.order_by("-pk").values_list("error_code", "created_at")
+    return judge_breaker(latest=list(rows[:BREAK_AFTER]), now=now)
+
+
+def judge_breaker(*, latest: Sequence[tuple[str, datetime]], now: datetime) -> str:
+    """The rule of `read_breaker`, pure: error code and time of the newest outcomes, newest first."""
+    latest = latest[:BREAK_AFTER]
     broken = len(latest) == BREAK_AFTER and all(code in BREAKING for code, _ in latest)
     if not broken or now - latest[0][1] > BREAK_FOR:
         return ""

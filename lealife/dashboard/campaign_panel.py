@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.campaigns import CampaignProgress, read_progress
-from training.models import Campaign
+from training.campaigns import CampaignProgress, read_newest_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +15,5 @@ class CampaignPanel:
 
 
 def read_campaign_panel() -> CampaignPanel:
-    """The newest campaign. One query without campaigns, four with."""
-    newest = Campaign.objects.order_by("-id").values_list("id", flat=True).first()
-    return CampaignPanel(campaign=read_progress(newest) if newest else None)
+    """The newest campaign. One query."""
+    return CampaignPanel(campaign=read_newest_progress())

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db import models
+
+from lealife.bell import COUNT_WAITING
 from promotion.tags import UNUSED
+from training.coordinator import read_coordinator
 from training.counters import NAMES
-from training.models import RuntimeSettings
+from training.models import Coordinator, RuntimeSettings, RuntimeSettingsChange
 from training.runtime_settings import read_settings
 
+Row = TypeVar("Row", bound=models.Model)
 HALF_HOUR = timedelta(minutes=30)
 # A half-hour count reads at most this many of the newest rows; a full reading is shown as "2,000+".
 NEWEST = 2_000
 
 
 # The two half-hour counts are bounded by id, so that history is never read.
-_COLUMNS = """
+_COLUMNS = f"""
     SELECT settings.*,
         (SELECT json_object_agg(name, total)
             FROM (SELECT name, sum(count) AS total FROM training_counterslot GROUP BY name) AS counters) AS counted,
@@ -37,9 +42,15 @@ _COLUMNS = """
             (SELECT id FROM run_learning_outcomes ORDER BY id DESC LIMIT 1 OFFSET %(newest)s), 0)) AS ingested,
         (SELECT row FROM training_outcome_seals ORDER BY row DESC LIMIT 1) AS sealed,
         (SELECT count(*) FROM promotion_liveapply WHERE canary_id IS NOT NULL) AS live_applies,
-        (SELECT count(*) FROM promotion_modeltag WHERE status = ANY(%(unused)s)) AS unused_tags
+        (SELECT count(*) FROM promotion_modeltag WHERE status = ANY(%(unused)s)) AS unused_tags,
+        ARRAY(SELECT id FROM training_host WHERE last_served_at IS NOT NULL
+            ORDER BY last_served_at DESC LIMIT settings.recent_host_window) AS recent_hosts,
+        (SELECT to_json(coordinator) FROM training_coordinator AS coordinator) AS loop,
+        ARRAY(SELECT to_json(change) FROM training_runtimesettingschange AS change
+            ORDER BY version DESC LIMIT 5) AS newest_changes,
+        ({COUNT_WAITING}) AS queue_depth
     FROM training_runtimesettings AS settings
-"""
+"""  # noqa: S608  constants of our own, and placeholders
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,10 @@ class Facts:
     sealed_rows: int
     live_applies: int
     unused_tags: int
+    queue_depth: int  # bells that wait
+    recent_hosts: tuple[int, ...]  # newest first
+    coordinator: Coordinator
+    changes: tuple[RuntimeSettingsChange, ...]  # the newest five
 
     @property
     def backlog(self) -> int:
@@ -78,12 +93,13 @@ class Facts:
 
 def read_facts(*, now: datetime) -> Facts:
     """Every small figure at `now` (aware UTC). One query; each column is an indexed read of its own."""
-    values = {"since": now - HALF_HOUR, "newest": NEWEST, "unused": list(UNUSED)}
+    values = {"since": now - HALF_HOUR, "newest": NEWEST, "unused": list(UNUSED), "now": now}
     # As text: building these columns with the query compiler takes five times as long as running them.
     looked_up = RuntimeSettings.objects.raw(_COLUMNS, values)
     row: Any = next(iter(looked_up), None)
-    if row is None:
+    if row is None or row.loop is None:
         read_settings()
+        read_coordinator()
         row = next(iter(RuntimeSettings.objects.raw(_COLUMNS, values)))
     counted = row.counted or {}
     return Facts(
@@ -97,4 +113,12 @@ def read_facts(*, now: datetime) -> Facts:
         sealed_rows=row.sealed or 0,
         live_applies=row.live_applies,
         unused_tags=row.unused_tags,
+        queue_depth=row.queue_depth,
+        recent_hosts=tuple(row.recent_hosts),
+        coordinator=_load_row(Coordinator, row.loop),
+        changes=tuple(_load_row(RuntimeSettingsChange, change) for change in row.newest_changes),
     )
+
+
+def _load_row(model: type[Row], columns: dict[str, Any]) -> Row:
+    return model(**{field.name: field.to_python(columns[field.column]) for field in model._meta.concrete_fields})

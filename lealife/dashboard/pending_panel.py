@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lealife.dashboard.readings import Readings
+from lealife.dashboard.readings import PENDING_SHOWN, Readings
 from training.models import TrainingSource
 
-SHOWN = 10
 Status = TrainingSource.Status
 # Which buttons a source gets; `training.sources` judges them again when they are pressed.
 VERBS: dict[str, tuple[str, ...]] = {
@@ -48,28 +47,20 @@ class PendingPanel:
     curriculum: tuple[SourceRow, ...]
     curriculum_total: int
     retry_budget: int
-    shown_max: int = SHOWN
+    shown_max: int = PENDING_SHOWN
 
 
-def build_pending_panel(readings: Readings, *, rows: tuple[SourceRow, ...]) -> PendingPanel:
-    """The panel from one set of readings and the heads of both queues; no query of its own."""
+def build_pending_panel(readings: Readings) -> PendingPanel:
+    """The panel from one set of readings; no query of its own."""
     waiting = readings.vitals.facts.waiting
+    rows = tuple(view_source(source) for source in readings.pending)
     return PendingPanel(
-        queue=tuple(row for row in rows if row.kind == TrainingSource.Kind.QUEUE),
+        queue=tuple(row for row in rows if row.kind == TrainingSource.Kind.QUEUE)[:PENDING_SHOWN],
         queue_total=waiting.queue,
-        curriculum=tuple(row for row in rows if row.kind == TrainingSource.Kind.CURRICULUM),
+        curriculum=tuple(row for row in rows if row.kind == TrainingSource.Kind.CURRICULUM)[:PENDING_SHOWN],
         curriculum_total=waiting.curriculum,
         retry_budget=readings.vitals.settings.retry_budget,
     )
-
-
-def read_pending() -> tuple[SourceRow, ...]:
-    """The first ten pending sources of each kind, in queue order. One query."""
-    pending = TrainingSource.objects.pending().order_by("queue_rank", "id").values("id")
-    queue = pending.filter(kind=TrainingSource.Kind.QUEUE)[:SHOWN]
-    heads = queue.union(pending.filter(kind=TrainingSource.Kind.CURRICULUM)[:SHOWN])
-    rows = TrainingSource.objects.filter(pk__in=heads).select_related("host").defer("prompt", "check_spec")
-    return tuple(view_source(source) for source in rows.order_by("queue_rank", "id"))
 
 
 def view_source(source: TrainingSource) -> SourceRow:

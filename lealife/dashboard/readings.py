@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,18 +12,19 @@ from lealife.dashboard.facts import Facts, read_facts
 from lealife.health import Health, read_health
 from promotion.candidate_view import CandidateView, read_candidate
 from promotion.models import LiveApply, ModelTag
-from promotion.proof import ServedProof, read_served_proof
+from promotion.proof import ServedProof, read_last_applies, read_served_proof
 from promotion.routing import Routing
 from promotion.tags import KEEP_TAGS, UNUSED, TagList
 from promotion.windows import WindowProgress, read_window
-from training.claims import NextSource, preview_next
-from training.coordinator import LoopState, read_loop
-from training.models import RuntimeSettings, RuntimeSettingsChange, TrainingCycle, TrainingOutcome
+from training.claims import LaneReads, NextSource, choose_preview
+from training.coordinator import LoopState, derive_loop
+from training.models import RuntimeSettings, TrainingCycle, TrainingOutcome, TrainingSource
+from training.outcomes import judge_breaker
 from training.slots import Slots, count_slots
 
 RECENT = 100
 CYCLES_SHOWN = 10
-CHANGES_SHOWN = 5
+PENDING_SHOWN = 10
 TAGS_SAMPLED = 5
 
 
@@ -33,6 +35,7 @@ class Recent:
     successes: int
     total: int
     latest_success: TrainingOutcome | None
+    endings: tuple[tuple[str, datetime], ...]  # error code and time, newest first
 
     @property
     def percent(self) -> int | None:
@@ -69,42 +72,55 @@ class Readings:
     vitals: Vitals
     candidate: CandidateView | None
     next_source: NextSource
+    pending: tuple[TrainingSource, ...]  # the heads of both queues, and what is next, in queue order
     cycles: tuple[TrainingCycle, ...]  # the newest ten, newest first
     open_cycles: tuple[TrainingCycle, ...]  # oldest first
-    changes: tuple[RuntimeSettingsChange, ...]  # the newest five
 
 
 def take_vitals(*, now: datetime) -> Vitals:
     """Reads what every page begins with; `now` is aware UTC. The number of queries is pinned by a test."""
     facts = read_facts(now=now)
-    loop = read_loop(now=now)
+    recent = read_recent()
+    loop = derive_loop(row=facts.coordinator, breaker=judge_breaker(latest=recent.endings, now=now), now=now)
     tags = read_tag_list(unused_count=facts.unused_tags)
     active = {tag.role: tag for tag in tags.active}
+    routing = Routing(controller=active.get("controller"), task=active.get("task"))
+    applies = read_last_applies()
     return Vitals(
         now=now,
         facts=facts,
         loop=loop,
-        health=read_health(now=now, loop=loop, beats=facts.beats),
+        health=read_health(now=now, loop=loop, beats=facts.beats, queue_depth=facts.queue_depth),
         slots=count_slots(row=facts.settings, by_lane=facts.by_lane),
         tags=tags,
-        routing=Routing(controller=active.get("controller"), task=active.get("task")),
-        window=read_window(),
-        proof=read_served_proof(),
-        recent=read_recent(),
-        last_apply=read_last_apply(),
+        routing=routing,
+        window=read_window(counts=facts.counters, row=facts.settings),
+        proof=read_served_proof(routing=routing, applies=applies),
+        recent=recent,
+        last_apply=_find_last_switch(applies.values()),
     )
 
 
 def take_readings(*, now: datetime) -> Readings:
     """Reads the vitals and what the training page needs besides; `now` is aware UTC."""
     cycles = read_cycles()
+    vitals = take_vitals(now=now)
+    facts = vitals.facts
+    open_cycles = tuple(cycle for cycle in reversed(cycles) if cycle.status == TrainingCycle.Status.OPEN)
+    lane_reads = LaneReads(
+        busy_hosts=frozenset(cycle.run.host_id for cycle in open_cycles),
+        recent_hosts=facts.recent_hosts,
+        outcomes=facts.counters["outcomes.total"],
+    )
+    preview = choose_preview(row=facts.settings, now=now, reads=lane_reads)
+    pending = read_pending(also=preview.source_id)
     return Readings(
-        vitals=take_vitals(now=now),
+        vitals=vitals,
         candidate=read_candidate(),
-        next_source=preview_next(now=now),
+        next_source=preview.describe(next((source for source in pending if source.pk == preview.source_id), None)),
+        pending=tuple(source for source in pending if source.status == source.Status.PENDING),
         cycles=cycles[:CYCLES_SHOWN],
-        open_cycles=tuple(cycle for cycle in reversed(cycles) if cycle.status == TrainingCycle.Status.OPEN),
-        changes=tuple(RuntimeSettingsChange.objects.order_by("-version")[:CHANGES_SHOWN]),
+        open_cycles=open_cycles,
     )
 
 
@@ -128,18 +144,18 @@ def read_tag_list(*, unused_count: int) -> TagList:
 def read_recent() -> Recent:
     """The newest 100 outcomes. A search for the last success would read all history when there is none."""
     newest = TrainingOutcome.objects.order_by("-id").select_related("source")
-    rows = list(newest.only("success", "run_id", "created_at", "source__title")[:RECENT])
+    rows = list(newest.only("success", "error_code", "run_id", "created_at", "source__title")[:RECENT])
     return Recent(
         successes=sum(row.success for row in rows),
         total=len(rows),
         latest_success=next((row for row in rows if row.success), None),
+        endings=tuple((row.error_code, row.created_at) for row in rows),
     )
 
 
-def read_last_apply() -> LiveApply | None:
-    """The newest switch; a first routing is none. One query."""
-    switches = LiveApply.objects.filter(from_tag__isnull=False).select_related("from_tag", "to_tag")
-    return switches.order_by("-id").first()
+def _find_last_switch(applies: Iterable[LiveApply]) -> LiveApply | None:
+    """The newest of the roles' newest applies; a first routing is no switch."""
+    return max((apply for apply in applies if apply.from_tag_id), key=lambda apply: apply.pk, default=None)
 
 
 def read_cycles() -> tuple[TrainingCycle, ...]:
@@ -152,3 +168,13 @@ def read_cycles() -> tuple[TrainingCycle, ...]:
         .defer("run__prompt", "run__memories", "run__answer", "run__quotes", "source__prompt", "source__check_spec")
         .order_by("-id")
     )
+
+
+def read_pending(*, also: int | None) -> tuple[TrainingSource, ...]:
+    """The first ten pending sources of each kind, and the one with id `also`, in queue order. One query."""
+    pending = TrainingSource.objects.pending().order_by("queue_rank", "id").values("id")
+    queue = pending.filter(kind=TrainingSource.Kind.QUEUE)[:PENDING_SHOWN]
+    curriculum = pending.filter(kind=TrainingSource.Kind.CURRICULUM)[:PENDING_SHOWN]
+    one = TrainingSource.objects.order_by().filter(pk=also).values("id")
+    rows = TrainingSource.objects.filter(pk__in=queue.union(curriculum, one)).select_related("host")
+    return tuple(rows.order_by("queue_rank", "id"))

@@ -10,7 +10,7 @@ from lealife.dashboard.controls_panel import ControlsPanel, build_controls_panel
 from lealife.dashboard.cycles_panel import CyclesPanel, build_cycles_panel
 from lealife.dashboard.headline_panel import HeadlinePanel, build_headline_panel
 from lealife.dashboard.lanes_panel import LanesPanel, build_lanes_panel
-from lealife.dashboard.pending_panel import PendingPanel, build_pending_panel, read_pending
+from lealife.dashboard.pending_panel import PendingPanel, build_pending_panel
 from lealife.dashboard.proof_panel import ProofPanel, build_proof_panel
 from lealife.dashboard.readings import take_readings
 from lealife.dashboard.relay_panel import RelayPanel, build_relay_panel
@@ -39,7 +39,7 @@ def build_training_page(*, now: datetime) -> TrainingPage:
     """Reads and builds all panels at `now` (aware UTC), at a cost that does not grow with history."""
     readings = take_readings(now=now)
     vitals = readings.vitals
-    pending = build_pending_panel(readings, rows=read_pending())
+    pending = build_pending_panel(readings)
     return TrainingPage(
         headline=build_headline_panel(vitals),
         proof=build_proof_panel(readings),

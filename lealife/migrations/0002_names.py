@@ -4,14 +4,13 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('lealife', '0001_initial'),
+        ("lealife", "0001_initial"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='apikey',
-            options={'ordering': ['name'], 'verbose_name': 'API key'},
+            name="apikey",
+            options={"ordering": ["name"], "verbose_name": "API key"},
         ),
     ]

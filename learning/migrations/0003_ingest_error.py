@@ -4,19 +4,18 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('learning', '0002_append_only'),
+        ("learning", "0002_append_only"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='memoryevidence',
-            options={'verbose_name_plural': 'memory evidence'},
+            name="memoryevidence",
+            options={"verbose_name_plural": "memory evidence"},
         ),
         migrations.AddField(
-            model_name='runlearningoutcome',
-            name='error',
-            field=models.TextField(blank=True, help_text='Why nothing could be learned from it, if so.'),
+            model_name="runlearningoutcome",
+            name="error",
+            field=models.TextField(blank=True, help_text="Why nothing could be learned from it, if so."),
         ),
     ]

@@ -96,9 +96,7 @@ def _make_run(host: happened.Host, *, lane: str) -> happened.Run:
     )
 
 
-def _make_memory(
-    host: happened.Host, snapshot: happened.PageSnapshot, outcome: happened.TrainingOutcome
-) -> None:
+def _make_memory(host: happened.Host, snapshot: happened.PageSnapshot, outcome: happened.TrainingOutcome) -> None:
     item = learned.MemoryItem.objects.create(
         host=host,
         kind="page",
@@ -135,9 +133,7 @@ def _make_promotion(host: happened.Host, snapshot: happened.PageSnapshot, run: h
         status="active",
         parent=baseline,
     )  # fmt: skip
-    window = trusted.PromotionWindow.objects.create(
-        number=1, watermark=0, size=30, attempts_before=0, state="applied"
-    )
+    window = trusted.PromotionWindow.objects.create(number=1, watermark=0, size=30, attempts_before=0, state="applied")
     freeze = trusted.PageFreeze.objects.create(memory_digest="m")
     trusted.FrozenPage.objects.create(freeze=freeze, url_digest="u", url=host.base_url, snapshot=snapshot)
     evaluation = trusted.Evaluation.objects.create(
@@ -145,13 +141,9 @@ def _make_promotion(host: happened.Host, snapshot: happened.PageSnapshot, run: h
         baseline_digest="sha256:1", candidate_number=1, alpha=0.05, pair_budget=60, seed=1, freeze=freeze,
         settings_digest="s", verdict="promote",
     )  # fmt: skip
-    trusted.EvaluationTask.objects.create(
-        evaluation=evaluation, index=0, task=learned.CurriculumTask.objects.get()
-    )
+    trusted.EvaluationTask.objects.create(evaluation=evaluation, index=0, task=learned.CurriculumTask.objects.get())
     arms = [
-        trusted.EvaluationArm.objects.create(
-            inputs_digest=name, run=_make_run(host, lane="evaluation"), success=True
-        )
+        trusted.EvaluationArm.objects.create(inputs_digest=name, run=_make_run(host, lane="evaluation"), success=True)
         for name in ("one", "two")
     ]
     trusted.EvaluationPair.objects.create(

@@ -50,9 +50,7 @@ def test_a_new_row_is_made_only_where_people_make_rows(staff: Client, rows: Rows
 
 
 @each_evidence
-def test_evidence_refuses_every_change_even_to_a_superuser(
-    staff: Client, rows: Rows, model: type[Model]
-) -> None:
+def test_evidence_refuses_every_change_even_to_a_superuser(staff: Client, rows: Rows, model: type[Model]) -> None:
     assert isinstance(admin.site.get_model_admin(model), ReadOnlyAdmin)
     row = rows[model]
     assert staff.post(address(model, "add"), {}).status_code == 403

@@ -250,9 +250,7 @@ def test_a_rollback_needs_a_reason_and_is_a_new_row(staff: Client, rows: Rows) -
 
 
 def test_a_key_made_in_admin_is_shown_once_and_works(staff: Client) -> None:
-    answer = staff.post(
-        reverse("admin:lealife_apikey_add"), {"name": "cron", "scope": "operate"}, follow=True
-    )
+    answer = staff.post(reverse("admin:lealife_apikey_add"), {"name": "cron", "scope": "operate"}, follow=True)
     shown = " ".join(str(message) for message in answer.context["messages"])
     secret = shown.split("The key is ")[1].split()[0]
     caller = find_key_caller(secret)

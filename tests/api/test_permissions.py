@@ -51,9 +51,7 @@ def test_the_matrix_names_every_endpoint() -> None:
 
 
 @each_endpoint
-def test_nobody_is_told_to_authenticate(
-    host: Host, method: str, address: str, body: object, needed: str
-) -> None:
+def test_nobody_is_told_to_authenticate(host: Host, method: str, address: str, body: object, needed: str) -> None:
     assert call(Client(enforce_csrf_checks=True), method, address, body) == 401
 
 

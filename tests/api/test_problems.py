@@ -53,9 +53,7 @@ def assert_problem(answer: Any, status: int, *, field: str | None = None) -> dic
         ({"promt": "misspelt"}, "promt"),
     ],
 )
-def test_a_bad_task_is_refused_field_by_field(
-    host: Host, operator: Client, change: dict[str, Any], field: str
-) -> None:
+def test_a_bad_task_is_refused_field_by_field(host: Host, operator: Client, change: dict[str, Any], field: str) -> None:
     body = json.dumps({"prompt": "Which page?", "host": "manual"} | change)
     problem = assert_problem(operator.post("/api/tasks", body, JSON), 422, field=field)
     assert problem["code"] == "invalid_input"
@@ -107,9 +105,7 @@ def test_an_unknown_address_is_not_found(address: str) -> None:
     assert_problem(Client().get(address), 404)
 
 
-def test_too_many_requests_are_told_when_to_come_back(
-    reader: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_requests_are_told_when_to_come_back(reader: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     (throttle,) = api.throttle
     assert isinstance(throttle, CallerThrottle)
     monkeypatch.setattr(throttle, "limit", 2)

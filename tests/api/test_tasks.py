@@ -34,9 +34,7 @@ def test_a_tasks_answer_comes_with_its_evidence(host: Host, reader: Client) -> N
         task_tag="lealife-task:1",
         task_digest="sha256:bb",
         served_task_digest="sha256:bb",
-        memories=[
-            {"id": 7, "kind": "page", "url": "http://127.0.0.1:9/queue", "title": "queue", "score": 0.5}
-        ],
+        memories=[{"id": 7, "kind": "page", "url": "http://127.0.0.1:9/queue", "title": "queue", "score": 0.5}],
         memory_used=[7],
         answer="The page queue.",
         quotes=[{"text": "A queue", "url": "http://127.0.0.1:9/queue", "digest": "cc"}],
@@ -56,9 +54,7 @@ def test_a_tasks_answer_comes_with_its_evidence(host: Host, reader: Client) -> N
     assert answer["status"] == "succeeded"
     assert answer["answer"] == "The page queue."
     assert answer["quotes"][0]["text"] == "A queue"
-    assert answer["pages"] == [
-        {"url": "http://127.0.0.1:9/queue", "title": "queue", "status": 200, "error_code": ""}
-    ]
+    assert answer["pages"] == [{"url": "http://127.0.0.1:9/queue", "title": "queue", "status": 200, "error_code": ""}]
     assert answer["controller"] == {
         "tag": "lealife-controller:1",
         "claimed_digest": "sha256:aa",

@@ -101,8 +101,6 @@ def test_a_setting_out_of_bounds_is_refused_by_name(operator: Client) -> None:
 
 
 def test_a_rollback_with_nothing_to_roll_back_is_refused(administrator: Client) -> None:
-    answer = administrator.post(
-        "/api/models/actions/roll-back/", {"role": "controller", "reason": "test"}, JSON
-    )
+    answer = administrator.post("/api/models/actions/roll-back/", {"role": "controller", "reason": "test"}, JSON)
     assert answer.status_code in {404, 409}
     assert answer["Content-Type"] == "application/problem+json"

@@ -144,9 +144,7 @@ def test_a_stop_text_ends_the_answer(client: ollama.Client) -> None:
     assert cut.message.content == whole[: whole.index(word)] and cut.done_reason == "stop"
 
 
-def test_a_tags_system_counts_until_the_request_brings_its_own(
-    http: httpx.Client, client: ollama.Client
-) -> None:
+def test_a_tags_system_counts_until_the_request_brings_its_own(http: httpx.Client, client: ollama.Client) -> None:
     client.create(model="minded", from_=BASE, system="You are a very patient teacher of mathematics. " * 5)
     options = {"num_predict": 1}
     plain = chat(http, messages=ASK, options=options)

@@ -90,9 +90,7 @@ def test_what_a_server_refuses_is_invalid(pool: OllamaPool) -> None:
         pool.served_digest(tag="nope")
 
 
-def test_a_tag_is_made_copied_and_deleted_on_all_servers(
-    pool: OllamaPool, addresses: tuple[str, str]
-) -> None:
+def test_a_tag_is_made_copied_and_deleted_on_all_servers(pool: OllamaPool, addresses: tuple[str, str]) -> None:
     digest = pool.create_tag(
         tag="lea:1", base=BASE, system="Pick.", messages=[{"role": "user", "content": "Hi"}],
         parameters={"temperature": 0},
