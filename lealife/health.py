@@ -18,6 +18,7 @@ from training.heartbeats import FRESH
 from training.models import WorkerHeartbeat
 
 PROBE_EVERY_S = 5.0
+FIRST_ANSWER_WITHIN_S = 1.0
 PROBE_STALE_S = 60.0
 
 HEALTHY, DEGRADED, DOWN, UNKNOWN = "healthy", "degraded", "down", "unknown"
@@ -37,7 +38,10 @@ class Health:
 
 
 class OllamaProbe:
-    """Remembers whether Ollama answered, and asks again in the background: no page ever waits for it."""
+    """Remembers whether Ollama answered, and asks again in the background.
+
+    Only a reader who comes after a long silence waits for the answer, and no longer than a second.
+    """
 
     def __init__(self, ask: Callable[[], bool]) -> None:
         self._ask = ask
@@ -55,7 +59,12 @@ class OllamaProbe:
                 self._asking = True
             answer = self._answer if age <= PROBE_STALE_S else None
         if due:
-            threading.Thread(target=self._refresh, name="ollama-probe", daemon=True).start()
+            asking = threading.Thread(target=self._refresh, name="ollama-probe", daemon=True)
+            asking.start()
+            if answer is None:
+                asking.join(timeout=FIRST_ANSWER_WITHIN_S)
+                with self._lock:
+                    answer = None if self._asking else self._answer
         return UNKNOWN if answer is None else "up" if answer else "down"
 
     def _refresh(self) -> None:
