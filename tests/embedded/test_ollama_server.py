@@ -29,8 +29,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOllama]:
 
 
 @pytest.fixture(scope="module")
-def client(server: RunningOllama) -> ollama.Client:
-    return ollama.Client(host=server.address, timeout=60, trust_env=False)
+def client(server: RunningOllama) -> Iterator[ollama.Client]:
+    with ollama.Client(host=server.address, timeout=60, trust_env=False) as session:
+        yield session
 
 
 @pytest.fixture(scope="module")
@@ -374,8 +375,7 @@ def _begin(session: httpx.Client, body: dict) -> None:
 
 
 def test_tags_survive_a_restart_and_a_stop_is_quick(tmp_path) -> None:
-    with run_ollama(tmp_path) as first:
-        client = ollama.Client(host=first.address, trust_env=False)
+    with run_ollama(tmp_path) as first, ollama.Client(host=first.address, trust_env=False) as client:
         client.create(model="kept", from_=BASE, system="Stay.")
         client.delete(BASE)
         before = {model.model: model.digest for model in client.list().models}
@@ -386,8 +386,7 @@ def test_tags_survive_a_restart_and_a_stop_is_quick(tmp_path) -> None:
         assert first.process.wait(5) == 0 and time.monotonic() - started < 3
         assert first.process.stdout and first.process.stdout.read() == b""
         assert not (tmp_path / "address").exists()
-    with run_ollama(tmp_path) as second:
-        client = ollama.Client(host=second.address, trust_env=False)
+    with run_ollama(tmp_path) as second, ollama.Client(host=second.address, trust_env=False) as client:
         assert {model.model: model.digest for model in client.list().models} == before == {
             "kept:latest": before["kept:latest"]
         }  # fmt: skip
