@@ -84,7 +84,8 @@ class Command(BaseCommand):
         started = timezone.now()
         began = time.monotonic()
         call_command("migrate", verbosity=0, interactive=False)
-        password = self.ensure_staff()
+        # Headless there is nobody to tell the password to.
+        password = None if headless else self.ensure_staff()
         supervisor = Supervisor(say=lambda sentence: self.console.print(f"[yellow]![/] {sentence}"))
         supervisor.catch_signals()
         try:
