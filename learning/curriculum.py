@@ -68,7 +68,7 @@ def find_hungry_host(*, now: datetime) -> Host | None:
         FrontierPage.objects.get_or_create(
             host=host, url_digest=digest_bytes(start.encode()), defaults={"url": start, "not_before": now}
         )
-        waiting = TrainingSource.objects.pending().curriculum().filter(host=host)[:PENDING_ENOUGH].count()
+        waiting = TrainingSource.objects.ready(now=now).curriculum().filter(host=host)[:PENDING_ENOUGH].count()
         if waiting < PENDING_ENOUGH and FrontierPage.objects.due(now=now).filter(host=host).exists():
             return host
     return None

@@ -9,6 +9,7 @@ from lealife.lib.announce import announce
 from training.agent.errors import ErrorCode
 from training.counters import add_counts
 from training.models import Run, TrainingCycle, TrainingOutcome, TrainingSource
+from training.models.sources import queue_rank
 from training.runtime_settings import read_settings
 
 # A failed source waits before it is tried again; a curriculum task longer, until more has been learned.
@@ -99,11 +100,15 @@ def settle_source(
             status_reason=f"Retry budget spent: {failed} failed attempts, the last with {error_code}.",
         )
         return
+    again_at = now + RETRY_AFTER[TrainingSource.Kind(source.kind)]
+    # A failed task goes behind the new ones: what has not been asked yet teaches more than what just failed.
+    behind = {"queue_rank": queue_rank(queued_at=again_at, priority=source.priority)}
     claimed.update(
         status=TrainingSource.Status.PENDING,
         failed_attempts=failed,
-        not_before=now + RETRY_AFTER[TrainingSource.Kind(source.kind)],
+        not_before=again_at,
         status_reason=f"Attempt {failed} failed with {error_code}.",
+        **(behind if source.kind == TrainingSource.Kind.CURRICULUM else {}),
     )
 
 
