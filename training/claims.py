@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from lealife.lib.announce import announce
@@ -16,8 +17,7 @@ from training.models.sources import AGEING_S
 from training.runtime_settings import read_settings
 from training.slots import lock_slots, read_slots
 
-# A worker renews three times within a lease; a lapsed one means the worker is gone.
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=settings.LEALIFE_RUN_LEASE_S)
 
 _HEADS = """
     SELECT head.id, head.kind, head.host_id, head.queue_rank, head.campaign_id, host.last_served_at

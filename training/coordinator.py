@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -17,7 +18,7 @@ from training.models import Coordinator
 from training.outcomes import read_breaker
 from training.runtime_settings import read_settings
 
-LEASE = timedelta(seconds=15)
+LEASE = timedelta(seconds=settings.LEALIFE_COORDINATOR_LEASE_S)
 # Announcements that may let a run start, or must stop one: everything else can wait for the tick.
 WAKES = frozenset({"sources", "settings", "coordinator", "outcomes"})
 
