@@ -14,11 +14,11 @@ from django.core.asgi import get_asgi_application  # noqa: E402  settings need t
 http = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402  models need Django to be set up first
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
-from django.urls import path  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  as above
+from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402  as above
+from django.urls import path  # noqa: E402  as above
 
-from lealife.dashboard.consumer import LiveConsumer  # noqa: E402
+from lealife.dashboard.consumer import LiveConsumer  # noqa: E402  as above
 
 sockets = URLRouter([path("ws/live/", LiveConsumer.as_asgi())])
 application = ProtocolTypeRouter({"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))})

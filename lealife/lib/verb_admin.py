@@ -77,7 +77,7 @@ class VerbAdmin(admin.ModelAdmin):
 
 
 def _refuse_form(form: type[forms.ModelForm], refused: Refused) -> type[forms.ModelForm]:
-    class RefusedForm(form):  # type: ignore[misc, valid-type]
+    class RefusedForm(form):  # type: ignore[misc, valid-type]  the base is known only at run time
         def clean(self) -> dict[str, Any]:
             cleaned = super().clean()
             field = refused.details.get("field")

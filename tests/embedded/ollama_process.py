@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+BASE = "smollm2:135m"
+NOT_PULLABLE = "pull model manifest: file does not exist"
+ASK = [{"role": "user", "content": "Tell me about the sea."}]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from django.db import IntegrityError, transaction
 from hypothesis import given
@@ -14,12 +12,10 @@ from learning.curriculum import (
     EVALUATION_SHARE,
     FRONTIER_MAX,
     PENDING_ENOUGH,
-    REST,
     choose_passages,
     crawl_host,
     find_hungry_host,
     passage_key,
-    revive_rested_tasks,
     split_of,
 )
 from learning.models import CurriculumTask, FrontierPage, MemoryItem
@@ -31,7 +27,6 @@ from tests.factories import (
     make_curriculum_source,
     make_host,
     make_html,
-    make_source,
 )
 from training.agent.browser import Page
 from training.agent.errors import AgentError, ErrorCode
@@ -297,56 +292,3 @@ def test_only_statements_are_asked_for(passage, taken):
 def test_a_passage_has_one_key_whatever_its_case():
     assert passage_key("Straße") == passage_key("STRASSE")
     assert -(2**63) <= passage_key("x") < 2**63
-
-
-def make_finished(host: Host, *, status: str = "done", ago: timedelta, streak: int = 0, **task) -> TrainingSource:
-    source = make_curriculum_source(host, status=status, finished_at=START - ago)
-    CurriculumTask.objects.create(
-        host=host, split="train", expected_url="u", page_digest=str(source.pk), passage="p", prompt="?",
-        source=source, streak=streak, **task,
-    )  # fmt: skip
-    return source
-
-
-def revived(host: Host) -> set[int]:
-    return set(TrainingSource.objects.filter(status="pending", host=host).values_list("pk", flat=True))
-
-
-def test_a_finished_task_is_asked_again_after_its_rest(host):
-    rested, tired = make_finished(host, ago=REST * 1.1), make_finished(host, ago=REST * 0.9)
-    assert revive_rested_tasks(now=START) == 1
-    assert revived(host) == {rested.pk}
-    tired.refresh_from_db()
-    assert tired.status == "done"
-
-
-def test_a_mastered_task_rests_twice_as_long_after_each_success(host):
-    make_finished(host, ago=REST * 3.9, streak=2)
-    mastered = make_finished(host, ago=REST * 4.1, streak=2)
-    revive_rested_tasks(now=START)
-    assert revived(host) == {mastered.pk}
-
-
-def test_a_disabled_task_comes_back_with_a_fresh_budget(host):
-    source = make_finished(host, status="disabled", ago=REST * 2)
-    TrainingSource.objects.update(failed_attempts=3)
-    revive_rested_tasks(now=START)
-    source.refresh_from_db()
-    assert (source.status, source.failed_attempts, source.not_before) == ("pending", 0, None)
-
-
-def test_an_ambiguous_task_never_comes_back(host):
-    make_finished(host, ago=REST * 9, ambiguous=True)
-    assert revive_rested_tasks(now=START) == 0
-
-
-def test_nothing_is_revived_while_curriculum_waits(host):
-    make_finished(host, ago=REST * 9)
-    make_curriculum_source(host)
-    assert revive_rested_tasks(now=later(minutes=1)) == 0
-
-
-def test_an_operators_waiting_prompt_does_not_keep_tasks_resting(host):
-    make_finished(host, ago=REST * 9)
-    make_source(host)
-    assert revive_rested_tasks(now=START) == 1

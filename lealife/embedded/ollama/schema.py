@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import xllamacpp  # type: ignore[import-untyped]
+import xllamacpp  # type: ignore[import-untyped]  it ships no types
 
 from .wire import ApiError
 
