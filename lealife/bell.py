@@ -13,6 +13,7 @@ DRAIN = "lealife.pipeline.drain"
 # Bells that wait this long while no worker writes a heartbeat mean a wedged cluster.
 KEEP_FAILURES = timedelta(days=7)
 WEDGED_AFTER = timedelta(seconds=90)
+SCHEDULED_EVERY = timedelta(minutes=1)
 
 
 def ring(stage: str) -> None:
@@ -26,11 +27,13 @@ def ring_coordinator() -> None:
 
 
 def ensure_schedule() -> None:
-    """Rings for a coordinator every minute, for ever: the repair of a lost bell."""
-    Schedule.objects.get_or_create(
+    """Rings for a coordinator every minute, for ever: the repair of a lost bell, also after a clock was put back."""
+    schedule, _ = Schedule.objects.get_or_create(
         name="coordinator",
         defaults={"func": COORDINATE, "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
     )
+    now = timezone.now()
+    Schedule.objects.filter(pk=schedule.pk, next_run__gt=now + 2 * SCHEDULED_EVERY).update(next_run=now)
 
 
 # For a reader who counts them among other things; `now` is its one parameter.

@@ -24,8 +24,8 @@ from promotion.routing import read_canary_routing, read_routing
 from training.agent.brain import Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.navigate import navigate
-from training.claims import LEASE
 from training.models import Run
+from training.models.runs import LEASE
 from training.runs import Result, finish_run, record_brain, record_step, renew_lease
 from training.tasks import build_task
 
@@ -118,6 +118,7 @@ def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> R
     except NotFound as error:
         return Result(success=False, error_code=ErrorCode.MODEL_UNAVAILABLE, error=str(error))
     except Exception as error:
+        # The worker's edge: whatever broke is an outcome, and the worker goes on.
         log.exception("run %s broke", run.pk)
         connection.close()
         return Result(

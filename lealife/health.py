@@ -14,7 +14,7 @@ from lealife.bell import read_queue_depth
 from lealife.lib.gateway import ModelUnavailable
 from lealife.pool import get_pool
 from training.coordinator import LoopState, read_loop
-from training.heartbeats import FRESH
+from training.heartbeats import is_fresh
 from training.models import WorkerHeartbeat
 
 PROBE_EVERY_S = 5.0
@@ -103,7 +103,7 @@ def read_health(
         beats = [worker.last_beat_at for worker in WorkerHeartbeat.objects.order_by("-last_beat_at")]
     return derive_health(
         loop=loop or read_loop(now=now),
-        fresh_workers=sum(beat >= now - FRESH for beat in beats),
+        fresh_workers=sum(is_fresh(beat, now=now) for beat in beats),
         last_beat_at=beats[0] if beats else None,
         ollama=ollama_probe.read_state(),
         queue_depth=_read_depth() if queue_depth is None else queue_depth,
@@ -123,7 +123,7 @@ def derive_health(
     """The rule itself, pure: the worst signal decides, and every signal that is not well gives its reason."""
     found: list[tuple[str, str]] = []
     if not fresh_workers:
-        silence = f"for {_whole_minutes(now - last_beat_at)}" if last_beat_at else "yet"
+        silence = f"for {_whole_minutes(now - last_beat_at)}" if last_beat_at and last_beat_at < now else "yet"
         waiting = f", {queue_depth} bells wait" if queue_depth else ""
         found.append((DOWN, f"No worker has reported {silence}{waiting}."))
     if ollama == "down":

@@ -10,10 +10,14 @@ from django.db import transaction
 from lealife.bell import ring
 from lealife.draining import is_draining
 from promotion.routing import read_canary_split, read_routing
-from training.claims import claim_next_source
+from training.claims import claim_sources
+from training.coordinator import read_loop
 from training.models import Host, Run
 from training.outcomes import read_breaker
 from training.runs import claim_queued_run, queue_run
+
+# Sources that are claimed in one transaction at most.
+CLAIM_BATCH = 20
 
 
 def ask(
@@ -34,17 +38,31 @@ def ask(
 
 def launch_training(now: datetime) -> int:
     """Claims sources while there are free training slots and runs do not all break."""
-    if read_routing().controller is None or read_breaker(now=now):
-        return 0
-    split = read_canary_split()
     launched = 0
-    while not is_draining():
+    while not is_draining() and _may_train(now):
         with transaction.atomic():
-            if claim_next_source(now=now, canary=split) is None:
-                return launched
-            ring("execute")
-        launched += 1
+            claims = claim_sources(now=now, limit=CLAIM_BATCH, canary=read_canary_split())
+            for _ in claims:
+                ring("execute")
+        if not claims:
+            return launched
+        launched += len(claims)
     return launched
+
+
+def take_training(*, worker: str, now: datetime) -> Run | None:
+    """Claims the next source for `worker` itself, which has just ended a run: no need to wait for the next tick.
+
+    None when nothing is eligible, or while the loop does not run: then nobody picks.
+    """
+    if is_draining() or read_loop(now=now).state != "running" or not _may_train(now):
+        return None
+    claims = claim_sources(now=now, limit=1, canary=read_canary_split(), worker=worker)
+    return Run.objects.select_related("host").get(pk=claims[0].run_id) if claims else None
+
+
+def _may_train(now: datetime) -> bool:
+    return read_routing().controller is not None and not read_breaker(now=now)
 
 
 def launch_queued(now: datetime) -> int:

@@ -27,12 +27,13 @@ from lealife import bell
 from lealife.browsers import open_browser
 from lealife.draining import is_draining
 from lealife.execution import LeaseKeeper, execute_run, patiently
-from lealife.launching import launch_queued, launch_training
+from lealife.ingestion import ingest_batch
+from lealife.launching import launch_queued, launch_training, take_training
 from lealife.lib.errors import Conflict, GateRefused
 from lealife.lib.gateway import ModelError
 from lealife.pool import PoolModel, get_pool, read_served_digest
 from learning.curriculum import crawl_host, find_hungry_host, find_rested_sources, revive_rested_tasks
-from learning.ingest import ingest_outcome, read_uningested
+from learning.ingest import read_uningested
 from promotion.applies import apply_canary
 from promotion.arms import ArmTools
 from promotion.canary import open_canary, settle_canary
@@ -142,6 +143,8 @@ class Sweeper:
 
     def tick(self, now: datetime) -> int:
         """One turn of the loop; returns how many runs it launched."""
+        # Before anything is claimed, so that what a dead worker held is claimed again in this very tick.
+        fail_lapsed_runs(now=now)
         launched = launch_queued(now) + (launch_training(now) if read_coordinator().enabled else 0)
         if time.monotonic() - self._swept_at >= SWEEP_S:
             self._swept_at = time.monotonic()
@@ -162,27 +165,10 @@ def sweep(now: datetime) -> None:
 
 def _execute(now: datetime) -> bool:
     launch_queued(now)
-    run = begin_next_run(worker=worker_name(), now=now)
+    run = begin_next_run(worker=worker_name(), now=now) or take_training(worker=worker_name(), now=now)
     if run is None:
         return False
     execute_run(run)
-    return True
-
-
-def _ingest(now: datetime) -> bool:
-    outcome_id = read_uningested().values_list("pk", flat=True).first()
-    if outcome_id is None:
-        return False
-    try:
-        with transaction.atomic():
-            ingest_outcome(outcome_id=outcome_id, now=now)
-            ring("window")
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception as error:
-        # The worker's edge: what cannot be learned from is ingested as such, once, and holds up no other.
-        log.exception("outcome %s taught nothing", outcome_id)
-        ingest_outcome(outcome_id=outcome_id, now=now, error=f"{type(error).__name__}: {error}"[:500])
     return True
 
 
@@ -327,7 +313,7 @@ STAGES: dict[str, Stage] = {
             "execute", lambda now: Run.objects.filter(status="claimed", claimed_by="").exists(), _execute, alone=False
         ),
         Stage("seal", lambda now: read_chain().unsealed > 0, lambda now: seal_outcomes() > 0),
-        Stage("ingest", lambda now: read_uningested().exists(), _ingest, alone=False),
+        Stage("ingest", lambda now: read_uningested().exists(), ingest_batch, alone=False),
         Stage("window", _unless_held(lambda now: is_window_due()), _window),
         Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build),
         Stage("evaluate", _unless_held(lambda now: _open_evaluations().exists()), _evaluate),

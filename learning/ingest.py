@@ -2,21 +2,69 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Max, QuerySet
 
 from lealife.lib.announce import announce
+from lealife.lib.errors import NotFound
+from lealife.lib.statements import run_statement, run_steadily, write_insert
 from learning.memory import Lesson, count_recalls, item_key, lock_memory, store_lessons
 from learning.models import CurriculumTask, MemoryItem, RunLearningOutcome
 from training.agent.page import canonical_url, parse_page
 from training.agent.task import Site
-from training.counters import add_counts, read_counters
+from training.counters import read_counters
 from training.models import Step, TrainingOutcome
 from training.seals import COMMIT_SPREAD
 
 EXTRACT_CHARACTERS = 600
+# Outcomes that wait are looked for so many ids below the newest that was ingested, and further below when none is
+# found there although some wait.
+NEAR = 100
+_PICK = """
+    SELECT outcome.id, outcome.host_id, outcome.success,
+        (SELECT memories <> '[]' FROM training_run AS run WHERE run.id = outcome.run_id)
+        OR EXISTS (SELECT FROM training_step AS step WHERE step.run_id = outcome.run_id)
+        OR (SELECT kind = 'curriculum' FROM training_trainingsource AS source WHERE source.id = outcome.source_id)
+    FROM training_outcomes AS outcome
+"""
+_ONE = f"{_PICK} WHERE outcome.id = %(outcome)s FOR NO KEY UPDATE"
+_NEXT = f"""{_PICK}
+    WHERE outcome.id > (SELECT coalesce(max(outcome_id), 0) FROM run_learning_outcomes) - %(spread)s::bigint
+      AND (SELECT true FROM run_learning_outcomes AS fact WHERE fact.outcome_id = outcome.id) IS NULL
+    ORDER BY outcome.id LIMIT %(limit)s::int FOR NO KEY UPDATE SKIP LOCKED
+"""  # noqa: S608  constants of our own, and placeholders
+_KNOWN = "SELECT outcome_id FROM run_learning_outcomes WHERE outcome_id = ANY(%(outcomes)s::bigint[])"
+_FACTS = write_insert(
+    RunLearningOutcome,
+    "FROM unnest(%(outcomes)s::bigint[], %(successes)s::bool[], %(written)s::int[]) "
+    "AS fact (outcome, success, written)",
+    outcome_id="fact.outcome",
+    success="fact.success",
+    items_written="fact.written",
+    error="%(error)s",
+)
+_KEEP = f"""
+    WITH kept AS ({_FACTS} ON CONFLICT DO NOTHING RETURNING outcome_id, success)
+    SELECT array_agg(outcome_id), training_add_count('ingested.failure', count(*) FILTER (WHERE NOT success)),
+        training_add_count('ingested.success', count(*) FILTER (WHERE success))
+    FROM kept
+"""  # noqa: S608  constants of our own, and placeholders
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """An outcome to ingest; `teaches` says whether memory or the curriculum has anything to take from it."""
+
+    outcome_id: int
+    host_id: int
+    success: bool
+    teaches: bool
+
+
 PITFALL_CODES = {"fetch_failed", "blocked_by_policy", "not_html", "too_large", "redirect_loop"}
 
 
@@ -36,25 +84,62 @@ def read_uningested() -> QuerySet[TrainingOutcome]:
 def ingest_outcome(*, outcome_id: int, now: datetime, error: str = "") -> RunLearningOutcome | None:
     """Turns one outcome into memory, counters and the fact of its ingest, in one transaction.
 
-    None when it has been ingested already: the lock on the host's memory makes the second caller wait and then
-    see it. `error` says why nothing can be learned from it: then only the fact is kept.
+    None when it has been ingested already. `error` says why nothing can be learned from it: then only the fact is
+    kept. Raises NotFound.
     """
     with transaction.atomic():
-        outcome = TrainingOutcome.objects.select_related("run", "host").get(pk=outcome_id)
-        lock_memory(outcome.host_id)
-        if RunLearningOutcome.objects.filter(outcome_id=outcome_id).exists():
-            return None
-        lessons = [] if error else draw_lessons(outcome)
-        written = store_lessons(outcome=outcome, lessons=lessons, now=now)
-        shown = [item["id"] for item in outcome.run.memories]
-        count_recalls(recalled=shown, helped=outcome.memory_used if outcome.success else [])
-        _record_attempt(outcome)
-        ingest = RunLearningOutcome.objects.create(
-            outcome=outcome, success=outcome.success, items_written=written, error=error
-        )
-        add_counts(ingested__total=1, ingested__success=int(outcome.success))
-        announce("ingest")
-        return ingest
+        picked = run_steadily((_ONE, {"outcome": outcome_id}), relaxed=True)
+        if not picked:
+            raise NotFound(f"There is no outcome {outcome_id}.")
+        kept = _ingest(picked, now=now, error=error)
+        return RunLearningOutcome.objects.get(outcome_id=outcome_id) if kept else None
+
+
+def ingest_next(*, now: datetime, limit: int) -> list[int]:
+    """Ingests the oldest outcomes that wait, at most `limit`, in one transaction; returns their ids.
+
+    Outcomes that another process ingests just now are passed over. Raises what a lesson raises, and then none of
+    them is ingested.
+    """
+    with transaction.atomic():
+        # An ingest that a crash of Postgres takes back, memory and fact together, is done again.
+        picked = run_steadily((_NEXT, {"limit": limit, "spread": NEAR}), relaxed=True)
+        if not picked and read_backlog():
+            picked = run_statement(_NEXT, {"limit": limit, "spread": COMMIT_SPREAD})
+        return _ingest(picked, now=now)
+
+
+def _ingest(picked: list[tuple[Any, ...]], *, now: datetime, error: str = "") -> list[int]:
+    waiting = {row[0]: Picked(*row) for row in picked}
+    teaching = [one.outcome_id for one in waiting.values() if one.teaches]
+    written = dict.fromkeys(waiting, 0)
+    if teaching:
+        # Their rows are locked: whoever had one before has committed its ingest, which only a new statement sees.
+        known = {row[0] for row in run_statement(_KNOWN, {"outcomes": teaching})}
+        lock_memory(*[waiting[outcome_id].host_id for outcome_id in teaching])
+        outcomes = TrainingOutcome.objects.select_related("run", "host").in_bulk(set(teaching) - known)
+        for outcome_id in sorted(outcomes):
+            written[outcome_id] = _learn(outcomes[outcome_id], now=now, error=error)
+    if not waiting:
+        return []
+    facts = {
+        "outcomes": list(waiting),
+        "successes": [one.success for one in waiting.values()],
+        "written": list(written.values()),
+        "error": error,
+    }
+    kept = run_statement(_KEEP, facts)[0][0]
+    announce("ingest")
+    return kept or []
+
+
+def _learn(outcome: TrainingOutcome, *, now: datetime, error: str) -> int:
+    lessons = [] if error else draw_lessons(outcome)
+    written = store_lessons(outcome=outcome, lessons=lessons, now=now)
+    shown = [item["id"] for item in outcome.run.memories]
+    count_recalls(recalled=shown, helped=outcome.memory_used if outcome.success else [])
+    _record_attempt(outcome)
+    return written
 
 
 def draw_lessons(outcome: TrainingOutcome) -> list[Lesson]:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from lealife.lib.announce import announce
 from lealife.lib.digest import digest_value
 from lealife.lib.errors import InvalidInput
+from lealife.lib.statements import run_statement
 from learning.models import FrontierPage, MemoryEvidence, MemoryItem
 from training.audit import record_audit
 from training.models import TrainingOutcome
@@ -48,14 +49,15 @@ def item_key(kind: str, *parts: object) -> str:
     return digest_value([kind, *[str(part) for part in parts]])
 
 
-def lock_memory(host_id: int) -> None:
-    """Holds the memory of one host until the transaction ends.
+def lock_memory(*host_ids: int) -> None:
+    """Holds the memory of these hosts until the transaction ends.
 
     Two outcomes of a host teach the same pages and were shown each other's: without this their transactions
     would insert one key twice, or wait for each other's items in a circle.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [MEMORY_LOCK, host_id % 2**31])
+    # In one order, so that two of several hosts never wait for each other in a circle.
+    for key in sorted({host_id % 2**31 for host_id in host_ids}):
+        run_statement("SELECT pg_advisory_xact_lock(%(lock)s::int, %(host)s::int)", {"lock": MEMORY_LOCK, "host": key})
 
 
 def store_lessons(*, outcome: TrainingOutcome, lessons: Iterable[Lesson], now: datetime) -> int:

@@ -21,7 +21,8 @@ from training.agent.model import Model
 from training.agent.navigate import navigate
 from training.agent.trajectory import Trajectory
 from training.models import Host, Run
-from training.runs import LEASE, Result, begin_run, finish_run, keep_snapshot, record_brain, record_step
+from training.models.runs import LEASE
+from training.runs import Result, begin_run, finish_run, keep_snapshot, record_brain, record_step
 from training.slots import lock_slots, read_slots
 from training.tasks import build_task
 

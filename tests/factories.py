@@ -117,7 +117,7 @@ def begin_claimed(claim: Claim | None = None, *, worker: str = "worker", now: da
 def finish(run: Run, *, success: bool = True, now: datetime = START, **result: Any) -> Run:
     """Finishes a begun run under its fence."""
     values = {"error_code": "" if success else "no_route", **result}
-    return finish_run(
+    finish_run(
         run_id=run.pk,
         fence=run.fence,
         result=Result(success=success, **values),
@@ -125,6 +125,7 @@ def finish(run: Run, *, success: bool = True, now: datetime = START, **result: A
         served_task="sha256:t",
         now=now,
     )
+    return Run.objects.select_related("host").get(pk=run.pk)
 
 
 def make_outcome(

@@ -19,8 +19,21 @@ from training.outcomes import read_breaker
 from training.runtime_settings import read_settings
 
 LEASE = timedelta(seconds=settings.LEALIFE_COORDINATOR_LEASE_S)
+# No honest lease or tick is further ahead: it was written before a clock was put back, and holds nobody up.
+LEASE_MOST = 2 * LEASE
 # Announcements that may let a run start, or must stop one: everything else can wait for the tick.
 WAKES = frozenset({"sources", "settings", "coordinator", "outcomes"})
+
+
+@dataclass(frozen=True, slots=True)
+class StopReversal:
+    """A Stop that a daemon reversed; it is the last thing that was done to the switch."""
+
+    daemon: str
+    started_at: datetime
+    stopped_by: str
+    stopped_at: datetime
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +49,7 @@ class LoopState:
     last_launch_at: datetime | None
     enabled_changed_at: datetime | None
     enabled_changed_by: str
+    reversal: StopReversal | None = None
 
 
 def read_coordinator() -> Coordinator:
@@ -45,26 +59,72 @@ def read_coordinator() -> Coordinator:
 
 def start_training(*, by: str, origin: str) -> Coordinator:
     """Allows training. Picks begin at the next tick of whoever holds the lease."""
-    return _set_enabled(True, by=by, origin=origin)
+    _set_enabled(True, by=by, origin=origin)
+    return read_coordinator()
 
 
 def stop_training(*, by: str, origin: str) -> Coordinator:
     """Ends picks, never runs: what is in flight goes on to its end."""
-    return _set_enabled(False, by=by, origin=origin)
+    _set_enabled(False, by=by, origin=origin)
+    return read_coordinator()
 
 
-def _set_enabled(enabled: bool, *, by: str, origin: str) -> Coordinator:
+def reverse_stop(*, daemon: str, origin: str) -> bool:
+    """Allows training again for a `daemon` that was told to; False when it was allowed already.
+
+    The Stop that it reversed, if there was one, is kept until somebody starts or stops training, and in the audit
+    log for ever.
+    """
+    return _set_enabled(True, by=daemon, origin=origin, reverses=True)
+
+
+def _set_enabled(enabled: bool, *, by: str, origin: str, reverses: bool = False) -> bool:
     read_coordinator()
     with transaction.atomic():
-        changed = (
-            Coordinator.objects.filter(id=1)
-            .exclude(enabled=enabled)
-            .update(enabled=enabled, enabled_changed_at=timezone.now(), enabled_changed_by=f"{by} ({origin})")
+        row = Coordinator.objects.select_for_update().get(id=1)
+        if row.enabled == enabled:
+            return False
+        stop = reverses and row.enabled_changed_at
+        row.reversed_stop_at = row.enabled_changed_at if stop else None
+        row.reversed_stop_by = row.enabled_changed_by if stop else ""
+        row.enabled, row.enabled_changed_at, row.enabled_changed_by = enabled, timezone.now(), _sign(by, origin)
+        row.save(
+            update_fields=[
+                "enabled",
+                "enabled_changed_at",
+                "enabled_changed_by",
+                "reversed_stop_at",
+                "reversed_stop_by",
+            ]
         )
-        if changed:
-            record_audit(actor=by, origin=origin, action="start training" if enabled else "stop training")
-            announce("coordinator")
-    return read_coordinator()
+        reversal = find_reversal(row)
+        record_audit(
+            actor=by,
+            origin=origin,
+            action="start training" if enabled else "stop training",
+            details={"reverses": reversal.sentence} if reversal else None,
+        )
+        announce("coordinator")
+    return True
+
+
+def _sign(by: str, origin: str) -> str:
+    return f"{by[:100]} ({origin[:40]})"
+
+
+def find_reversal(row: Coordinator) -> StopReversal | None:
+    """The Stop that a daemon reversed, when that is how training came to be allowed; pure."""
+    if not row.enabled or row.reversed_stop_at is None or row.enabled_changed_at is None:
+        return None
+    daemon = row.enabled_changed_by.rpartition(" (")[0]
+    return StopReversal(
+        daemon=daemon,
+        started_at=row.enabled_changed_at,
+        stopped_by=row.reversed_stop_by,
+        stopped_at=row.reversed_stop_at,
+        sentence=f"{daemon} started the loop again after a Stop by {row.reversed_stop_by} "
+        f"at {row.reversed_stop_at:%Y-%m-%d %H:%M:%S} UTC.",
+    )
 
 
 def read_loop(*, now: datetime) -> LoopState:
@@ -74,9 +134,9 @@ def read_loop(*, now: datetime) -> LoopState:
 
 def derive_loop(*, row: Coordinator, breaker: str, now: datetime) -> LoopState:
     """The rule of `read_loop`, pure; `breaker` says why picking pauses, empty when it does not."""
-    leased = row.lease_until is not None and row.lease_until > now
+    leased = row.lease_until is not None and now < row.lease_until <= now + LEASE_MOST
     # Between two holders nobody leads for a moment; that is no stall.
-    fresh = leased or (row.last_tick_at is not None and row.last_tick_at > now - LEASE)
+    fresh = leased or (row.last_tick_at is not None and now - LEASE < row.last_tick_at <= now + LEASE_MOST)
     if not row.enabled:
         state, reason = "stopped", "Training is not allowed: nothing new is picked, runs in flight go on."
     elif fresh:
@@ -84,8 +144,9 @@ def derive_loop(*, row: Coordinator, breaker: str, now: datetime) -> LoopState:
     elif row.last_tick_at is None:
         state, reason = "unknown", "Training is allowed, but no coordinator has ticked yet."
     else:
-        silent = int((now - row.last_tick_at).total_seconds())
-        state, reason = "stalled", f"Training is allowed, but nobody has ticked for {silent} s."
+        state, reason = "stalled", f"Training is allowed, but {_say_silence(now - row.last_tick_at)}."
+        if row.last_error:
+            reason = f"{reason} The last tick broke: {row.last_error}"
     return LoopState(
         enabled=row.enabled,
         state=state,
@@ -96,13 +157,25 @@ def derive_loop(*, row: Coordinator, breaker: str, now: datetime) -> LoopState:
         last_launch_at=row.last_launch_at,
         enabled_changed_at=row.enabled_changed_at,
         enabled_changed_by=row.enabled_changed_by,
+        reversal=find_reversal(row),
     )
 
 
+def _say_silence(silent: timedelta) -> str:
+    if silent < timedelta(0):
+        return "the last tick lies ahead of this clock: one was put back, and nobody has ticked since"
+    return f"nobody has ticked for {int(silent.total_seconds())} s"
+
+
 def take_lease(*, holder: str, now: datetime) -> int | None:
-    """The new fence when `holder` leads now; None while somebody else's lease is fresh."""
+    """The new fence when `holder` leads now; None while somebody else's lease is fresh.
+
+    A lease further ahead than any could be was taken before a clock was put back: it has lapsed. A holder that
+    still lives then loses it to whoever comes first; its fence refuses the tick, as after any lapse.
+    """
     read_coordinator()
-    free = Q(lease_until=None) | Q(lease_until__lt=now) | Q(holder=holder)
+    lapsed = Q(lease_until__lt=now) | Q(lease_until__gt=now + LEASE_MOST)
+    free = Q(lease_until=None) | lapsed | Q(holder=holder)
     taken = Coordinator.objects.filter(free, id=1).update(holder=holder, fence=F("fence") + 1, lease_until=now + LEASE)
     return Coordinator.objects.values_list("fence", flat=True).get(id=1) if taken else None
 
@@ -116,6 +189,11 @@ def record_tick(*, fence: int, now: datetime, launched: int, error: str = "") ->
     if launched:
         announce("coordinator")
     return bool(renewed)
+
+
+def record_broken_tick(*, fence: int, error: Exception) -> None:
+    """Keeps why a tick broke, for whoever asks why the loop has stalled; the next good tick clears it."""
+    Coordinator.objects.filter(id=1, fence=fence).update(last_error=f"{type(error).__name__}: {error}"[:500])
 
 
 def release_lease(*, fence: int) -> None:
@@ -133,7 +211,8 @@ def run_loop(
     """Ticks while `holder` leads: every loop interval, and at once when something is announced.
 
     `tick` returns how many runs it launched. Ends after `hold_s` seconds (None: never), when `should_stop`, or
-    when the lease is lost; True when it led at all.
+    when the lease is lost; True when it led at all. A tick that breaks is recorded and ends it: another host, on
+    which it does not break, may take over at once.
     """
     fence = take_lease(holder=holder, now=timezone.now())
     if fence is None:
@@ -142,7 +221,11 @@ def run_loop(
     listener = Listener()
     try:
         while not should_stop() and (ends is None or time.monotonic() < ends):
-            launched = tick(timezone.now())
+            try:
+                launched = tick(timezone.now())
+            except Exception as error:
+                record_broken_tick(fence=fence, error=error)
+                raise
             if not record_tick(fence=fence, now=timezone.now(), launched=launched):
                 return True
             # Never sleep past half a lease, whatever the interval: a silent holder loses it.

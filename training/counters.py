@@ -1,38 +1,48 @@
-"""Counters that cost the same at ten rows and at ten million, and that writers do not wait for."""
+"""Counters that cost the same at ten rows and at ten million, and that writers do not wait for.
+
+Each is the sum of 16 slots; a transaction adds to the slot of its number (migration 0003). The open runs of each
+lane are counted by triggers, so that no path to a run can forget them.
+"""
 
 from __future__ import annotations
 
-import random
+from collections.abc import Mapping
 
-from django.db import connection
-from django.db.models import Sum
+from lealife.lib.statements import run_statement
+from training.models import Run
 
-from training.models import CounterSlot
+ENDINGS = ("success", "failure")
+READ_ALL = "SELECT name, sum(count)::bigint AS total FROM training_counterslot GROUP BY name"
 
-SLOTS = 16
-NAMES = ("outcomes.total", "outcomes.success", "outcomes.failure", "ingested.total", "ingested.success")
+_ADD = "SELECT training_add_count(%(name)s, %(amount)s::bigint)"
 
 
 def add_counts(**by_name: int) -> None:
     """Adds to counters within the caller's transaction; names are written with `__` for the dot.
 
-    All rows of one call share a slot and are written in name order, so two writers can never wait for each
-    other in a circle.
+    In name order, so that two writers can never wait for each other in a circle.
     """
-    slot = random.randrange(SLOTS)  # noqa: S311  spreads writers, no secret
-    rows = sorted((name.replace("__", "."), slot, amount) for name, amount in by_name.items() if amount)
-    if not rows:
-        return
-    values = ", ".join(["(%s, %s, %s)"] * len(rows))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO training_counterslot (name, slot, count) VALUES {values} "  # noqa: S608  placeholders only
-            "ON CONFLICT (name, slot) DO UPDATE SET count = training_counterslot.count + EXCLUDED.count",
-            [field for row in rows for field in row],
-        )
+    for name in sorted(name for name, amount in by_name.items() if amount):
+        run_statement(_ADD, {"name": name.replace("__", "."), "amount": by_name[name]})
 
 
 def read_counters() -> dict[str, int]:
     """Every counter's value; zero for one that was never written."""
-    found = dict(CounterSlot.objects.values_list("name").annotate(total=Sum("count")))
-    return {name: int(found.get(name, 0)) for name in NAMES}
+    return sum_counters(dict(run_statement(READ_ALL)))
+
+
+def sum_counters(counted: Mapping[str, int]) -> dict[str, int]:
+    """The counters of outcomes and ingests, totals included, from the values that are kept."""
+
+    def count(name: str) -> int:
+        return int(counted.get(name, 0))
+
+    ended = {f"{what}.{how}": count(f"{what}.{how}") for what in ("outcomes", "ingested") for how in ENDINGS}
+    totals = {f"{what}.total": sum(ended[f"{what}.{how}"] for how in ENDINGS) for what in ("outcomes", "ingested")}
+    return {**ended, **totals}
+
+
+def count_by_lane(counted: Mapping[str, int]) -> dict[str, int]:
+    """The open runs of each lane that has any, from the values that are kept."""
+    by_lane = {str(lane): int(counted.get(f"open.{lane}", 0)) for lane in Run.Lane}
+    return {lane: count for lane, count in by_lane.items() if count}

@@ -10,17 +10,22 @@ FRESH = timedelta(seconds=90)
 FORGET = timedelta(hours=1)
 
 
+def is_fresh(beat_at: datetime, *, now: datetime) -> bool:
+    """Whether work that was done at `beat_at` counts as done just now.
+
+    A beat from further ahead than any honest clock could be was written before the clock was put back: it says
+    nothing about now.
+    """
+    return now - FRESH <= beat_at <= now + FRESH
+
+
 def beat(*, worker: str, doing: str, now: datetime) -> None:
-    """Says what a worker does now; forgets workers that have been silent for an hour."""
+    """Says what a worker does now; forgets workers silent for an hour, and beats from a clock that was put back."""
     WorkerHeartbeat.objects.update_or_create(name=worker, defaults={"last_beat_at": now, "doing": doing})
-    WorkerHeartbeat.objects.filter(last_beat_at__lt=now - FORGET).delete()
+    WorkerHeartbeat.objects.exclude(last_beat_at__range=(now - FORGET, now + FRESH)).delete()
 
 
-def read_fresh_workers(*, now: datetime) -> list[WorkerHeartbeat]:
-    """Workers that have worked within the last minute and a half."""
-    return list(WorkerHeartbeat.objects.filter(last_beat_at__gte=now - FRESH).order_by("-last_beat_at"))
-
-
-def read_last_beat() -> datetime | None:
+def read_last_beat(*, now: datetime) -> datetime | None:
     """When any worker last worked; None before the first beat."""
-    return WorkerHeartbeat.objects.order_by("-last_beat_at").values_list("last_beat_at", flat=True).first()
+    beats = WorkerHeartbeat.objects.filter(last_beat_at__lte=now + FRESH).order_by("-last_beat_at")
+    return beats.values_list("last_beat_at", flat=True).first()

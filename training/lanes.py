@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 QUEUE, CURRICULUM = "queue", "curriculum"
 HYBRID, QUEUED_ONLY, AUTOMATIC_ONLY = "hybrid", "queued_only", "automatic_only"
 QUEUE_PENDING, CURRICULUM_FALLBACK, NONE = "queue_pending", "curriculum_fallback", "none"
 
-# Every tenth pick goes by turn alone: a flood of high priority takes nine tenths of the picks at most, and the
-# lowest priority waits ten times its fair share at most.
+# Every tenth pick goes by turn alone, and every tenth source of a host is the one that has waited longest on it:
+# a flood of high priority takes nine tenths at most, and the lowest waits ten times its fair share at most.
 FAIR_EVERY = 10
 
 LANE_SENTENCES = {
@@ -25,7 +24,8 @@ LANE_SENTENCES = {
 class Waiting:
     """The head of the queue of one kind on one host (and, under the campaign lock, of one campaign).
 
-    `level` is the priority raised by age; `rank` orders sources of one level, lowest first.
+    `level` is the priority raised by age; `rank` orders sources of one level, lowest first; `host_served_s` says
+    when the host was served last, in seconds since the epoch, 0 for never.
     """
 
     source_id: int
@@ -34,7 +34,7 @@ class Waiting:
     level: int
     rank: float
     campaign_id: int | None = None
-    host_last_served: datetime | None = None
+    host_served_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class LaneRules:
     curriculum_fallback: bool
     campaign_lock: bool
     recent_hosts: tuple[int, ...] = ()
-    locked_host_id: int | None = None
+    recent_window: int = 0
     locked_campaign_id: int | None = None
     turn: int = 0
 
@@ -86,7 +86,8 @@ def choose_source(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: fro
 def _first(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Waiting | None:
     free = [head for head in heads if head.host_id not in busy_hosts]
     # Recently served hosts are avoided while others wait, and only then.
-    fresh = [head for head in free if head.host_id not in rules.recent_hosts]
+    recent = frozenset(rules.recent_hosts)
+    fresh = [head for head in free if head.host_id not in recent]
     return min(fresh or free, key=_by_turn if rules.is_fair_turn else _by_level, default=None)
 
 
@@ -95,8 +96,7 @@ def _by_level(head: Waiting) -> tuple[int, float, float, int]:
 
 
 def _by_turn(head: Waiting) -> tuple[float, float, int]:
-    served = head.host_last_served.timestamp() if head.host_last_served else 0.0
-    return (served, head.rank, head.source_id)
+    return (head.host_served_s, head.rank, head.source_id)
 
 
 def host_policy_sentence(*, campaign_lock: bool) -> str:

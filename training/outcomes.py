@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from lealife.lib.announce import announce
+from lealife.lib.statements import run_statement, write_insert
 from training.agent.errors import ErrorCode
-from training.counters import add_counts
-from training.models import Run, TrainingCycle, TrainingOutcome, TrainingSource
+from training.models import Run, TrainingOutcome, TrainingSource
 from training.models.sources import queue_rank
-from training.runtime_settings import read_settings
 
 # A failed source waits before it is tried again; a curriculum task longer, until more has been learned.
 RETRY_AFTER = {TrainingSource.Kind.QUEUE: timedelta(seconds=10), TrainingSource.Kind.CURRICULUM: timedelta(minutes=5)}
@@ -21,94 +22,148 @@ BREAKING = frozenset({ErrorCode.MODEL_UNAVAILABLE, ErrorCode.INTERNAL_ERROR})
 BREAK_AFTER = 5
 BREAK_FOR = timedelta(seconds=30)
 
+# What `Ending` holds, for rows of `moved`: runs that have just ended.
+ENDINGS = """
+    SELECT moved.id, source.id, source.kind, source.priority, source.failed_attempts, moved.status = 'succeeded',
+        moved.error_code, moved.started_at IS NOT NULL, campaign.cancelled_at IS NOT NULL,
+        (SELECT retry_budget FROM training_runtimesettings)
+    FROM moved
+    LEFT JOIN training_trainingcycle AS cycle ON cycle.run_id = moved.id
+    LEFT JOIN training_trainingsource AS source ON source.id = cycle.source_id
+    LEFT JOIN training_campaign AS campaign ON campaign.id = source.campaign_id
+    ORDER BY source.id
+"""
+_READ_ENDING = f"WITH moved AS (SELECT * FROM training_run WHERE id = %(run)s) {ENDINGS}"  # noqa: S608  constants
+_FROM_RUN = {
+    field.column: f"run.{field.column}"
+    for field in TrainingOutcome._meta.concrete_fields
+    if field.column in {other.column for other in Run._meta.concrete_fields} - {"id", "created_at"}
+}
+_OUTCOME = write_insert(
+    TrainingOutcome,
+    "FROM settled JOIN moved AS run ON run.id = settled.run_id "
+    "JOIN training_trainingcycle AS cycle ON cycle.run_id = run.id",
+    **_FROM_RUN,
+    cycle_id="cycle.id",
+    run_id="run.id",
+    source_id="cycle.source_id",
+    success="run.status = 'succeeded'",
+)
+SETTLEMENT = """
+    held text, status text, failed_attempts smallint, reason text, finished_at timestamptz, not_before timestamptz,
+    queue_rank float8
+"""
+# The end of a statement whose `moved` are the rows of runs that have ended, and `settled` what becomes of their
+# sources. One that staff disabled or cancelled while it ran stays as they left it; the status it must have comes as
+# a column: compared with a constant, few rows are expected to have it and all are read to find them.
+CLOSE = f"""
+    outcome AS ({_OUTCOME} RETURNING success),
+    closed AS (
+        UPDATE training_trainingcycle AS cycle
+        SET status = CASE run.status WHEN 'succeeded' THEN 'succeeded' ELSE 'failed' END,
+            error_code = run.error_code, error = run.error, finished_at = %(now)s::timestamptz
+        FROM settled JOIN moved AS run ON run.id = settled.run_id WHERE cycle.run_id = run.id
+    ), freed AS (
+        UPDATE training_trainingsource AS source
+        SET status = settled.status, status_reason = settled.reason,
+            failed_attempts = coalesce(settled.failed_attempts, source.failed_attempts),
+            finished_at = coalesce(settled.finished_at, source.finished_at),
+            not_before = coalesce(settled.not_before, source.not_before),
+            queue_rank = coalesce(settled.queue_rank, source.queue_rank)
+        FROM settled JOIN training_trainingcycle AS cycle ON cycle.run_id = settled.run_id
+        WHERE source.id = cycle.source_id AND source.status = settled.held
+    )
+    SELECT ARRAY(SELECT id FROM moved),
+        training_add_count('outcomes.failure', count(*) FILTER (WHERE NOT success)),
+        training_add_count('outcomes.success', count(*) FILTER (WHERE success))
+    FROM outcome
+"""  # noqa: S608  constants of our own, and placeholders
+_CLOSE_ENDED = f"""
+    WITH settled AS (
+        SELECT * FROM jsonb_to_recordset(%(settled)s::jsonb) AS settled (run_id bigint, {SETTLEMENT})
+    ), moved AS (
+        SELECT run.* FROM settled JOIN training_run AS run ON run.id = settled.run_id
+    ), {CLOSE}
+"""  # noqa: S608  constants of our own, and placeholders
 
-def close_cycle(*, run: Run, now: datetime) -> TrainingOutcome:
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A cycle whose run has ended, with what decides about its source."""
+
+    run_id: int
+    source_id: int
+    kind: str
+    priority: int
+    failed_attempts: int
+    success: bool
+    error_code: str
+    begun: bool  # by a worker, at any time
+    campaign_cancelled: bool
+    retry_budget: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What becomes of a source; None keeps what it has."""
+
+    status: str
+    failed_attempts: int | None
+    reason: str
+    finished_at: datetime | None = None
+    not_before: datetime | None = None
+    queue_rank: float | None = None
+    held: str = TrainingSource.Status.CLAIMED  # what the source must be to be settled
+
+
+DONE = Settlement(TrainingSource.Status.DONE, None, "")
+
+
+def close_cycle(*, run: Run, now: datetime) -> None:
     """Finalises the cycle of a finished run into its outcome, within the caller's transaction.
 
     The unique constraint on the cycle makes a second outcome impossible, whatever raced.
     """
-    cycle = TrainingCycle.objects.select_related("source__campaign").get(run=run)
-    success = run.status == Run.Status.SUCCEEDED
-    outcome = TrainingOutcome.objects.create(
-        cycle=cycle,
-        run=run,
-        source=cycle.source,
-        host=run.host,
-        lane=run.lane,
-        success=success,
-        error_code=run.error_code,
-        verifier=run.verifier,
-        controller_tag=run.controller_tag,
-        controller_digest=run.controller_digest,
-        served_controller_digest=run.served_controller_digest,
-        task_tag=run.task_tag,
-        task_digest=run.task_digest,
-        served_task_digest=run.served_task_digest,
-        canary_id=run.canary_id,
-        memory_used=run.memory_used,
-        pages=run.pages,
-        controller_calls=run.controller_calls,
-        prompt_tokens=run.prompt_tokens,
-        completion_tokens=run.completion_tokens,
-        duration_ms=run.duration_ms,
-    )
-    TrainingCycle.objects.filter(pk=cycle.pk).update(
-        status=TrainingCycle.Status.SUCCEEDED if success else TrainingCycle.Status.FAILED,
-        error_code=run.error_code,
-        error=run.error,
-        finished_at=now,
-    )
-    settle_source(
-        source=cycle.source,
-        success=success,
-        error_code=run.error_code,
-        # A run that no worker ever began says nothing about its source.
-        blamed=run.error_code not in BLAMELESS and run.started_at is not None,
-        now=now,
-    )
-    add_counts(outcomes__total=1, outcomes__success=int(success), outcomes__failure=int(not success))
+    close_cycles(endings=[Ending(*row) for row in run_statement(_READ_ENDING, {"run": run.pk})], now=now)
+
+
+def close_cycles(*, endings: Sequence[Ending], now: datetime) -> None:
+    """Finalises cycles whose runs have ended in the caller's transaction: outcomes, cycles, sources, counters."""
+    if not endings:
+        return
+    settled = [{"run_id": ending.run_id, **asdict(settle_source(ending, now=now))} for ending in endings]
+    run_statement(_CLOSE_ENDED, {"settled": json.dumps(settled, default=datetime.isoformat), "now": now})
     announce("outcomes")
-    return outcome
 
 
-def settle_source(
-    *, source: TrainingSource, success: bool, error_code: str, now: datetime, blamed: bool = True
-) -> None:
-    """Done after a success; after a failure waiting again, or disabled when the retry budget is spent.
+def settle_source(ending: Ending, *, now: datetime) -> Settlement:
+    """Done after a success; after a failure waiting again, or disabled when the retry budget is spent; pure.
 
-    A source that staff disabled or cancelled while it ran stays as they left it, and one whose campaign they
-    cancelled is not tried again.
+    A source whose campaign was cancelled is not tried again; what no source can help spends none of its budget,
+    and neither does a run that no worker ever began.
     """
-    claimed = TrainingSource.objects.filter(pk=source.pk, status=TrainingSource.Status.CLAIMED)
-    if success:
-        claimed.update(status=TrainingSource.Status.DONE, finished_at=now, status_reason="")
-        return
-    failed = source.failed_attempts + int(blamed)
-    if source.campaign is not None and source.campaign.cancelled_at is not None:
-        claimed.update(
-            status=TrainingSource.Status.FAILED,
-            failed_attempts=failed,
-            finished_at=now,
-            status_reason=f"Failed with {error_code}; its campaign is cancelled.",
-        )
-        return
-    if failed >= read_settings().retry_budget and blamed:
-        claimed.update(
-            status=TrainingSource.Status.DISABLED,
-            failed_attempts=failed,
-            finished_at=now,
-            status_reason=f"Retry budget spent: {failed} failed attempts, the last with {error_code}.",
-        )
-        return
-    again_at = now + RETRY_AFTER[TrainingSource.Kind(source.kind)]
+    status, code = TrainingSource.Status, ending.error_code
+    if ending.success:
+        return replace(DONE, finished_at=now)
+    blamed = code not in BLAMELESS and ending.begun
+    failed = ending.failed_attempts + int(blamed)
+    if ending.campaign_cancelled:
+        return Settlement(status.FAILED, failed, f"Failed with {code}; its campaign is cancelled.", finished_at=now)
+    if failed >= ending.retry_budget and blamed:
+        reason = f"Retry budget spent: {failed} failed attempts, the last with {code}."
+        return Settlement(status.DISABLED, failed, reason, finished_at=now)
+    if code == ErrorCode.WORKER_LOST:
+        # A worker's death says nothing about the site or the question: it keeps its place and needs no rest.
+        return Settlement(status.PENDING, failed, f"Attempt {failed} failed with {code}.", not_before=now)
+    again_at = now + RETRY_AFTER[TrainingSource.Kind(ending.kind)]
     # A failed task goes behind the new ones: what has not been asked yet teaches more than what just failed.
-    behind = {"queue_rank": queue_rank(queued_at=again_at, priority=source.priority)}
-    claimed.update(
-        status=TrainingSource.Status.PENDING,
-        failed_attempts=failed,
+    behind = ending.kind == TrainingSource.Kind.CURRICULUM
+    return Settlement(
+        status.PENDING,
+        failed,
+        f"Attempt {failed} failed with {code}.",
         not_before=again_at,
-        status_reason=f"Attempt {failed} failed with {error_code}.",
-        **(behind if source.kind == TrainingSource.Kind.CURRICULUM else {}),
+        queue_rank=queue_rank(queued_at=again_at, priority=ending.priority) if behind else None,
     )
 
 

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from lealife.lib.announce import announce
 from lealife.lib.errors import StaleClaim
+from lealife.lib.statements import run_steadily
 from training.agent.brain import RULED_OUT, Brain
 from training.agent.errors import ErrorCode
 from training.agent.trajectory import Step as AgentStep
 from training.agent.trajectory import Trajectory
-from training.claims import LEASE
 from training.models import Host, PageSnapshot, Run, Step
-from training.outcomes import close_cycle
+from training.models.runs import LEASE
+from training.outcomes import CLOSE, DONE, ENDINGS, SETTLEMENT, Ending, close_cycle, close_cycles
 from training.runtime_settings import read_settings
 from training.slots import lock_slots, read_slots
 from training.tasks import check_pages_target, check_prompt, check_success_check, find_host
 
 ATTEMPTS_MAX = 3
 RETRIED_LANES = (Run.Lane.STANDARD, Run.Lane.MANUAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A run under the fence that its holder's writes must carry."""
+
+    run_id: int
+    fence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,50 @@ class Result:
             duration_ms=trajectory.duration_ms,
             memory_used=tuple(trajectory.memory_ids),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A held run and how it ended; the digests are what the model server answered with."""
+
+    held: Held
+    result: Result
+    served_controller: str
+    served_task: str
+
+
+_RESULT = tuple(field.name for field in fields(Result) if field.name != "success")
+_FINISHED = (*_RESULT, "status", "served_controller_digest", "served_task_digest")
+_BEGIN = """
+    UPDATE training_run SET status = 'running', claimed_by = %(worker)s, fence = fence + 1,
+        lease_until = %(lease_until)s::timestamptz, started_at = %(now)s::timestamptz
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM training_run WHERE status = 'claimed' AND claimed_by = ''
+        ORDER BY id LIMIT %(limit)s::int FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING id, fence
+"""
+# Only (id, fence) decide: another predicate on the status would make the plan depend on stale statistics. The new
+# fence refuses whoever still holds the old one from here on, this worker's twin included.
+_MOVE = f"""
+    WITH finished AS (
+        SELECT * FROM jsonb_to_recordset(%(finished)s::jsonb) AS finished (
+            run_id bigint, held_fence bigint,
+            {", ".join(f"{name} {Run._meta.get_field(name).db_type(connection)}" for name in _FINISHED)}
+        )
+    ), moved AS (
+        UPDATE training_run AS run SET {", ".join(f"{name} = finished.{name}" for name in _FINISHED)},
+            lease_until = NULL, finished_at = %(now)s::timestamptz, fence = run.fence + 1
+        FROM finished WHERE run.id = finished.run_id AND run.fence = finished.held_fence
+        RETURNING run.*
+    )
+"""  # noqa: S608  constants of our own, and placeholders
+_FINISH = f"{_MOVE} {ENDINGS}"
+# What becomes of a source after a success needs no look at it: then one statement does it all.
+_FINISH_WELL = f"""{_MOVE}, settled AS (
+        SELECT moved.id AS run_id, done.* FROM moved, jsonb_to_record(%(done)s::jsonb) AS done ({SETTLEMENT})
+    ), {CLOSE}
+"""  # noqa: S608  constants of our own, and placeholders
 
 
 def queue_run(
@@ -112,12 +167,19 @@ def claim_queued_run(*, now: datetime) -> int | None:
 
 def begin_next_run(*, worker: str, now: datetime) -> Run | None:
     """Takes one claimed run for execution by `worker`; None when none waits."""
+    held = begin_runs(worker=worker, now=now, limit=1)
+    return Run.objects.select_related("host").get(pk=held[0].run_id) if held else None
+
+
+def begin_runs(*, worker: str, now: datetime, limit: int) -> list[Held]:
+    """Takes claimed runs for execution by `worker`, the oldest first, at most `limit`. One statement."""
+    values = {"worker": worker, "now": now, "lease_until": now + LEASE, "limit": limit}
     with transaction.atomic():
-        waiting = Run.objects.filter(status=Run.Status.CLAIMED, claimed_by="").order_by("id")
-        run = waiting.select_for_update(skip_locked=True, of=("self",)).select_related("host").first()
-        if run is None:
-            return None
-        return begin_run(run=run, worker=worker, now=now)
+        # Taken back by a crash of Postgres, a begun run waits for a worker again.
+        begun = run_steadily((_BEGIN, values), relaxed=True)
+        if begun:
+            announce("runs")
+        return [Held(run_id, fence) for run_id, fence in begun]
 
 
 def begin_run(*, run: Run, worker: str, now: datetime) -> Run:
@@ -201,41 +263,40 @@ def keep_snapshot(body: bytes, *, digest: str, media_type: str) -> PageSnapshot 
 
 def finish_run(
     *, run_id: int, fence: int, result: Result, served_controller: str, served_task: str, now: datetime
-) -> Run:
+) -> None:
     """Running → succeeded or failed; a training run's cycle gets its one outcome in the same transaction.
 
     Raises StaleClaim when the lease was lost meanwhile: then another outcome exists or will, and this one is void.
     """
+    held = Held(run_id, fence)
+    if not finish_runs(finished=[Finished(held, result, served_controller, served_task)], now=now):
+        raise StaleClaim(f"Run {run_id} is no longer held under fence {fence}.")
+
+
+def finish_runs(*, finished: Sequence[Finished], now: datetime) -> list[int]:
+    """Finishes runs, each only if its fence still holds, with their outcomes; the ids of those that it did."""
+    rows = [
+        {
+            "run_id": one.held.run_id,
+            "held_fence": one.held.fence,
+            "status": str(Run.Status.SUCCEEDED if one.result.success else Run.Status.FAILED),
+            "served_controller_digest": one.served_controller,
+            "served_task_digest": one.served_task,
+            **{name: getattr(one.result, name) for name in _RESULT},
+        }
+        for one in finished
+    ]
+    values = {"finished": json.dumps(rows), "now": now}
     with transaction.atomic():
-        _write(
-            run_id,
-            fence,
-            status=Run.Status.SUCCEEDED if result.success else Run.Status.FAILED,
-            answer=result.answer,
-            quotes=list(result.quotes),
-            verifier=result.verifier,
-            error_code=result.error_code,
-            error=result.error,
-            pages=result.pages,
-            controller_calls=result.controller_calls,
-            invalid_picks=result.invalid_picks,
-            prompt_tokens=result.prompt_tokens,
-            cached_tokens=result.cached_tokens,
-            completion_tokens=result.completion_tokens,
-            duration_ms=result.duration_ms,
-            memory_used=list(result.memory_used),
-            served_controller_digest=served_controller,
-            served_task_digest=served_task,
-            lease_until=None,
-            finished_at=now,
-            # Whoever still holds the old fence is refused from here on, this worker's twin included.
-            fence=F("fence") + 1,
-        )
-        run = Run.objects.select_related("host").get(pk=run_id)
-        if run.lane in Run.CYCLE_LANES:
-            close_cycle(run=run, now=now)
         announce("runs")
-        return run
+        if all(one.result.success for one in finished):
+            done = json.dumps(asdict(replace(DONE, finished_at=now)), default=datetime.isoformat)
+            [(moved, *_)] = run_steadily((_FINISH_WELL, {**values, "done": done}))
+            announce("outcomes")
+            return moved
+        endings = run_steadily((_FINISH, values))
+        close_cycles(endings=[Ending(*row) for row in endings if row[1] is not None], now=now)
+        return [row[0] for row in endings]
 
 
 def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
@@ -250,7 +311,7 @@ def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
             run = (
                 Run.objects.select_for_update(skip_locked=True, of=("self",))
                 .select_related("host")
-                .filter(pk=run_id, lease_until__lt=now, status__in=Run.OPEN)
+                .filter(pk__in=Run.objects.lapsed(now=now).filter(pk=run_id).values("pk"))
                 .first()
             )
             if run is None:

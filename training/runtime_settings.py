@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from math import isnan
 from typing import Any
 
@@ -13,28 +14,10 @@ from django.db import transaction
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, InvalidInput
 from training.models import RuntimeSettings, RuntimeSettingsChange
+from training.settings_catalogue import SETTINGS, SWITCH, Group, names_of
 
-HIDDEN = {"id", "version", "updated_at", "updated_by"}
-# Who a value belongs to: the training loop alone, or every run.
-TRAINING_ONLY = (
-    "training_max_active_runs",
-    "loop_interval_s",
-    "recent_host_window",
-    "retry_budget",
-    "default_pages_target",
-    "curriculum_fallback",
-    "source_lane_mode",
-    "campaign_lock",
-)
-EVERY_TASK = (
-    "global_max_concurrent_runs",
-    "reserved_control_slots",
-    "controller_max_calls",
-    "browser_engine",
-    "browser_headful",
-    "browser_autostart",
-)
-FIELDS = tuple(field.name for field in RuntimeSettings._meta.concrete_fields if field.name not in HIDDEN)
+TRAINING_ONLY, EVERY_TASK = names_of(Group.TRAINING), names_of(Group.EVERY_TASK)
+FIELDS = tuple(SETTINGS)
 
 
 def read_settings() -> RuntimeSettings:
@@ -55,24 +38,19 @@ def read_first_run_defaults() -> dict[str, Any]:
 def apply_settings(*, changes: dict[str, Any], version: int | None, by: str, origin: str) -> RuntimeSettings:
     """Applies a draft made against `version`; returns the new row.
 
-    Raises InvalidInput for an unknown field or a value out of bounds, Conflict (with the difference in
-    `details["diff"]`) when somebody applied another draft first. A draft that changes nothing is no new version.
+    Raises InvalidInput for an unknown field or a value out of bounds, Conflict when the draft was made against
+    another version than the live one: `details` hold `diff`, what the draft would still change ([live, draft]), and
+    `changed`, what others changed since ([then, live]). A draft that changes nothing is no new version.
     """
     cleaned = {name: _clean(name, value) for name, value in changes.items()}
     read_settings()
     with transaction.atomic():
         row = RuntimeSettings.objects.select_for_update().get(id=1)
-        if version is not None and row.version != version:
-            diff = {name: [getattr(row, name), value] for name, value in cleaned.items() if getattr(row, name) != value}
-            raise Conflict(
-                f"Settings were changed to version {row.version} by {row.updated_by or 'somebody'} "
-                f"while you edited version {version}.",
-                diff=diff,
-                version=row.version,
-            )
         differences = {
             name: [getattr(row, name), value] for name, value in cleaned.items() if getattr(row, name) != value
         }
+        if version is not None and row.version != version:
+            raise _describe_conflict(row, version=version, diff=differences)
         if not differences:
             return row
         for name, (_, value) in differences.items():
@@ -93,18 +71,43 @@ def apply_settings(*, changes: dict[str, Any], version: int | None, by: str, ori
     return row
 
 
+def _describe_conflict(row: RuntimeSettings, *, version: int, diff: dict[str, list[Any]]) -> Conflict:
+    if version > row.version:
+        return Conflict(f"There is no version {version} of the settings: {row.version} is live.", diff=diff, changed={})
+    changed: dict[str, list[Any]] = {}
+    for change in RuntimeSettingsChange.objects.filter(version__gt=version).order_by("version"):
+        for name, (old, new) in change.changes.items():
+            changed[name] = [changed.get(name, [old])[0], new]
+    return Conflict(
+        f"Settings were changed to version {row.version} by {row.updated_by or 'somebody'} "
+        f"while you edited version {version}.",
+        diff=diff,
+        changed={name: values for name, values in changed.items() if values[0] != values[1]},
+        version=row.version,
+    )
+
+
 def _clean(name: str, value: Any) -> Any:
-    if name not in FIELDS:
+    setting = SETTINGS.get(name)
+    if setting is None:
         raise InvalidInput(f"There is no setting {name!r}.", field=name)
-    field = RuntimeSettings._meta.get_field(name)
+    refused = InvalidInput(f"{setting.label} cannot be {_shorten(value)}: {setting.bounds}.", field=name)
     # Django would take True for 1: a setting of another type is an operator's mistake, not a number.
-    if isinstance(value, bool) != (field.get_internal_type() == "BooleanField") and not isinstance(value, str):
-        raise InvalidInput(f"{field.verbose_name} cannot be {value!r}.", field=name)
+    if isinstance(value, bool) != (setting.kind == SWITCH) and not isinstance(value, str):
+        raise refused
     try:
-        cleaned = field.clean(value, None)
+        cleaned = RuntimeSettings._meta.get_field(name).clean(value, None)
     except ValidationError as error:
-        raise InvalidInput(f"{field.verbose_name}: {' '.join(error.messages)}", field=name) from None
+        raise InvalidInput(f"{setting.label}: {' '.join(error.messages)}", field=name) from None
+    except (OverflowError, ValueError):
+        # A number past what a float holds or Python writes out, or infinity where a whole number is wanted.
+        raise refused from None
     # NaN is within any bounds, and Django cuts 3.7 down to 3.
     if (isinstance(cleaned, float) and isnan(cleaned)) or (isinstance(value, float) and cleaned != value):
-        raise InvalidInput(f"{field.verbose_name} cannot be {value!r}.", field=name)
+        raise refused
     return cleaned
+
+
+def _shorten(value: Any) -> str:
+    # Nobody reads the end of a whole document, and Python refuses to write numbers of thousands of digits.
+    return "a number of that size" if isinstance(value, int) and value.bit_length() > 100 else reprlib.repr(value)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from django.db import connection
-from django.db.models import Count
-
+from lealife.lib.statements import run_statement, run_steadily
+from training.counters import READ_ALL, count_by_lane
 from training.models import Run, RuntimeSettings
 from training.runtime_settings import read_settings
 
 # One short advisory lock around "count the open runs, then open one": slots are never over-drawn.
 SLOT_LOCK = 0x4C65614C
+LOCK_SLOTS = "SELECT pg_advisory_xact_lock(%(lock)s::bigint)", {"lock": SLOT_LOCK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +58,12 @@ def count_slots(*, row: RuntimeSettings, by_lane: dict[str, int]) -> Slots:
 
 def read_slots(*, row: RuntimeSettings | None = None) -> Slots:
     """Slots as they are now."""
-    rows: Any = Run.objects.open().order_by().values_list("lane").annotate(n=Count("id"))
-    return count_slots(row=row or read_settings(), by_lane=dict(rows))
+    return count_slots(row=row or read_settings(), by_lane=count_by_lane(dict(run_statement(READ_ALL))))
 
 
 def lock_slots() -> None:
-    """Holds the slot lock until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SLOT_LOCK])
+    """Holds the slot lock until the transaction ends; what is claimed under it need not wait for the disk.
+
+    A claim that a crash of Postgres takes back leaves its source waiting, and its worker is refused.
+    """
+    run_steadily(LOCK_SLOTS, relaxed=True)

@@ -11,7 +11,7 @@ from lealife.lib.announce import announce
 from lealife.lib.errors import InvalidInput, NotFound
 from lealife.lib.transition import move
 from training.audit import record_audit
-from training.models import Host, TrainingSource
+from training.models import Host, TaskDefinition, TrainingSource
 from training.tasks import (
     check_pages_target,
     check_priority,
@@ -34,8 +34,12 @@ def queue_source(
     queued_from: str,
     by: str,
     priority: int = 0,
+    definition: TaskDefinition | None = None,
 ) -> TrainingSource:
-    """Queues one operator prompt for training. Raises InvalidInput or NotFound with the field that is wrong."""
+    """Queues one operator prompt for training; `definition` is the saved one that it comes from.
+
+    Raises InvalidInput or NotFound with the field that is wrong.
+    """
     cleaned = check_prompt(prompt)
     source = TrainingSource(
         kind=TrainingSource.Kind.QUEUE,
@@ -47,6 +51,7 @@ def queue_source(
         priority=check_priority(priority),
         queued_from=queued_from,
         queued_by=by,
+        definition=definition,
     )
     with transaction.atomic():
         source.save()

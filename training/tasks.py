@@ -34,16 +34,21 @@ def check_prompt(prompt: str) -> str:
 
 def check_pages_target(pages_target: int | None) -> int | None:
     """The pages target, 1–50, or None for the default."""
-    if pages_target is not None and not 1 <= pages_target <= PAGES_MAX:
-        raise InvalidInput(f"A pages target is 1–{PAGES_MAX}, not {pages_target}.", field="pages_target")
+    if pages_target is not None and not is_whole(pages_target, least=1, most=PAGES_MAX):
+        raise InvalidInput(f"A pages target is 1–{PAGES_MAX}, not {pages_target!r}.", field="pages_target")
     return pages_target
 
 
 def check_priority(priority: int) -> int:
     """The priority, −100–100, higher first."""
-    if not PRIORITY_MIN <= priority <= PRIORITY_MAX:
-        raise InvalidInput(f"A priority is {PRIORITY_MIN}–{PRIORITY_MAX}, not {priority}.", field="priority")
+    if not is_whole(priority, least=PRIORITY_MIN, most=PRIORITY_MAX):
+        raise InvalidInput(f"A priority is {PRIORITY_MIN}–{PRIORITY_MAX}, not {priority!r}.", field="priority")
     return priority
+
+
+def is_whole(value: object, *, least: int, most: int) -> bool:
+    """Whether a value is a whole number within bounds. To Python True is 1; to an operator it is a mistake."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def check_success_check(check_spec: dict[str, Any] | None) -> dict[str, Any]:
@@ -63,13 +68,9 @@ def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
 
     Raises NotFound for an unknown host and InvalidInput when it is disabled or none can be told.
     """
-    if isinstance(host, Host):
-        found: Host | None = host
-    elif host:
-        name = clean_text(host)
-        found = _match_host(name)
-        if found is None:
-            raise NotFound(f"There is no host {name!r}. Staff can add it in admin, under Hosts.", field="host")
+    found: Host | None
+    if host:
+        found = find_named_host(host)
     else:
         found = _find_host_in(prompt)
         if found is None:
@@ -82,6 +83,17 @@ def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
     return found
 
 
+def find_named_host(host: Host | str) -> Host:
+    """The host row that a name or a URL means, enabled or not. Raises NotFound."""
+    if isinstance(host, Host):
+        return host
+    name = clean_text(host)
+    found = Host.objects.filter(name__iexact=name).first() or _hosts_by_network().get(_read_network(name))
+    if found is None:
+        raise NotFound(f"There is no host {name!r}. Staff can add it in admin, under Hosts.", field="host")
+    return found
+
+
 def _find_host_in(prompt: str) -> Host | None:
     """The host of the first address in the prompt that belongs to one."""
     addresses = [word for word in prompt.split() if "://" in word][:ADDRESSES_MAX]
@@ -89,10 +101,6 @@ def _find_host_in(prompt: str) -> Host | None:
         return None
     hosts = _hosts_by_network()
     return next((hosts[network] for word in addresses if (network := _read_network(word)) in hosts), None)
-
-
-def _match_host(text: str) -> Host | None:
-    return Host.objects.filter(name__iexact=text).first() or _hosts_by_network().get(_read_network(text))
 
 
 def _hosts_by_network() -> dict[str, Host]:

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from ninja import NinjaAPI, Router
 
-from lealife.api import health, promotion, tasks, training
+from lealife.api import definitions, health, promotion, tasks, training
 from lealife.api.problems import add_problem_handlers
 from lealife.api.rendering import JsonRenderer
 from lealife.api.throttle import CallerThrottle
@@ -27,6 +27,7 @@ api = NinjaAPI(
 )
 add_problem_handlers(api)
 api.add_router("/tasks", tasks.router)
+api.add_router("/training/definitions", definitions.router)
 api.add_router("/training", training.router)
 api.add_router("/models", promotion.router)
 api.add_router("/health", health.router)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from promotion.models import Role
 from training.campaigns import SIZE_MAX
 from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
+from training.settings_catalogue import SETTINGS, Setting
 from training.tasks import PAGES_MAX, PROMPT_MAX
 
 ROW_ID_MAX = 2**63 - 1
@@ -51,7 +52,9 @@ RowId = Annotated[int, Field(ge=1, le=ROW_ID_MAX)]
 Prompt = Annotated[str, Field(min_length=1, max_length=PROMPT_MAX), STORABLE]
 Title = Annotated[str, Field(max_length=200), STORABLE]
 HostName = Annotated[str, Field(max_length=500, description="The host's name or URL."), STORABLE]
-PagesTarget = Annotated[int, Field(ge=1, le=PAGES_MAX)]
+# Strict: true is no number of runs, and "3" is text.
+PagesTarget = Annotated[int, Field(ge=1, le=PAGES_MAX, strict=True)]
+CampaignSize = Annotated[int, Field(ge=1, le=SIZE_MAX, strict=True)]
 Check = Annotated[
     dict[str, Any],
     AfterValidator(check_json),
@@ -103,7 +106,29 @@ class CampaignIn(TaskIn):
     """One task definition, `size` times."""
 
     title: Title = ""
-    size: Annotated[int, Field(ge=1, le=SIZE_MAX)]
+    size: CampaignSize
+
+
+class DefinitionIn(TaskIn):
+    """A task to be queued again and again; without a host it waits, disabled, until it has one."""
+
+    title: Annotated[str, Field(min_length=1, max_length=200), STORABLE]
+
+
+class DefinitionChangesIn(Input):
+    """What changes; `host: null` takes the host away from a disabled definition."""
+
+    title: Annotated[str, Field(min_length=1, max_length=200), STORABLE] = ""
+    prompt: Prompt = ""
+    host: HostName | None = None
+    check: Check | None = None
+    pages_target: PagesTarget | None = None
+
+
+class QueueIn(Input):
+    """How many runs: one source, or a campaign."""
+
+    size: CampaignSize = 1
 
 
 class SettingsIn(Input):
@@ -191,6 +216,7 @@ class SourceOut(Schema):
     queued_from: str
     failed_attempts: int
     campaign_id: int | None
+    definition_id: int | None
     created_at: datetime
 
 
@@ -202,10 +228,13 @@ class SourceListOut(Schema):
 
 
 class CampaignOut(Schema):
-    """Where a campaign stands."""
+    """Where a campaign stands. What is queued waits while `host_enabled` is false."""
 
     id: int
     title: str
+    host: str
+    host_enabled: bool
+    definition_id: int | None
     size: int
     queued: int
     running: int
@@ -215,6 +244,7 @@ class CampaignOut(Schema):
     disabled: int
     started_at: datetime | None
     finished_at: datetime | None
+    cancelled_at: datetime | None
     percent: int
     href: str
 
@@ -225,6 +255,47 @@ class CancelledOut(Schema):
     cancelled: int
 
 
+class RequeuedOut(Schema):
+    """How many failed sources are back in the queue."""
+
+    requeued: int
+
+
+class DefinitionOut(Schema):
+    """A saved task definition. `state` is ready, or what keeps it from being queued; `pending` counts sources."""
+
+    id: int
+    title: str
+    prompt: str
+    host: str | None
+    check: dict[str, Any]
+    pages_target: int | None
+    enabled: bool
+    state: str
+    pending: int
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+    updated_by: str
+    href: str
+
+
+class DefinitionListOut(Schema):
+    """Newest first; `next_before` asks for the page after this one."""
+
+    definitions: list[DefinitionOut]
+    next_before: int | None
+
+
+class DefinitionQueuedOut(Schema):
+    """What was queued: one source, or a campaign whose progress is at `href`."""
+
+    size: int
+    source_id: int | None
+    campaign_id: int | None
+    href: str | None
+
+
 class SettingsOut(Schema):
     """The values that every process runs with."""
 
@@ -232,6 +303,8 @@ class SettingsOut(Schema):
     updated_at: datetime
     updated_by: str
     values: dict[str, Any]
+    # Label, unit, bounds and meaning of each value.
+    fields: list[Setting] = Field(default_factory=lambda: list(SETTINGS.values()))
 
 
 class LiveApplyOut(Schema):

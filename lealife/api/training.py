@@ -17,6 +17,7 @@ from lealife.api.schemas import (
     CampaignIn,
     CampaignOut,
     CancelledOut,
+    RequeuedOut,
     RowId,
     SettingsIn,
     SettingsOut,
@@ -26,7 +27,7 @@ from lealife.api.schemas import (
 )
 from lealife.auth import RANKS, require_scope
 from lealife.dashboard.training_page import TrainingPage, build_training_page
-from training.campaigns import cancel_campaign, create_campaign, read_progress
+from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.coordinator import LoopState, read_loop, start_training, stop_training
 from training.models import RuntimeSettings, TrainingSource
 from training.runtime_settings import FIELDS, TRAINING_ONLY, apply_settings, read_settings
@@ -125,6 +126,16 @@ def read_campaign(request: HttpRequest, campaign_id: RowId) -> CampaignOut:
 def cancel(request: HttpRequest, campaign_id: RowId) -> CancelledOut:
     """Cancels what has not started."""
     return CancelledOut(cancelled=cancel_campaign(campaign_id=campaign_id, by=str(request.auth), origin=ORIGIN))
+
+
+@router.post(
+    "/campaigns/{campaign_id}/actions/requeue-failed/",
+    response=declare_responses(200, RequeuedOut, 404, 409),
+    auth=require_scope("operate"),
+)
+def requeue(request: HttpRequest, campaign_id: RowId) -> RequeuedOut:
+    """Queues what has failed again, with a fresh retry budget; 409 when it is cancelled or nothing has failed."""
+    return RequeuedOut(requeued=requeue_failed(campaign_id=campaign_id, by=str(request.auth), origin=ORIGIN))
 
 
 @router.get("/settings", response=declare_responses(200, SettingsOut))

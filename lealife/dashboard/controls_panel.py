@@ -9,8 +9,10 @@ from lealife.dashboard.lanes_panel import NO_LOCK
 from lealife.dashboard.readings import Readings
 from lealife.dashboard.setting_words import say_label, say_value
 from training import lanes
+from training.coordinator import StopReversal
 from training.models import RuntimeSettings, RuntimeSettingsChange
 from training.runtime_settings import TRAINING_ONLY
+from training.settings_catalogue import SETTINGS
 
 # What the page shows read-only here; the engine itself is chosen in admin.
 ALL_TASK = (
@@ -24,11 +26,13 @@ ALL_TASK = (
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
-    """One live value, as words, with its hint."""
+    """One live value, as words, with its hint; `unit` and `bounds` say what it may be."""
 
     field: str
     label: str
     value: str
+    unit: str
+    bounds: str
     hint: str
 
 
@@ -52,6 +56,7 @@ class ControlsPanel:
     enabled: bool
     enabled_changed_at: datetime | None
     enabled_changed_by: str
+    reversal: StopReversal | None  # only while the last change was one
     lane_mode_label: str
     selection_mode: str
     queue_pending: int
@@ -83,6 +88,7 @@ def build_controls_panel(readings: Readings) -> ControlsPanel:
         enabled=readings.vitals.loop.enabled,
         enabled_changed_at=readings.vitals.loop.enabled_changed_at,
         enabled_changed_by=readings.vitals.loop.enabled_changed_by,
+        reversal=readings.vitals.loop.reversal,
         lane_mode_label=settings.get_source_lane_mode_display(),
         selection_mode=readings.next_source.selection_mode,
         queue_pending=waiting.queue,
@@ -112,7 +118,9 @@ def _describe(settings: RuntimeSettings, names: tuple[str, ...]) -> tuple[Settin
             field=name,
             label=say_label(name),
             value=say_value(name, getattr(settings, name)),
-            hint=str(RuntimeSettings._meta.get_field(name).help_text),  # type: ignore[union-attr]
+            unit=SETTINGS[name].unit,
+            bounds=SETTINGS[name].bounds,
+            hint=SETTINGS[name].hint,
         )
         for name in names
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -12,7 +11,8 @@ from django.db import models
 from lealife.bell import COUNT_WAITING
 from promotion.tags import UNUSED
 from training.coordinator import read_coordinator
-from training.counters import NAMES
+from training.counters import READ_ALL, count_by_lane, sum_counters
+from training.definitions import derive_state
 from training.models import Coordinator, RuntimeSettings, RuntimeSettingsChange
 from training.runtime_settings import read_settings
 
@@ -20,21 +20,29 @@ Row = TypeVar("Row", bound=models.Model)
 HALF_HOUR = timedelta(minutes=30)
 # A half-hour count reads at most this many of the newest rows; a full reading is shown as "2,000+".
 NEWEST = 2_000
+# Of the newest hundred saved definitions those with the most pending sources are shown.
+DEFINITIONS_LOOKED_AT, DEFINITIONS_SHOWN = 100, 5
 
 
 # The two half-hour counts are bounded by id, so that history is never read.
 _COLUMNS = f"""
     SELECT settings.*,
         (SELECT json_object_agg(name, total)
-            FROM (SELECT name, sum(count) AS total FROM training_counterslot GROUP BY name) AS counters) AS counted,
+            FROM ({READ_ALL}) AS counters) AS counted,
         ARRAY(SELECT last_beat_at FROM training_workerheartbeat ORDER BY last_beat_at DESC) AS beats,
-        ARRAY(SELECT lane FROM training_run WHERE status IN ('claimed', 'running')) AS open_lanes,
         (SELECT json_build_object(
                 'queue', count(*) FILTER (WHERE kind = 'queue'),
                 'queue_training_ui', count(*) FILTER (WHERE kind = 'queue' AND queued_from = 'training_ui'),
-                'divine_status', count(*) FILTER (WHERE kind = 'queue' AND title ILIKE '%%DivineStatus%%'),
                 'curriculum', count(*) FILTER (WHERE kind = 'curriculum'))
             FROM training_trainingsource WHERE status = 'pending') AS pending,
+        ARRAY(SELECT to_json(saved) FROM (
+            SELECT definition.id AS definition_id, definition.title, definition.enabled, host.name AS host,
+                host.enabled AS host_enabled,
+                (SELECT count(*) FROM training_trainingsource AS source
+                    WHERE source.definition_id = definition.id AND source.status = 'pending') AS pending
+            FROM (SELECT * FROM training_taskdefinition ORDER BY id DESC LIMIT %(looked_at)s) AS definition
+            LEFT JOIN training_host AS host ON host.id = definition.host_id
+            ORDER BY pending DESC, definition.title LIMIT %(definitions)s) AS saved) AS definitions,
         (SELECT count(*) FROM training_host WHERE enabled) AS hosts,
         (SELECT count(*) FROM training_trainingcycle WHERE opened_at >= %(since)s AND id > coalesce(
             (SELECT id FROM training_trainingcycle ORDER BY id DESC LIMIT 1 OFFSET %(newest)s), 0)) AS consumed,
@@ -59,9 +67,18 @@ class Waiting:
 
     queue: int
     queue_training_ui: int
-    divine_status: int
     curriculum: int
     hosts: int
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionCount:
+    """A saved task definition: ready or what keeps it from being queued, and how many of its sources wait."""
+
+    id: int
+    title: str
+    state: str
+    pending: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,7 @@ class Facts:
     beats: tuple[datetime, ...]
     by_lane: dict[str, int]
     waiting: Waiting
+    definitions: tuple[DefinitionCount, ...]  # most pending first
     consumed_30m: int
     ingested_30m: int
     sealed_rows: int
@@ -93,7 +111,14 @@ class Facts:
 
 def read_facts(*, now: datetime) -> Facts:
     """Every small figure at `now` (aware UTC). One query; each column is an indexed read of its own."""
-    values = {"since": now - HALF_HOUR, "newest": NEWEST, "unused": list(UNUSED), "now": now}
+    values = {
+        "since": now - HALF_HOUR,
+        "newest": NEWEST,
+        "unused": list(UNUSED),
+        "now": now,
+        "looked_at": DEFINITIONS_LOOKED_AT,
+        "definitions": DEFINITIONS_SHOWN,
+    }
     # As text: building these columns with the query compiler takes five times as long as running them.
     looked_up = RuntimeSettings.objects.raw(_COLUMNS, values)
     row: Any = next(iter(looked_up), None)
@@ -104,10 +129,11 @@ def read_facts(*, now: datetime) -> Facts:
     counted = row.counted or {}
     return Facts(
         settings=row,
-        counters={name: int(counted.get(name, 0)) for name in NAMES},
+        counters=sum_counters(counted),
         beats=tuple(row.beats),
-        by_lane=dict(Counter(row.open_lanes)),
+        by_lane=count_by_lane(counted),
         waiting=Waiting(**row.pending, hosts=row.hosts),
+        definitions=tuple(_count_definition(**saved) for saved in row.definitions),
         consumed_30m=row.consumed,
         ingested_30m=row.ingested,
         sealed_rows=row.sealed or 0,
@@ -118,6 +144,10 @@ def read_facts(*, now: datetime) -> Facts:
         coordinator=_load_row(Coordinator, row.loop),
         changes=tuple(_load_row(RuntimeSettingsChange, change) for change in row.newest_changes),
     )
+
+
+def _count_definition(*, definition_id: int, title: str, pending: int, **switches: Any) -> DefinitionCount:
+    return DefinitionCount(definition_id, title, derive_state(**switches), pending)
 
 
 def _load_row(model: type[Row], columns: dict[str, Any]) -> Row:

@@ -7,10 +7,20 @@ from typing import Any
 from django import forms
 
 from lealife.lib.errors import Refused
-from training.models import Host
+from training.definitions import READY, read_state
+from training.models import Host, TaskDefinition
 
 
-class TaskForm(forms.Form):
+class VerbForm(forms.Form):
+    """Input of a verb, which may refuse it."""
+
+    def add_refusal(self, refused: Refused) -> None:
+        """Shows a refusal at the field it names, or above the form."""
+        field = refused.details.get("field")
+        self.add_error(field if field in self.fields else None, str(refused))
+
+
+class TaskForm(VerbForm):
     """A task on a website, with an optional check of its success."""
 
     host = forms.ModelChoiceField(
@@ -50,11 +60,6 @@ class TaskForm(forms.Form):
             "pages_target": self.cleaned_data["pages_target"],
         }
 
-    def add_refusal(self, refused: Refused) -> None:
-        """Shows a refusal at the field it names, or above the form."""
-        field = refused.details.get("field")
-        self.add_error(field if field in self.fields else None, str(refused))
-
 
 class QueueForm(TaskForm):
     """A training task, once or as a campaign of `size` runs."""
@@ -73,3 +78,32 @@ class QueueForm(TaskForm):
         initial=10,
         help_text="Campaign Size creates that many queued training runs from the task definition above.",
     )
+
+
+class DefinitionSelect(forms.Select):
+    """Saved definitions by title; one that is not ready says why, and cannot be chosen."""
+
+    def create_option(self, name: str, value: Any, label: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """One option, as Django draws it."""
+        option = super().create_option(name, value, label, *args, **kwargs)
+        row: TaskDefinition | None = getattr(value, "instance", None)
+        if row is not None and (state := read_state(row)) != READY:
+            option["label"] = f"{label} ({state})"
+            option["attrs"]["disabled"] = True
+        return option
+
+
+class PresetForm(VerbForm):
+    """A saved task definition, once or as a campaign."""
+
+    definition = forms.ModelChoiceField(
+        label="Saved definition",
+        queryset=TaskDefinition.objects.select_related("host"),
+        empty_label="Choose a definition",
+        widget=DefinitionSelect,
+    )
+    size = forms.IntegerField(label="Runs", min_value=1, max_value=10_000, initial=1)
+
+    def __init__(self, *args: Any) -> None:
+        # It stands beside the queue form, which has a size too.
+        super().__init__(*args, auto_id="preset_%s")

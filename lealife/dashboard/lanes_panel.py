@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lealife.dashboard.facts import DefinitionCount
 from lealife.dashboard.pending_panel import SourceRow
 from lealife.dashboard.readings import Readings
 from training import lanes
@@ -28,7 +29,7 @@ class LanesPanel:
     lane_mode_label: str
     lane_sentence: str
     queued_exact: tuple[SourceRow, ...]
-    divine_status_pending: int
+    definitions: tuple[DefinitionCount, ...]  # saved task definitions, most pending first
     pending_all: int
     pending_training_ui: int
     pending_other: int
@@ -52,7 +53,7 @@ def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> L
         lane_mode_label=settings.get_source_lane_mode_display(),
         lane_sentence=describe_lane(settings.source_lane_mode, queue_pending=waiting.queue),
         queued_exact=queued[:3],
-        divine_status_pending=waiting.divine_status,
+        definitions=readings.vitals.facts.definitions,
         pending_all=waiting.queue,
         pending_training_ui=waiting.queue_training_ui,
         pending_other=waiting.queue - waiting.queue_training_ui,

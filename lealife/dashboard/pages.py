@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from lealife.dashboard.access import require_staff
 from lealife.dashboard.draft import describe_draft
-from lealife.dashboard.forms import QueueForm, TaskForm
+from lealife.dashboard.forms import PresetForm, QueueForm, TaskForm
 from lealife.dashboard.run_list import read_runs
 from lealife.dashboard.snapshot import ID_DIGITS, TTL_S, render_fragments, take_snapshot
 from lealife.dashboard.source_list import read_sources
@@ -82,10 +82,12 @@ def read_before(request: HttpRequest) -> int | None:
     return int(before) if before.isascii() and before.isdecimal() and len(before) <= ID_DIGITS else None
 
 
-def render_training(request: HttpRequest, *, form: QueueForm, status: int = 200) -> HttpResponse:
-    """The training page with the queue form as it stands, and this person's draft of the settings."""
+def render_training(
+    request: HttpRequest, *, form: QueueForm, presets: PresetForm | None = None, status: int = 200
+) -> HttpResponse:
+    """The training page with the forms as they stand, and this person's draft of the settings."""
     draft, selectors = describe_draft(request.session, row=read_settings())
-    context = {"form": form, "draft": draft, "selectors": selectors}
+    context = {"form": form, "presets": presets or PresetForm(), "draft": draft, "selectors": selectors}
     return render_live(request, "training.html", key="training", status=status, **context)
 
 

@@ -16,10 +16,11 @@ from promotion.proof import ServedProof, read_last_applies, read_served_proof
 from promotion.routing import Routing
 from promotion.tags import KEEP_TAGS, UNUSED, TagList
 from promotion.windows import WindowProgress, read_window
-from training.claims import LaneReads, NextSource, choose_preview
 from training.coordinator import LoopState, derive_loop
+from training.lane_state import ClaimReads, LaneReads
 from training.models import RuntimeSettings, TrainingCycle, TrainingOutcome, TrainingSource
 from training.outcomes import judge_breaker
+from training.preview import NextSource, choose_preview
 from training.slots import Slots, count_slots
 
 RECENT = 100
@@ -112,7 +113,7 @@ def take_readings(*, now: datetime) -> Readings:
         recent_hosts=facts.recent_hosts,
         outcomes=facts.counters["outcomes.total"],
     )
-    preview = choose_preview(row=facts.settings, now=now, reads=lane_reads)
+    preview = choose_preview(ClaimReads(facts.settings, vitals.slots, lane_reads), now=now)
     pending = read_pending(also=preview.source_id)
     return Readings(
         vitals=vitals,

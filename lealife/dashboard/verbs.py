@@ -13,11 +13,12 @@ from django.views.decorators.http import require_POST
 
 from lealife.dashboard.access import require_staff
 from lealife.dashboard.draft import drop_draft, keep_draft, read_draft, rebase_draft
-from lealife.dashboard.forms import QueueForm
+from lealife.dashboard.forms import PresetForm, QueueForm
 from lealife.dashboard.pages import render_draft, render_training
 from lealife.lib.errors import Refused
-from training.campaigns import cancel_campaign, create_campaign
+from training.campaigns import cancel_campaign, create_campaign, requeue_failed
 from training.coordinator import start_training, stop_training
+from training.definitions import Queued, queue_definition
 from training.runtime_settings import apply_settings
 from training.sources import cancel_source, disable_source, enable_source, queue_source, requeue_source
 
@@ -28,6 +29,10 @@ SOURCE_VERBS: dict[str, Callable[..., None]] = {
     "enable": enable_source,
     "requeue": requeue_source,
     "cancel": cancel_source,
+}
+CAMPAIGN_VERBS: dict[str, tuple[Callable[..., int], str]] = {
+    "cancel": (cancel_campaign, "waiting sources cancelled"),
+    "requeue-failed": (requeue_failed, "failed sources queued again"),
 }
 
 
@@ -69,9 +74,27 @@ def queue_form(form: QueueForm, *, by: str, many: bool) -> str:
     task = {"title": form.cleaned_data["title"], "queued_from": QUEUED_FROM, "by": by, **form.read_task()}
     if not many:
         source = queue_source(**task)
-        return f"Queued “{source.title}” as source {source.pk}."
+        return Queued(title=source.title, size=1, source_id=source.pk).sentence
     campaign = create_campaign(**task, size=form.cleaned_data["size"] or 1)
-    return f"Queued campaign {campaign.pk}: “{campaign.title}”, {campaign.size:,} runs."
+    return Queued(title=campaign.title, size=campaign.size, campaign_id=campaign.pk).sentence
+
+
+@require_POST
+@require_staff
+def queue_preset(request: HttpRequest) -> HttpResponse:
+    """Queues a saved task definition, once or as a campaign."""
+    form = PresetForm(request.POST)
+    if form.is_valid():
+        chosen, size = form.cleaned_data["definition"], form.cleaned_data["size"]
+        by = request.user.get_username()
+        try:
+            queued = queue_definition(definition_id=chosen.pk, size=size, queued_from=QUEUED_FROM, by=by)
+        except Refused as refused:
+            form.add_refusal(refused)
+        else:
+            messages.success(request, queued.sentence)
+            return redirect("training")
+    return render_training(request, form=QueueForm(), presets=form, status=422)
 
 
 @require_POST
@@ -92,14 +115,17 @@ def change_source(request: HttpRequest, source_id: int, verb: str) -> HttpRespon
 
 @require_POST
 @require_staff
-def cancel_sources(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Cancels what a campaign has not started."""
+def change_campaign(request: HttpRequest, campaign_id: int, verb: str) -> HttpResponse:
+    """Cancels what a campaign has not started, or queues what failed again."""
+    if verb not in CAMPAIGN_VERBS:
+        raise Http404(f"There is no verb {verb}.")
+    change, done = CAMPAIGN_VERBS[verb]
     try:
-        cancelled = cancel_campaign(campaign_id=campaign_id, by=request.user.get_username(), origin=ORIGIN)
+        count = change(campaign_id=campaign_id, by=request.user.get_username(), origin=ORIGIN)
     except Refused as refused:
         messages.error(request, str(refused))
     else:
-        messages.success(request, f"Campaign {campaign_id}: {cancelled} waiting sources cancelled.")
+        messages.success(request, f"Campaign {campaign_id}: {count:,} {done}.")
     return redirect("training")
 
 

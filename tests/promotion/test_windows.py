@@ -28,7 +28,7 @@ def ingest(host: Host, results: str) -> None:
     for result in results:
         success = result == "+"
         RunLearningOutcome.objects.create(outcome=make_outcome(host, success=success), success=success)
-        add_counts(ingested__total=1, ingested__success=int(success))
+        add_counts(ingested__success=int(success), ingested__failure=int(not success))
 
 
 def reach(host: Host, results: str) -> PromotionWindow:

@@ -10,8 +10,10 @@ from django.db import IntegrityError, connection, transaction
 from tests.factories import START, begin_claimed, finish, later, make_curriculum_source, make_host, make_source
 from training import lanes
 from training.campaigns import create_campaign
-from training.claims import LEASE, CanarySplit, claim_next_source, preview_next, read_locked_campaign
+from training.claims import LEASE, CanarySplit, claim_next_source
+from training.lane_state import read_locked_campaign
 from training.models import Host, Run, TrainingCycle, TrainingSource
+from training.preview import preview_next
 from training.runs import claim_queued_run, queue_run
 
 

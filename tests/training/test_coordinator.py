@@ -11,10 +11,12 @@ from django.db import connection
 from tests.factories import START, begin_claimed, finish, later, make_source
 from training.coordinator import (
     LEASE,
+    find_reversal,
     read_coordinator,
     read_loop,
     record_tick,
     release_lease,
+    reverse_stop,
     run_loop,
     start_training,
     stop_training,
@@ -114,6 +116,115 @@ def test_stopping_leaves_runs_in_flight_to_their_end(host):
     run = begin_claimed()
     stop_training(by="ada", origin="api")
     assert finish(run).status == "succeeded"
+
+
+# A daemon that starts training again.
+
+DAEMON = {"daemon": "training_daemon on host-7", "origin": "TRAINING_DAEMON_START_IF_STOPPED"}
+
+
+def test_a_reversed_stop_is_told_with_the_names_of_both(db):
+    start_training(by="ada", origin="api")
+    stopped = stop_training(by="ada", origin="page")
+    assert reverse_stop(**DAEMON)
+    reversal = read_loop(now=START).reversal
+    assert (reversal.daemon, reversal.stopped_by) == ("training_daemon on host-7", "ada (page)")
+    assert reversal.stopped_at == stopped.enabled_changed_at
+    assert reversal.sentence.startswith("training_daemon on host-7 started the loop again after a Stop by ada (page)")
+    entry = AuditEntry.objects.first()
+    assert (entry.actor, entry.action) == ("training_daemon on host-7", "start training")
+    assert entry.details == {"reverses": reversal.sentence}
+
+
+def test_a_daemon_that_starts_what_nobody_stopped_reverses_nothing(db):
+    assert reverse_stop(**DAEMON)
+    loop = read_loop(now=START)
+    assert (loop.enabled, loop.reversal) == (True, None)
+
+
+def test_training_that_is_allowed_is_not_started_again(db):
+    start_training(by="ada", origin="api")
+    assert not reverse_stop(**DAEMON)
+    assert read_loop(now=START).reversal is None
+    assert AuditEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("change", [stop_training, start_training])
+def test_the_next_change_by_anybody_ends_the_notice(db, change):
+    start_training(by="ada", origin="api")
+    stop_training(by="ada", origin="page")
+    reverse_stop(**DAEMON)
+    stop_training(by="bob", origin="page")
+    if change is start_training:
+        change(by="bob", origin="page")
+    assert read_loop(now=START).reversal is None
+
+
+def test_a_daemon_and_an_operator_who_start_at_the_same_moment_start_once(race, db):
+    start_training(by="ada", origin="api")
+    stop_training(by="ada", origin="page")
+    race(lambda: reverse_stop(**DAEMON), lambda: start_training(by="bob", origin="page"))
+    assert AuditEntry.objects.count() == 3
+    row = read_coordinator()
+    assert (find_reversal(row) is not None) == row.enabled_changed_by.startswith("training_daemon")
+
+
+def test_a_name_as_long_as_names_may_be_stops_no_stop(db):
+    assert start_training(by="x" * 150, origin="y" * 40).enabled
+
+
+# A clock that jumps.
+
+HOUR, DAY = 3600, 86_400
+
+
+def test_a_clock_put_forward_a_day_lets_another_lead_and_refuses_the_first(db):
+    first = take_lease(holder="one", now=START)
+    second = take_lease(holder="two", now=later(seconds=DAY))
+    assert second == first + 1
+    assert not record_tick(fence=first, now=later(seconds=DAY), launched=1)
+    assert record_tick(fence=second, now=later(seconds=DAY), launched=0)
+
+
+def test_a_clock_put_back_an_hour_leaves_no_dead_holder_in_the_lead(db):
+    first = take_lease(holder="one", now=later(seconds=HOUR))
+    assert take_lease(holder="two", now=START) == first + 1
+
+
+def test_a_holder_that_lives_through_a_clock_put_back_keeps_the_lead(db):
+    fence = take_lease(holder="one", now=later(seconds=HOUR))
+    assert record_tick(fence=fence, now=START, launched=0)
+    assert read_coordinator().lease_until == START + LEASE
+    assert take_lease(holder="two", now=later(seconds=1)) is None
+
+
+def test_a_lease_as_far_ahead_as_two_honest_clocks_may_differ_is_fresh(db):
+    take_lease(holder="one", now=START + LEASE)
+    assert take_lease(holder="two", now=START) is None
+
+
+@pytest.mark.parametrize("put_by_s", [DAY, -HOUR])
+def test_a_loop_that_nobody_ticks_is_stalled_whatever_the_clock_did(db, put_by_s):
+    start_training(by="ada", origin="api")
+    record_tick(fence=take_lease(holder="one", now=START), now=START, launched=0)
+    loop = read_loop(now=later(seconds=put_by_s))
+    assert (loop.state, loop.holder) == ("stalled", "")
+    said = "nobody has ticked for 86400 s" if put_by_s > 0 else "the last tick lies ahead of this clock"
+    assert said in loop.reason
+
+
+def test_a_stalled_loop_says_why_its_last_tick_broke(transactional_db, silent):
+    def break_down(now) -> int:
+        raise RuntimeError("no such column")
+
+    start_training(by="ada", origin="api")
+    record_tick(fence=take_lease(holder="one", now=START), now=START, launched=0)
+    Coordinator.objects.update(lease_until=None)
+    with pytest.raises(RuntimeError):
+        run_loop(holder="one", hold_s=20, tick=break_down, should_stop=lambda: False)
+    loop = read_loop(now=later(seconds=60))
+    assert loop.state == "stalled"
+    assert loop.reason.endswith("The last tick broke: RuntimeError: no such column")
 
 
 def loop_until(ticks: list, *, count: int, holder: str = "one", hold_s: float | None = 20.0) -> bool:

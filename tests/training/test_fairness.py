@@ -7,7 +7,6 @@ import random
 from bisect import insort
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import pytest
 
@@ -85,7 +84,7 @@ class Simulation:
                 host_id=host,
                 level=int((self.clock_s - queue[0][0]) // AGEING_S),
                 rank=queue[0][0],
-                host_last_served=datetime.fromtimestamp(self.served_s[host], tz=UTC) if host in self.served_s else None,
+                host_served_s=self.served_s.get(host, 0.0),
             )
             for host, queue in self.queues.items()
             if queue

@@ -12,6 +12,8 @@ from training import lanes
 from training.lanes import CURRICULUM, CURRICULUM_FALLBACK, NONE, QUEUE, QUEUE_PENDING, Choice, LaneRules, Waiting
 
 MODES = (lanes.HYBRID, lanes.QUEUED_ONLY, lanes.AUTOMATIC_ONLY)
+START_S = START.timestamp()
+LONG_AGO_S = (START - timedelta(minutes=1)).timestamp()
 NOBODY: frozenset[int] = frozenset()
 
 
@@ -89,14 +91,14 @@ def test_the_higher_level_comes_first():
 
 def test_within_a_level_the_host_served_longest_ago_comes_first():
     heads = [
-        wait_for(1, host=1, host_last_served=START),
-        wait_for(2, host=2, host_last_served=START - timedelta(minutes=1)),
+        wait_for(1, host=1, host_served_s=START_S),
+        wait_for(2, host=2, host_served_s=LONG_AGO_S),
     ]
     assert id_of(choose(heads)) == 2
 
 
 def test_within_a_level_a_host_never_served_comes_before_all():
-    assert id_of(choose([wait_for(1, host=1, host_last_served=START), wait_for(2, host=2)])) == 2
+    assert id_of(choose([wait_for(1, host=1, host_served_s=START_S), wait_for(2, host=2)])) == 2
 
 
 def test_within_a_level_and_turn_the_source_queued_first_comes_first():
@@ -112,8 +114,8 @@ def test_the_choice_does_not_depend_on_the_order_of_the_heads(order):
 @pytest.mark.parametrize("turn", range(2 * lanes.FAIR_EVERY))
 def test_every_tenth_pick_goes_by_turn_whatever_the_level(turn):
     heads = [
-        wait_for(1, host=1, level=99, host_last_served=START),
-        wait_for(2, host=2, level=-99, host_last_served=START - timedelta(minutes=1)),
+        wait_for(1, host=1, level=99, host_served_s=START_S),
+        wait_for(2, host=2, level=-99, host_served_s=LONG_AGO_S),
     ]
     assert id_of(choose(heads, turn=turn)) == (2 if turn in (9, 19) else 1)
 

@@ -8,9 +8,10 @@ import pytest
 
 from tests.factories import begin_claimed, finish, later, make_curriculum_source, make_host, make_source
 from training.campaigns import create_campaign
-from training.claims import claim_next_source, preview_next
+from training.claims import claim_next_source
 from training.models import Host, TrainingSource
 from training.models.control import RuntimeSettings
+from training.preview import preview_next
 
 
 def scramble(seed: int, settle) -> random.Random:

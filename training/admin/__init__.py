@@ -1,7 +1,8 @@
-"""Admin of what happened: hosts, sources and campaigns are edited; runs and outcomes are evidence."""
+"""Admin of what happened: hosts, sources, campaigns and definitions are edited; runs and outcomes are evidence."""
 
 from training.admin.campaigns import CampaignAdmin
 from training.admin.control import RuntimeSettingsAdmin
+from training.admin.definitions import TaskDefinitionAdmin
 from training.admin.evidence import RunAdmin, TrainingOutcomeAdmin
 from training.admin.hosts import HostAdmin
 from training.admin.sources import TrainingSourceAdmin
@@ -11,6 +12,7 @@ __all__ = [
     "HostAdmin",
     "RunAdmin",
     "RuntimeSettingsAdmin",
+    "TaskDefinitionAdmin",
     "TrainingOutcomeAdmin",
     "TrainingSourceAdmin",
 ]

@@ -1,4 +1,4 @@
-"""Admin of campaigns: made and cancelled, never rewritten."""
+"""Admin of campaigns: made, cancelled and tried again, never rewritten."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor, take_over
-from training.campaigns import cancel_campaign, create_campaign, read_progress
+from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.models import Campaign
 
 
@@ -22,7 +22,7 @@ class CampaignForm(forms.ModelForm):
 
 @admin.register(Campaign)
 class CampaignAdmin(VerbAdmin):
-    """Campaigns are made and cancelled; their definition never changes under runs that have started."""
+    """Campaigns are made, cancelled and tried again; their task never changes under runs that have started."""
 
     form = CampaignForm
     list_display = (
@@ -40,11 +40,11 @@ class CampaignAdmin(VerbAdmin):
     search_fields = ("=id", "title")
     list_per_page = 25
     autocomplete_fields = ("host",)
-    actions = ("cancel_selected",)
+    actions = ("requeue_selected", "cancel_selected")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """Nothing is, while it is being written; everything is, once it is queued."""
-        made = ("progress", "queued_from", "created_by", "created_at", "cancelled_at")
+        made = ("progress", "definition", "queued_from", "created_by", "created_at", "cancelled_at")
         return () if obj is None else (*CampaignForm.Meta.fields, *made)
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
@@ -70,6 +70,17 @@ class CampaignAdmin(VerbAdmin):
         return (
             f"{now.percent} % — {now.queued} queued, {now.running} running, {now.succeeded} succeeded, "
             f"{now.failed} failed, {now.cancelled} cancelled, {now.disabled} disabled"
+        )
+
+    @admin.action(description="Re-queue what failed, with a fresh retry budget", permissions=["change"])
+    def requeue_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
+        """Queues the failed and disabled sources of the chosen campaigns again."""
+        by = read_actor(request)
+        self.run_verb(
+            request,
+            queryset,
+            verb=lambda row: requeue_failed(campaign_id=row.pk, by=by, origin=ORIGIN),
+            done="queued again",
         )
 
     @admin.action(description="Cancel what has not started", permissions=["change"])

@@ -20,6 +20,7 @@ from training.models import (
     WorkerHeartbeat,
 )
 from training.runtime_settings import EVERY_TASK, FIELDS, TRAINING_ONLY, apply_settings, read_settings
+from training.settings_catalogue import SETTINGS
 
 
 class RuntimeSettingsForm(forms.ModelForm):
@@ -34,6 +35,9 @@ class RuntimeSettingsForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["based_on"] = self.instance.version
+        for name in FIELDS:
+            self.fields[name].label = SETTINGS[name].label
+            self.fields[name].help_text = f"{SETTINGS[name].hint} ({SETTINGS[name].bounds})"
 
 
 @admin.register(RuntimeSettings)

@@ -57,6 +57,7 @@ class TrainingSourceAdmin(VerbAdmin):
         "status_reason",
         "failed_attempts",
         "campaign",
+        "definition",
         "scenario_marker",
         "queued_from",
         "queued_by",

@@ -25,7 +25,7 @@ def build_policy(site: Site) -> Policy:
     return Policy(
         allowed_hosts=frozenset(host for host, _ in origins),
         allowed_ports=frozenset(port for _, port in origins),
-        allowed_networks=PRIVATE_NETWORKS if site.may_be_private else (),  # type: ignore[arg-type]
+        allowed_networks=PRIVATE_NETWORKS if site.may_be_private else (),  # type: ignore[arg-type]  it parses texts too
     )
 
 

@@ -8,6 +8,7 @@ from training.models.control import (
     RuntimeSettingsChange,
     WorkerHeartbeat,
 )
+from training.models.definitions import TaskDefinition
 from training.models.hosts import Host
 from training.models.outcomes import OutcomeSeal, TrainingOutcome
 from training.models.runs import PageSnapshot, Run, Step, TrainingCycle
@@ -25,6 +26,7 @@ __all__ = [
     "RuntimeSettings",
     "RuntimeSettingsChange",
     "Step",
+    "TaskDefinition",
     "TrainingCycle",
     "TrainingOutcome",
     "TrainingSource",

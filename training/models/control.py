@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from training.settings_catalogue import SETTINGS, Setting
 
-def _whole(default: int, least: int, most: int, help_text: str) -> models.PositiveIntegerField:
-    return models.PositiveIntegerField(
-        default=default, validators=[MinValueValidator(least), MaxValueValidator(most)], help_text=help_text
+
+def _bounded(setting: Setting) -> dict[str, Any]:
+    bounds = [MinValueValidator(setting.least), MaxValueValidator(setting.most)]
+    return {"default": setting.default, "validators": bounds, "help_text": setting.hint}
+
+
+def _whole(name: str) -> models.PositiveIntegerField:
+    return models.PositiveIntegerField(**_bounded(SETTINGS[name]))
+
+
+def _switch(name: str) -> models.BooleanField:
+    return models.BooleanField(default=SETTINGS[name].default, help_text=SETTINGS[name].hint)
+
+
+def _choice(name: str, *, choices: type[models.TextChoices], length: int) -> models.CharField:
+    return models.CharField(
+        max_length=length, choices=choices, default=SETTINGS[name].default, help_text=SETTINGS[name].hint
     )
 
 
@@ -28,53 +45,27 @@ class RuntimeSettings(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)
-    # Training only.
-    training_max_active_runs = _whole(
-        2, 0, 1000, "Training-only cap: limits active training cycles, not total runtime runs."
-    )
-    loop_interval_s = models.FloatField(
-        default=1.0,
-        validators=[MinValueValidator(0.05), MaxValueValidator(3600)],
-        help_text="Delay between scheduler ticks when capacity is available.",
-    )
-    recent_host_window = _whole(2, 0, 1000, "Host dedupe window used to diversify training source selection.")
-    retry_budget = _whole(3, 1, 100, "Max failed attempts allowed per training source before disablement.")
-    default_pages_target = _whole(3, 1, 50, "Default page-count target only when prompt does not explicitly set one.")
-    curriculum_fallback = models.BooleanField(
-        default=True, help_text="Whether curriculum sources are allowed when operator queue is empty."
-    )
-    source_lane_mode = models.CharField(
-        max_length=16,
-        choices=LaneMode,
-        default=LaneMode.HYBRID,
-        help_text="Hybrid = queue first then curriculum fallback. Queued Only = queue only. "
-        "Automatic Only = curriculum only.",
-    )
-    campaign_lock = models.BooleanField(
-        default=False, help_text="When enabled, campaign queue selection is locked to keep training intake stable."
-    )
-    # Every task.
-    global_max_concurrent_runs = _whole(
-        4, 1, 1000, "Hard upper limit for all simultaneously running runs in the system."
-    )
-    reserved_control_slots = _whole(
-        1, 0, 1000, "Slots reserved for non-training control-plane work (self-improve/model-promotion/canary)."
-    )
-    controller_max_calls = _whole(5, 1, 100, "How many controller-model URL-pick calls are allowed per run.")
-    browser_engine = models.CharField(max_length=10, choices=Engine, default=Engine.HTTP)
-    browser_headful = models.BooleanField(
-        default=False, help_text="Whether browser sessions render with visible UI windows."
-    )
-    browser_autostart = models.BooleanField(
-        default=False, help_text="Whether browser sessions are auto-launched for run execution."
-    )
-    # Promotion.
-    window_size = _whole(30, 2, 10_000, "Ingested training successes between two evaluations.")
-    evaluation_pairs = _whole(60, 4, 5000, "Most pairs one evaluation may spend.")
-    canary_share_percent = _whole(20, 1, 90, "Share of training runs that a canary serves, in percent.")
-    canary_min_observations = _whole(20, 1, 10_000, "Outcomes needed in both arms before a canary may pass.")
-    canary_deadline_s = _whole(3600, 10, 604_800, "A canary without its observations by then is aborted, in seconds.")
-    promotion_hold = models.BooleanField(default=False, help_text="While on, nothing is evaluated or applied.")
+    # What each means, its unit and its bounds: training/settings_catalogue.py.
+    training_max_active_runs = _whole("training_max_active_runs")
+    loop_interval_s = models.FloatField(**_bounded(SETTINGS["loop_interval_s"]))
+    recent_host_window = _whole("recent_host_window")
+    retry_budget = _whole("retry_budget")
+    default_pages_target = _whole("default_pages_target")
+    curriculum_fallback = _switch("curriculum_fallback")
+    source_lane_mode = _choice("source_lane_mode", choices=LaneMode, length=16)
+    campaign_lock = _switch("campaign_lock")
+    global_max_concurrent_runs = _whole("global_max_concurrent_runs")
+    reserved_control_slots = _whole("reserved_control_slots")
+    controller_max_calls = _whole("controller_max_calls")
+    browser_engine = _choice("browser_engine", choices=Engine, length=10)
+    browser_headful = _switch("browser_headful")
+    browser_autostart = _switch("browser_autostart")
+    window_size = _whole("window_size")
+    evaluation_pairs = _whole("evaluation_pairs")
+    canary_share_percent = _whole("canary_share_percent")
+    canary_min_observations = _whole("canary_min_observations")
+    canary_deadline_s = _whole("canary_deadline_s")
+    promotion_hold = _switch("promotion_hold")
     updated_at = models.DateTimeField(auto_now=True)
     updated_by = models.CharField(max_length=150, blank=True, editable=False)
 
@@ -110,6 +101,9 @@ class Coordinator(models.Model):
     enabled = models.BooleanField(default=False)
     enabled_changed_at = models.DateTimeField(null=True, blank=True)
     enabled_changed_by = models.CharField(max_length=150, blank=True)
+    # The Stop that a daemon has reversed; empty again with the next Start or Stop by anybody.
+    reversed_stop_by = models.CharField(max_length=150, blank=True)
+    reversed_stop_at = models.DateTimeField(null=True, blank=True)
     holder = models.CharField(max_length=100, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)

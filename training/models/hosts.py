@@ -31,6 +31,9 @@ class Host(models.Model):
     last_served_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When a training run of this host was last claimed."
     )
+    claims = models.PositiveBigIntegerField(
+        default=0, editable=False, help_text="Training runs of this host that were ever claimed."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from training.models.hosts import Host
 from training.models.sources import TrainingSource
+
+# A worker renews three times within a lease; a lapsed one means the worker is gone.
+LEASE = timedelta(seconds=settings.LEALIFE_RUN_LEASE_S)
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -25,8 +29,12 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(status=Run.Status.QUEUED)
 
     def lapsed(self, *, now: datetime) -> RunQuerySet:
-        """Open, but nobody has renewed the lease."""
-        return self.open().filter(lease_until__lt=now)
+        """Open, but nobody has renewed the lease.
+
+        One further ahead than any honest lease was written before the clock was set back: waiting for it would
+        keep the run for as long as the clock jumped.
+        """
+        return self.open().filter(Q(lease_until__lt=now) | Q(lease_until__gt=now + 2 * LEASE))
 
 
 class Run(models.Model):
@@ -59,7 +67,7 @@ class Run(models.Model):
     pages_target = models.PositiveSmallIntegerField()
     max_calls = models.PositiveSmallIntegerField(help_text="Controller calls allowed.")
     requested_by = models.CharField(max_length=150, blank=True)
-    canary_id = models.BigIntegerField(null=True, blank=True, db_index=True)
+    canary_id = models.BigIntegerField(null=True, blank=True)
 
     claimed_by = models.CharField(max_length=100, blank=True)
     fence = models.PositiveBigIntegerField(default=0, help_text="Grows with every claim; a write must carry it.")
@@ -110,7 +118,9 @@ class Run(models.Model):
                 fields=["lane", "lease_until"], condition=Q(status__in=["claimed", "running"]), name="run_open"
             ),
             models.Index(fields=["id"], condition=Q(status="queued"), name="run_queued"),
+            models.Index(fields=["id"], condition=Q(status="claimed", claimed_by=""), name="run_to_begin"),
             models.Index(fields=["lane", "-id"], name="run_of_lane"),
+            models.Index(fields=["canary_id"], condition=Q(canary_id__isnull=False), name="run_of_canary"),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from training.models.definitions import TaskDefinition
 from training.models.hosts import Host
 
 # A waiting source gains one priority level for every quarter of an hour, so that nothing starves.
@@ -34,6 +35,9 @@ class Campaign(models.Model):
     check_spec = models.JSONField(default=dict, blank=True, verbose_name="success check")
     pages_target = models.PositiveSmallIntegerField(null=True, blank=True)
     size = models.PositiveIntegerField()
+    definition = models.ForeignKey(
+        TaskDefinition, on_delete=models.PROTECT, null=True, blank=True, related_name="campaigns"
+    )
     queued_from = models.CharField(max_length=40)
     created_by = models.CharField(max_length=150)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -95,13 +99,19 @@ class TrainingSource(models.Model):
     priority = models.SmallIntegerField(default=0)
     queue_rank = models.FloatField(editable=False)
     failed_attempts = models.PositiveSmallIntegerField(default=0)
-    scenario_marker = models.CharField(max_length=80, null=True, blank=True, unique=True)
-    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, null=True, blank=True, related_name="sources")
+    scenario_marker = models.CharField(max_length=80, null=True, blank=True)
+    # Most sources have neither: partial indexes below serve them, and the others cost nothing.
+    campaign = models.ForeignKey(
+        Campaign, on_delete=models.PROTECT, null=True, blank=True, related_name="sources", db_index=False
+    )
+    definition = models.ForeignKey(
+        TaskDefinition, on_delete=models.PROTECT, null=True, blank=True, related_name="sources", db_index=False
+    )
     status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
     status_reason = models.CharField(max_length=300, blank=True)
     not_before = models.DateTimeField(null=True, blank=True, help_text="Rests until then.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    claimed_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When it was first claimed.")
     finished_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = SourceQuerySet.as_manager()
@@ -113,11 +123,22 @@ class TrainingSource(models.Model):
                 condition=Q(priority__gte=PRIORITY_MIN, priority__lte=PRIORITY_MAX), name="source_priority_in_bounds"
             ),
             models.CheckConstraint(condition=~Q(prompt=""), name="source_has_a_prompt"),
+            models.UniqueConstraint(
+                fields=["scenario_marker"],
+                condition=Q(scenario_marker__isnull=False),
+                name="one_source_per_scenario_marker",
+            ),
         ]
         indexes = [
             # The claim: head of the queue of one kind on one host.
             models.Index(fields=["kind", "host", "queue_rank"], condition=Q(status="pending"), name="source_waiting"),
+            # The same on a fair turn, when the one that has waited longest is next.
+            models.Index(fields=["kind", "host", "id"], condition=Q(status="pending"), name="source_waiting_longest"),
             models.Index(fields=["campaign", "status"], condition=Q(campaign__isnull=False), name="source_of_campaign"),
+            # How many of a definition's sources wait, and whether a definition may be deleted.
+            models.Index(
+                fields=["definition", "status"], condition=Q(definition__isnull=False), name="source_of_definition"
+            ),
         ]
 
     def __str__(self) -> str:

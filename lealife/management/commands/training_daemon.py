@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+import socket
 import time
 from datetime import datetime
 from typing import Any
@@ -13,10 +15,11 @@ from django.db import InterfaceError, OperationalError, connection
 from lealife.draining import is_draining, start_draining
 from lealife.lib.environment import read_flag
 from lealife.pipeline import Sweeper, worker_name
-from training.coordinator import read_coordinator, run_loop, start_training
+from training.coordinator import read_coordinator, reverse_stop, run_loop
 
 START_IF_STOPPED = "TRAINING_DAEMON_START_IF_STOPPED"
 WAIT_S = 1.0
+log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -28,21 +31,32 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: start_draining())
-        holder, restart, sweeper = worker_name(), read_flag(START_IF_STOPPED, default=False), Sweeper()
-
-        def tick(now: datetime) -> int:
-            if restart and not read_coordinator().enabled:
-                start_training(by="training_daemon", origin=START_IF_STOPPED)
-                self.stdout.write(f"Training was stopped; started again, because {START_IF_STOPPED}=1.")
-            return sweeper.tick(now)
-
+        self.restarts, self.sweeper = read_flag(START_IF_STOPPED, default=False), Sweeper()
         while not is_draining():
             try:
-                led = run_loop(holder=holder, hold_s=None, tick=tick, should_stop=is_draining)
+                # Also while another leads: what the flag promises does not depend on who does.
+                self.start_if_stopped()
+                led = run_loop(holder=worker_name(), hold_s=None, tick=self.tick, should_stop=is_draining)
             except (OperationalError, InterfaceError) as error:
                 self.stderr.write(f"Postgres is away, trying again: {error}")
                 connection.close()
                 led = False
+            except Exception:
+                # The worker's edge: the coordinator's row says why, and the next look may find it mended.
+                log.exception("a tick broke, trying again")
+                led = False
             if not led:
-                # Another coordinator leads, or Postgres is away: look again shortly.
+                # Another coordinator leads, or nobody can: look again shortly.
                 time.sleep(WAIT_S)
+
+    def tick(self, now: datetime) -> int:
+        """One turn of the loop; returns how many runs it launched."""
+        self.start_if_stopped()
+        return self.sweeper.tick(now)
+
+    def start_if_stopped(self) -> None:
+        """Reverses a Stop, when it was told to."""
+        if not self.restarts or read_coordinator().enabled:
+            return
+        if reverse_stop(daemon=f"training_daemon on {socket.gethostname()}", origin=START_IF_STOPPED):
+            self.stdout.write(f"Training was stopped; started again, because {START_IF_STOPPED}=1.")

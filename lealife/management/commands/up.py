@@ -20,7 +20,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from rich.console import Console
 
-from lealife.bell import has_wedged
+from lealife.bell import ensure_schedule, has_wedged
 from lealife.demo import demo_child, ensure_demo_host, is_port_free, port_of
 from lealife.embedded.ollama_process import command_line, ollama_dir, wait_for_address
 from lealife.lib.errors import Refused
@@ -54,7 +54,8 @@ class Watchdog:
             return False
         self._looked_at = time.monotonic()
         try:
-            if has_wedged(last_beat_at=read_last_beat()):
+            ensure_schedule()
+            if has_wedged(last_beat_at=read_last_beat(now=timezone.now())):
                 self._supervisor.restart(WORKERS, because="bells wait and nothing is done")
         except DatabaseError:
             # Postgres is away: the workers wait for it too.

@@ -1,0 +1,151 @@
+"""Saved task definitions: written once, queued as often as wanted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from ninja import Query, Router, Status
+
+from lealife.api.responses import declare_responses
+from lealife.api.schemas import (
+    PAGE_MAX,
+    DefinitionChangesIn,
+    DefinitionIn,
+    DefinitionListOut,
+    DefinitionOut,
+    DefinitionQueuedOut,
+    QueueIn,
+    RowId,
+)
+from lealife.auth import require_scope
+from lealife.lib.errors import NotFound
+from training.definitions import (
+    annotate_pending,
+    disable_definition,
+    enable_definition,
+    queue_definition,
+    read_state,
+    save_definition,
+)
+from training.models import TaskDefinition
+
+ORIGIN = "api"
+router = Router(tags=["definitions"])
+
+
+@router.get("", response=declare_responses(200, DefinitionListOut))
+def list_definitions(
+    request: HttpRequest,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 20,
+    before: Annotated[RowId | None, Query(description="Only definitions with a smaller id.")] = None,
+) -> DefinitionListOut:
+    """Saved task definitions with what waits of each, newest first."""
+    rows = TaskDefinition.objects.order_by("-id")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(annotate_pending(rows).select_related("host")[: limit + 1])
+    return DefinitionListOut(
+        definitions=[describe_row(row) for row in found[:limit]],
+        next_before=found[limit - 1].pk if len(found) > limit else None,
+    )
+
+
+@router.post("", response=declare_responses(201, DefinitionOut, 404, 409), auth=require_scope("operate"))
+def create_definition(request: HttpRequest, body: DefinitionIn) -> Status:
+    """Saves a definition. With a host it is enabled; without one it waits, disabled, until it has one."""
+    row = save_definition(changes=read_changes(body), by=str(request.auth), origin=ORIGIN)
+    return Status(201, describe_definition(row.pk))
+
+
+@router.get("/{definition_id}", response=declare_responses(200, DefinitionOut, 404), url_name="definition")
+def read_definition(request: HttpRequest, definition_id: RowId) -> DefinitionOut:
+    """One definition."""
+    return describe_definition(definition_id)
+
+
+@router.patch(
+    "/{definition_id}", response=declare_responses(200, DefinitionOut, 404, 409), auth=require_scope("operate")
+)
+def change_definition(request: HttpRequest, definition_id: RowId, body: DefinitionChangesIn) -> DefinitionOut:
+    """Changes the fields that are sent; what was queued before stays as it was queued."""
+    save_definition(definition_id=definition_id, changes=read_changes(body), by=str(request.auth), origin=ORIGIN)
+    return describe_definition(definition_id)
+
+
+@router.post(
+    "/{definition_id}/actions/queue/",
+    response=declare_responses(201, DefinitionQueuedOut, 404, 409),
+    auth=require_scope("operate"),
+)
+def queue(request: HttpRequest, definition_id: RowId, body: QueueIn) -> Status:
+    """Queues one run of a definition, or a campaign of `size`; 409 while it or its host is disabled."""
+    queued = queue_definition(definition_id=definition_id, size=body.size, queued_from=ORIGIN, by=str(request.auth))
+    campaign_id = queued.campaign_id
+    return Status(
+        201,
+        DefinitionQueuedOut(
+            size=queued.size,
+            source_id=queued.source_id,
+            campaign_id=campaign_id,
+            href=reverse("api:campaign", kwargs={"campaign_id": campaign_id}) if campaign_id else None,
+        ),
+    )
+
+
+@router.post(
+    "/{definition_id}/actions/enable/",
+    response=declare_responses(200, DefinitionOut, 404, 409),
+    auth=require_scope("operate"),
+)
+def enable(request: HttpRequest, definition_id: RowId) -> DefinitionOut:
+    """Lets a definition be queued; 409 while it has no host."""
+    enable_definition(definition_id=definition_id, by=str(request.auth), origin=ORIGIN)
+    return describe_definition(definition_id)
+
+
+@router.post(
+    "/{definition_id}/actions/disable/",
+    response=declare_responses(200, DefinitionOut, 404, 409),
+    auth=require_scope("operate"),
+)
+def disable(request: HttpRequest, definition_id: RowId) -> DefinitionOut:
+    """Keeps a definition from being queued; what it has queued goes on."""
+    disable_definition(definition_id=definition_id, by=str(request.auth), origin=ORIGIN)
+    return describe_definition(definition_id)
+
+
+def read_changes(body: DefinitionIn | DefinitionChangesIn) -> dict[str, Any]:
+    """What a body says, and no more, by the names that the verb uses."""
+    sent = body.model_dump(exclude_unset=True)
+    return {"check_spec" if name == "check" else name: value for name, value in sent.items()}
+
+
+def describe_definition(definition_id: int) -> DefinitionOut:
+    """A definition as JSON. Raises NotFound."""
+    rows = TaskDefinition.objects.filter(pk=definition_id)
+    row = annotate_pending(rows).select_related("host").first()
+    if row is None:
+        raise NotFound(f"There is no task definition {definition_id}.")
+    return describe_row(row)
+
+
+def describe_row(row: Any) -> DefinitionOut:
+    """A row that carries its pending count as JSON."""
+    return DefinitionOut(
+        id=row.pk,
+        title=row.title,
+        prompt=row.prompt,
+        host=row.host.name if row.host else None,
+        check=row.check_spec,
+        pages_target=row.pages_target,
+        enabled=row.enabled,
+        state=read_state(row),
+        pending=row.pending,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        updated_at=row.updated_at,
+        updated_by=row.updated_by,
+        href=reverse("api:definition", kwargs={"definition_id": row.pk}),
+    )

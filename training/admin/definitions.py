@@ -1,0 +1,134 @@
+"""Admin of saved task definitions: written, enabled, queued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor, take_over
+from training.campaigns import SIZE_MAX
+from training.definitions import (
+    annotate_pending,
+    delete_definition,
+    disable_definition,
+    enable_definition,
+    queue_definition,
+    read_state,
+    save_definition,
+)
+from training.models import TaskDefinition
+
+
+class DefinitionForm(forms.ModelForm):
+    """The task; its host may be named later."""
+
+    class Meta:
+        model = TaskDefinition
+        fields = ("title", "host", "prompt", "check_spec", "pages_target")
+
+
+class DefinitionActionForm(ActionForm):
+    """How many runs the action *Queue* makes of each chosen definition. Text: the verb refuses in a sentence."""
+
+    size = forms.CharField(
+        required=False, label="Runs:", widget=forms.NumberInput(attrs={"min": 1, "max": SIZE_MAX, "placeholder": 1})
+    )
+
+
+@admin.register(TaskDefinition)
+class TaskDefinitionAdmin(VerbAdmin):
+    """Tasks that are queued again and again. What was queued keeps the task that it was queued with."""
+
+    form = DefinitionForm
+    list_display = ("title", "host", "state", "pending", "pages_target", "updated_by", "updated_at")
+    list_filter = ("enabled", "host")
+    list_select_related = ("host",)
+    search_fields = ("=id", "title")
+    list_per_page = 50
+    autocomplete_fields = ("host",)
+    action_form = DefinitionActionForm
+    actions = ("queue_selected", "enable_selected", "disable_selected")
+
+    RECORD = ("state", "pending", "created_by", "created_at", "updated_by", "updated_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TaskDefinition]:
+        """The rows with their pending counts."""
+        return annotate_pending(super().get_queryset(request))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """What became of it; enabled and disabled are actions."""
+        return () if obj is None else self.RECORD
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """The task, and what became of it."""
+        return (*DefinitionForm.Meta.fields, *self.get_readonly_fields(request, obj))
+
+    def save_model(self, request: HttpRequest, obj: TaskDefinition, form: forms.ModelForm, change: bool) -> None:
+        """Saves a new definition, or what was changed of one."""
+        names = form.changed_data if change else DefinitionForm.Meta.fields
+        made = save_definition(
+            definition_id=obj.pk,
+            changes={name: form.cleaned_data[name] for name in names},
+            by=read_actor(request),
+            origin=ORIGIN,
+        )
+        take_over(obj, made)
+
+    def delete_model(self, request: HttpRequest, obj: TaskDefinition) -> None:
+        """Deletes a definition that was never queued."""
+        delete_definition(definition_id=obj.pk, by=read_actor(request), origin=ORIGIN)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
+        """Deletes the chosen ones, each with its trace."""
+        for row in queryset:
+            self.delete_model(request, row)
+
+    @admin.display(description="state")
+    def state(self, row: TaskDefinition) -> str:
+        """Ready, or what keeps it from being queued."""
+        return read_state(row)
+
+    @admin.display(description="pending", ordering="pending")
+    def pending(self, row: TaskDefinition) -> int:
+        """How many of its sources wait."""
+        return row.pending  # type: ignore[attr-defined]
+
+    @admin.action(description="Queue: as many runs as stated beside, one when empty", permissions=["change"])
+    def queue_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
+        """Queues one run or a campaign of each chosen definition."""
+        size = read_size(request.POST.get("size", ""))
+        by = read_actor(request)
+        self.run_verb(
+            request,
+            queryset,
+            verb=lambda row: queue_definition(definition_id=row.pk, size=size, queued_from=ORIGIN, by=by),
+            done="queued",
+        )
+
+    @admin.action(description="Enable", permissions=["change"])
+    def enable_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
+        """Lets the chosen definitions be queued."""
+        self._run(request, queryset, enable_definition, "enabled")
+
+    @admin.action(description="Disable", permissions=["change"])
+    def disable_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
+        """Keeps the chosen definitions from being queued."""
+        self._run(request, queryset, disable_definition, "disabled")
+
+    def _run(self, request: HttpRequest, rows: QuerySet[TaskDefinition], verb: Callable[..., None], done: str) -> None:
+        by = read_actor(request)
+        self.run_verb(request, rows, verb=lambda row: verb(definition_id=row.pk, by=by, origin=ORIGIN), done=done)
+
+
+def read_size(typed: str) -> int | str:
+    """The size that was typed, one when nothing was; what is no number is left to the verb to refuse."""
+    typed = typed.strip()
+    if not typed:
+        return 1
+    is_number = typed.isascii() and typed.isdecimal() and len(typed) <= len(str(SIZE_MAX))
+    return int(typed) if is_number else typed[:20]

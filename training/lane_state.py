@@ -1,0 +1,221 @@
+"""Lane state: what the lane rules decide on, read for a claim or for a preview of the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from lealife.lib.statements import Row, run_statement, run_steadily
+from training import lanes
+from training.counters import READ_ALL, count_by_lane, sum_counters
+from training.models import Campaign, RuntimeSettings, TrainingSource
+from training.models.sources import AGEING_S
+from training.runtime_settings import read_settings
+from training.slots import LOCK_SLOTS, Slots, count_slots
+
+# The settings that a claim looks at.
+_SETTINGS = (
+    "id",
+    "training_max_active_runs",
+    "recent_host_window",
+    "default_pages_target",
+    "curriculum_fallback",
+    "source_lane_mode",
+    "campaign_lock",
+    "global_max_concurrent_runs",
+    "reserved_control_slots",
+    "controller_max_calls",
+)
+_RECENT = "SELECT id FROM training_host WHERE last_served_at IS NOT NULL ORDER BY last_served_at DESC"
+_READS = f"""
+    SELECT
+        (SELECT json_object_agg(name, total) FROM ({READ_ALL}) AS counters),
+        ARRAY(SELECT host_id FROM training_run
+            WHERE lane IN ('training', 'canary') AND status IN ('claimed', 'running')),
+        ARRAY({_RECENT} LIMIT settings.recent_host_window),
+        {", ".join(f"settings.{name}" for name in _SETTINGS)}
+    FROM training_runtimesettings AS settings WHERE settings.id = 1
+"""  # noqa: S608  constants of our own
+
+_WAITING = """
+    status = 'pending' AND kind = %(kind)s AND host_id = host.id
+    AND (not_before IS NULL OR not_before <= %(now)s::timestamptz)
+    AND (%(campaign)s::bigint IS NULL OR campaign_id = %(campaign)s::bigint) AND id <> ALL(%(skip)s::bigint[])
+"""
+# The best head decides when a host's turn comes; every tenth time it is the longest waiting source that is served.
+_HEADS = f"""
+    SELECT coalesce(longest.id, best.id), host.id, best.queue_rank, coalesce(longest.campaign_id, best.campaign_id),
+        coalesce(extract(epoch FROM host.last_served_at), 0)::float8
+    FROM training_host AS host
+    CROSS JOIN LATERAL (
+        SELECT id, queue_rank, campaign_id FROM training_trainingsource
+        WHERE {_WAITING} ORDER BY queue_rank, id LIMIT 1
+    ) AS best
+    LEFT JOIN LATERAL (
+        SELECT id, campaign_id FROM training_trainingsource WHERE {_WAITING} ORDER BY id LIMIT 1
+    ) AS longest ON host.claims %% {lanes.FAIR_EVERY} = {lanes.FAIR_EVERY - 1}
+    WHERE host.enabled
+"""  # noqa: S608  constants of our own, and placeholders
+
+
+@dataclass(frozen=True, slots=True)
+class LaneReads:
+    """What the rules need besides the heads: hosts with a running cycle, hosts served last (newest first, at
+    least as many as the recent host window), and how many outcomes there are.
+    """
+
+    busy_hosts: frozenset[int]
+    recent_hosts: tuple[int, ...]
+    outcomes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimReads:
+    """The settings that a claim looks at, slots and lane reads, all from one moment.
+
+    `queue` are the heads of the operators' queue, when they have been read already.
+    """
+
+    row: RuntimeSettings
+    slots: Slots
+    lanes: LaneReads
+    queue: list[lanes.Waiting] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """What the lane rules decide on, as it is now."""
+
+    heads: list[lanes.Waiting]
+    rules: lanes.LaneRules
+    busy_hosts: frozenset[int]
+    locked_host: str | None
+
+    def choose(self) -> lanes.Choice:
+        """What the rules choose."""
+        return lanes.choose_source(self.heads, rules=self.rules, busy_hosts=self.busy_hosts)
+
+    def choose_many(self, limit: int) -> Iterator[lanes.Choice]:
+        """What the rules choose one after the other, at most `limit`, each as if those before ran already."""
+        state = self
+        for _ in range(limit):
+            choice = state.choose()
+            if choice.waiting is None:
+                return
+            yield choice
+            state = state.after(choice.waiting)
+
+    def after(self, taken: lanes.Waiting) -> LaneState:
+        """The state once `taken` runs: its host is busy and was served last, its campaign may hold the lock."""
+        rules = self.rules
+        return replace(
+            self,
+            busy_hosts=self.busy_hosts | {taken.host_id},
+            rules=replace(
+                rules,
+                turn=rules.turn + 1,
+                recent_hosts=(taken.host_id, *rules.recent_hosts)[: max(rules.recent_window, 0)],
+                locked_campaign_id=rules.locked_campaign_id or (taken.campaign_id if rules.campaign_lock else None),
+            ),
+        )
+
+
+def lock_for_claim(*, now: datetime) -> ClaimReads:
+    """Holds the slot lock until the transaction ends, and reads what a claim decides on. One round trip."""
+    read_heads = (_HEADS, _heads_of(lanes.QUEUE, now=now))
+    _, reads, heads = run_steadily(LOCK_SLOTS, (_READS, {}), read_heads, relaxed=True)
+    return _load_reads(reads, queue=_load_heads(heads, kind=lanes.QUEUE, now=now))
+
+
+def read_for_preview() -> ClaimReads:
+    """The same reads without the lock and the heads. One query."""
+    return _load_reads(run_statement(_READS))
+
+
+def read_lane_state(reads: ClaimReads, /, *, now: datetime, skip: list[int] | None = None) -> LaneState:
+    """The heads of the queue that is served now and the rules, `skip` (source ids) passed over."""
+    row = reads.row
+    locked = read_locked_campaign() if row.campaign_lock else None
+    rules = lanes.LaneRules(
+        mode=row.source_lane_mode,
+        curriculum_fallback=row.curriculum_fallback,
+        campaign_lock=row.campaign_lock,
+        recent_hosts=reads.lanes.recent_hosts[: row.recent_host_window],
+        recent_window=row.recent_host_window,
+        locked_campaign_id=locked.pk if locked else None,
+        # Claims so far: those that have left their outcome, and one running on each busy host.
+        turn=reads.lanes.outcomes + len(reads.lanes.busy_hosts),
+    )
+    heads: list[lanes.Waiting] = []
+    if rules.mode != lanes.AUTOMATIC_ONLY:
+        known = reads.queue if not skip and locked is None else None
+        wanted = {"campaign_id": rules.locked_campaign_id, "skip": skip or []}
+        heads = known if known is not None else read_heads(kind=lanes.QUEUE, now=now, **wanted)
+    # The curriculum's turn never comes while the queue holds anything.
+    if not heads:
+        heads = read_heads(kind=lanes.CURRICULUM, now=now, skip=skip or [])
+    return LaneState(heads, rules, reads.lanes.busy_hosts, locked.host.name if locked else None)
+
+
+def read_heads(
+    *, kind: str, now: datetime, campaign_id: int | None = None, skip: list[int] | None = None
+) -> list[lanes.Waiting]:
+    """The head of each enabled host's queue of one kind (of one campaign, when it is given). One query."""
+    rows = run_statement(_HEADS, _heads_of(kind, now=now, campaign_id=campaign_id, skip=skip))
+    return _load_heads(rows, kind=kind, now=now)
+
+
+def _heads_of(
+    kind: str, /, *, now: datetime, campaign_id: int | None = None, skip: list[int] | None = None
+) -> dict[str, Any]:
+    return {"kind": kind, "now": now, "campaign": campaign_id, "skip": skip or []}
+
+
+def _load_heads(rows: list[Row], *, kind: str, now: datetime) -> list[lanes.Waiting]:
+    now_s = now.timestamp()
+    return [
+        lanes.Waiting(
+            source_id=source_id,
+            kind=kind,
+            host_id=host_id,
+            level=int((now_s - rank) // AGEING_S),
+            rank=rank,
+            campaign_id=campaign,
+            host_served_s=served_s,
+        )
+        for source_id, host_id, rank, campaign, served_s in rows
+    ]
+
+
+def _load_reads(rows: list[Row], *, queue: list[lanes.Waiting] | None = None) -> ClaimReads:
+    if not rows:
+        read_settings()
+        rows = run_statement(_READS)
+    counted, busy, recent, *values = rows[0]
+    row = RuntimeSettings.from_db("default", _SETTINGS, values)
+    counts = counted or {}
+    return ClaimReads(
+        row=row,
+        slots=count_slots(row=row, by_lane=count_by_lane(counts)),
+        lanes=LaneReads(frozenset(busy), tuple(recent), sum_counters(counts)["outcomes.total"]),
+        queue=queue,
+    )
+
+
+def read_locked_campaign() -> Campaign | None:
+    """The campaign that has started and not drained; under the campaign lock only it may run.
+
+    A campaign whose host is disabled locks nobody out: it could never drain.
+    """
+    started = TrainingSource.objects.filter(
+        campaign__isnull=False, claimed_at__isnull=False, campaign__cancelled_at=None, host__enabled=True
+    )
+    waiting = TrainingSource.objects.filter(
+        campaign__isnull=False,
+        status__in=[TrainingSource.Status.PENDING, TrainingSource.Status.CLAIMED],
+        campaign_id__in=started.values("campaign_id"),
+    )
+    first = waiting.order_by("campaign_id").values_list("campaign_id", flat=True).first()
+    return Campaign.objects.select_related("host").get(pk=first) if first else None
