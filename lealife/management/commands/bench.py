@@ -11,15 +11,39 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
+from lealife.benches.claims import measure_claims
+from lealife.benches.counted import INSERTS, measure_counted
+from lealife.benches.degradation import FINISHED, measure_degradation
 from promotion.simulation import Claim, run_claims
 
 
 def measure_gate(options: dict[str, Any]) -> list[Claim]:
-    """The gate's error rates and power, by simulation through the decision code."""
+    """The gate's error rates and power, by simulation through the decision code; size: lifetimes."""
     return run_claims(seed=options["seed"], lifetimes=options["size"] or 10_000)
 
 
-BENCHMARKS = {"gate": measure_gate}
+def compare_claims(options: dict[str, Any]) -> list[Claim]:
+    """Full cycles beside pgbench and other queues; size: cycles of one batched load."""
+    return measure_claims(rounds=options["rounds"], workers=options["workers"], size=options["size"] or 4_000)
+
+
+def compare_history(options: dict[str, Any]) -> list[Claim]:
+    """Full cycles beside a long history; size: finished cycles in it."""
+    finished = options["size"] or FINISHED
+    return measure_degradation(finished=finished, leased=finished // 20, rounds=options["rounds"])
+
+
+def compare_counted(options: dict[str, Any]) -> list[Claim]:
+    """Counted against plain inserts; size: inserts of one client."""
+    return measure_counted(inserts=options["size"] or INSERTS, rounds=options["rounds"])
+
+
+BENCHMARKS = {
+    "claims": compare_claims,
+    "counted": compare_counted,
+    "degradation": compare_history,
+    "gate": measure_gate,
+}
 
 
 class Command(BaseCommand):
@@ -28,7 +52,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", choices=sorted(BENCHMARKS))
         parser.add_argument("--seed", type=int, default=1)
-        parser.add_argument("--size", type=int, default=0, help="Simulated lifetimes; 0 is the full size.")
+        parser.add_argument("--size", type=int, default=0, help="How much of the load; 0 is the full size.")
+        parser.add_argument("--rounds", type=int, default=5, help="Loads are measured in turn so often.")
+        parser.add_argument("--workers", type=int, default=4, help="Processes of each load.")
         parser.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
 
     def handle(self, *args: Any, **options: Any) -> None:

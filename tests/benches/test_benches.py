@@ -1,0 +1,77 @@
+"""The benchmarks run and say what they measured; bounds are for a quiet machine."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from lealife.benches.cycles import measure_cycles, prepare_cycles
+from lealife.benches.database import open_database
+from lealife.benches.history import write_history
+from learning.ingest import read_backlog, read_uningested
+from training.counters import count_by_lane, read_counters
+from training.models import CounterSlot, Run, TrainingCycle, TrainingOutcome, TrainingSource
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run_bench(name: str, **options: object) -> list[dict]:
+    told = StringIO()
+    try:
+        call_command("bench", name, json=True, stdout=told, **options)
+    except CommandError as error:
+        # Beside a test run no figure means anything; that a bound is missed is told, and that is all.
+        assert str(error).startswith("Does not hold: ")
+    return [json.loads(line) for line in told.getvalue().splitlines()]
+
+
+def test_a_benchmark_leaves_the_database_as_it_was():
+    before = connection.settings_dict["NAME"]
+    with open_database() as name:
+        assert connection.settings_dict["NAME"] == name != before
+        prepare_cycles()
+    assert connection.settings_dict["NAME"] == before
+    assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize("batch", [1, 20])
+def test_a_load_takes_every_source_through_the_whole_cycle(batch):
+    with open_database():
+        prepare_cycles()
+        assert measure_cycles(count=150, workers=2, batch=batch) > 0
+        assert set(TrainingSource.objects.values_list("status", flat=True)) == {"done"}
+        assert TrainingOutcome.objects.count() == TrainingCycle.objects.filter(status="succeeded").count() == 150
+        counts = read_counters()
+        assert counts["outcomes.success"] == counts["ingested.success"] == 150
+        assert not read_uningested().exists()
+
+
+def test_a_written_history_is_counted_like_one_that_happened():
+    with open_database():
+        prepare_cycles()
+        write_history(finished=500, leased=40)
+        assert TrainingOutcome.objects.count() == read_counters()["outcomes.total"] == 500
+        assert read_backlog() == 0
+        assert not read_uningested().exists()
+        counted = dict(CounterSlot.objects.values_list("name", "count"))
+        assert count_by_lane(counted) == {"standard": Run.objects.open().count()} == {"standard": 40}
+
+
+@pytest.mark.parametrize(
+    ("name", "claims", "options"),
+    [
+        ("claims", 4, {"size": 200, "rounds": 1, "workers": 2}),
+        ("counted", 1, {"size": 20, "rounds": 1}),
+        ("degradation", 2, {"size": 2_000, "rounds": 1}),
+    ],
+)
+def test_a_benchmark_says_one_line_a_claim(name, claims, options):
+    lines = run_bench(name, **options)
+    assert len(lines) == claims
+    for line in lines:
+        assert set(line) == {"claim", "figure", "bound", "unit", "holds", "setup"}
+        assert line["holds"] in (True, False)
