@@ -8,7 +8,8 @@ from datetime import datetime
 from django.db import InterfaceError, OperationalError, transaction
 
 from lealife.bell import ring
-from learning.ingest import ingest_next, ingest_outcome, read_uningested
+from learning.ingest import ingest_next, ingest_outcome, read_backlog, read_uningested
+from training.seals import COMMIT_SPREAD
 
 log = logging.getLogger(__name__)
 # Outcomes that are ingested in one transaction at most.
@@ -20,6 +21,9 @@ def ingest_batch(now: datetime) -> bool:
     try:
         with transaction.atomic():
             ingested = ingest_next(now=now, limit=BATCH)
+            if not ingested and read_backlog():
+                # One that committed long after its neighbours lies further back.
+                ingested = ingest_next(now=now, limit=BATCH, spread=COMMIT_SPREAD)
             if ingested:
                 ring("window")
         return bool(ingested)

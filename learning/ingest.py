@@ -16,13 +16,12 @@ from learning.memory import Lesson, count_recalls, item_key, lock_memory, store_
 from learning.models import CurriculumTask, MemoryItem, RunLearningOutcome
 from training.agent.page import canonical_url, parse_page
 from training.agent.task import Site
-from training.counters import read_counters
+from training.counters import COUNT_ENDINGS, read_counters
 from training.models import Step, TrainingOutcome
 from training.seals import COMMIT_SPREAD
 
 EXTRACT_CHARACTERS = 600
-# Outcomes that wait are looked for so many ids below the newest that was ingested, and further below when none is
-# found there although some wait.
+# Outcomes that wait are looked for so many ids below the newest that was ingested.
 NEAR = 100
 _PICK = """
     SELECT outcome.id, outcome.host_id, outcome.success,
@@ -48,10 +47,9 @@ _FACTS = write_insert(
     error="%(error)s",
 )
 _KEEP = f"""
-    WITH kept AS ({_FACTS} ON CONFLICT DO NOTHING RETURNING outcome_id, success)
-    SELECT array_agg(outcome_id), training_add_count('ingested.failure', count(*) FILTER (WHERE NOT success)),
-        training_add_count('ingested.success', count(*) FILTER (WHERE success))
-    FROM kept
+    WITH kept AS ({_FACTS} ON CONFLICT DO NOTHING RETURNING outcome_id, success),
+    {COUNT_ENDINGS.format(what="ingested", rows="kept")}
+    SELECT ARRAY(SELECT outcome_id FROM kept), (SELECT count(*) FROM added)
 """  # noqa: S608  constants of our own, and placeholders
 
 
@@ -95,18 +93,15 @@ def ingest_outcome(*, outcome_id: int, now: datetime, error: str = "") -> RunLea
         return RunLearningOutcome.objects.get(outcome_id=outcome_id) if kept else None
 
 
-def ingest_next(*, now: datetime, limit: int) -> list[int]:
+def ingest_next(*, now: datetime, limit: int, spread: int = NEAR) -> list[int]:
     """Ingests the oldest outcomes that wait, at most `limit`, in one transaction; returns their ids.
 
-    Outcomes that another process ingests just now are passed over. Raises what a lesson raises, and then none of
-    them is ingested.
+    Looked for among the newest `spread` ids; outcomes that another process ingests just now are passed over. Raises
+    what a lesson raises, and then none of them is ingested.
     """
     with transaction.atomic():
         # An ingest that a crash of Postgres takes back, memory and fact together, is done again.
-        picked = run_steadily((_NEXT, {"limit": limit, "spread": NEAR}), relaxed=True)
-        if not picked and read_backlog():
-            picked = run_statement(_NEXT, {"limit": limit, "spread": COMMIT_SPREAD})
-        return _ingest(picked, now=now)
+        return _ingest(run_steadily((_NEXT, {"limit": limit, "spread": spread}), relaxed=True), now=now)
 
 
 def _ingest(picked: list[tuple[Any, ...]], *, now: datetime, error: str = "") -> list[int]:
@@ -128,9 +123,9 @@ def _ingest(picked: list[tuple[Any, ...]], *, now: datetime, error: str = "") ->
         "written": list(written.values()),
         "error": error,
     }
-    kept = run_statement(_KEEP, facts)[0][0]
+    [(kept, _)] = run_statement(_KEEP, facts)
     announce("ingest")
-    return kept or []
+    return kept
 
 
 def _learn(outcome: TrainingOutcome, *, now: datetime, error: str) -> int:

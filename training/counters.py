@@ -14,6 +14,20 @@ from training.models import Run
 ENDINGS = ("success", "failure")
 READ_ALL = "SELECT name, sum(count)::bigint AS total FROM training_counterslot GROUP BY name"
 
+# The end of a statement that counts the rows of `{rows}`, which have a column `success`: adds to two counters of
+# `{what}`. A slot that is there is updated in place; the function makes the one that is missing.
+COUNT_ENDINGS = """
+    ended AS (
+        SELECT '{what}.' || CASE WHEN success THEN 'success' ELSE 'failure' END AS name, count(*) AS amount
+        FROM {rows} GROUP BY 1 ORDER BY 1
+    ), counted AS (
+        UPDATE training_counterslot AS slot SET count = slot.count + ended.amount FROM ended
+        WHERE slot.name = ended.name AND slot.slot = txid_current() %% 16 RETURNING slot.name
+    ), added AS (
+        SELECT training_add_count(name, amount) FROM ended WHERE NOT EXISTS (
+            SELECT FROM counted WHERE counted.name = ended.name)
+    )
+"""
 _ADD = "SELECT training_add_count(%(name)s, %(amount)s::bigint)"
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from lealife.lib.announce import announce
 from lealife.lib.statements import run_statement, write_insert
 from training.agent.errors import ErrorCode
+from training.counters import COUNT_ENDINGS
 from training.models import Run, TrainingOutcome, TrainingSource
 from training.models.sources import queue_rank
 
@@ -72,11 +73,8 @@ CLOSE = f"""
             queue_rank = coalesce(settled.queue_rank, source.queue_rank)
         FROM settled JOIN training_trainingcycle AS cycle ON cycle.run_id = settled.run_id
         WHERE source.id = cycle.source_id AND source.status = settled.held
-    )
-    SELECT ARRAY(SELECT id FROM moved),
-        training_add_count('outcomes.failure', count(*) FILTER (WHERE NOT success)),
-        training_add_count('outcomes.success', count(*) FILTER (WHERE success))
-    FROM outcome
+    ), {COUNT_ENDINGS.format(what="outcomes", rows="outcome")}
+    SELECT ARRAY(SELECT id FROM moved), (SELECT count(*) FROM added)
 """  # noqa: S608  constants of our own, and placeholders
 _CLOSE_ENDED = f"""
     WITH settled AS (

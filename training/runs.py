@@ -291,7 +291,7 @@ def finish_runs(*, finished: Sequence[Finished], now: datetime) -> list[int]:
         announce("runs")
         if all(one.result.success for one in finished):
             done = json.dumps(asdict(replace(DONE, finished_at=now)), default=datetime.isoformat)
-            [(moved, *_)] = run_steadily((_FINISH_WELL, {**values, "done": done}))
+            [(moved, _)] = run_steadily((_FINISH_WELL, {**values, "done": done}))
             announce("outcomes")
             return moved
         endings = run_steadily((_FINISH, values))

@@ -13,7 +13,7 @@ ROOM = (
 ADD_COUNT = """
     CREATE FUNCTION training_add_count(counter text, amount bigint) RETURNS void LANGUAGE plpgsql AS $$
     DECLARE
-        taken smallint := pg_current_xact_id()::text::bigint % 16;
+        taken smallint := txid_current() % 16;
     BEGIN
         IF amount = 0 THEN
             RETURN;

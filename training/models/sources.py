@@ -99,7 +99,7 @@ class TrainingSource(models.Model):
     priority = models.SmallIntegerField(default=0)
     queue_rank = models.FloatField(editable=False)
     failed_attempts = models.PositiveSmallIntegerField(default=0)
-    scenario_marker = models.CharField(max_length=80, null=True, blank=True)
+    scenario_marker = models.CharField(max_length=80, null=True, blank=True)  # noqa: DJ001  unique where there is one
     # Most sources have neither: partial indexes below serve them, and the others cost nothing.
     campaign = models.ForeignKey(
         Campaign, on_delete=models.PROTECT, null=True, blank=True, related_name="sources", db_index=False
