@@ -38,7 +38,8 @@ class Preview:
         if source is None:
             return NextSource(None, lanes.NONE, self.locked_host, "No eligible next source.")
         when = "Next, when its host is free" if self.waits_for_host else "Next"
-        sentence = f"{when}: “{source.title}” on {source.host.name}."
+        # No quotation marks: a title often ends with a quotation of its own.
+        sentence = f"{when}, on {source.host.name}: {source.title}"
         return NextSource(source, self.choice.selection_mode, self.locked_host, sentence)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from lealife.dashboard.headline_panel import describe_next
 from lealife.dashboard.readings import Readings
 from lealife.dashboard.tag_view import (
     ApplyView,
@@ -147,7 +148,7 @@ def build_proof_panel(readings: Readings) -> ProofPanel:
         window_size=window.size,
         until_next=window.until_next,
         sentence=window.sentence,
-        next_action=window.next_action,
+        next_action=window.next_action if readings.vitals.loop.enabled else describe_next(readings.vitals),
         reason=window.reason,
         successes=window.successes,
         watermark=window.watermark,

@@ -41,7 +41,7 @@ class Recent:
     @property
     def percent(self) -> int | None:
         """Whole percent, unknown without outcomes."""
-        return 100 * self.successes // self.total if self.total else None
+        return round(100 * self.successes / self.total) if self.total else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def test_the_preview_names_what_is_then_claimed(seed, settle):
             assert preview.source is None or preview.sentence.startswith("Next, when its host is free")
             continue
         assert (preview.source.pk, preview.selection_mode) == (claim.source_id, claim.selection_mode)
-        assert preview.sentence.startswith("Next: ")
+        assert preview.sentence.startswith("Next, on ")
         if chance.random() < 0.7:
             finish(begin_claimed(claim, now=now), success=chance.random() < 0.5, now=now)
 
@@ -87,5 +87,5 @@ def test_the_preview_names_the_locked_campaigns_host(settle, host):
 
 def test_the_preview_says_what_is_next_in_a_sentence(host):
     make_source(host, title="Queues")
-    assert preview_next(now=later(minutes=1)).sentence == f"Next: “Queues” on {host.name}."
+    assert preview_next(now=later(minutes=1)).sentence == f"Next, on {host.name}: Queues"
     assert Host.objects.get().last_served_at is None
