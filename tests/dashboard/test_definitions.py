@@ -95,7 +95,7 @@ def test_what_is_not_ready_cannot_be_chosen_and_is_refused_with_its_reason(
     disable_definition(definition_id=saved.pk, by="ada", origin="tests")
     page = browser.get("/training/").content.decode()
     assert f'<option value="{saved.pk}" disabled>Prices (disabled)</option>' in page
-    assert "<dt>Prices pending (disabled)</dt><dd>0</dd>" in page
+    assert "<dt>Prices pending</dt><dd>0 <small>(disabled)</small></dd>" in page
     response = queue(browser, saved, "1")
     assert response.status_code == 422
     assert "“Prices” is disabled." in response.content.decode()
@@ -105,7 +105,7 @@ def test_a_definition_without_a_host_shows_that_it_has_none(browser: Client) -> 
     row = save_definition(changes={"title": "Costs", "prompt": "Which?"}, by="ada", origin="tests")
     page = browser.get("/training/").content.decode()
     assert f'<option value="{row.pk}" disabled>Costs (no host)</option>' in page
-    assert "<dt>Costs pending (no host)</dt><dd>0</dd>" in page
+    assert "<dt>Costs pending</dt><dd>0 <small>(no host)</small></dd>" in page
 
 
 def test_the_lanes_show_those_with_the_most_waiting_first_in_no_query_more(saved: TaskDefinition, host: Host) -> None:
@@ -149,7 +149,7 @@ def test_a_campaign_that_waits_for_its_host_says_so(browser: Client, saved: Task
     Host.objects.update(enabled=False)
     page = browser.get("/training/").content.decode()
     assert "Host manual is disabled: what is queued waits until it is enabled again." in page
-    assert "Prices pending (host disabled)" in page
+    assert "<dt>Prices pending</dt><dd>2 <small>(host disabled)</small></dd>" in page
 
 
 def test_somebody_who_is_not_staff_queues_nothing(saved: TaskDefinition) -> None:

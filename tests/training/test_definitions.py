@@ -257,7 +257,7 @@ def test_the_shipped_example_waits_disabled_for_its_host(host):
     TaskDefinition.objects.all().delete()
     shipped.add_example(apps, None)
     row = TaskDefinition.objects.get()
-    assert (row.title, row.host, row.enabled) == ("DivineStatus cost estimate", None, False)
+    assert (row.title, row.host, row.enabled) == ("DivineStatus", None, False)
     with pytest.raises(Conflict, match="has no host yet"):
         queue(row)
     save_definition(definition_id=row.pk, changes={"host": make_host()}, **WHO)

@@ -7,7 +7,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models.functions import Now
 
 EXAMPLE = {
-    "title": "DivineStatus cost estimate",
+    "title": "DivineStatus",
     "prompt": (
         "Work through the cost estimate as a visitor would. Which pages lead to the estimate, what does it ask for, "
         "and which cost does it give? Quote every price with the page that states it."
