@@ -66,4 +66,4 @@ def host(transactional_db: None, site: StubSite) -> Host:
 def _may_drain() -> Iterator[None]:
     """Whatever the test told this process to stop, the next test works again."""
     yield
-    draining._draining.clear()
+    draining._draining.value = 0

@@ -1,203 +1,106 @@
-"""A worker that dies before or after any SQL statement loses nothing and does nothing twice.
+"""A process that is killed before or after any SQL statement, COMMIT or external call loses nothing and doubles
+nothing.
 
-One source is taken from claim to ingest by the product's own functions while the n-th statement kills the
-worker; n grows until it survives. What the tables hold afterwards is judged against a list that only ever
-grows: an effect is written there when the function that caused it has returned.
+A real process takes one question from claim to ingest by the product's own verbs, and is killed at the n-th point;
+n grows until it survives. What is left is repaired as the product repairs it, and then the tables are judged
+against each other and against what the stub site and the stub model logged on their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Any
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
-from django.db import connection
-from django.db.models import Count, F
+from django.utils import timezone
 
-from learning.ingest import ingest_outcome, read_backlog, read_uningested
-from learning.models import MemoryItem, RunLearningOutcome
-from tests.factories import PASSAGE, START, make_choices, make_host, make_html, make_source, make_step
-from training.agent.brain import Brain
-from training.claims import LEASE, claim_next_source
-from training.counters import read_counters
-from training.models import Run, TrainingCycle, TrainingOutcome, TrainingSource
-from training.runs import Result, begin_next_run, fail_lapsed_runs, finish_run, record_brain, record_step
-from training.seals import seal_outcomes, verify_chain
+from lealife.launching import launch_training
+from lealife.pipeline import Sweeper
+from tests.chaos.harbour import LAPSE, Harbour, open_harbour
+from tests.chaos.points import survives
+from training.models import Run, TrainingCycle, TrainingOutcome
+from training.runs import begin_next_run
 
-LAPSE = LEASE + timedelta(seconds=1)
-# Past the rest of a source that has failed.
-REST = timedelta(seconds=11)
-Effects = list[tuple[str, int]]
+pytestmark = pytest.mark.django_db(transaction=True)
+# A host for each point: on one that has been visited, memory would shorten the path.
+HOSTS = 250
 
 
-class Killed(BaseException):
-    """Ends a worker as SIGKILL does: no handler in the product may catch it."""
+@pytest.fixture
+def harbour(tmp_path, settings, transactional_db) -> Iterator[Harbour]:
+    with open_harbour(folder=tmp_path, settings=settings, hosts=HOSTS) as harbour:
+        yield harbour
 
 
-class Killer:
-    """Kills at the `at`-th SQL statement, "before" or "after" it runs."""
-
-    def __init__(self, *, at: int, when: str) -> None:
-        self.at, self.when, self.seen = at, when, 0
-
-    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        self.seen += 1
-        if self.seen == self.at and self.when == "before":
-            raise Killed(sql)
-        result = execute(sql, params, many, context)
-        if self.seen == self.at:
-            raise Killed(sql)
-        return result
+def enumerate_crashes(harbour: Harbour, *, prepare: Callable[[], object], work: Callable[[], object], when: str) -> int:
+    """Kills `work` at each of its points, one after the other, and judges what is left; returns how many."""
+    at, survived = 0, False
+    while not survived:
+        at += 1
+        prepare()
+        survived = survives(work, at=at, when=when, log=harbour.log)
+        harbour.recover()
+        assert harbour.judge() == {}, f"{when} {harbour.log.read_events('crash')[-1:]}"
+        assert not Run.objects.exclude(status__in=["succeeded", "failed"]).exists()
+    return at - 1
 
 
-def survives(work: Callable[[], object], *, at: int, when: str) -> bool:
-    """Whether `work` ends before its `at`-th statement; a killed worker's connection is gone with it."""
-    try:
-        with connection.execute_wrapper(Killer(at=at, when=when)):
-            work()
-    except Killed:
-        connection.close()
-        return False
-    return True
+def record_points(harbour: Harbour, record_property: Callable[[str, object], None], count: int) -> Counter[str]:
+    kinds = Counter(crash["kind"] for crash in harbour.log.read_events("crash"))
+    assert sum(kinds.values()) == count
+    record_property("crash_points", count)
+    for kind, number in sorted(kinds.items()):
+        record_property(f"crash_points_{kind}", number)
+    return kinds
 
 
-def take_source(effects: Effects, *, now: datetime) -> bool:
-    """One source from claim to ingest; False when none was there to claim."""
-    claim = claim_next_source(now=now)
-    if claim is None:
-        return False
-    effects.append(("claimed", claim.source_id))
-    run = begin_next_run(worker="worker", now=now)
-    assert run is not None
-    record_brain(run_id=run.pk, fence=run.fence, brain=Brain("c:1", "sha256:c", "t:1", "sha256:t"), withheld=[])
-    start, found = run.host.base_url, f"{run.host.base_url}found"
-    body = make_html("Found", PASSAGE)
-    for step in (
-        make_step(url=start, body=make_html("Start", "Nothing.", links=["found"])),
-        make_step(url=found, body=body, index=1, shortlist=make_choices(found, f"{start}other"), picked_by="model"),
-    ):
-        record_step(run_id=run.pk, fence=run.fence, step=step, now=now)
-    quote = {"text": PASSAGE, "url": found, "digest": make_step(url=found, body=body).body_digest}
-    finish_run(
-        run_id=run.pk,
-        fence=run.fence,
-        result=Result(success=True, verifier="quotes", quotes=(quote,), pages=2),
-        served_controller="sha256:c",
-        served_task="sha256:t",
-        now=now,
-    )
-    effects.append(("finished", run.pk))
-    ingest_ready(effects, now=now)
-    return True
-
-
-def ingest_ready(effects: Effects, *, now: datetime) -> None:
-    """Ingests whatever waits, as the ingest stage does."""
-    while (outcome_id := read_uningested().values_list("pk", flat=True).first()) is not None:
-        assert ingest_outcome(outcome_id=outcome_id, now=now) is not None
-        effects.append(("ingested", outcome_id))
-
-
-def sweep(effects: Effects, *, now: datetime) -> None:
-    """The coordinator's repair, and the stage behind it."""
-    lapsed = list(Run.objects.lapsed(now=now).values_list("pk", flat=True))
-    assert fail_lapsed_runs(now=now) == len(lapsed)
-    effects.extend(("lost", run_id) for run_id in lapsed)
-    ingest_ready(effects, now=now)
-
-
-def recover(effects: Effects, *, now: datetime) -> datetime:
-    """What the product does after a crash: wait for the lease, sweep, go on until nothing is left."""
-    now += LAPSE
-    sweep(effects, now=now)
-    now += REST
-    while take_source(effects, now=now):
-        now += REST
-    seal_outcomes()
-    return now
-
-
-def judge(effects: Effects) -> None:
-    """The tables against the list of effects."""
-
-    def told(effect: str) -> list[int]:
-        return [number for name, number in effects if name == effect]
-
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_worker_killed_at_any_point_from_claim_to_ingest_loses_and_doubles_nothing(harbour, when, record_property):
+    count = enumerate_crashes(harbour, prepare=harbour.queue, work=harbour.take, when=when)
+    kinds = record_points(harbour, record_property, count)
+    # The site is asked for robots.txt, the index and the bell; the model for its tags, a pick and an answer.
+    assert kinds["call"] >= 6
+    assert kinds["commit"] >= 6
+    assert kinds["statement"] >= 30
+    # Each question has one success, each kill that left a run behind one `worker_lost`.
     outcomes = TrainingOutcome.objects
-    # No source is lost, none is left half done.
-    assert set(TrainingSource.objects.values_list("status", flat=True)) == {TrainingSource.Status.DONE}
-    assert not Run.objects.open().exists()
-    assert not TrainingCycle.objects.filter(status=TrainingCycle.Status.OPEN).exists()
-    # One outcome a cycle, success only where a finish returned, `worker_lost` only where the sweep said so.
-    assert not TrainingCycle.objects.annotate(n=Count("outcome")).exclude(n=1).exists()
-    assert sorted(outcomes.filter(success=True).values_list("run_id", flat=True)) == sorted(told("finished"))
-    lost = outcomes.filter(error_code="worker_lost").values_list("run_id", flat=True)
-    assert sorted(lost) == sorted(told("lost"))
-    assert outcomes.count() == len(told("finished")) + len(told("lost"))
-    # One ingest an outcome, and every item saw each of its outcomes once.
-    ingested = sorted(RunLearningOutcome.objects.values_list("outcome_id", flat=True))
-    assert ingested == sorted(told("ingested")) == sorted(outcomes.values_list("pk", flat=True))
-    assert not MemoryItem.objects.annotate(n=Count("evidence")).exclude(n=F("sightings")).exists()
-    # Counters are what counting finds.
-    assert read_counters() == {
-        "outcomes.total": outcomes.count(),
-        "outcomes.success": outcomes.filter(success=True).count(),
-        "outcomes.failure": outcomes.filter(success=False).count(),
-        "ingested.total": RunLearningOutcome.objects.count(),
-        "ingested.success": RunLearningOutcome.objects.filter(success=True).count(),
-    }
-    assert read_backlog() == 0
-    chain = verify_chain()
-    assert (chain.sealed_rows, chain.unsealed, chain.broken_at) == (outcomes.count(), 0, None)
+    assert outcomes.filter(success=True).count() == harbour.asked == count + 1
+    assert set(outcomes.filter(success=False).values_list("error_code", flat=True)) == {"worker_lost"}
+    assert TrainingCycle.objects.count() == outcomes.count()
+
+
+def test_a_kill_before_the_commit_of_a_claim_leaves_nothing_and_after_it_a_claimed_run(harbour):
+    left: dict[str, list[str]] = {}
+    for when in ("before", "after"):
+        harbour.queue()
+        for at in itertools.count(1):
+            assert not survives(harbour.take, at=at, when=when, log=harbour.log)
+            if harbour.log.read_events("crash")[-1]["kind"] == "commit":
+                break
+            assert not TrainingCycle.objects.filter(status="open").exists()
+        left[when] = list(TrainingCycle.objects.filter(status="open").values_list("run__status", flat=True))
+        harbour.recover()
+    assert left == {"before": [], "after": ["claimed"]}
+    assert harbour.judge() == {}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_worker_killed_at_any_statement_loses_nothing_and_repeats_nothing(
-    transactional_db, silent, settle, when, record_property
-):
-    settle(retry_budget=100)
-    effects: Effects = []
-    now, at, survived = START, 0, False
-    while not survived:
-        at += 1
-        make_source(make_host(), queued_at=now)
-        killed_at = now
+def test_a_coordinator_killed_at_any_point_of_its_tick_leaves_one_outcome_a_cycle(harbour, when, record_property):
+    def lose_a_run() -> None:
+        """One run lapsed, one question waiting."""
+        harbour.queue()
+        assert launch_training(timezone.now()) == 1
+        assert begin_next_run(worker="lost", now=timezone.now()) is not None
+        harbour.queue()
 
-        def work(now: datetime = killed_at) -> None:
-            take_source(effects, now=now)
+    def tick() -> None:
+        Sweeper().tick(timezone.now() + LAPSE)
 
-        survived = survives(work, at=at, when=when)
-        now = recover(effects, now=now)
-        judge(effects)
-        now += REST
-    record_property("crash_points", at - 1)
-    # A claim, a begin, two steps, a finish and an ingest are no fewer statements than this.
-    assert at > 40
-    assert len({number for name, number in effects if name == "claimed"}) == at
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_sweeper_killed_at_any_statement_leaves_one_outcome(transactional_db, silent, settle, when, record_property):
-    settle(retry_budget=100)
-    effects: Effects = []
-    now, at, survived = START, 0, False
-    while not survived:
-        at += 1
-        make_source(make_host(), queued_at=now)
-        claim = claim_next_source(now=now)
-        begin_next_run(worker="lost", now=now)
-        now += LAPSE
-
-        def repair(now: datetime = now) -> None:
-            fail_lapsed_runs(now=now)
-            seal_outcomes()
-
-        survived = survives(repair, at=at, when=when)
-        if TrainingOutcome.objects.filter(run_id=claim.run_id).exists():
-            effects.append(("lost", claim.run_id))
-        now = recover(effects, now=now)
-        judge(effects)
-        now += REST
-    record_property("crash_points", at - 1)
-    assert at > 10
+    count = enumerate_crashes(harbour, prepare=lose_a_run, work=tick, when=when)
+    kinds = record_points(harbour, record_property, count)
+    assert kinds["commit"] >= 2
+    assert kinds["statement"] >= 10
+    assert TrainingOutcome.objects.filter(success=True).count() == harbour.asked
+    assert TrainingOutcome.objects.filter(error_code="worker_lost").count() >= count

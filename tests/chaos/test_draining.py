@@ -1,0 +1,33 @@
+"""The flag that tells workers to stop, among workers that are killed."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from lealife.chaos.crowd import Crowd
+from lealife.draining import is_draining
+
+KILLS = 30
+
+
+def look_without_end() -> None:
+    while not is_draining():
+        pass
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_killed_while_it_looks_at_the_flag_holds_up_nobody():
+    crowd = Crowd({"looking": look_without_end})
+    try:
+        for _ in range(KILLS):
+            crowd.fork("looking")
+            time.sleep(0.02)
+            crowd.end()
+        looked = threading.Event()
+        threading.Thread(target=lambda: (is_draining(), looked.set()), daemon=True).start()
+        assert looked.wait(timeout=5), "a dead worker keeps the flag"
+    finally:
+        crowd.end()
