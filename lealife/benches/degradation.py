@@ -50,6 +50,7 @@ def _hold_snapshot() -> Iterator[None]:
     """While it is open, no row version that is replaced can be cleaned away."""
     holder = open_connection()
     try:
+        holder.execute("SET idle_in_transaction_session_timeout = 0")
         holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         holder.execute("SELECT count(*) FROM training_host")
         yield

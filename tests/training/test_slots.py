@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -83,3 +84,9 @@ def test_racing_claims_never_exceed_the_caps(race, settle, training_max, global_
     slots = read_slots()
     assert slots.running_training <= min(training_max, global_max - reserved)
     assert slots.running_total == global_max
+
+
+def test_a_process_that_stops_in_the_middle_of_a_claim_does_not_hold_the_slot_lock_for_ever(db):
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("1min",)
