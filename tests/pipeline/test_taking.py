@@ -1,0 +1,98 @@
+"""A worker that has ended a run claims the next for itself, by the claim's own rules, while the loop runs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from lealife.draining import start_draining
+from lealife.execution import execute_run
+from lealife.launching import launch_training, take_training
+from lealife.pipeline import drain
+from tests.embedded.ollama_process import RunningOllama
+from tests.pipeline.scenes import queue_question
+from training.coordinator import LEASE, record_tick, start_training, stop_training, take_lease
+from training.models import Host, Run, TrainingOutcome
+from training.outcomes import BREAK_AFTER
+from training.runtime_settings import apply_settings
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_may_drain", "ollama")]
+
+
+@pytest.fixture
+def leading(transactional_db: None) -> None:
+    """Training is allowed, and somebody leads."""
+    start_training(by="ada", origin="tests")
+    fence = take_lease(holder="somebody", now=timezone.now())
+    assert fence is not None
+    record_tick(fence=fence, now=timezone.now(), launched=0)
+
+
+def take() -> Run | None:
+    return take_training(worker="me", now=timezone.now())
+
+
+@pytest.mark.usefixtures("leading")
+def test_one_bell_takes_a_worker_through_all_that_waits(ollama: RunningOllama, host: Host):
+    for number in range(3):
+        queue_question(host, title=f"Roses {number}")
+    assert launch_training(timezone.now()) == 1
+    assert drain("execute") == 3
+    assert TrainingOutcome.objects.filter(success=True).count() == 3
+
+
+@pytest.mark.usefixtures("leading")
+def test_what_a_worker_takes_is_begun_and_its_own(host: Host):
+    queue_question(host)
+    run = take()
+    assert run is not None
+    assert (run.status, run.claimed_by, run.fence, run.attempts) == ("running", "me", 1, 1)
+    assert run.started_at is not None
+    assert run.lease_until > timezone.now()
+    # Its host is busy now.
+    queue_question(host, title="More roses")
+    assert take() is None
+
+
+def test_nothing_is_taken_after_a_stop(leading: None, host: Host):
+    queue_question(host)
+    stop_training(by="ada", origin="tests")
+    assert take() is None
+
+
+def test_nothing_is_taken_while_nobody_leads(host: Host):
+    queue_question(host)
+    start_training(by="ada", origin="tests")
+    assert take() is None
+    take_lease(holder="somebody", now=timezone.now() - 2 * LEASE - timedelta(seconds=1))
+    assert take() is None
+
+
+def test_nothing_is_taken_by_a_worker_that_was_told_to_end(leading: None, host: Host):
+    queue_question(host)
+    start_draining()
+    assert take() is None
+
+
+def test_nothing_is_taken_while_every_run_breaks(leading: None, host: Host, own_ollama: RunningOllama):
+    apply_settings(changes={"retry_budget": 100}, version=None, by="tests", origin="tests")
+    for number in range(BREAK_AFTER):
+        queue_question(host, title=f"Roses {number}")
+    own_ollama.process.kill()
+    own_ollama.process.wait(10)
+    for _ in range(BREAK_AFTER):
+        run = take()
+        assert run is not None
+        drain_one(run)
+    queue_question(host, title="One more")
+    assert take() is None
+
+
+def drain_one(run: Run) -> None:
+    """Lets a begun run break on the model that is gone."""
+
+    execute_run(run)
+    run.refresh_from_db()
+    assert run.error_code == "model_unavailable"
