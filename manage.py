@@ -6,14 +6,14 @@ import sys
 
 from lealife.embedded.postgres import ensure_database_url
 
-# `up` supervises the embedded servers itself; `ollama_serve` needs no database.
+# `up` supervises the embedded servers itself; `ollama_serve` and `proof verify` need no database.
 WITHOUT_DATABASE = {"ollama_serve", "help", "--help", "--version", "version"}
 
 
 def main() -> None:
     """Hands the command line to Django."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lealife.settings")
-    if len(sys.argv) > 1 and sys.argv[1] in WITHOUT_DATABASE:
+    if sys.argv[1:3] == ["proof", "verify"] or (len(sys.argv) > 1 and sys.argv[1] in WITHOUT_DATABASE):
         os.environ.setdefault("DATABASE_URL", "postgresql:///unused")
     else:
         ensure_database_url()

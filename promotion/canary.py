@@ -8,17 +8,13 @@ from django.db import transaction
 from django.db.models import Count, Max, Q
 
 from lealife.lib.announce import announce
-from promotion.harm import CanaryDecision, CanaryVerdict, judge_canary
+from promotion.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, CanaryVerdict, judge_canary
 from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow
 from promotion.windows import move_window
 from training.models import Run, TrainingOutcome
 from training.runtime_settings import read_settings
 
 State = PromotionWindow.State
-# The guardrail watches the candidate's arm for up to three times the minimum (docs/decisions/0009).
-WATCH_FACTOR = 3
-TIMEOUTS = ("timeout",)
-ERRORS = ("model_unavailable", "model_invalid", "internal_error")
 
 
 def open_canary(*, evaluation_id: int, now: datetime) -> Canary:

@@ -148,21 +148,12 @@ def _run_pair(evaluation: Evaluation, task: EvaluationTask, *, tools: ArmTools) 
                 candidate_arm=candidate,
                 baseline_arm=baseline,
                 candidate_first=candidate_first,
-                result=judge_pair(candidate=candidate, baseline=baseline),
+                result=gate.judge_pair(candidate=candidate, baseline=baseline).value,
             )
         ],
         ignore_conflicts=True,
     )
     return True
-
-
-def judge_pair(*, candidate: EvaluationArm, baseline: EvaluationArm) -> str:
-    """Only a pair whose arms differ carries evidence; an arm that could not be asked carries none."""
-    if candidate.invalid or baseline.invalid:
-        return Result.INVALID
-    if candidate.success == baseline.success:
-        return Result.TIE
-    return Result.WIN if candidate.success else Result.LOSS
 
 
 _VALID = ~Q(result=Result.INVALID)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Protocol
 
 WORSE_ALPHA = 0.05
 MAX_ERROR_SHARE = 0.1
@@ -29,6 +30,25 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
     INVALID = "invalid"  # counts neither for nor against the tag
     PENDING = "pending"  # undecided so far
+
+
+class PairResult(StrEnum):
+    """What one pair says, from the candidate's side."""
+
+    WIN = "win"
+    LOSS = "loss"
+    TIE = "tie"
+    INVALID = "invalid"
+
+
+class ArmResult(Protocol):
+    """One tag on one task: did it succeed, and could it be asked at all?"""
+
+    @property
+    def success(self) -> bool: ...
+
+    @property
+    def invalid(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +172,15 @@ def wins_needed(wins: int, losses: int, alpha: float) -> int:
         else:
             enough = middle
     return enough
+
+
+def judge_pair(*, candidate: ArmResult, baseline: ArmResult) -> PairResult:
+    """Only a pair whose arms differ carries evidence; an arm that could not be asked carries none."""
+    if candidate.invalid or baseline.invalid:
+        return PairResult.INVALID
+    if candidate.success == baseline.success:
+        return PairResult.TIE
+    return PairResult.WIN if candidate.success else PairResult.LOSS
 
 
 def evidence_curve(outcomes: Sequence[int]) -> list[float]:

@@ -33,6 +33,10 @@ HARM_ALPHA = 0.1
 MIN_OBSERVATIONS = 20
 WATCH_OBSERVATIONS = 60
 MAX_FAULT_SHARE = 0.2
+# The guardrail watches the candidate's arm for up to three times the minimum (docs/decisions/0009).
+WATCH_FACTOR = 3
+TIMEOUTS = ("timeout",)
+ERRORS = ("model_unavailable", "model_invalid", "internal_error")
 
 _BASELINE_RATES = tuple((i + 0.5) / 25 for i in range(25))
 _EXTRA_DEFICITS = (0.15, 0.25, 0.4, 0.6)

@@ -29,8 +29,13 @@ class ChainState:
 
 def hash_outcome(outcome: TrainingOutcome, *, previous: str) -> str:
     """sha256 over the previous hash and every column of the outcome."""
+    return digest_value([previous, read_columns(outcome)])
+
+
+def read_columns(outcome: TrainingOutcome) -> dict[str, object]:
+    """Every column of the outcome as plain values: what the chain hashes."""
     columns = {field.attname: getattr(outcome, field.attname) for field in TrainingOutcome._meta.concrete_fields}
-    return digest_value([previous, {name: _plain(value) for name, value in columns.items()}])
+    return {name: _plain(value) for name, value in columns.items()}
 
 
 def seal_outcomes(*, limit: int = 500) -> int:

@@ -1,0 +1,83 @@
+"""`manage.py proof export|verify|at|verdict`: what was served and why, as a file, checked, and at any moment."""
+
+from __future__ import annotations
+
+import tomllib
+from argparse import ArgumentParser
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from lealife.lib.errors import Refused
+from promotion.bundle import BrokenBundle, verify_bundle
+from promotion.bundle_records import export_bundle
+from promotion.models import Role
+from promotion.timeline import find_serving, rebuild_verdict
+
+
+class Command(BaseCommand):
+    """Reads only; `verify` touches neither database, network nor model."""
+
+    help = "Exports and verifies proof bundles, says what served at a moment, and rebuilds verdicts from evidence."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """One word for each question."""
+        words = parser.add_subparsers(dest="word", required=True)
+        words.add_parser("export", help="write everything that is proven to FILE").add_argument("file", type=Path)
+        words.add_parser("verify", help="check FILE without the database").add_argument("file", type=Path)
+        words.add_parser("at", help="what served at MOMENT").add_argument("moment", help="as 2026-11-24T01:00Z")
+        words.add_parser("verdict", help="rebuild the verdict of an evaluation").add_argument("evaluation", type=int)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Answers, and fails where the proof does."""
+        try:
+            getattr(self, f"handle_{options['word']}")(**options)
+        except BrokenBundle as broken:
+            raise CommandError(f"Broken: {broken}") from None
+        except (Refused, OSError) as error:
+            raise CommandError(str(error)) from None
+
+    def handle_export(self, *, file: Path, **options: Any) -> None:
+        """Writes the bundle, and checks what was written."""
+        project = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["project"]
+        size = export_bundle(path=file, version=project["version"], now=timezone.now())
+        self.stdout.write(f"Wrote {file}, {size:,} bytes.")
+        self.handle_verify(file=file)
+
+    def handle_verify(self, *, file: Path, **options: Any) -> None:
+        """Sound, or the first line that is not."""
+        with file.open("rb") as stream:
+            self.stdout.write(verify_bundle(stream).sentence)
+
+    def handle_at(self, *, moment: str, **options: Any) -> None:
+        """One sentence a role."""
+        at = _read_moment(moment)
+        for role in Role.values:
+            self.stdout.write(find_serving(role=role, at=at).sentence)
+
+    def handle_verdict(self, *, evaluation: int, **options: Any) -> None:
+        """What is stored, and what the evidence gives."""
+        rebuilt = rebuild_verdict(evaluation)
+        self.stdout.write(f"Stored:  {rebuilt.stored}. {rebuilt.stored_reason}")
+        self.stdout.write(f"Rebuilt: {rebuilt.decision.verdict.value}. {rebuilt.decision.reason}")
+        if rebuilt.fault:
+            raise CommandError(f"Evaluation {evaluation}: {rebuilt.fault}.")
+        if rebuilt.canary_fault:
+            raise CommandError(f"Canary {rebuilt.canary_id}: {rebuilt.canary_fault}.")
+        self.stdout.write("They agree.")
+
+
+def _read_moment(text: str) -> datetime:
+    try:
+        at = parse_datetime(text)
+    except ValueError:
+        at = None
+    if at is None or timezone.is_naive(at):
+        raise CommandError(f"{text!r} is no moment: write it with its time zone, for example 2026-11-24T01:00Z.")
+    return at
