@@ -41,6 +41,7 @@ from promotion.candidates import choose_recipe
 from promotion.evaluation import open_evaluation, run_pairs
 from promotion.gate import Verdict
 from promotion.harm import CanaryVerdict
+from promotion.inspection import inspect_tags
 from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow
 from promotion.routing import read_routing
 from promotion.tags import ensure_base_tags, register_tag, restore_tags
@@ -145,7 +146,7 @@ class Sweeper:
         """One turn of the loop; returns how many runs it launched."""
         # Before anything is claimed, so that what a dead worker held is claimed again in this very tick.
         fail_lapsed_runs(now=now)
-        launched = launch_queued(now) + (launch_training(now) if read_coordinator().enabled else 0)
+        launched = launch_queued(now) + launch_training(now, while_enabled=True)
         if time.monotonic() - self._swept_at >= SWEEP_S:
             self._swept_at = time.monotonic()
             sweep(now)
@@ -270,6 +271,8 @@ def _tags(now: datetime) -> bool:
         made = ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
         for name in restore_tags(server=get_pool()):
             log.warning("%s was missing on a model server and has been made again from its recipe", name)
+        for finding in inspect_tags(server=get_pool()).serving_alarms:
+            log.warning("%s", finding.sentence)
     except ModelError as error:
         log.warning("tags not looked after, trying again: %s", error)
         return False

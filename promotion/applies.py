@@ -35,7 +35,7 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
             raise GateRefused(f"Canary {canary_id} is {canary.state}: only a passed canary may be applied.")
         if LiveApply.objects.filter(canary=canary).exists():
             raise Conflict(f"Canary {canary_id} has been applied already.")
-        _lock_role(canary.role)
+        lock_role(canary.role)
         if changed := find_changes(canary):
             reason = f"Passed, but not applied: {', '.join(changed)} changed since the evaluation."
             abort_canary(canary, expected=State.APPLYING, reason=reason, now=now)
@@ -61,7 +61,7 @@ def roll_back(*, role: str, by: str, reason: str, origin: str = "api") -> LiveAp
     if role not in Role.values:
         raise NotFound(f"There is no role {role!r}: it is {' or '.join(Role.values)}.", field="role")
     with transaction.atomic():
-        _lock_role(role)
+        lock_role(role)
         last = LiveApply.objects.filter(role=role).order_by("-id").first()
         if last is None or last.from_tag is None:
             raise GateRefused(f"The {role} tag has never been switched: there is nothing to roll back to.")
@@ -72,7 +72,8 @@ def roll_back(*, role: str, by: str, reason: str, origin: str = "api") -> LiveAp
         return apply
 
 
-def _lock_role(role: str) -> None:
+def lock_role(role: str) -> None:
+    """Whoever switches or prunes tags of `role` does so one at a time, until the caller's transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SWITCH_LOCK, Role.values.index(role)])
 

@@ -1,0 +1,108 @@
+"""`manage.py tags list|prune`: what the model servers have installed, and what may leave them."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.template.defaultfilters import filesizeformat
+from rich.console import Console
+from rich.table import Table
+
+from lealife.lib.gateway import ModelError
+from lealife.management.commands.create_api_key import find_user
+from lealife.pool import get_pool
+from promotion.inspection import Inspection, inspect_tags
+from promotion.retention import PruningRow, plan_pruning, prune_tags
+from promotion.tags import KEEP_TAGS
+
+
+def read_keep(text: str) -> int:
+    """A whole number, 0 allowed."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no whole number")
+    return int(text)
+
+
+class Command(BaseCommand):
+    """`list` and `prune --dry-run` change nothing."""
+
+    help = "Lists what the model servers have installed beside what is registered, and prunes what nothing refers to."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """One word, and how much it may do."""
+        parser.add_argument("word", nargs="?", choices=("list", "prune"), default="list")
+        parser.add_argument("--check", action="store_true", help="list: fail when a tag is missing or made anew.")
+        parser.add_argument("--dry-run", action="store_true", help="prune: only say what would go.")
+        parser.add_argument("--keep", type=read_keep, default=KEEP_TAGS, help="prune: newest tags kept in each role.")
+        parser.add_argument("--json", action="store_true", help="One line a tag instead of a table.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Answers; a server that cannot be asked is told in its own sentence."""
+        try:
+            getattr(self, f"handle_{options['word']}")(**options)
+        except ModelError as error:
+            raise CommandError(str(error)) from error
+
+    def handle_list(self, *, check: bool, **options: Any) -> None:
+        """What is installed, foreign, missing or made anew on each server."""
+        inspection = inspect_tags(server=get_pool())
+        self.write(inspection.findings, table=tabulate_findings(inspection), as_json=options["json"])
+        faults = [finding.sentence for finding in inspection.alarms]
+        faults += [f"{host} does not answer: what it has is unknown." for host in inspection.away]
+        if faults and check:
+            raise CommandError("\n".join(faults))
+        for sentence in faults:
+            self.stderr.write(sentence)
+
+    def handle_prune(self, *, dry_run: bool, keep: int, **options: Any) -> None:
+        """What goes and why, then whether it went."""
+        if dry_run:
+            plan = plan_pruning(server=get_pool(), keep=keep)
+            self.write(plan, table=tabulate_plan(plan), as_json=options["json"])
+            return
+        results = prune_tags(server=get_pool(), by=find_user(), origin="cli", keep=keep)
+        table = Table("tag", "bytes", "what became of it", title=f"{sum(result.pruned for result in results)} pruned")
+        for result in results:
+            table.add_row(result.tag, filesizeformat(result.bytes), result.sentence)
+        self.write(results, table=table, as_json=options["json"])
+        if stayed := [result.sentence for result in results if not result.pruned]:
+            raise CommandError("\n".join(stayed))
+
+    def write(self, rows: Iterable[Any], *, table: Table, as_json: bool) -> None:
+        """The rows for a program, or the table for people."""
+        if as_json:
+            for row in rows:
+                self.stdout.write(json.dumps(asdict(row), ensure_ascii=False))
+        else:
+            Console(file=self.stdout).print(table)
+
+
+def tabulate_findings(inspection: Inspection) -> Table:
+    """Findings for people."""
+    table = Table("server", "tag", "state", "role", "status", "bytes", "what it is")
+    for finding in inspection.findings:
+        size = filesizeformat(finding.bytes)
+        known = (finding.role or "–", finding.status or "unused")
+        table.add_row(finding.server, finding.tag, finding.state, *known, size, finding.sentence)
+    return table
+
+
+def tabulate_plan(plan: Iterable[PruningRow]) -> Table:
+    """The plan for people, with the bytes that would go; tags of one base share its weights on disk."""
+    going = [row for row in plan if row.goes]
+    told = filesizeformat(sum(row.bytes for row in going))
+    table = Table(
+        "tag", "role", "status", "bytes", "servers", "", "why",
+        title=f"{len(going)} would go, {told} as the servers tell",
+        caption="Tags of one base share its weights on disk: those leave with the last of them.",
+    )  # fmt: skip
+    for row in plan:
+        verdict = "goes" if row.goes else "stays"
+        size = filesizeformat(row.bytes)
+        table.add_row(row.tag, row.role, row.status, size, str(row.servers), verdict, row.reason)
+    return table

@@ -1,0 +1,133 @@
+"""Inspection: what the model servers have installed, beside what is registered. It reads and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from lealife.lib.gateway import TagInfo
+from promotion.models import ModelTag
+
+INSTALLED, FOREIGN, MISSING, DRIFTED, LEFT_OVER = "installed", "foreign", "missing", "drifted", "left over"
+ALARMS = (MISSING, DRIFTED)
+SERVING = (ModelTag.Status.ACTIVE, ModelTag.Status.CANDIDATE)
+# Tags of this shape are ours by name; without a row they were made by a process that died before it registered them.
+OUR_NAMES = ("lealife-controller:", "lealife-task:")
+
+
+class TagServers(Protocol):
+    """What inspection and retention need of the model servers."""
+
+    def list_tags(self) -> Mapping[str, Mapping[str, TagInfo]]: ...
+
+    def delete_tag(self, *, tag: str) -> None: ...
+
+    def is_up(self) -> Mapping[str, bool]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One tag on one server. `digest` and `bytes` as the server tells, "" and 0 where it is missing.
+
+    `role` and `status` are "" for a tag that no row knows.
+    """
+
+    server: str
+    tag: str
+    state: str  # installed | foreign | missing | drifted | left over
+    role: str
+    status: str
+    digest: str
+    bytes: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Everything found, and the servers that did not answer."""
+
+    findings: tuple[Finding, ...]
+    away: tuple[str, ...]
+
+    @property
+    def alarms(self) -> tuple[Finding, ...]:
+        """Tags that were deleted or made anew under our feet."""
+        return tuple(finding for finding in self.findings if finding.state in ALARMS)
+
+    @property
+    def serving_alarms(self) -> tuple[Finding, ...]:
+        """Those among the alarms that runs depend on now."""
+        return tuple(finding for finding in self.alarms if finding.status in SERVING)
+
+
+def inspect_tags(*, server: TagServers) -> Inspection:
+    """What each server of the pool has installed, is missing, or has under another digest than registered.
+
+    Raises ModelUnavailable when no server answers.
+    """
+    up = server.is_up()
+    installed = server.list_tags()
+    rows = {tag.name: tag for tag in ModelTag.objects.order_by("role", "pk")}
+    bases = {name_fully(tag.base) for tag in rows.values() if tag.status != ModelTag.Status.PRUNED}
+    answering = sorted(
+        {host for host, answers in up.items() if answers} | {h for found in installed.values() for h in found}
+    )
+    findings = []
+    for host in answering:
+        for name, tag in rows.items():
+            if (finding := _judge_known(tag, host=host, info=installed.get(name, {}).get(host))) is not None:
+                findings.append(finding)
+        findings += [
+            _describe_foreign(name, host=host, info=found[host], is_base=name in bases)
+            for name, found in sorted(installed.items())
+            if host in found and name not in rows
+        ]
+    return Inspection(findings=tuple(findings), away=tuple(sorted(set(up) - set(answering))))
+
+
+def name_fully(tag: str) -> str:
+    """The name as servers list it: without a version it is the latest."""
+    return tag if ":" in tag else f"{tag}:latest"
+
+
+def _judge_known(tag: ModelTag, *, host: str, info: TagInfo | None) -> Finding | None:
+    what = f"{tag.name}, {tag.status} as {tag.role},"
+    pruned = tag.status == ModelTag.Status.PRUNED
+    if info is None:
+        if pruned:
+            return None
+        state, sentence = MISSING, f"{what} is missing on {host}: it was deleted outside."
+    elif info.digest != tag.digest:
+        state = FOREIGN if pruned else DRIFTED
+        told = f"{short_digest(info.digest)} instead of {short_digest(tag.digest)}"
+        sentence = f"{what} has the digest {told} on {host}: it was made anew outside."
+    elif pruned:
+        state, sentence = LEFT_OVER, f"{tag.name} has been pruned and is still on {host}: prune again."
+    else:
+        state, sentence = INSTALLED, f"{what} is installed on {host} as registered."
+    return Finding(
+        server=host,
+        tag=tag.name,
+        state=state,
+        role=tag.role,
+        status=tag.status,
+        digest=info.digest if info else "",
+        bytes=info.size if info else 0,
+        sentence=sentence,
+    )
+
+
+def _describe_foreign(name: str, *, host: str, info: TagInfo, is_base: bool) -> Finding:
+    if is_base:
+        sentence = f"{name} on {host} is what registered tags are made from."
+    elif name.startswith(OUR_NAMES):
+        sentence = f"{name} on {host} bears our name, but was never registered: it is unused."
+    else:
+        sentence = f"{name} on {host} is not ours: it is unused."
+    return Finding(host, name, FOREIGN, "", "", info.digest, info.size, sentence)
+
+
+def short_digest(digest: str) -> str:
+    """Enough of a digest for people, without the name of its algorithm."""
+    return digest.removeprefix("sha256:")[:12]

@@ -1,0 +1,125 @@
+"""What the model servers have, beside what is registered: seen on a real embedded Ollama."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from lealife.lib.gateway import ModelUnavailable, OllamaPool
+from promotion.inspection import inspect_tags
+from promotion.models import ModelTag
+from promotion.tags import ensure_base_tags, restore_tags
+from tests.embedded.ollama_process import BASE, run_ollama
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with run_ollama(tmp_path_factory.mktemp("ollama")) as running:
+        yield running.address
+
+
+@pytest.fixture
+def pool(db: None, address: str) -> Iterator[OllamaPool]:
+    """The server with both first tags, as an installation begins."""
+    pool = OllamaPool(hosts=[address])
+    ensure_base_tags(server=pool, base=BASE)
+    yield pool
+    for tag in set(pool.list_tags()) - {BASE}:
+        pool.delete_tag(tag=tag)
+
+
+@pytest.fixture
+def controller(pool: OllamaPool) -> ModelTag:
+    return ModelTag.objects.get(role="controller")
+
+
+def find(pool: OllamaPool, tag: str) -> list[tuple[str, str]]:
+    """(state, sentence) of `tag` on each server."""
+    return [(found.state, found.sentence) for found in inspect_tags(server=pool).findings if found.tag == tag]
+
+
+def test_what_is_installed_is_listed_with_its_role_status_and_bytes(pool, controller, address):
+    inspection = inspect_tags(server=pool)
+    found = next(finding for finding in inspection.findings if finding.tag == controller.name)
+    assert (found.server, found.state, found.role, found.status) == (address, "installed", "controller", "active")
+    assert (found.digest, found.bytes > 90_000_000) == (controller.digest, True)
+    assert inspection.alarms == inspection.away == ()
+
+
+def test_tags_that_no_row_knows_are_foreign_and_the_base_is_told_apart(pool, address):
+    pool.copy_tag(source=BASE, destination="somebody:else")
+    pool.copy_tag(source=BASE, destination="lealife-task:0123456789ab")
+    assert find(pool, "somebody:else") == [("foreign", f"somebody:else on {address} is not ours: it is unused.")]
+    assert find(pool, BASE) == [("foreign", f"{BASE} on {address} is what registered tags are made from.")]
+    assert "never registered" in find(pool, "lealife-task:0123456789ab")[0][1]
+    assert inspect_tags(server=pool).alarms == ()
+
+
+def test_a_tag_deleted_on_the_server_is_named(pool, controller, address):
+    pool.delete_tag(tag=controller.name)
+    sentence = f"{controller.name}, active as controller, is missing on {address}: it was deleted outside."
+    assert find(pool, controller.name) == [("missing", sentence)]
+    assert [alarm.tag for alarm in inspect_tags(server=pool).serving_alarms] == [controller.name]
+    restore_tags(server=pool)
+    assert inspect_tags(server=pool).alarms == ()
+
+
+def test_a_tag_made_again_with_other_content_is_named_as_drift(pool, controller, address):
+    other = pool.create_tag(tag=controller.name, base=BASE, system="Always pick the last.")
+    [(state, sentence)] = find(pool, controller.name)
+    assert state == "drifted"
+    assert f"{other[:12]} instead of {controller.digest[:12]} on {address}" in sentence
+
+
+def test_an_alarm_of_a_tag_that_serves_nothing_is_no_serving_alarm(pool, controller):
+    ModelTag.objects.filter(pk=controller.pk).update(status="retired")
+    pool.delete_tag(tag=controller.name)
+    inspection = inspect_tags(server=pool)
+    assert ([alarm.tag for alarm in inspection.alarms], inspection.serving_alarms) == ([controller.name], ())
+
+
+def test_a_server_that_does_not_answer_is_away_and_none_at_all_is_refused(pool, address):
+    nobody = "http://127.0.0.1:9"
+    inspection = inspect_tags(server=OllamaPool(hosts=[address, nobody]))
+    assert (inspection.away, inspection.alarms) == ((nobody,), ())
+    with pytest.raises(ModelUnavailable):
+        inspect_tags(server=OllamaPool(hosts=[nobody]))
+
+
+def test_inspecting_changes_nothing(pool, controller):
+    pool.delete_tag(tag=controller.name)
+    before = (pool.list_tags(), list(ModelTag.objects.values()))
+    inspect_tags(server=pool)
+    assert (pool.list_tags(), list(ModelTag.objects.values())) == before
+
+
+@pytest.fixture
+def configured(pool: OllamaPool, address: str, settings: object) -> OllamaPool:
+    settings.OLLAMA_HOST = address
+    return pool
+
+
+def test_the_command_lists_one_json_line_a_tag(configured):
+    out = StringIO()
+    call_command("tags", "--json", stdout=out)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert lines == [asdict(finding) for finding in inspect_tags(server=configured).findings]
+
+
+def test_the_check_passes_while_all_is_as_registered_and_fails_when_a_tag_is_missing(configured, controller):
+    call_command("tags", "list", "--check", stdout=StringIO())
+    configured.delete_tag(tag=controller.name)
+    with pytest.raises(CommandError, match=f"{controller.name}.*is missing"):
+        call_command("tags", "list", "--check", stdout=StringIO())
+
+
+def test_without_the_check_the_command_names_drift_and_ends_well(configured, controller):
+    configured.create_tag(tag=controller.name, base=BASE, system="Always pick the last.")
+    err = StringIO()
+    call_command("tags", stdout=StringIO(), stderr=err)
+    assert "made anew outside" in err.getvalue()
