@@ -26,7 +26,8 @@ from training.agent.errors import AgentError, ErrorCode
 from training.agent.navigate import navigate
 from training.models import Run
 from training.models.runs import LEASE
-from training.runs import Result, finish_run, record_brain, record_step, renew_lease
+from training.results import Result
+from training.runs import finish_run, record_brain, record_step, renew_lease
 from training.tasks import build_task
 
 log = logging.getLogger(__name__)

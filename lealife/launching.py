@@ -36,12 +36,15 @@ def ask(
     return run
 
 
-def launch_training(now: datetime) -> int:
-    """Claims sources while there are free training slots and runs do not all break."""
+def launch_training(now: datetime, *, while_enabled: bool = False) -> int:
+    """Claims sources while there are free training slots and runs do not all break; as long as training is allowed,
+    when wanted `while_enabled` only.
+    """
     launched = 0
     while not is_draining() and _may_train(now):
         with transaction.atomic():
-            claims = claim_sources(now=now, limit=CLAIM_BATCH, canary=read_canary_split())
+            split = read_canary_split()
+            claims = claim_sources(now=now, limit=CLAIM_BATCH, canary=split, while_enabled=while_enabled)
             for _ in claims:
                 ring("execute")
         if not claims:
@@ -57,7 +60,8 @@ def take_training(*, worker: str, now: datetime) -> Run | None:
     """
     if is_draining() or read_loop(now=now).state != "running" or not _may_train(now):
         return None
-    claims = claim_sources(now=now, limit=1, canary=read_canary_split(), worker=worker)
+    split = read_canary_split()
+    claims = claim_sources(now=now, limit=1, canary=split, worker=worker, while_enabled=True)
     return Run.objects.select_related("host").get(pk=claims[0].run_id) if claims else None
 
 

@@ -114,10 +114,10 @@ Q_CLUSTER = {
     "label": "Queue bells",
 }
 
-# First-run defaults only: the row in the database is what runs (training.RuntimeSettings).
 # A worker renews three times within its run's lease; a lapsed one means the worker is gone. In seconds.
 LEALIFE_RUN_LEASE_S = read_int("LEALIFE_RUN_LEASE_S", default=30, least=1, most=3600)
 LEALIFE_COORDINATOR_LEASE_S = read_int("LEALIFE_COORDINATOR_LEASE_S", default=15, least=1, most=3600)
+# A first-run default only: the row in the database is what runs (training.RuntimeSettings).
 LEALIFE_WINDOW_SIZE = read_int("LEALIFE_WINDOW_SIZE", default=30, least=2, most=10_000)
 LEALIFE_BASE_MODEL = read_text("LEALIFE_BASE_MODEL", default="smollm2:135m")
 OLLAMA_HOST = read_text("OLLAMA_HOST", default="")

@@ -22,7 +22,8 @@ from training.agent.navigate import navigate
 from training.agent.trajectory import Trajectory
 from training.models import Host, Run
 from training.models.runs import LEASE
-from training.runs import Result, begin_run, finish_run, keep_snapshot, record_brain, record_step
+from training.results import Result
+from training.runs import begin_run, finish_run, keep_snapshot, record_brain, record_step
 from training.slots import lock_slots, read_slots
 from training.tasks import build_task
 

@@ -90,17 +90,21 @@ def claim_next_source(*, now: datetime, canary: CanarySplit | None = None) -> Cl
     return next(iter(claim_sources(now=now, limit=1, canary=canary)), None)
 
 
-def claim_sources(*, now: datetime, limit: int, canary: CanarySplit | None = None, worker: str = "") -> list[Claim]:
+def claim_sources(
+    *, now: datetime, limit: int, canary: CanarySplit | None = None, worker: str = "", while_enabled: bool = False
+) -> list[Claim]:
     """Claims the next sources by the lane rules, at most `limit` and one a host, in one transaction.
 
-    Their runs wait for a worker, or are begun already by the `worker` that claims for itself. Fewer,
-    or none, when no more are eligible or no slot is free. Safe to call from any number of processes: the slot lock
-    makes slots exact, SKIP LOCKED passes over a source that an operator is changing just now, partial unique
-    constraints refuse what must not coexist.
+    Their runs wait for a worker, or are begun already by the `worker` that claims for itself. Fewer, or none, when
+    no more are eligible, no slot is free, or training is stopped and they are wanted `while_enabled` only. Safe to
+    call from any number of processes: the slot lock makes slots exact, SKIP LOCKED passes over a source that an
+    operator is changing just now, partial unique constraints refuse what must not coexist.
     """
     with transaction.atomic():
-        reads = lock_for_claim(now=now)
-        wanted = min(limit, reads.slots.free_for_training)
+        # A claim that a crash of Postgres takes back leaves its source waiting; a begun run's fence must not be lost.
+        reads = lock_for_claim(now=now, relaxed=not worker)
+        stopped = while_enabled and not reads.enabled
+        wanted = 0 if stopped else min(limit, reads.slots.free_for_training)
         skipped: list[int] = []
         while wanted > 0:
             state = read_lane_state(reads, now=now, skip=skipped)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from lealife.lib.statements import Row, run_statement, run_steadily
@@ -35,6 +36,7 @@ _READS = f"""
         ARRAY(SELECT host_id FROM training_run
             WHERE lane IN ('training', 'canary') AND status IN ('claimed', 'running')),
         ARRAY({_RECENT} LIMIT settings.recent_host_window),
+        coalesce((SELECT enabled FROM training_coordinator WHERE id = 1), false),
         {", ".join(f"settings.{name}" for name in _SETTINGS)}
     FROM training_runtimesettings AS settings WHERE settings.id = 1
 """  # noqa: S608  constants of our own
@@ -44,7 +46,8 @@ _WAITING = """
     AND (not_before IS NULL OR not_before <= %(now)s::timestamptz)
     AND (%(campaign)s::bigint IS NULL OR campaign_id = %(campaign)s::bigint) AND id <> ALL(%(skip)s::bigint[])
 """
-# The best head decides when a host's turn comes; every tenth time it is the longest waiting source that is served.
+# The best head decides when a host's turn comes; every tenth time it is the longest waiting source that is served,
+# which is looked for then only: as a condition of the join it would be looked for on every host.
 _HEADS = f"""
     SELECT coalesce(longest.id, best.id), host.id, best.queue_rank, coalesce(longest.campaign_id, best.campaign_id),
         coalesce(extract(epoch FROM host.last_served_at), 0)::float8
@@ -54,8 +57,9 @@ _HEADS = f"""
         WHERE {_WAITING} ORDER BY queue_rank, id LIMIT 1
     ) AS best
     LEFT JOIN LATERAL (
-        SELECT id, campaign_id FROM training_trainingsource WHERE {_WAITING} ORDER BY id LIMIT 1
-    ) AS longest ON host.claims %% {lanes.FAIR_EVERY} = {lanes.FAIR_EVERY - 1}
+        SELECT id, campaign_id FROM training_trainingsource
+        WHERE host.claims %% {lanes.FAIR_EVERY} = {lanes.FAIR_EVERY - 1} AND {_WAITING} ORDER BY id LIMIT 1
+    ) AS longest ON true
     WHERE host.enabled
 """  # noqa: S608  constants of our own, and placeholders
 
@@ -82,6 +86,7 @@ class ClaimReads:
     slots: Slots
     lanes: LaneReads
     queue: list[lanes.Waiting] | None = None
+    enabled: bool = False  # whether training is allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,33 +104,16 @@ class LaneState:
 
     def choose_many(self, limit: int) -> Iterator[lanes.Choice]:
         """What the rules choose one after the other, at most `limit`, each as if those before ran already."""
-        state = self
-        for _ in range(limit):
-            choice = state.choose()
-            if choice.waiting is None:
-                return
-            yield choice
-            state = state.after(choice.waiting)
-
-    def after(self, taken: lanes.Waiting) -> LaneState:
-        """The state once `taken` runs: its host is busy and was served last, its campaign may hold the lock."""
-        rules = self.rules
-        return replace(
-            self,
-            busy_hosts=self.busy_hosts | {taken.host_id},
-            rules=replace(
-                rules,
-                turn=rules.turn + 1,
-                recent_hosts=(taken.host_id, *rules.recent_hosts)[: max(rules.recent_window, 0)],
-                locked_campaign_id=rules.locked_campaign_id or (taken.campaign_id if rules.campaign_lock else None),
-            ),
-        )
+        return islice(lanes.choose_sources(self.heads, rules=self.rules, busy_hosts=self.busy_hosts), limit)
 
 
-def lock_for_claim(*, now: datetime) -> ClaimReads:
-    """Holds the slot lock until the transaction ends, and reads what a claim decides on. One round trip."""
+def lock_for_claim(*, now: datetime, relaxed: bool) -> ClaimReads:
+    """Holds the slot lock until the transaction ends, and reads what a claim decides on. One round trip.
+
+    `relaxed` as in `run_steadily`.
+    """
     read_heads = (_HEADS, _heads_of(lanes.QUEUE, now=now))
-    _, reads, heads = run_steadily(LOCK_SLOTS, (_READS, {}), read_heads, relaxed=True)
+    _, reads, heads = run_steadily(LOCK_SLOTS, (_READS, {}), read_heads, relaxed=relaxed)
     return _load_reads(reads, queue=_load_heads(heads, kind=lanes.QUEUE, now=now))
 
 
@@ -193,7 +181,7 @@ def _load_reads(rows: list[Row], *, queue: list[lanes.Waiting] | None = None) ->
     if not rows:
         read_settings()
         rows = run_statement(_READS)
-    counted, busy, recent, *values = rows[0]
+    counted, busy, recent, enabled, *values = rows[0]
     row = RuntimeSettings.from_db("default", _SETTINGS, values)
     counts = counted or {}
     return ClaimReads(
@@ -201,6 +189,7 @@ def _load_reads(rows: list[Row], *, queue: list[lanes.Waiting] | None = None) ->
         slots=count_slots(row=row, by_lane=count_by_lane(counts)),
         lanes=LaneReads(frozenset(busy), tuple(recent), sum_counters(counts)["outcomes.total"]),
         queue=queue,
+        enabled=enabled,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 QUEUE, CURRICULUM = "queue", "curriculum"
 HYBRID, QUEUED_ONLY, AUTOMATIC_ONLY = "hybrid", "queued_only", "automatic_only"
@@ -54,6 +54,15 @@ class LaneRules:
         """Whether this pick goes by turn, whatever the priorities."""
         return self.turn % FAIR_EVERY == FAIR_EVERY - 1
 
+    def after(self, taken: Waiting) -> LaneRules:
+        """The rules once `taken` runs: its host was served last, its campaign may hold the lock."""
+        return replace(
+            self,
+            turn=self.turn + 1,
+            recent_hosts=(taken.host_id, *self.recent_hosts)[: max(self.recent_window, 0)],
+            locked_campaign_id=self.locked_campaign_id or (taken.campaign_id if self.campaign_lock else None),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -69,30 +78,38 @@ def choose_source(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: fro
     A host with a running training run is never chosen (same-host cap 1). Under the campaign lock only the
     locked campaign is, until it has drained; Automatic Only ignores the queue and with it the lock.
     """
-    queued = [] if rules.mode == AUTOMATIC_ONLY else [head for head in heads if head.kind == QUEUE]
-    if queued:
-        if rules.campaign_lock and rules.locked_campaign_id is not None:
-            queued = [head for head in queued if head.campaign_id == rules.locked_campaign_id]
-        found = _first(queued, rules=rules, busy_hosts=busy_hosts)
-        # While the queue holds anything the curriculum waits, even if every queued host is busy just now.
-        return Choice(found, QUEUE_PENDING if found else NONE)
+    return next(choose_sources(heads, rules=rules, busy_hosts=busy_hosts), Choice(None, NONE))
+
+
+def choose_sources(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Iterator[Choice]:
+    """What `choose_source` chooses one after the other, each as if those before ran already; ends with the last."""
+    kind, mode = _choose_lane(heads, rules=rules)
+    free = [head for head in heads if head.kind == kind and head.host_id not in busy_hosts]
+    # Sorted once; the few fair turns look for themselves.
+    free.sort(key=_by_level)
+    while True:
+        if kind == QUEUE and rules.campaign_lock and rules.locked_campaign_id is not None:
+            free = [head for head in free if head.campaign_id == rules.locked_campaign_id]
+        if not free:
+            return
+        # Recently served hosts are avoided while others wait, and only then.
+        fresh = (head for head in free if head.host_id not in rules.recent_hosts)
+        taken = min(list(fresh) or free, key=_by_turn) if rules.is_fair_turn else next(fresh, free[0])
+        yield Choice(taken, mode)
+        free = [head for head in free if head.host_id != taken.host_id]
+        rules = rules.after(taken)
+
+
+def _choose_lane(heads: Sequence[Waiting], *, rules: LaneRules) -> tuple[str | None, str]:
+    # While the queue holds anything the curriculum waits, even if every queued host is busy just now.
+    if rules.mode != AUTOMATIC_ONLY and any(head.kind == QUEUE for head in heads):
+        return QUEUE, QUEUE_PENDING
     fallback = rules.mode == HYBRID and rules.curriculum_fallback and rules.locked_campaign_id is None
-    if rules.mode == AUTOMATIC_ONLY or fallback:
-        found = _first([head for head in heads if head.kind == CURRICULUM], rules=rules, busy_hosts=busy_hosts)
-        return Choice(found, CURRICULUM_FALLBACK if found else NONE)
-    return Choice(None, NONE)
-
-
-def _first(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Waiting | None:
-    free = [head for head in heads if head.host_id not in busy_hosts]
-    # Recently served hosts are avoided while others wait, and only then.
-    recent = frozenset(rules.recent_hosts)
-    fresh = [head for head in free if head.host_id not in recent]
-    return min(fresh or free, key=_by_turn if rules.is_fair_turn else _by_level, default=None)
+    return (CURRICULUM, CURRICULUM_FALLBACK) if rules.mode == AUTOMATIC_ONLY or fallback else (None, NONE)
 
 
 def _by_level(head: Waiting) -> tuple[int, float, float, int]:
-    return (-head.level, *_by_turn(head))
+    return (-head.level, head.host_served_s, head.rank, head.source_id)
 
 
 def _by_turn(head: Waiting) -> tuple[float, float, int]:

@@ -26,13 +26,16 @@ BREAK_FOR = timedelta(seconds=30)
 # What `Ending` holds, for rows of `moved`: runs that have just ended.
 ENDINGS = """
     SELECT moved.id, source.id, source.kind, source.priority, source.failed_attempts, moved.status = 'succeeded',
-        moved.error_code, moved.started_at IS NOT NULL, campaign.cancelled_at IS NOT NULL,
+        moved.error_code, moved.started_at IS NOT NULL, source.campaign_id,
         (SELECT retry_budget FROM training_runtimesettings)
     FROM moved
     LEFT JOIN training_trainingcycle AS cycle ON cycle.run_id = moved.id
     LEFT JOIN training_trainingsource AS source ON source.id = cycle.source_id
-    LEFT JOIN training_campaign AS campaign ON campaign.id = source.campaign_id
     ORDER BY source.id
+"""
+_LOCK_CAMPAIGNS = """
+    SELECT id, cancelled_at IS NOT NULL FROM training_campaign WHERE id = ANY(%(campaigns)s::bigint[])
+    ORDER BY id FOR SHARE
 """
 _READ_ENDING = f"WITH moved AS (SELECT * FROM training_run WHERE id = %(run)s) {ENDINGS}"  # noqa: S608  constants
 _FROM_RUN = {
@@ -97,7 +100,7 @@ class Ending:
     success: bool
     error_code: str
     begun: bool  # by a worker, at any time
-    campaign_cancelled: bool
+    campaign_id: int | None
     retry_budget: int
 
 
@@ -129,12 +132,27 @@ def close_cycles(*, endings: Sequence[Ending], now: datetime) -> None:
     """Finalises cycles whose runs have ended in the caller's transaction: outcomes, cycles, sources, counters."""
     if not endings:
         return
-    settled = [{"run_id": ending.run_id, **asdict(settle_source(ending, now=now))} for ending in endings]
+    cancelled = _lock_campaigns(endings)
+    settled = [
+        {
+            "run_id": ending.run_id,
+            **asdict(settle_source(ending, cancelled=ending.campaign_id in cancelled, now=now)),
+        }
+        for ending in endings
+    ]
     run_statement(_CLOSE_ENDED, {"settled": json.dumps(settled, default=datetime.isoformat), "now": now})
     announce("outcomes")
 
 
-def settle_source(ending: Ending, *, now: datetime) -> Settlement:
+def _lock_campaigns(endings: Sequence[Ending]) -> set[int]:
+    # Whoever cancels a campaign waits for these sources to be settled, or has been waited for: otherwise a failure
+    # settled at the same moment would put a source of a cancelled campaign back into the queue.
+    ids = sorted({ending.campaign_id for ending in endings if ending.campaign_id is not None and not ending.success})
+    rows = run_statement(_LOCK_CAMPAIGNS, {"campaigns": ids}) if ids else []
+    return {campaign_id for campaign_id, is_cancelled in rows if is_cancelled}
+
+
+def settle_source(ending: Ending, *, cancelled: bool, now: datetime) -> Settlement:
     """Done after a success; after a failure waiting again, or disabled when the retry budget is spent; pure.
 
     A source whose campaign was cancelled is not tried again; what no source can help spends none of its budget,
@@ -145,7 +163,7 @@ def settle_source(ending: Ending, *, now: datetime) -> Settlement:
         return replace(DONE, finished_at=now)
     blamed = code not in BLAMELESS and ending.begun
     failed = ending.failed_attempts + int(blamed)
-    if ending.campaign_cancelled:
+    if cancelled:
         return Settlement(status.FAILED, failed, f"Failed with {code}; its campaign is cancelled.", finished_at=now)
     if failed >= ending.retry_budget and blamed:
         reason = f"Retry budget spent: {failed} failed attempts, the last with {code}."

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 
 from lealife.lib.announce import announce
@@ -18,80 +15,16 @@ from lealife.lib.statements import run_steadily
 from training.agent.brain import RULED_OUT, Brain
 from training.agent.errors import ErrorCode
 from training.agent.trajectory import Step as AgentStep
-from training.agent.trajectory import Trajectory
 from training.models import Host, PageSnapshot, Run, Step
 from training.models.runs import LEASE
-from training.outcomes import CLOSE, DONE, ENDINGS, SETTLEMENT, Ending, close_cycle, close_cycles
+from training.outcomes import close_cycle
+from training.results import Finished, Held, Result, finish_runs
 from training.runtime_settings import read_settings
 from training.slots import lock_slots, read_slots
 from training.tasks import check_pages_target, check_prompt, check_success_check, find_host
 
 ATTEMPTS_MAX = 3
 RETRIED_LANES = (Run.Lane.STANDARD, Run.Lane.MANUAL)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A run under the fence that its holder's writes must carry."""
-
-    run_id: int
-    fence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a run ended, as its row keeps it."""
-
-    success: bool
-    error_code: str = ""
-    error: str = ""
-    answer: str = ""
-    quotes: tuple[dict[str, Any], ...] = ()
-    verifier: str = ""
-    pages: int = 0
-    controller_calls: int = 0
-    invalid_picks: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    duration_ms: int = 0
-    memory_used: tuple[int, ...] = ()
-
-    @classmethod
-    def from_trajectory(cls, trajectory: Trajectory) -> Result:
-        """The row's view of what the agent did."""
-        return cls(
-            success=trajectory.success,
-            error_code=str(trajectory.error_code),
-            error=trajectory.error,
-            answer=trajectory.answer,
-            quotes=tuple(
-                {"text": quote.text, "url": quote.url, "digest": quote.body_digest} for quote in trajectory.quotes
-            ),
-            verifier=trajectory.verifier,
-            pages=trajectory.pages,
-            controller_calls=trajectory.controller_calls,
-            invalid_picks=trajectory.invalid_picks,
-            prompt_tokens=trajectory.prompt_tokens,
-            cached_tokens=trajectory.cached_tokens,
-            completion_tokens=trajectory.completion_tokens,
-            duration_ms=trajectory.duration_ms,
-            memory_used=tuple(trajectory.memory_ids),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A held run and how it ended; the digests are what the model server answered with."""
-
-    held: Held
-    result: Result
-    served_controller: str
-    served_task: str
-
-
-_RESULT = tuple(field.name for field in fields(Result) if field.name != "success")
-_FINISHED = (*_RESULT, "status", "served_controller_digest", "served_task_digest")
 _BEGIN = """
     UPDATE training_run SET status = 'running', claimed_by = %(worker)s, fence = fence + 1,
         lease_until = %(lease_until)s::timestamptz, started_at = %(now)s::timestamptz
@@ -101,27 +34,6 @@ _BEGIN = """
     ))
     RETURNING id, fence
 """
-# Only (id, fence) decide: another predicate on the status would make the plan depend on stale statistics. The new
-# fence refuses whoever still holds the old one from here on, this worker's twin included.
-_MOVE = f"""
-    WITH finished AS (
-        SELECT * FROM jsonb_to_recordset(%(finished)s::jsonb) AS finished (
-            run_id bigint, held_fence bigint,
-            {", ".join(f"{name} {Run._meta.get_field(name).db_type(connection)}" for name in _FINISHED)}
-        )
-    ), moved AS (
-        UPDATE training_run AS run SET {", ".join(f"{name} = finished.{name}" for name in _FINISHED)},
-            lease_until = NULL, finished_at = %(now)s::timestamptz, fence = run.fence + 1
-        FROM finished WHERE run.id = finished.run_id AND run.fence = finished.held_fence
-        RETURNING run.*
-    )
-"""  # noqa: S608  constants of our own, and placeholders
-_FINISH = f"{_MOVE} {ENDINGS}"
-# What becomes of a source after a success needs no look at it: then one statement does it all.
-_FINISH_WELL = f"""{_MOVE}, settled AS (
-        SELECT moved.id AS run_id, done.* FROM moved, jsonb_to_record(%(done)s::jsonb) AS done ({SETTLEMENT})
-    ), {CLOSE}
-"""  # noqa: S608  constants of our own, and placeholders
 
 
 def queue_run(
@@ -152,7 +64,8 @@ def queue_run(
 def claim_queued_run(*, now: datetime) -> int | None:
     """Gives the oldest queued run a slot; returns its id, or None when nothing waits or no slot is free."""
     with transaction.atomic():
-        lock_slots()
+        # Taken back by a crash of Postgres it is queued again, and nobody has begun it.
+        lock_slots(relaxed=True)
         if not read_slots().free_for_control:
             return None
         run = Run.objects.queued().order_by("id").select_for_update(skip_locked=True).first()
@@ -175,8 +88,8 @@ def begin_runs(*, worker: str, now: datetime, limit: int) -> list[Held]:
     """Takes claimed runs for execution by `worker`, the oldest first, at most `limit`. One statement."""
     values = {"worker": worker, "now": now, "lease_until": now + LEASE, "limit": limit}
     with transaction.atomic():
-        # Taken back by a crash of Postgres, a begun run waits for a worker again.
-        begun = run_steadily((_BEGIN, values), relaxed=True)
+        # Never relaxed: taken back by a crash of Postgres, the fence would be given a second time.
+        begun = run_steadily((_BEGIN, values))
         if begun:
             announce("runs")
         return [Held(run_id, fence) for run_id, fence in begun]
@@ -271,32 +184,6 @@ def finish_run(
     held = Held(run_id, fence)
     if not finish_runs(finished=[Finished(held, result, served_controller, served_task)], now=now):
         raise StaleClaim(f"Run {run_id} is no longer held under fence {fence}.")
-
-
-def finish_runs(*, finished: Sequence[Finished], now: datetime) -> list[int]:
-    """Finishes runs, each only if its fence still holds, with their outcomes; the ids of those that it did."""
-    rows = [
-        {
-            "run_id": one.held.run_id,
-            "held_fence": one.held.fence,
-            "status": str(Run.Status.SUCCEEDED if one.result.success else Run.Status.FAILED),
-            "served_controller_digest": one.served_controller,
-            "served_task_digest": one.served_task,
-            **{name: getattr(one.result, name) for name in _RESULT},
-        }
-        for one in finished
-    ]
-    values = {"finished": json.dumps(rows), "now": now}
-    with transaction.atomic():
-        announce("runs")
-        if all(one.result.success for one in finished):
-            done = json.dumps(asdict(replace(DONE, finished_at=now)), default=datetime.isoformat)
-            [(moved, _)] = run_steadily((_FINISH_WELL, {**values, "done": done}))
-            announce("outcomes")
-            return moved
-        endings = run_steadily((_FINISH, values))
-        close_cycles(endings=[Ending(*row) for row in endings if row[1] is not None], now=now)
-        return [row[0] for row in endings]
 
 
 def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:

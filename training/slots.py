@@ -29,8 +29,14 @@ class Slots:
 
     @property
     def free_for_training(self) -> int:
-        """Training runs that may start now."""
-        return max(0, min(self.training_ceiling - self.running_training, self.free_for_control))
+        """Training cycles that may start now.
+
+        A canary's run may hold a reserved slot, as it is control-plane work; but it is a training cycle too, and
+        counts against the most of those.
+        """
+        cycles = self.running_training + self.by_lane.get(Run.Lane.CANARY, 0)
+        free = (self.training_ceiling - self.running_training, self.training_max - cycles, self.free_for_control)
+        return max(0, min(free))
 
     @property
     def free_for_control(self) -> int:
@@ -61,9 +67,6 @@ def read_slots(*, row: RuntimeSettings | None = None) -> Slots:
     return count_slots(row=row or read_settings(), by_lane=count_by_lane(dict(run_statement(READ_ALL))))
 
 
-def lock_slots() -> None:
-    """Holds the slot lock until the transaction ends; what is claimed under it need not wait for the disk.
-
-    A claim that a crash of Postgres takes back leaves its source waiting, and its worker is refused.
-    """
-    run_steadily(LOCK_SLOTS, relaxed=True)
+def lock_slots(*, relaxed: bool = False) -> None:
+    """Holds the slot lock until the transaction ends; `relaxed` as in `run_steadily`."""
+    run_steadily(LOCK_SLOTS, relaxed=relaxed)

@@ -17,7 +17,7 @@ from learning.ingest import ingest_next
 from training.claims import BEGUN_FENCE, claim_sources
 from training.models import Host, TrainingSource
 from training.models.sources import queue_rank
-from training.runs import Finished, Held, Result, finish_runs
+from training.results import Finished, Held, Result, finish_runs
 from training.runtime_settings import apply_settings
 
 HOSTS = 100

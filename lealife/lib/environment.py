@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-# Longer than any transaction of ours stays idle, far shorter than anybody would wait.
-IDLE_IN_TRANSACTION_S = 60
+# A process that is frozen in the middle of a claim must not hold the slot lock for ever: longer than any transaction
+# of ours stays idle, far shorter than anybody would wait. Prepared statements keep their first plan (decision 12).
+_SESSION = "-c idle_in_transaction_session_timeout=60s -c plan_cache_mode=force_generic_plan"
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
@@ -89,6 +90,5 @@ def read_database(name: str) -> dict[str, Any]:
         # Long-lived connections: the queue's ORM broker is many times slower without them.
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
-        # A process that is stopped in the middle of a claim must not hold the slot lock for ever.
-        "OPTIONS": {"options": f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S}s", **options},
+        "OPTIONS": {**options, "options": f"{_SESSION} {options.get('options', '')}".strip()},
     }

@@ -46,7 +46,8 @@ def run_steadily(*statements: Statement, relaxed: bool = False) -> Any:
     database = _prepared()
     link = database.connection
     cursors = [_open_cursor(database) for _ in statements]
-    with link.pipeline():
+    # Opening and closing the pipeline are not the cursors' errors to translate.
+    with database.wrap_database_errors, link.pipeline():
         psycopg.Cursor(link).execute(f"SELECT {_RELAXED if relaxed else _STEADY}")
         for cursor, (sql, parameters) in zip(cursors, statements, strict=True):
             cursor.execute(sql, parameters)
@@ -58,23 +59,21 @@ def _prepared() -> Any:
     # Once, because looking through Django's proxy costs more than all that is asked of it here.
     database = connections[DEFAULT_DB_ALIAS]
     database.ensure_connection()
-    if database.connection.prepare_threshold is None:
-        # Django switches preparing off, because its own cursors could not use it; ours is the only one that can.
-        database.connection.prepare_threshold = PREPARE_AFTER
-        with database.cursor() as cursor:
-            cursor.execute("SET plan_cache_mode = force_generic_plan")
+    # Django switches preparing off, because its own cursors could not use it; ours is the only one that can.
+    database.connection.prepare_threshold = PREPARE_AFTER
     return database
 
 
 def _open_cursor(database: Any) -> CursorWrapper:
-    return CursorWrapper(psycopg.Cursor(database.connection), database)
+    cursor = psycopg.Cursor(database.connection)
+    return database.make_debug_cursor(cursor) if database.queries_logged else database.make_cursor(cursor)
 
 
 def write_insert(model: type[models.Model], source: str, /, **columns: str) -> str:
     """SQL of `INSERT INTO … SELECT … <source>` for a model: `columns` are SQL, all others take the model's default.
 
     A column with a default of the database's own is left to it. Text is written once, at import: a new column of
-    the model joins every statement by itself.
+    the model joins every statement by itself. Not for models whose defaults are computed per row, or `auto_now`.
     """
     values = dict(columns)
     for field in model._meta.concrete_fields:

@@ -256,3 +256,15 @@ def test_a_locked_campaign_whose_host_is_disabled_lets_others_run(host, settle):
     other = make_source(make_host())
     Host.objects.filter(pk=host.pk).update(enabled=False)
     assert claim_next_source(now=later(minutes=1)).source_id == other.pk
+
+
+def test_a_source_that_fails_while_its_campaign_is_cancelled_is_not_queued_again(race, host):
+    for _ in range(5):
+        queued = campaign(host, size=2)
+        run = begin_claimed()
+        race(
+            lambda run=run: finish(run, success=False),
+            lambda queued=queued: cancel_campaign(campaign_id=queued.pk, by="ada", origin="api"),
+        )
+        left = TrainingSource.objects.filter(campaign=queued).values_list("status", flat=True)
+        assert set(left) <= {"failed", "cancelled"}

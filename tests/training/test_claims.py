@@ -10,11 +10,12 @@ from django.db import IntegrityError, connection, transaction
 from tests.factories import START, begin_claimed, finish, later, make_curriculum_source, make_host, make_source
 from training import lanes
 from training.campaigns import create_campaign
-from training.claims import LEASE, CanarySplit, claim_next_source
+from training.claims import LEASE, CanarySplit, claim_next_source, claim_sources
+from training.coordinator import start_training
 from training.lane_state import read_locked_campaign
 from training.models import Host, Run, TrainingCycle, TrainingSource
 from training.preview import preview_next
-from training.runs import claim_queued_run, queue_run
+from training.runs import begin_runs, claim_queued_run, queue_run
 
 
 def make_campaign(host: Host, *, size: int = 2):
@@ -261,3 +262,46 @@ def _count_statements() -> int:
     with CaptureQueriesContext(connection) as captured:
         assert claim_next_source(now=START + timedelta(days=1)) is not None
     return len(captured)
+
+
+def shown(setting: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SHOW {setting}")
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_what_nobody_has_begun_may_be_taken_back_by_a_crash_of_postgres(silent):
+    for _ in range(3):
+        make_source(make_host())
+    with transaction.atomic():
+        assert claim_next_source(now=START) is not None
+        assert shown("synchronous_commit") == "off"
+    with transaction.atomic():
+        # Lost, its fence would be given to a second worker.
+        assert len(begin_runs(worker="me", now=START, limit=1)) == 1
+        assert shown("synchronous_commit") == "on"
+    with transaction.atomic():
+        assert len(claim_sources(now=START, limit=1, worker="me")) == 1
+        assert shown("synchronous_commit") == "on"
+
+
+def test_a_canarys_runs_count_against_the_most_training_cycles(settle):
+    settle(training_max_active_runs=2, global_max_concurrent_runs=9, reserved_control_slots=1)
+    for _ in range(5):
+        make_source(make_host())
+    everything = CanarySplit(canary_id=1, share=1.0)
+    assert len(claim_sources(now=START, limit=5, canary=everything)) == 2
+    assert claim_sources(now=START, limit=5, canary=everything) == []
+    assert set(Run.objects.values_list("lane", flat=True)) == {"canary"}
+
+
+def test_nothing_is_claimed_for_a_loop_that_was_stopped(host):
+    make_source(host)
+    assert claim_sources(now=START, limit=1, while_enabled=True) == []
+    start_training(by="ada", origin="tests")
+    assert len(claim_sources(now=START, limit=1, while_enabled=True)) == 1
+
+
+def test_every_session_keeps_the_first_plan_of_a_prepared_statement(db):
+    assert shown("plan_cache_mode") == "force_generic_plan"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.db import OperationalError, connection
 
+from lealife.lib.announce import open_connection
 from lealife.lib.errors import InvalidInput, NotFound, StaleClaim
 from tests.factories import (
     START,
@@ -287,3 +289,27 @@ def _result():
     from training.runs import Result
 
     return Result(success=True)
+
+
+@pytest.mark.parametrize("answer", ["ends \x00 here", "half \ud83d a pair", "back\\slash \\u0000", "whole \U0001f600"])
+def test_an_answer_that_postgres_cannot_hold_is_finished_all_the_same(host, answer):
+    make_source(host)
+    finished = finish(begin_claimed(), answer=answer, quotes=({"text": answer, "url": "http://h/", "digest": ""},))
+    assert finished.status == "succeeded"
+    assert "\x00" not in finished.answer
+    if answer.isprintable() and not any("\ud800" <= each <= "\udfff" for each in answer):
+        assert finished.answer == finished.quotes[0]["text"] == answer
+
+
+def test_a_finish_on_a_connection_that_was_cut_fails_as_the_database_errors_of_django(transactional_db, silent, host):
+    make_source(host)
+    run = begin_claimed()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid = cursor.fetchone()[0]
+    with open_connection() as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [pid])
+    with pytest.raises(OperationalError):
+        finish(run)
+    connection.close()
+    assert finish(run).status == "succeeded"

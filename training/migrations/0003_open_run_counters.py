@@ -80,10 +80,11 @@ class Migration(migrations.Migration):
         migrations.RunSQL(*ROOM),
         migrations.RunSQL(ADD_COUNT, "DROP FUNCTION training_add_count(text, bigint)"),
         migrations.RunSQL(SPLIT_TOTALS, JOIN_TOTALS),
-        migrations.RunSQL(COUNT_NOW, migrations.RunSQL.noop),
         count_open("insert", AFTER, COME),
         count_open("update", f"{BEFORE} UNION ALL {AFTER}", f"{GONE} {COME}"),
         count_open("delete", BEFORE, GONE),
+        # After the triggers: making them has locked out everybody who could move a run.
+        migrations.RunSQL(COUNT_NOW, migrations.RunSQL.noop),
         migrations.AddField(
             model_name="host",
             name="claims",

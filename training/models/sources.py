@@ -131,7 +131,9 @@ class TrainingSource(models.Model):
         ]
         indexes = [
             # The claim: head of the queue of one kind on one host.
-            models.Index(fields=["kind", "host", "queue_rank"], condition=Q(status="pending"), name="source_waiting"),
+            models.Index(
+                fields=["kind", "host", "queue_rank", "id"], condition=Q(status="pending"), name="source_waiting"
+            ),
             # The same on a fair turn, when the one that has waited longest is next.
             models.Index(fields=["kind", "host", "id"], condition=Q(status="pending"), name="source_waiting_longest"),
             models.Index(fields=["campaign", "status"], condition=Q(campaign__isnull=False), name="source_of_campaign"),

@@ -1,0 +1,154 @@
+"""Results: how runs ended, written with their outcomes, each only if its fence still holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from lealife.lib.announce import announce
+from lealife.lib.statements import run_steadily
+from training.agent.trajectory import Trajectory
+from training.models import Run
+from training.outcomes import CLOSE, DONE, ENDINGS, SETTLEMENT, Ending, close_cycles
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A run under the fence that its holder's writes must carry."""
+
+    run_id: int
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended, as its row keeps it."""
+
+    success: bool
+    error_code: str = ""
+    error: str = ""
+    answer: str = ""
+    quotes: tuple[dict[str, Any], ...] = ()
+    verifier: str = ""
+    pages: int = 0
+    controller_calls: int = 0
+    invalid_picks: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    duration_ms: int = 0
+    memory_used: tuple[int, ...] = ()
+
+    @classmethod
+    def from_trajectory(cls, trajectory: Trajectory) -> Result:
+        """The row's view of what the agent did."""
+        return cls(
+            success=trajectory.success,
+            error_code=str(trajectory.error_code),
+            error=trajectory.error,
+            answer=trajectory.answer,
+            quotes=tuple(
+                {"text": quote.text, "url": quote.url, "digest": quote.body_digest} for quote in trajectory.quotes
+            ),
+            verifier=trajectory.verifier,
+            pages=trajectory.pages,
+            controller_calls=trajectory.controller_calls,
+            invalid_picks=trajectory.invalid_picks,
+            prompt_tokens=trajectory.prompt_tokens,
+            cached_tokens=trajectory.cached_tokens,
+            completion_tokens=trajectory.completion_tokens,
+            duration_ms=trajectory.duration_ms,
+            memory_used=tuple(trajectory.memory_ids),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A held run and how it ended; the digests are what the model server answered with."""
+
+    held: Held
+    result: Result
+    served_controller: str
+    served_task: str
+
+
+_RESULT = tuple(field.name for field in fields(Result) if field.name != "success")
+_FINISHED = (*_RESULT, "status", "served_controller_digest", "served_task_digest")
+# Only (id, fence) decide: another predicate on the status would make the plan depend on stale statistics. The new
+# fence refuses whoever still holds the old one from here on, this worker's twin included.
+_MOVE = f"""
+    WITH finished AS (
+        SELECT * FROM jsonb_to_recordset(%(finished)s::jsonb) AS finished (
+            run_id bigint, held_fence bigint,
+            {", ".join(f"{name} {Run._meta.get_field(name).db_type(connection)}" for name in _FINISHED)}
+        )
+    ), moved AS (
+        UPDATE training_run AS run SET {", ".join(f"{name} = finished.{name}" for name in _FINISHED)},
+            lease_until = NULL, finished_at = %(now)s::timestamptz, fence = run.fence + 1
+        FROM finished WHERE run.id = finished.run_id AND run.fence = finished.held_fence
+        RETURNING run.*
+    )
+"""  # noqa: S608  constants of our own, and placeholders
+_FINISH = f"{_MOVE} {ENDINGS}"
+# What becomes of a source after a success needs no look at it: then one statement does it all.
+_DONE = asdict(DONE)
+_FINISH_WELL = f"""{_MOVE}, settled AS (
+        SELECT moved.id AS run_id, done.* FROM moved, jsonb_to_record(%(done)s::jsonb) AS done ({SETTLEMENT})
+    ), {CLOSE}
+"""  # noqa: S608  constants of our own, and placeholders
+
+
+def finish_runs(*, finished: Sequence[Finished], now: datetime) -> list[int]:
+    """Finishes runs, each only if its fence still holds, with their outcomes; the ids of those that it did.
+
+    Successes and failures are a transaction each: what they count would be locked in different orders.
+    """
+    well = [one for one in finished if one.result.success]
+    badly = [one for one in finished if not one.result.success]
+    return (_finish_well(well, now=now) if well else []) + (_finish_badly(badly, now=now) if badly else [])
+
+
+def _finish_well(finished: Sequence[Finished], *, now: datetime) -> list[int]:
+    done = json.dumps({**_DONE, "finished_at": now.isoformat()})
+    with transaction.atomic():
+        [(moved, _)] = run_steadily((_FINISH_WELL, {"finished": _write_rows(finished), "now": now, "done": done}))
+        announce("runs")
+        announce("outcomes")
+        return moved
+
+
+def _finish_badly(finished: Sequence[Finished], *, now: datetime) -> list[int]:
+    with transaction.atomic():
+        endings = run_steadily((_FINISH, {"finished": _write_rows(finished), "now": now}))
+        close_cycles(endings=[Ending(*row) for row in endings if row[1] is not None], now=now)
+        announce("runs")
+        return [row[0] for row in endings]
+
+
+def _write_rows(finished: Sequence[Finished]) -> str:
+    rows = [
+        {
+            "run_id": one.held.run_id,
+            "held_fence": one.held.fence,
+            "status": str(Run.Status.SUCCEEDED if one.result.success else Run.Status.FAILED),
+            "served_controller_digest": one.served_controller,
+            "served_task_digest": one.served_task,
+            **{name: _clean(getattr(one.result, name)) for name in _RESULT},
+        }
+        for one in finished
+    ]
+    return json.dumps(rows)
+
+
+def _clean(value: Any) -> Any:
+    # What a model wrote may hold NUL or half a surrogate pair, and Postgres can store neither.
+    if isinstance(value, str):
+        return value.replace("\x00", "").encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {key: _clean(each) for key, each in value.items()}
+    return [_clean(each) for each in value] if isinstance(value, list | tuple) else value
