@@ -41,14 +41,14 @@ class CrashPoints:
             return self._meet("round trip", "the end of a pipeline", lambda: leave(pipeline, *error))
 
         # A statement in a pipeline is only queued when it is executed: what it did is done when the pipeline ends.
-        psycopg.Pipeline.__exit__ = leave_pipeline  # type: ignore[method-assign]
+        psycopg.Pipeline.__exit__ = leave_pipeline  # type: ignore[method-assign]  a test kills at it
         call = httpcore.ConnectionPool.handle_request
 
         def handle_request(pool: httpcore.ConnectionPool, request: httpcore.Request) -> httpcore.Response:
             target = f"{request.method.decode()} {request.url.target.decode()}"
             return self._meet("call", target, lambda: call(pool, request))
 
-        httpcore.ConnectionPool.handle_request = handle_request  # type: ignore[method-assign]
+        httpcore.ConnectionPool.handle_request = handle_request  # type: ignore[method-assign]  a test kills at it
 
     def _execute(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         return self._meet("statement", sql, lambda: execute(sql, params, many, context))

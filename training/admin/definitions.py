@@ -96,7 +96,7 @@ class TaskDefinitionAdmin(VerbAdmin):
     @admin.display(description="pending", ordering="pending")
     def pending(self, row: TaskDefinition) -> int:
         """How many of its sources wait."""
-        return row.pending  # type: ignore[attr-defined]
+        return row.pending  # type: ignore[attr-defined]  annotated by the queryset
 
     @admin.action(description="Queue: as many runs as stated beside, one when empty", permissions=["change"])
     def queue_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
