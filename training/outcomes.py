@@ -169,8 +169,9 @@ def settle_source(ending: Ending, *, cancelled: bool, now: datetime) -> Settleme
         reason = f"Retry budget spent: {failed} failed attempts, the last with {code}."
         return Settlement(status.DISABLED, failed, reason, finished_at=now)
     if code == ErrorCode.WORKER_LOST:
-        # A worker's death says nothing about the site or the question: it keeps its place and needs no rest.
-        return Settlement(status.PENDING, failed, f"Attempt {failed} failed with {code}.", not_before=now)
+        # A worker's death says nothing about the site or the question: it keeps its place and needs no rest, not
+        # even until now: a claimer whose clock is a moment behind would serve the host's next source instead.
+        return Settlement(status.PENDING, failed, f"Attempt {failed} failed with {code}.")
     again_at = now + RETRY_AFTER[TrainingSource.Kind(ending.kind)]
     # A failed task goes behind the new ones: what has not been asked yet teaches more than what just failed.
     behind = ending.kind == TrainingSource.Kind.CURRICULUM

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db import OperationalError, connection
 
@@ -185,6 +187,14 @@ def test_a_lapsed_lease_becomes_one_outcome_with_worker_lost(run):
     outcome = TrainingOutcome.objects.get()
     assert (outcome.success, outcome.error_code) == (False, "worker_lost")
     assert (outcome.source.status, outcome.source.failed_attempts) == ("pending", 1)
+
+
+def test_what_a_dead_worker_held_is_next_also_for_a_claimer_whose_clock_is_a_moment_behind(run):
+    # With a rest until the sweep's own moment, another source of the host was served first: two leases of waiting.
+    make_source(run.host)
+    fail_lapsed_runs(now=LAPSED)
+    claim = claim_next_source(now=LAPSED - timedelta(milliseconds=50))
+    assert claim.source_id == run.cycle.source_id
 
 
 def test_a_lease_is_not_swept_on_its_last_instant(run):
