@@ -49,6 +49,8 @@ _COLUMNS = f"""
         (SELECT count(*) FROM run_learning_outcomes WHERE ingested_at >= %(since)s AND id > coalesce(
             (SELECT id FROM run_learning_outcomes ORDER BY id DESC LIMIT 1 OFFSET %(newest)s), 0)) AS ingested,
         (SELECT row FROM training_outcome_seals ORDER BY row DESC LIMIT 1) AS sealed,
+        (SELECT json_build_object('verified_rows', verified_rows, 'broken_at', broken_at)
+            FROM training_chaincheck WHERE id = 1) AS chain,
         (SELECT count(*) FROM promotion_liveapply WHERE canary_id IS NOT NULL) AS live_applies,
         (SELECT count(*) FROM promotion_modeltag WHERE status = ANY(%(unused)s)) AS unused_tags,
         ARRAY(SELECT id FROM training_host WHERE last_served_at IS NOT NULL
@@ -96,6 +98,8 @@ class Facts:
     consumed_30m: int
     ingested_30m: int
     sealed_rows: int
+    verified_rows: int  # of the sealed ones, walked again
+    broken_at: int | None  # the first row that does not follow from the one before
     live_applies: int
     unused_tags: int
     queue_depth: int  # bells that wait
@@ -137,6 +141,7 @@ def read_facts(*, now: datetime) -> Facts:
         consumed_30m=row.consumed,
         ingested_30m=row.ingested,
         sealed_rows=row.sealed or 0,
+        **(row.chain or {"verified_rows": 0, "broken_at": None}),
         live_applies=row.live_applies,
         unused_tags=row.unused_tags,
         queue_depth=row.queue_depth,
