@@ -6,15 +6,20 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Count, Max, Q
+from django.utils import timezone
 
 from lealife.lib.announce import announce
+from lealife.lib.errors import Conflict, InvalidInput, NotFound
 from promotion.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, CanaryVerdict, judge_canary
-from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow
+from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow, Role
 from promotion.windows import move_window
+from training.audit import record_audit
 from training.models import Run, TrainingOutcome
 from training.runtime_settings import read_settings
 
 State = PromotionWindow.State
+# How the reason of a canary begins that an operator ended; the proof bundle knows it by this.
+STOPPED = "Stopped by "
 
 
 def open_canary(*, evaluation_id: int, now: datetime) -> Canary:
@@ -59,17 +64,41 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
         )
         if canary.state != Canary.State.OPEN:
             return decision
-        Canary.objects.filter(pk=canary_id).update(
-            candidate_successes=counts["candidate_successes"],
-            candidate_observations=counts["candidate"],
-            baseline_successes=counts["baseline_successes"],
-            baseline_observations=counts["baseline"],
-            reason=decision.reason,
-        )
+        _keep_counts(canary, counts=counts, reason=decision.reason)
         if decision.verdict is not CanaryVerdict.PENDING:
             _close(canary, passed=decision.verdict is CanaryVerdict.PASS, reason=decision.reason, now=now)
         announce("promotion")
         return decision
+
+
+def abort_open_canary(*, by: str, origin: str, reason: str, role: str = "", now: datetime | None = None) -> Canary:
+    """Ends the open canary on an operator's word; its candidate is rejected and serves no more.
+
+    With a canary open for each role, `role` says which. Raises InvalidInput without a reason, NotFound when no canary
+    is open, Conflict when it is not clear which is meant.
+    """
+    if not (reason := reason.strip()):
+        raise InvalidInput("Say why: an abort without a reason teaches nobody.", field="reason")
+    with transaction.atomic():
+        found = list(
+            Canary.objects.select_for_update(of=("self",))
+            .select_related("evaluation__candidate")
+            .filter(state=Canary.State.OPEN, role__in=[role] if role else Role.values)
+            .order_by("id")
+        )
+        if not found:
+            raise NotFound(f"No {role + ' ' if role else ''}canary is open.")
+        if len(found) > 1:
+            raise Conflict("A canary is open for each role: say which role.", field="role")
+        (canary,) = found
+        said = f"{STOPPED}{by}: {reason}"
+        _keep_counts(canary, counts=read_observations(canary.pk), reason=said)
+        abort_canary(canary, expected=State.CANARY, reason=said, now=now or timezone.now())
+        record_audit(
+            actor=by, origin=origin, action="abort canary", subject=f"canary {canary.pk}", details={"reason": reason}
+        )
+        canary.refresh_from_db()
+        return canary
 
 
 def find_changes(canary: Canary) -> list[str]:
@@ -88,6 +117,16 @@ def read_observations(canary_id: int) -> dict[str, int]:
         baseline_successes=Count("id", filter=~candidate & Q(success=True)),
         errors=Count("id", filter=candidate & Q(error_code__in=ERRORS)),
         timeouts=Count("id", filter=candidate & Q(error_code__in=TIMEOUTS)),
+    )
+
+
+def _keep_counts(canary: Canary, *, counts: dict[str, int], reason: str) -> None:
+    Canary.objects.filter(pk=canary.pk).update(
+        candidate_successes=counts["candidate_successes"],
+        candidate_observations=counts["candidate"],
+        baseline_successes=counts["baseline_successes"],
+        baseline_observations=counts["baseline"],
+        reason=reason,
     )
 
 
