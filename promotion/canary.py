@@ -20,6 +20,8 @@ from training.runtime_settings import read_settings
 State = PromotionWindow.State
 # How the reason of a canary begins that an operator ended; the proof bundle knows it by this.
 STOPPED = "Stopped by "
+# A canary that ramps begins with this part of its share, until it has this part of its minimum.
+RAMP_PART = 4
 
 
 def open_canary(*, evaluation_id: int, now: datetime) -> Canary:
@@ -36,6 +38,7 @@ def open_canary(*, evaluation_id: int, now: datetime) -> Canary:
             evaluation=evaluation,
             role=evaluation.candidate.role,
             share_percent=row.canary_share_percent,
+            ramp_percent=max(1, row.canary_share_percent // RAMP_PART) if row.canary_ramp else 0,
             min_observations=row.canary_min_observations,
             deadline_at=now + timedelta(seconds=row.canary_deadline_s),
             first_outcome_id=TrainingOutcome.objects.aggregate(last=Max("id"))["last"] or 0,
@@ -69,6 +72,15 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
             _close(canary, passed=decision.verdict is CanaryVerdict.PASS, reason=decision.reason, now=now)
         announce("promotion")
         return decision
+
+
+def read_share(canary: Canary) -> int:
+    """The percentage of training runs that the candidate serves now: small at first where the canary ramps.
+
+    A source that the small share covers is covered by the whole one too: nothing changes arms as it grows.
+    """
+    earned = RAMP_PART * canary.candidate_observations >= canary.min_observations
+    return canary.share_percent if earned or not canary.ramp_percent else canary.ramp_percent
 
 
 def abort_open_canary(*, by: str, origin: str, reason: str, role: str = "", now: datetime | None = None) -> Canary:

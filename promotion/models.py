@@ -308,12 +308,13 @@ class WatchedRun(models.Model):
     """A run that began under a watch, and which tag it was promised: the applied one or the one before. Append-only."""
 
     watch = models.ForeignKey(Watch, on_delete=models.PROTECT, related_name="runs")
-    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="+")
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="+")
     held_back = models.BooleanField(help_text="Served by the previous tag.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["run", "watch"], name="one_arm_per_watched_run")]
 
     def __str__(self) -> str:
         return f"run {self.run_id}: {'held back' if self.held_back else 'applied'}"

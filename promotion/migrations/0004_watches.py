@@ -71,9 +71,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "run",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="training.run"
-                    ),
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to="training.run"),
                 ),
                 (
                     "watch",
@@ -91,6 +89,10 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 condition=models.Q(("state", "open")), fields=("role",), name="one_open_watch_per_role"
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="watchedrun",
+            constraint=models.UniqueConstraint(fields=("run", "watch"), name="one_arm_per_watched_run"),
         ),
         *guard_tables("promotion_watchedrun"),
     ]

@@ -166,6 +166,20 @@ def test_without_tags_routing_says_so(db):
         read_routing().require()
 
 
+def test_a_canary_that_ramps_begins_small_and_earns_the_rest(evaluation, host):
+    change_settings(canary_ramp=True, canary_share_percent=20, canary_min_observations=20)
+    canary = open_canary(evaluation_id=evaluation.pk, now=timezone.now())
+    small = {source for source in range(400) if read_canary_split().covers(source)}
+    observe(canary, host, lane="canary", successes=4)
+    settle(canary)
+    assert read_canary_split().share == 0.05
+    observe(canary, host, lane="canary", successes=1)
+    settle(canary)
+    assert read_canary_split().share == 0.2
+    # Nothing that the candidate serves goes back to the other arm.
+    assert small < {source for source in range(400) if read_canary_split().covers(source)}
+
+
 # Stopped by an operator.
 
 
