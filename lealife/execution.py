@@ -20,7 +20,8 @@ from lealife.lib.errors import NotFound, StaleClaim
 from lealife.pool import MIXED, PoolModel, read_served_digest
 from learning.recall import recall, withhold
 from promotion.arms import make_brain
-from promotion.routing import read_canary_routing, read_routing
+from promotion.holdback import route_run
+from promotion.routing import read_canary_routing
 from training.agent.brain import Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.navigate import navigate
@@ -72,7 +73,7 @@ class LeaseKeeper:
 def assemble_brain(run: Run) -> tuple[Brain, list[int]]:
     """What flows back: routed tags and recalled memory, frozen; and the ids of items withheld on purpose."""
     canary = run.lane == Run.Lane.CANARY and run.canary_id is not None
-    controller, task = (read_canary_routing(run.canary_id) if canary else read_routing()).require()
+    controller, task = (read_canary_routing(run.canary_id) if canary else route_run(run)).require()
     items = recall(host_id=run.host_id, prompt=run.prompt)
     withheld: list[int] = []
     if run.lane in Run.CYCLE_LANES:

@@ -1,6 +1,6 @@
 """The pipeline: the order of stages, and the only module that knows them all.
 
-claim → execute → outcome → ingest → window → build → evaluate → canary → apply → prove
+claim → execute → outcome → ingest → window → build → evaluate → canary → apply → watch → prove
 
 Each stage says whether it has work (`ready`) and does one piece of it (`work`). A bell drains a stage until
 nothing is ready; finishing a piece rings the next stage in the same transaction; the sweep rings what was lost.
@@ -23,26 +23,23 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from lealife import bell
+from lealife import bell, promotion_stages
 from lealife.browsers import open_browser
 from lealife.draining import is_draining
 from lealife.execution import LeaseKeeper, execute_run, patiently
 from lealife.ingestion import ingest_batch
 from lealife.launching import launch_queued, launch_training, take_training
-from lealife.lib.errors import Conflict, GateRefused
+from lealife.lib.errors import GateRefused
 from lealife.lib.gateway import ModelError
 from lealife.pool import PoolModel, get_pool, read_served_digest
 from learning.curriculum import crawl_host, find_hungry_host, find_rested_sources, revive_rested_tasks
 from learning.ingest import read_uningested
-from promotion.applies import apply_canary
 from promotion.arms import ArmTools
-from promotion.canary import open_canary, settle_canary
 from promotion.candidates import choose_recipe
 from promotion.evaluation import open_evaluation, run_pairs
 from promotion.gate import Verdict
-from promotion.harm import CanaryVerdict
 from promotion.inspection import inspect_tags
-from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow
+from promotion.models import Evaluation, ModelTag, PromotionWindow
 from promotion.routing import read_routing
 from promotion.tags import ensure_base_tags, register_tag, restore_tags
 from promotion.windows import is_window_due, move_window, reach_window
@@ -234,31 +231,6 @@ def arm_tools() -> ArmTools:
     )
 
 
-def _canary(now: datetime) -> bool:
-    if read_settings().promotion_hold:
-        return False
-    waiting = Evaluation.objects.filter(verdict=Evaluation.Verdict.PROMOTE, canary=None).first()
-    if waiting is not None:
-        open_canary(evaluation_id=waiting.pk, now=now)
-        return True
-    canary = Canary.objects.filter(state=Canary.State.OPEN).first()
-    if canary is not None and settle_canary(canary_id=canary.pk, now=now).verdict is CanaryVerdict.PASS:
-        ring("apply")
-    return False
-
-
-def _apply(now: datetime) -> bool:
-    canary = _passed_canaries().first()
-    if canary is None or read_settings().promotion_hold:
-        return False
-    try:
-        apply_canary(canary_id=canary.pk, now=now)
-    except Conflict as error:
-        log.info("%s", error)
-        return False
-    return True
-
-
 def _seed(now: datetime) -> bool:
     host = find_hungry_host(now=now)
     if host is None:
@@ -288,18 +260,9 @@ def _open_evaluations() -> QuerySet[Evaluation]:
     return Evaluation.objects.filter(verdict=Evaluation.Verdict.PENDING).order_by("pk")
 
 
-def _passed_canaries() -> QuerySet[Canary]:
-    return Canary.objects.filter(state=Canary.State.PASSED, apply=None)
-
-
 def _unless_held(ready: Callable[[datetime], bool]) -> Callable[[datetime], bool]:
     """Nothing of promotion is ready while an operator holds it."""
     return lambda now: not read_settings().promotion_hold and ready(now)
-
-
-def _ready_canary(now: datetime) -> bool:
-    opened = Canary.objects.filter(state=Canary.State.OPEN).exists()
-    return opened or Evaluation.objects.filter(verdict=Evaluation.Verdict.PROMOTE, canary=None).exists()
 
 
 def _ready_seed(now: datetime) -> bool:
@@ -322,7 +285,9 @@ STAGES: dict[str, Stage] = {
         Stage("window", _unless_held(lambda now: is_window_due()), _window),
         Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build),
         Stage("evaluate", _unless_held(lambda now: _open_evaluations().exists()), _evaluate),
-        Stage("canary", _unless_held(_ready_canary), _canary),
-        Stage("apply", _unless_held(lambda now: _passed_canaries().exists()), _apply),
+        Stage("canary", _unless_held(promotion_stages.is_canary_ready), promotion_stages.work_canary),
+        Stage("apply", _unless_held(promotion_stages.is_apply_ready), promotion_stages.work_apply),
+        # On hold too: harm is looked for as long as the previous tag is held back.
+        Stage("watch", promotion_stages.is_watch_ready, promotion_stages.work_watch),
     )
 }

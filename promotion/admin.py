@@ -24,6 +24,8 @@ from promotion.models import (
     ModelTag,
     PageFreeze,
     PromotionWindow,
+    Watch,
+    WatchedRun,
 )
 from promotion.tags import pin_tag
 
@@ -227,4 +229,37 @@ class FrozenPageAdmin(ReadOnlyAdmin):
 
     list_display = ("id", "freeze_id", "url", "status_code", "error_code", "created_at")
     search_fields = ("=freeze__id", "url")
+    ordering = ("-id",)
+
+
+@admin.register(Watch)
+class WatchAdmin(ReadOnlyAdmin):
+    """The time after a live apply in which the previous tag goes on serving a small share."""
+
+    list_display = (
+        "id",
+        "apply",
+        "state",
+        "share_percent",
+        "applied_successes",
+        "applied_observations",
+        "held_successes",
+        "held_observations",
+        "e_harm",
+        "opened_at",
+        "closed_at",
+        "reason",
+    )
+    list_filter = ("state", "role")
+    list_select_related = ("apply__from_tag", "apply__to_tag")
+
+
+@admin.register(WatchedRun)
+class WatchedRunAdmin(ReadOnlyAdmin):
+    """Which tag each run under a watch was promised."""
+
+    list_display = ("id", "watch_id", "run_id", "held_back", "created_at")
+    list_filter = ("held_back",)
+    search_fields = ("=watch__id", "=run__id")
+    search_help_text = "The watch's or the run's number."
     ordering = ("-id",)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, GateRefused, NotFound
 from promotion.canary import abort_canary, find_changes
+from promotion.holdback import end_watch, open_watch
 from promotion.models import Canary, LiveApply, ModelTag, PromotionWindow, Role
 from promotion.windows import move_window
 from training.audit import record_audit
@@ -43,6 +44,7 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
         apply = _switch(
             to=canary.evaluation.candidate, role=canary.role, by="gate", reason=canary.reason, canary=canary
         )
+        open_watch(apply=apply, now=apply.applied_at)
         move_window(
             window_id=canary.evaluation.window_id,
             expected=State.APPLYING,
@@ -53,10 +55,11 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
         return apply
 
 
-def roll_back(*, role: str, by: str, reason: str, origin: str = "api") -> LiveApply:
+def roll_back(*, role: str, by: str, reason: str, origin: str = "api", undo: int | None = None) -> LiveApply:
     """Puts the tag before the last switch back in charge; the next run is served by it.
 
-    Raises NotFound for an unknown role, GateRefused when there is nothing to go back to.
+    `undo` is the live apply that is meant, where one was looked at: another switch since then is refused with
+    Conflict. Raises NotFound for an unknown role, GateRefused when there is nothing to go back to.
     """
     if role not in Role.values:
         raise NotFound(f"There is no role {role!r}: it is {' or '.join(Role.values)}.", field="role")
@@ -65,6 +68,8 @@ def roll_back(*, role: str, by: str, reason: str, origin: str = "api") -> LiveAp
         last = LiveApply.objects.filter(role=role).order_by("-id").first()
         if last is None or last.from_tag is None:
             raise GateRefused(f"The {role} tag has never been switched: there is nothing to roll back to.")
+        if undo not in (None, last.pk):
+            raise Conflict(f"Live apply {undo} is no longer the last switch of the {role} tag: apply {last.pk} is.")
         if last.rolls_back_id is not None:
             raise GateRefused(f"The last switch of the {role} tag was itself a roll back.")
         apply = _switch(to=last.from_tag, role=role, by=by, reason=reason or f"Rolled back by {by}.", rolls_back=last)
@@ -87,6 +92,8 @@ def _switch(
     canary: Canary | None = None,
     rolls_back: LiveApply | None = None,
 ) -> LiveApply:
+    now = timezone.now()
+    end_watch(role=role, reason=f"Ended by the next switch: {reason}", now=now)
     # Conditional unique constraints cannot be deferred: the old row retires before the new one serves.
     old = ModelTag.objects.filter(role=role, status=ModelTag.Status.ACTIVE).first()
     if old is not None:
@@ -103,7 +110,7 @@ def _switch(
         after_outcome_id=TrainingOutcome.objects.aggregate(last=Max("id"))["last"] or 0,
         applied_by=by,
         reason=reason,
-        applied_at=timezone.now(),
+        applied_at=now,
     )
     announce("promotion")
     return apply

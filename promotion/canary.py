@@ -6,15 +6,22 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Count, Max, Q
+from django.utils import timezone
 
 from lealife.lib.announce import announce
+from lealife.lib.errors import Conflict, InvalidInput, NotFound
 from promotion.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, CanaryVerdict, judge_canary
-from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow
+from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow, Role
 from promotion.windows import move_window
+from training.audit import record_audit
 from training.models import Run, TrainingOutcome
 from training.runtime_settings import read_settings
 
 State = PromotionWindow.State
+# How the reason of a canary begins that an operator ended; the proof bundle knows it by this.
+STOPPED = "Stopped by "
+# A canary that ramps begins with this part of its share, until it has this part of its minimum.
+RAMP_PART = 4
 
 
 def open_canary(*, evaluation_id: int, now: datetime) -> Canary:
@@ -31,6 +38,7 @@ def open_canary(*, evaluation_id: int, now: datetime) -> Canary:
             evaluation=evaluation,
             role=evaluation.candidate.role,
             share_percent=row.canary_share_percent,
+            ramp_percent=max(1, row.canary_share_percent // RAMP_PART) if row.canary_ramp else 0,
             min_observations=row.canary_min_observations,
             deadline_at=now + timedelta(seconds=row.canary_deadline_s),
             first_outcome_id=TrainingOutcome.objects.aggregate(last=Max("id"))["last"] or 0,
@@ -59,17 +67,50 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
         )
         if canary.state != Canary.State.OPEN:
             return decision
-        Canary.objects.filter(pk=canary_id).update(
-            candidate_successes=counts["candidate_successes"],
-            candidate_observations=counts["candidate"],
-            baseline_successes=counts["baseline_successes"],
-            baseline_observations=counts["baseline"],
-            reason=decision.reason,
-        )
+        _keep_counts(canary, counts=counts, reason=decision.reason)
         if decision.verdict is not CanaryVerdict.PENDING:
             _close(canary, passed=decision.verdict is CanaryVerdict.PASS, reason=decision.reason, now=now)
         announce("promotion")
         return decision
+
+
+def read_share(canary: Canary) -> int:
+    """The percentage of training runs that the candidate serves now: small at first where the canary ramps.
+
+    A source that the small share covers is covered by the whole one too: nothing changes arms as it grows.
+    """
+    earned = RAMP_PART * canary.candidate_observations >= canary.min_observations
+    return canary.share_percent if earned or not canary.ramp_percent else canary.ramp_percent
+
+
+def abort_open_canary(*, by: str, origin: str, reason: str, role: str = "", now: datetime | None = None) -> Canary:
+    """Ends the open canary on an operator's word; its candidate is rejected and serves no more.
+
+    With a canary open for each role, `role` says which. Raises InvalidInput without a reason, NotFound when no canary
+    is open, Conflict when it is not clear which is meant.
+    """
+    if not (reason := reason.strip()):
+        raise InvalidInput("Say why: an abort without a reason teaches nobody.", field="reason")
+    with transaction.atomic():
+        found = list(
+            Canary.objects.select_for_update(of=("self",))
+            .select_related("evaluation__candidate")
+            .filter(state=Canary.State.OPEN, role__in=[role] if role else Role.values)
+            .order_by("id")
+        )
+        if not found:
+            raise NotFound(f"No {role + ' ' if role else ''}canary is open.")
+        if len(found) > 1:
+            raise Conflict("A canary is open for each role: say which role.", field="role")
+        (canary,) = found
+        said = f"{STOPPED}{by}: {reason}"
+        _keep_counts(canary, counts=read_observations(canary.pk), reason=said)
+        abort_canary(canary, expected=State.CANARY, reason=said, now=now or timezone.now())
+        record_audit(
+            actor=by, origin=origin, action="abort canary", subject=f"canary {canary.pk}", details={"reason": reason}
+        )
+        canary.refresh_from_db()
+        return canary
 
 
 def find_changes(canary: Canary) -> list[str]:
@@ -88,6 +129,16 @@ def read_observations(canary_id: int) -> dict[str, int]:
         baseline_successes=Count("id", filter=~candidate & Q(success=True)),
         errors=Count("id", filter=candidate & Q(error_code__in=ERRORS)),
         timeouts=Count("id", filter=candidate & Q(error_code__in=TIMEOUTS)),
+    )
+
+
+def _keep_counts(canary: Canary, *, counts: dict[str, int], reason: str) -> None:
+    Canary.objects.filter(pk=canary.pk).update(
+        candidate_successes=counts["candidate_successes"],
+        candidate_observations=counts["candidate"],
+        baseline_successes=counts["baseline_successes"],
+        baseline_observations=counts["baseline"],
+        reason=reason,
     )
 
 

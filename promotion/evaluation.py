@@ -62,7 +62,7 @@ def open_evaluation(*, window_id: int, candidate: ModelTag, now: datetime) -> Ev
             baseline=baseline,
             baseline_digest=baseline.digest,
             candidate_number=number,
-            alpha=alpha_for(k=number),
+            alpha=alpha_for(k=number, alpha_life=row.lifetime_alpha),
             pair_budget=len(tasks),
             seed=0,
             freeze=find_freeze(memory_digest=frozen),

@@ -174,6 +174,62 @@ def judge_canary(
     return close(CanaryVerdict.PENDING, CanaryCause.WAITING, text)
 
 
+class WatchVerdict(StrEnum):
+    """What the watch over a live apply has come to."""
+
+    HARM = "harm"
+    CLEAR = "clear"
+    SHORT = "short"  # the deadline came before there was enough to tell
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchDecision:
+    """A verdict with its figures: `e_harm` speaks for "the applied tag is worse by more than the tolerance"."""
+
+    verdict: WatchVerdict
+    e_harm: float
+    threshold: float
+    reason: str
+
+
+def judge_watch(
+    *,
+    applied: tuple[int, int],
+    held: tuple[int, int],
+    elapsed_s: float,
+    deadline_s: float,
+    wanted_observations: int,
+    tolerance: float = TOLERANCE,
+    alpha: float = HARM_ALPHA,
+) -> WatchDecision:
+    """Judge the watch over a live apply as it stands; may be asked after every outcome of either arm.
+
+    `applied` and `held` are (successes, observations) of the applied tag and of the previous one, which was held
+    back. Harm is found by the canary's own e-process, with its guarantee: P(an apply within the tolerance is ever
+    found harmful) <= alpha. With `wanted_observations` in both arms and no harm found the watch is over.
+    ValueError when the counts contradict each other or a setting is out of range.
+    """
+    ours, theirs = _check_arm("applied tag", applied), _check_arm("previous tag", held)
+    if not 0 < alpha < 1 or wanted_observations < 1:
+        raise ValueError("Alpha must lie between 0 and 1, and the wanted observations be at least 1.")
+    evidence = e_harm(candidate=ours, baseline=theirs, tolerance=tolerance)
+    score = f"applied {ours.score}, held back {theirs.score}"
+
+    def close(verdict: WatchVerdict, reason: str) -> WatchDecision:
+        return WatchDecision(verdict, evidence, 1 / alpha, reason)
+
+    bar = f"e-value {evidence:.3g} of {1 / alpha:g} for more than {_points(tolerance)} worse"
+    if evidence >= 1 / alpha:
+        return close(WatchVerdict.HARM, f"Harm: {score}, {bar}.")
+    if min(ours.observations, theirs.observations) >= wanted_observations:
+        return close(WatchVerdict.CLEAR, f"No harm found: {score}, {bar}.")
+    wanted = f"{score}, {wanted_observations} wanted in each"
+    if elapsed_s >= deadline_s:
+        return close(WatchVerdict.SHORT, f"Too little traffic by the deadline to tell: {wanted}, {bar}.")
+    return close(WatchVerdict.PENDING, f"Watching: {wanted}, {bar}.")
+
+
 def _find_flaw(
     changed: Sequence[str], ours: Arm, *, errors: int, timeouts: int, allowed: float
 ) -> tuple[CanaryCause, str] | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import QuerySet, Value
+from django.db.models import Exists, OuterRef, QuerySet, Value
 
-from promotion.models import LiveApply, Role
+from promotion.models import LiveApply, Role, WatchedRun
 from promotion.routing import Routing, read_routing
 from training.models import Run, TrainingOutcome
 
@@ -19,7 +19,17 @@ NEEDED = 3
 COMMIT_WITHIN = timedelta(seconds=5)
 LOOKED_AT = 20
 GREEN, AMBER, RED, UNKNOWN = "green", "amber", "red", "unknown"
+# What a run records when its servers, or its beginning and its end, disagree about a tag.
+MIXED = "mixed"
 _ORDER = (RED, UNKNOWN, AMBER, GREEN)
+
+
+class Served(NamedTuple):
+    """What answered a live outcome; `held_back` when the previous tag was promised to it."""
+
+    outcome_id: int
+    digest: str
+    held_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,14 @@ def read_served_proof(*, routing: Routing | None = None, applies: Mapping[str, L
     }
     served = _read_served(since=since, applies=applies)
     roles = tuple(
-        judge_role(role=role, tag=tag.name, digest=tag.digest, since=since[role], served=served[role])
+        judge_role(
+            role=role,
+            tag=tag.name,
+            digest=tag.digest,
+            since=since[role],
+            served=served[role],
+            before=_name_previous(applies.get(role)),
+        )
         if tag is not None
         else RoleProof(role, "", "", None, 0, 0, NEEDED, UNKNOWN, f"No active {role} tag yet.")
         for role, tag in claimed
@@ -77,40 +94,75 @@ def read_last_applies() -> dict[str, LiveApply]:
     return {apply.role: apply for apply in newest}
 
 
-def _read_served(
-    *, since: Mapping[str, datetime], applies: Mapping[str, LiveApply]
-) -> dict[str, list[tuple[int, str]]]:
-    """By role, (outcome, served digest) of the newest live outcomes since its switch, newest first. One query."""
-    served: dict[str, list[tuple[int, str]]] = {role: [] for role in since}
+def _name_previous(last: LiveApply | None) -> tuple[str, str]:
+    return (last.from_tag.name, last.from_digest) if last is not None and last.from_tag is not None else ("", "")
+
+
+def _read_served(*, since: Mapping[str, datetime], applies: Mapping[str, LiveApply]) -> dict[str, list[Served]]:
+    """By role, what served the newest live outcomes since its switch, newest first. One query."""
+    served: dict[str, list[Served]] = {role: [] for role in since}
     parts = [_select_served(role, last=applies.get(role), since=at) for role, at in since.items()]
     if parts:
-        for role, outcome, digest in sorted(parts[0].union(*parts[1:], all=True), key=lambda row: -row[1]):
-            served[role].append((outcome, digest))
+        for role, *row in sorted(parts[0].union(*parts[1:], all=True), key=lambda row: -row[1]):
+            served[role].append(Served(*row))
     return served
 
 
 def _select_served(role: str, *, last: LiveApply | None, since: datetime) -> QuerySet[Any]:
     # Runs that began before the switch were promised the old tag; they prove nothing either way.
     live = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING, run__started_at__gte=since).order_by("-pk")
+    held: Exists | Value = Value(False)
     if last is not None:
+        held = Exists(WatchedRun.objects.filter(run=OuterRef("run_id"), watch__apply=last.pk, held_back=True))
         promised_old = {f"{role}_digest": last.from_digest, "run__started_at__lt": since + COMMIT_WITHIN}
-        live = live.filter(pk__gt=last.after_outcome_id).exclude(**promised_old)
+        live = live.filter(pk__gt=last.after_outcome_id).annotate(held=held)
+        # A run that was held back says so itself, however early it began.
+        live = live.exclude(held=False, **promised_old)
     column = f"served_{role}_digest"
     # A run that never reached the model was served by nothing.
-    named = live.exclude(**{column: ""}).annotate(role=Value(str(role)))
-    return named.values_list("role", "pk", column)[:LOOKED_AT]
+    named = live.exclude(**{column: ""}).annotate(role=Value(str(role)), was_held=held)
+    return named.values_list("role", "pk", column, "was_held")[:LOOKED_AT]
 
 
-def judge_role(*, role: str, tag: str, digest: str, since: datetime | None, served: list[tuple[int, str]]) -> RoleProof:
-    """Pure: (outcome, served digest) pairs, newest first, against the digest that routing claims."""
-    wrong = next((outcome for outcome, found in served if found != digest), None)
-    matching = sum(found == digest for _, found in served)
+def judge_role(
+    *,
+    role: str,
+    tag: str,
+    digest: str,
+    since: datetime | None,
+    served: Sequence[Served | tuple[int, str]],
+    before: tuple[str, str] = ("", ""),
+) -> RoleProof:
+    """Pure: what served the outcomes, newest first, against the digest that routing claims.
+
+    `before` is the name and digest of the tag before the last switch: runs held back for it are right when it served
+    them, and prove nothing about the tag in charge.
+    """
+    rows = [Served(*row) for row in served]
+    counted = [row for row in rows if not row.held_back]
+    wrong = next((row for row in rows if row.digest != (before[1] if row.held_back else digest)), None)
+    matching = sum(row.digest == digest for row in counted)
     if wrong is not None:
         state = RED
-        sentence = f"Outcome {wrong} was not served by {tag}: its digest is another than {digest[:19]}."
+        promised, other = ((tag, digest), before) if not wrong.held_back else (before, (tag, digest))
+        sentence = _name_wrong(wrong, promised=promised, other=other)
     elif matching >= NEEDED:
         state, sentence = GREEN, f"The last {matching} live outcomes were served by {tag}, {digest[:19]}."
     else:
         state = AMBER
         sentence = f"{matching} of {NEEDED} live outcomes carry the digest of {tag} so far."
-    return RoleProof(role, tag, digest, since, len(served), matching, NEEDED, state, sentence, wrong)
+    return RoleProof(
+        role, tag, digest, since, len(counted), matching, NEEDED, state, sentence, wrong.outcome_id if wrong else None
+    )
+
+
+def _name_wrong(wrong: Served, *, promised: tuple[str, str], other: tuple[str, str]) -> str:
+    """Which outcome it was, and what answered under the promised name."""
+    tag, digest = promised
+    if wrong.digest == MIXED:
+        found = f"the servers of the pool disagree about {tag}, or it was changed during the run"
+    elif wrong.digest == other[1]:
+        found = f"{other[0]}, {other[1][:19]}, answers under its name"
+    else:
+        found = f"it was made anew with other content, {wrong.digest[:19]}, or never was this tag"
+    return f"Outcome {wrong.outcome_id} was not served by {tag}, {digest[:19]}: {found}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lealife.lib.errors import NotFound
+from promotion.canary import read_share
 from promotion.models import Canary, ModelTag, Role
 from training.claims import CanarySplit
 from training.runtime_settings import read_settings
@@ -53,4 +54,4 @@ def read_canary_split() -> CanarySplit | None:
     if read_settings().promotion_hold:
         return None
     canary = Canary.objects.filter(state=Canary.State.OPEN).order_by("id").first()
-    return CanarySplit(canary.pk, canary.share_percent / 100) if canary else None
+    return CanarySplit(canary.pk, read_share(canary) / 100) if canary else None

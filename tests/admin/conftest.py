@@ -162,7 +162,12 @@ def _make_promotion(host: happened.Host, snapshot: happened.PageSnapshot, run: h
         evaluation=evaluation, role="controller", share_percent=20, min_observations=20,
         deadline_at=timezone.now(), first_outcome_id=0, state="passed",
     )  # fmt: skip
-    trusted.LiveApply.objects.create(
+    apply = trusted.LiveApply.objects.create(
         role="controller", from_tag=baseline, from_digest="sha256:1", to_tag=candidate, to_digest="sha256:2",
         canary=canary, applied_by="gate", reason="It won.",
     )  # fmt: skip
+    watch = trusted.Watch.objects.create(
+        apply=apply, role="controller", share_percent=10, wanted_observations=20, deadline_at=timezone.now(),
+        opened_at=timezone.now(),
+    )  # fmt: skip
+    trusted.WatchedRun.objects.create(watch=watch, run=run, held_back=True)

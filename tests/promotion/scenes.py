@@ -13,7 +13,7 @@ from django.utils import timezone
 from lealife.lib.digest import digest_value
 from learning.models import CurriculumTask
 from promotion.arms import ArmTools
-from promotion.models import Canary, Evaluation, ModelTag, PageFreeze, PromotionWindow, Role
+from promotion.models import Canary, Evaluation, ModelTag, PageFreeze, PromotionWindow, Role, Watch, WatchedRun
 from promotion.recipes import Recipe
 from promotion.tags import ensure_base_tags, register_tag
 from tests.training.agent.sites import StubSite
@@ -190,6 +190,8 @@ def make_outcome(
     served: str = "",
     claimed: str = "",
     started_at: datetime | None = None,
+    watch: Watch | None = None,
+    held_back: bool = False,
 ) -> TrainingOutcome:
     """One finished cycle with its outcome; `served` and `claimed` are the controller's digests."""
     source = TrainingSource(title="t", prompt="Which page?", host=host, status="done")
@@ -208,6 +210,8 @@ def make_outcome(
         served_task_digest=served,
         started_at=started_at or timezone.now(),
     )
+    if watch is not None:
+        WatchedRun.objects.create(watch=watch, run=run, held_back=held_back)
     cycle = TrainingCycle.objects.create(source=source, run=run, status=status)
     return TrainingOutcome.objects.create(
         cycle=cycle,

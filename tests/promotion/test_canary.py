@@ -8,13 +8,13 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from lealife.lib.errors import NotFound
-from promotion.canary import open_canary, read_observations, settle_canary
+from lealife.lib.errors import InvalidInput, NotFound
+from promotion.canary import abort_open_canary, open_canary, read_observations, settle_canary
 from promotion.harm import CanaryCause, CanaryVerdict
 from promotion.models import Canary, Evaluation
 from promotion.routing import read_canary_routing, read_canary_split, read_routing
 from tests.promotion.scenes import Servers, change_settings, make_outcome, make_promoted
-from training.models import Host
+from training.models import AuditEntry, Host
 
 MINIMUM = 5
 
@@ -164,3 +164,44 @@ def test_without_tags_routing_says_so(db):
     assert read_routing().controller is None
     with pytest.raises(NotFound, match="No active model tags yet"):
         read_routing().require()
+
+
+def test_a_canary_that_ramps_begins_small_and_earns_the_rest(evaluation, host):
+    change_settings(canary_ramp=True, canary_share_percent=20, canary_min_observations=20)
+    canary = open_canary(evaluation_id=evaluation.pk, now=timezone.now())
+    small = {source for source in range(400) if read_canary_split().covers(source)}
+    observe(canary, host, lane="canary", successes=4)
+    settle(canary)
+    assert read_canary_split().share == 0.05
+    observe(canary, host, lane="canary", successes=1)
+    settle(canary)
+    assert read_canary_split().share == 0.2
+    # Nothing that the candidate serves goes back to the other arm.
+    assert small < {source for source in range(400) if read_canary_split().covers(source)}
+
+
+# Stopped by an operator.
+
+
+def test_an_operator_ends_the_open_canary_with_a_reason_and_a_trace(canary, host):
+    observe(canary, host, lane="canary", successes=2)
+    stopped = abort_open_canary(by="ada", origin="page", reason=" It shouts. ")
+    assert (stopped.pk, stopped.state, stopped.reason) == (canary.pk, "aborted", "Stopped by ada: It shouts.")
+    assert stopped.candidate_observations == 2
+    window, candidate = stopped.evaluation.window, stopped.evaluation.candidate
+    window.refresh_from_db()
+    candidate.refresh_from_db()
+    assert (window.state, window.reason, candidate.status) == ("rejected", stopped.reason, "rejected")
+    assert read_canary_split() is None
+    assert AuditEntry.objects.filter(actor="ada", origin="page", action="abort canary").count() == 1
+
+
+def test_an_abort_without_a_reason_or_without_a_canary_is_refused(canary):
+    with pytest.raises(InvalidInput, match="Say why"):
+        abort_open_canary(by="ada", origin="page", reason=" ")
+    with pytest.raises(NotFound, match="No task canary is open"):
+        abort_open_canary(by="ada", origin="page", reason="why", role="task")
+    abort_open_canary(by="ada", origin="page", reason="why")
+    with pytest.raises(NotFound, match="No canary is open"):
+        abort_open_canary(by="ada", origin="page", reason="why")
+    assert AuditEntry.objects.count() == 1

@@ -147,6 +147,9 @@ BOUNDS = [
     ("canary_share_percent", 1, 90),
     ("canary_min_observations", 1, 10_000),
     ("canary_deadline_s", 10, 604_800),
+    ("hold_back_percent", 0, 50),
+    ("watch_observations", 1, 10_000),
+    ("watch_deadline_s", 10, 604_800),
     ("global_max_concurrent_runs", 1, 1000),
 ]
 

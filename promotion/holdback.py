@@ -1,0 +1,87 @@
+"""Hold-back: after a live apply the previous tag goes on serving a small share, so that harm can still be seen.
+
+Which tag a training run is promised follows from a hash of the watch and the source, as in a canary, and is written
+down before the run asks a model anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from django.db.models import Count
+
+from lealife.lib.digest import unit_interval
+from promotion.models import LiveApply, Role, Watch, WatchedRun
+from promotion.routing import Routing, read_routing
+from training.models import Run, TrainingCycle
+from training.runtime_settings import read_settings
+
+
+def open_watch(*, apply: LiveApply, now: datetime) -> Watch | None:
+    """Begins to watch an apply, within its transaction; None when nothing is to be held back, or nothing was before.
+
+    The watch that was open over the role has ended with the switch: one is open at most, by constraint.
+    """
+    row = read_settings()
+    if not row.hold_back_percent or apply.from_tag_id is None:
+        return None
+    return Watch.objects.create(
+        apply=apply,
+        role=apply.role,
+        share_percent=row.hold_back_percent,
+        wanted_observations=row.watch_observations,
+        deadline_at=now + timedelta(seconds=row.watch_deadline_s),
+        opened_at=now,
+    )
+
+
+def end_watch(*, role: str, reason: str, now: datetime) -> None:
+    """Ends the open watch over `role`, if there is one, with what it has counted: its tag serves no more."""
+    for watch in Watch.objects.filter(role=role, state=Watch.State.OPEN):
+        Watch.objects.filter(pk=watch.pk, state=Watch.State.OPEN).update(
+            state=Watch.State.ENDED, reason=reason, closed_at=now, **count_watched(watch.pk)
+        )
+
+
+def is_watched(role: str) -> bool:
+    """Whether an apply of `role` is being watched: the next canary waits, for both would mix their arms."""
+    return Watch.objects.filter(role=role, state=Watch.State.OPEN).exists()
+
+
+def route_run(run: Run) -> Routing:
+    """The tags that serve a run; under a watch its arm is written down. Safe to repeat: the first answer stands.
+
+    Only training runs outside of a canary are held back.
+    """
+    if run.lane != Run.Lane.TRAINING or run.canary_id is not None:
+        return read_routing()
+    # Watches first: a switch that commits in between is seen by the routing, and the tags below then differ.
+    watches = list(Watch.objects.filter(state=Watch.State.OPEN).select_related("apply__from_tag"))
+    routing = read_routing()
+    for watch in watches:
+        routing = _route_watched(run, watch=watch, routing=routing)
+    return routing
+
+
+def _route_watched(run: Run, *, watch: Watch, routing: Routing) -> Routing:
+    active = routing.controller if watch.role == Role.CONTROLLER else routing.task
+    if active is None or active.pk != watch.apply.to_tag_id:
+        return routing
+    source_id = TrainingCycle.objects.values_list("source_id", flat=True).get(run=run)
+    held_back = unit_interval("watch", watch.pk, source_id) < watch.share_percent / 100
+    watched, _ = WatchedRun.objects.get_or_create(watch=watch, run=run, defaults={"held_back": held_back})
+    if not watched.held_back:
+        return routing
+    return replace(routing, **{watch.role: watch.apply.from_tag})
+
+
+def count_watched(watch_id: int) -> dict[str, int]:
+    """Finished runs and successes of both arms. One query."""
+    counts = {"applied_observations": 0, "applied_successes": 0, "held_observations": 0, "held_successes": 0}
+    watched = WatchedRun.objects.filter(watch_id=watch_id, run__outcome__isnull=False)
+    for held_back, success, found in watched.values_list("held_back", "run__outcome__success").annotate(n=Count("id")):
+        arm = "held" if held_back else "applied"
+        counts[f"{arm}_observations"] += found
+        counts[f"{arm}_successes"] += found if success else 0
+    return counts

@@ -1,0 +1,92 @@
+"""Watches: what puts the previous tag back by itself, harm found after a live apply or a proof that turned red.
+
+Each does so at most once an apply: a roll back is refused when its apply is no longer the last switch.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from django.db import transaction
+
+from lealife.lib.announce import announce
+from lealife.lib.errors import Conflict, GateRefused
+from promotion.applies import lock_role, roll_back
+from promotion.harm import WatchDecision, WatchVerdict, judge_watch
+from promotion.holdback import count_watched
+from promotion.models import LiveApply, Watch
+from promotion.proof import RED, RoleProof, read_last_applies, read_served_proof
+from training.runtime_settings import read_settings
+
+log = logging.getLogger(__name__)
+BY, ORIGIN = "gate", "pipeline"
+AUTOMATIC = "Automatic roll back. "
+_STATES = {
+    WatchVerdict.HARM: Watch.State.HARMED,
+    WatchVerdict.CLEAR: Watch.State.CLEARED,
+    WatchVerdict.SHORT: Watch.State.ENDED,
+}
+
+
+def settle_watch(*, watch_id: int, now: datetime) -> WatchDecision:
+    """Counts both arms, asks the guardrail, and ends the watch when it has a verdict.
+
+    Harm rolls the apply back in the same transaction where that is set and nothing is on hold; otherwise a watch that
+    found harm, over an apply that still serves, is the proposal to.
+    """
+    role = Watch.objects.values_list("role", flat=True).get(pk=watch_id)
+    with transaction.atomic():
+        # The role before the row, as whoever switches takes them.
+        lock_role(role)
+        watch = Watch.objects.select_for_update(of=("self",)).select_related("apply").get(pk=watch_id)
+        counts = count_watched(watch_id)
+        decision = judge_watch(
+            applied=(counts["applied_successes"], counts["applied_observations"]),
+            held=(counts["held_successes"], counts["held_observations"]),
+            elapsed_s=(now - watch.opened_at).total_seconds(),
+            deadline_s=(watch.deadline_at - watch.opened_at).total_seconds(),
+            wanted_observations=watch.wanted_observations,
+        )
+        if watch.state != Watch.State.OPEN:
+            return decision
+        closing = {"state": _STATES[decision.verdict], "closed_at": now} if decision.verdict in _STATES else {}
+        Watch.objects.filter(pk=watch_id, state=Watch.State.OPEN).update(
+            reason=decision.reason, e_harm=decision.e_harm, **counts, **closing
+        )
+        if decision.verdict is WatchVerdict.HARM and may_roll_back():
+            roll_back(role=role, by=BY, origin=ORIGIN, reason=f"{AUTOMATIC}{decision.reason}", undo=watch.apply_id)
+        announce("promotion")
+        return decision
+
+
+def may_roll_back() -> bool:
+    """Whether the product may put a previous tag back by itself; on hold nothing is switched."""
+    row = read_settings()
+    return row.auto_rollback and not row.promotion_hold
+
+
+def find_red_applies() -> list[tuple[LiveApply, RoleProof]]:
+    """The gate's applies that serve now and whose proof is red. One query while the last switches are roll backs."""
+    applies = read_last_applies()
+    ours = {role: apply for role, apply in applies.items() if apply.canary_id is not None and apply.from_tag_id}
+    if not ours:
+        return []
+    return [
+        (ours[proof.role], proof)
+        for proof in read_served_proof(applies=applies).roles
+        if proof.state == RED and proof.role in ours
+    ]
+
+
+def roll_back_red() -> list[LiveApply]:
+    """Puts the previous tag back where a live outcome was not served by what was applied; returns the roll backs."""
+    done = []
+    for apply, proof in find_red_applies() if may_roll_back() else []:
+        try:
+            done.append(
+                roll_back(role=apply.role, by=BY, origin=ORIGIN, reason=f"{AUTOMATIC}{proof.sentence}", undo=apply.pk)
+            )
+        except (Conflict, GateRefused) as refused:
+            log.info("not rolled back: %s", refused)
+    return done

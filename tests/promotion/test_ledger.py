@@ -1,0 +1,39 @@
+"""The ledger of the lifetime error budget."""
+
+from __future__ import annotations
+
+import pytest
+
+from promotion.error_budget import alpha_for
+from promotion.ledger import read_error_budget
+from promotion.models import Evaluation
+from tests.promotion.scenes import change_settings, make_promoted
+
+
+def test_before_the_first_candidate_all_is_left(db):
+    budget = read_error_budget()
+    assert (budget.spent, budget.left, budget.candidates, budget.lines) == (0, 0.05, 0, ())
+    assert budget.next_alpha == alpha_for(k=1)
+
+
+def test_every_candidate_stands_in_the_ledger_with_its_level_and_verdict(db, servers, django_assert_num_queries):
+    for number in (1, 2):
+        make_promoted(servers, number=number)
+    Evaluation.objects.filter(candidate_number=1).update(verdict="reject", wins=1, losses=9)
+    row = change_settings(lifetime_alpha=0.05)
+    with django_assert_num_queries(2):
+        budget = read_error_budget(row=row)
+    assert budget.spent == budget.expected_false_promotions == pytest.approx(0.04)
+    assert (budget.candidates, budget.promoted, budget.rejected) == (2, 1, 1)
+    assert budget.spent_percent == pytest.approx(80)
+    newest, first = budget.lines
+    assert (newest.k, newest.verdict, newest.threshold) == (2, "promote", pytest.approx(50))
+    assert (first.k, first.verdict, first.wins, first.losses) == (1, "reject", 1, 9)
+
+
+def test_the_lifetime_alpha_is_a_setting_and_rewrites_nothing_that_was_spent(db, servers):
+    make_promoted(servers)
+    change_settings(lifetime_alpha=0.01)
+    budget = read_error_budget()
+    assert (budget.alpha_life, budget.spent, budget.left) == (0.01, pytest.approx(0.02), 0)
+    assert budget.next_alpha == alpha_for(k=2, alpha_life=0.01)
