@@ -129,21 +129,3 @@ def test_a_check_is_told_in_plain_words() -> None:
     )
     for words in ("http://a/ or 1 more", "“fox”", "f.x", "JSON", "At least 2 pages"):
         assert words in told
-
-
-def test_runs_are_listed_by_lane_and_paged_by_id(browser: Client, host: Host) -> None:
-    runs = [make_run(host, prompt=f"Question {number:02d}") for number in range(30)]
-    make_run(host, lane="evaluation", prompt="Held out")
-    page = browser.get("/runs/?lane=standard").content.decode()
-    assert "Question 29" in page
-    assert "Question 04" not in page
-    assert "Held out" not in page
-    older = browser.get(f"/runs/?lane=standard&before={runs[5].pk}").content.decode()
-    assert "Question 04" in older
-    assert "Question 29" not in older
-
-
-def test_a_list_of_runs_takes_nonsense_for_the_beginning(browser: Client, host: Host) -> None:
-    make_run(host)
-    for query in ("?before=x", "?before=-3", "?lane=nowhere", "?before=" + "9" * 40):
-        assert "What is it?" in browser.get(f"/runs/{query}").content.decode()
