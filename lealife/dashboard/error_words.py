@@ -54,8 +54,9 @@ WORDS: dict[str, ErrorWords] = {
         "Repeat it; if it happens often, the task model is too small for this question.",
     ),
     ErrorCode.VERIFICATION_FAILED: ErrorWords(
-        "An answer was written, but the check of success did not hold.",
-        "Read the answer and its quotes: if it is right after all, say so below and mend the check.",
+        "The check of success did not hold on what it found.",
+        "If an answer is right after all, say so and mend the check; if there is none, ask in words that the pages "
+        "use.",
     ),
     ErrorCode.WORKER_LOST: ErrorWords(
         "The worker that executed it went away and stopped renewing its lease.",
