@@ -68,6 +68,7 @@ def rows(host: happened.Host) -> dict[type[Model], Model]:
     )
     run, outcome = _make_outcome(host, snapshot)
     _make_memory(host, snapshot, outcome)
+    happened.OperatorVerdict.objects.create(run=run, right=True, by="ada", origin="tests")
     _make_promotion(host, snapshot, run)
     happened.OutcomeSeal.objects.create(row=1, outcome=outcome, previous_hash="0" * 64, hash="a" * 64)
     happened.WorkerHeartbeat.objects.create(name="worker-1", last_beat_at=timezone.now())

@@ -13,6 +13,7 @@ from training.models.hosts import Host
 from training.models.outcomes import ChainCheck, OutcomeSeal, TrainingOutcome
 from training.models.runs import PageSnapshot, Run, Step, TrainingCycle
 from training.models.sources import Campaign, TrainingSource
+from training.models.verdicts import OperatorVerdict
 
 __all__ = [
     "AuditEntry",
@@ -21,6 +22,7 @@ __all__ = [
     "Coordinator",
     "CounterSlot",
     "Host",
+    "OperatorVerdict",
     "OutcomeSeal",
     "PageSnapshot",
     "Run",
