@@ -9,7 +9,7 @@ from lealife.lib.append_only import guard_tables
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("training", "0007_source_waiting_in_order"),
+        ("training", "0011_promotion_settings"),
     ]
 
     operations = [
