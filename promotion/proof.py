@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet, Value
+from django.db.models import QuerySet
 
+from lealife.lib.kept_queries import KeptQuery
+from lealife.lib.statements import run_statement
 from promotion.models import LiveApply, Role
 from promotion.routing import Routing, read_routing
-from training.models import Run, TrainingOutcome
+from training.models import Run
 
 # Live outcomes that must carry the digest before the proof is green.
 NEEDED = 3
@@ -73,8 +75,29 @@ def read_served_proof(*, routing: Routing | None = None, applies: Mapping[str, L
 
 def read_last_applies() -> dict[str, LiveApply]:
     """Each role's newest live apply, with its tags. One query."""
-    newest = LiveApply.objects.order_by("role", "-id").distinct("role").select_related("from_tag", "to_tag")
-    return {apply.role: apply for apply in newest}
+    return {apply.role: apply for apply in _LAST_APPLIES.read()}
+
+
+def _select_last_applies() -> QuerySet[LiveApply]:
+    return LiveApply.objects.order_by("role", "-id").distinct("role").select_related("from_tag", "to_tag")
+
+
+_LAST_APPLIES = KeptQuery(_select_last_applies)
+# Runs that began before the switch were promised the old tag; they prove nothing either way. A run that never reached
+# the model was served by nothing.
+_SERVED = " UNION ALL ".join(
+    f"""
+    (SELECT '{role}', outcome.id, outcome.served_{role}_digest
+        FROM training_outcomes AS outcome JOIN training_run AS run ON run.id = outcome.run_id
+        WHERE outcome.lane = '{Run.Lane.TRAINING}' AND outcome.id > %({role}_after)s::bigint
+            AND run.started_at >= %({role}_since)s::timestamptz
+            AND (run.{role}_digest IS DISTINCT FROM %({role}_old)s::text
+                OR run.started_at >= %({role}_since)s::timestamptz + %(commit_within)s::interval)
+            AND outcome.served_{role}_digest <> ''
+        ORDER BY outcome.id DESC LIMIT {LOOKED_AT})
+    """  # noqa: S608  constants of our own, and placeholders
+    for role in Role
+)
 
 
 def _read_served(
@@ -82,23 +105,16 @@ def _read_served(
 ) -> dict[str, list[tuple[int, str]]]:
     """By role, (outcome, served digest) of the newest live outcomes since its switch, newest first. One query."""
     served: dict[str, list[tuple[int, str]]] = {role: [] for role in since}
-    parts = [_select_served(role, last=applies.get(role), since=at) for role, at in since.items()]
-    if parts:
-        for role, outcome, digest in sorted(parts[0].union(*parts[1:], all=True), key=lambda row: -row[1]):
-            served[role].append((outcome, digest))
+    values: dict[str, Any] = {"commit_within": COMMIT_WITHIN}
+    for role in Role:
+        last = applies.get(role)
+        values[f"{role}_since"] = since.get(role)
+        values[f"{role}_after"] = last.after_outcome_id if last else 0
+        values[f"{role}_old"] = last.from_digest if last else None
+    rows = run_statement(_SERVED, values) if since else []
+    for role, outcome, digest in sorted(rows, key=lambda row: -row[1]):
+        served[role].append((outcome, digest))
     return served
-
-
-def _select_served(role: str, *, last: LiveApply | None, since: datetime) -> QuerySet[Any]:
-    # Runs that began before the switch were promised the old tag; they prove nothing either way.
-    live = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING, run__started_at__gte=since).order_by("-pk")
-    if last is not None:
-        promised_old = {f"{role}_digest": last.from_digest, "run__started_at__lt": since + COMMIT_WITHIN}
-        live = live.filter(pk__gt=last.after_outcome_id).exclude(**promised_old)
-    column = f"served_{role}_digest"
-    # A run that never reached the model was served by nothing.
-    named = live.exclude(**{column: ""}).annotate(role=Value(str(role)))
-    return named.values_list("role", "pk", column)[:LOOKED_AT]
 
 
 def judge_role(*, role: str, tag: str, digest: str, since: datetime | None, served: list[tuple[int, str]]) -> RoleProof:

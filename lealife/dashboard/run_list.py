@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
+from lealife.lib.kept_queries import KeptQuery
 from training.models import Run
 
 PAGE_SIZE = 25
@@ -59,7 +61,14 @@ def read_runs(*, lane: str, before: int | None) -> RunList:
 
 def read_recent_runs(*, limit: int) -> tuple[RunRow, ...]:
     """The newest runs of every lane. One query."""
-    return tuple(view_row(run) for run in Run.objects.select_related("host").order_by("-id")[:limit])
+    return tuple(view_row(run) for run in _keep_newest(limit).read())
+
+
+@cache
+def _keep_newest(limit: int) -> KeptQuery[Run]:
+    # Not the wide columns, of which a list shows nothing.
+    runs = Run.objects.select_related("host").defer("check_spec", "memories", "answer", "quotes", "error")
+    return KeptQuery(lambda: runs.order_by("-id")[:limit])
 
 
 def view_row(run: Run) -> RunRow:

@@ -67,6 +67,7 @@ def test_a_written_history_is_counted_like_one_that_happened():
         ("claims", 4, {"size": 200, "rounds": 1, "workers": 2}),
         ("counted", 1, {"size": 20, "rounds": 1}),
         ("degradation", 2, {"size": 2_000, "rounds": 1}),
+        ("snapshot", 6, {"size": 20_000, "rounds": 1}),
     ],
 )
 def test_a_benchmark_says_one_line_a_claim(name, claims, options):
