@@ -43,9 +43,9 @@ def measure_snapshots(*, finished: int = LONG, short: int = SHORT, rounds: int =
     Timed is `take_snapshot`, which is every query, panel and fingerprint; not the rendering of what changed.
     """
     with open_database() as few:
-        _furnish(finished=short)
+        furnish(finished=short)
         with open_database() as many:
-            _furnish(finished=finished)
+            furnish(finished=finished)
             times: dict[tuple[str, str], list[float]] = {(page, name): [] for page in PAGES for name in (few, many)}
             for _ in range(rounds):
                 for name in (few, many):
@@ -94,7 +94,7 @@ def _judge(claim: str, figure: float, bound: float, unit: str, setup: str) -> Cl
     return Claim(claim=claim, figure=round(figure, 3), bound=bound, unit=unit, holds=figure <= bound, setup=setup)
 
 
-def _furnish(*, finished: int) -> None:
+def furnish(*, finished: int) -> None:
     """A system at work behind `finished` cycles: tags live after a switch, a queue, a campaign, runs, a worker."""
     prepare_cycles()
     write_history(finished=finished, leased=0)

@@ -15,6 +15,7 @@ from lealife.benches.claims import measure_claims
 from lealife.benches.counted import INSERTS, measure_counted
 from lealife.benches.degradation import FINISHED, measure_degradation
 from lealife.benches.snapshot import LONG, measure_snapshots
+from lealife.benches.sockets import SOCKETS, measure_sockets
 from promotion.simulation import Claim, run_claims
 
 
@@ -44,12 +45,18 @@ def compare_snapshots(options: dict[str, Any]) -> list[Claim]:
     return measure_snapshots(finished=options["size"] or LONG, rounds=options["rounds"])
 
 
+def watch_sockets(options: dict[str, Any]) -> list[Claim]:
+    """Many sockets under a load of commits; size: sockets."""
+    return measure_sockets(sockets=options["size"] or SOCKETS, rounds=options["rounds"])
+
+
 BENCHMARKS = {
     "claims": compare_claims,
     "counted": compare_counted,
     "degradation": compare_history,
     "gate": measure_gate,
     "snapshot": compare_snapshots,
+    "sockets": watch_sockets,
 }
 
 
