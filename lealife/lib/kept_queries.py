@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
+from psycopg.sql import quote
 
 from lealife.lib.statements import run_statement
 
@@ -39,15 +40,15 @@ class KeptQuery(Generic[Row]):
 
     def __init__(self, make: Callable[[], QuerySet[Any, Row]]) -> None:
         self._make = make
-        self._kept: tuple[QuerySet[Any, Row], Any, str, dict[str, Any]] | None = None
+        self._kept: tuple[QuerySet[Any, Row], Any, str] | None = None
 
     def read(self, **given: Any) -> list[Row]:
         """The rows, as the queryset loads them. One query."""
-        queryset, compiler, sql, parameters = self._kept or self._keep()
+        queryset, compiler, sql = self._kept or self._keep()
         # A copy a read: a compiler belongs to the connection of its thread.
         mine = copy.copy(compiler)
         mine.connection = connections[DEFAULT_DB_ALIAS]
-        mine.execute_sql = lambda **_: [run_statement(sql, {**parameters, **given})]
+        mine.execute_sql = lambda **_: [run_statement(sql, given)]
         asked = queryset._chain()
         asked.query.get_compiler = lambda **_: mine
         return list(asked)
@@ -56,11 +57,16 @@ class KeptQuery(Generic[Row]):
         """The first of the rows; None without any."""
         return next(iter(self.read(**given)), None)
 
-    def _keep(self) -> tuple[QuerySet[Any, Row], Any, str, dict[str, Any]]:
+    def _keep(self) -> tuple[QuerySet[Any, Row], Any, str]:
         queryset = self._make()
         compiler = queryset.query.get_compiler(using=DEFAULT_DB_ALIAS)
         text, values = compiler.as_sql()
-        names = [value if isinstance(value, _Named) else f"p{place}" for place, value in enumerate(values)]
-        constants = {name: value for name, value in zip(names, values, strict=True) if not isinstance(value, _Named)}
-        self._kept = queryset, compiler, text % tuple(f"%({name})s" for name in names), constants
+        database = connections[DEFAULT_DB_ALIAS]
+        database.ensure_connection()
+        # Constants are written out: a plan made for any value could use no partial index.
+        parts = [
+            f"%({value})s" if isinstance(value, _Named) else quote(value, database.connection).replace("%", "%%")
+            for value in values
+        ]
+        self._kept = queryset, compiler, text.replace("%%", "%%%%") % tuple(parts)
         return self._kept
