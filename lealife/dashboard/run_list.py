@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import cache
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 
+from lealife.lib.kept_queries import KeptQuery
 from training.models import Host, Run
 from training.tasks import clean_text
 
@@ -157,8 +159,15 @@ def read_runs(*, chosen: RunFilter, before: int | None) -> RunList:
 
 def read_recent_runs(*, limit: int, lane: str = "") -> tuple[RunRow, ...]:
     """The newest runs of a lane, or of every lane. One query."""
-    runs = Run.objects.filter(lane=lane) if lane else Run.objects.all()
-    return tuple(view_row(run) for run in runs.select_related("host").order_by("-id")[:limit])
+    return tuple(view_row(run) for run in _keep_newest(limit, lane).read())
+
+
+@cache
+def _keep_newest(limit: int, lane: str) -> KeptQuery[Run]:
+    # Not the wide columns, of which a list shows nothing.
+    runs = Run.objects.select_related("host").defer("check_spec", "memories", "answer", "quotes", "error")
+    chosen = runs.filter(lane=lane) if lane else runs
+    return KeptQuery(lambda: chosen.order_by("-id")[:limit])
 
 
 def shorten_tag(tag: str) -> str:
