@@ -10,6 +10,7 @@ from typing import Any
 from lealife.pipeline import arm_tools
 from promotion.arms import run_arm
 from promotion.evaluation import arm_inputs
+from promotion.ledger import read_error_budget
 from promotion.models import Canary, Evaluation, EvaluationArm, LiveApply, PromotionWindow
 from promotion.proof import read_served_proof
 from training.counters import read_counters
@@ -55,6 +56,7 @@ class Story:
     served_digest_ok: bool | None
     served_digest: str
     seconds: float
+    ledger: dict[str, Any]
 
 
 def find_verdict(*, since: datetime) -> Evaluation | None:
@@ -63,9 +65,10 @@ def find_verdict(*, since: datetime) -> Evaluation | None:
     return decided.filter(finished_at__gte=since).order_by("finished_at").first()
 
 
-def is_settled(evaluation: Evaluation) -> bool:
-    """Whether nothing more follows from the verdict: its window is closed."""
-    return PromotionWindow.objects.get(pk=evaluation.window_id).state in PromotionWindow.CLOSED
+def count_settled(*, since: datetime) -> int:
+    """How many evaluations have got their verdict after `since` and have nothing more to follow from it."""
+    decided = Evaluation.objects.exclude(verdict="pending").filter(finished_at__gte=since)
+    return decided.filter(window__state__in=PromotionWindow.CLOSED).count()
 
 
 def measure_memory(
@@ -134,7 +137,38 @@ def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float)
         served_digest_ok={"green": True, "red": False}.get(controller.state),
         served_digest=controller.digest,
         seconds=round(seconds, 1),
+        ledger=tell_ledger(),
     )
+
+
+def tell_ledger() -> dict[str, Any]:
+    """Every candidate of this installation, oldest first, and the windows that were refused before any run."""
+    budget = read_error_budget()
+    lines = [
+        {
+            "k": line.k,
+            "tag": line.tag,
+            "verdict": line.verdict,
+            "wins": line.wins,
+            "losses": line.losses,
+            "e_value": line.e_value,
+            "needed": line.threshold,
+            "alpha": line.alpha,
+            "reason": line.reason,
+        }
+        for line in reversed(budget.lines)
+    ]
+    return {
+        "built": budget.candidates,
+        "promoted": budget.promoted,
+        "rejected": budget.rejected,
+        "inconclusive": budget.inconclusive,
+        "invalid": budget.invalid,
+        "refused": PromotionWindow.objects.filter(state="rejected", evaluation=None).count(),
+        "alpha_life": budget.alpha_life,
+        "alpha_spent": budget.spent,
+        "candidates": lines,
+    }
 
 
 def _tell_canary(canary: Canary | None) -> dict[str, Any] | None:

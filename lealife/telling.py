@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from lealife.story import Story
 from promotion.candidate_view import read_candidate
+from promotion.gate import format_e_value
 from promotion.windows import read_window
 from training.counters import read_counters
 
@@ -80,7 +82,29 @@ def print_story(story: Story) -> None:
     table = Table(title="The story of the first verdict", show_header=False, title_justify="left")
     for label, value in describe_story(story):
         table.add_row(label, value)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(draw_ledger(story.ledger))
+
+
+def draw_ledger(ledger: dict[str, Any]) -> Table:
+    """Every candidate with its verdict; a gate that mostly rejects is right."""
+    table = Table("k", "candidate", "verdict", "wins–losses", "e-value", "needed", "why", title=describe_ledger(ledger))
+    table.title_justify = "left"
+    for line in ledger["candidates"]:
+        score = f"{line['wins']}–{line['losses']}"
+        figures = (format_e_value(line["e_value"]), format_e_value(line["needed"]))
+        table.add_row(str(line["k"]), line["tag"], line["verdict"], score, *figures, line["reason"])
+    return table
+
+
+def describe_ledger(ledger: dict[str, Any]) -> str:
+    """The ledger in one sentence."""
+    return (
+        f"Candidates: {ledger['built']} built, {ledger['promoted']} promoted to canary, {ledger['rejected']} rejected, "
+        f"{ledger['inconclusive']} inconclusive, {ledger['invalid']} invalid; {ledger['refused']} refused before any "
+        f"run; alpha spent {ledger['alpha_spent']:.4f} of {ledger['alpha_life']:g}"
+    )
 
 
 def describe_story(story: Story) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, GateRefused, NotFound
+from promotion.bundle_watches import SWITCHED
 from promotion.canary import abort_canary, find_changes
 from promotion.holdback import end_watch, open_watch
 from promotion.models import Canary, LiveApply, ModelTag, PromotionWindow, Role
@@ -93,7 +94,7 @@ def _switch(
     rolls_back: LiveApply | None = None,
 ) -> LiveApply:
     now = timezone.now()
-    end_watch(role=role, reason=f"Ended by the next switch: {reason}", now=now)
+    end_watch(role=role, reason=f"{SWITCHED}{reason}", now=now)
     # Conditional unique constraints cannot be deferred: the old row retires before the new one serves.
     old = ModelTag.objects.filter(role=role, status=ModelTag.Status.ACTIVE).first()
     if old is not None:

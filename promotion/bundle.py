@@ -20,12 +20,15 @@ from typing import Any, BinaryIO
 from lealife.lib.digest import canonical_json, digest_value
 from lealife.lib.errors import Refused
 from promotion.bundle_rules import GENESIS, KINDS, Ledger
+from promotion.error_budget import ALPHA_LIFE
 
-FORMAT = 1
+FORMAT = 2
 HEADER, SEAL = "header", "seal"
 # No honest record comes near; a longer line is not read into memory.
 LINE_MAX = 16 * 1024 * 1024
-PLURALS = dict(zip(KINDS, ("settings changes", "outcomes", "pairs", "verdicts", "canaries", "applies"), strict=True))
+_PLURALS = ("settings changes", "watched runs", "outcomes", "pairs", "verdicts", "canaries", "applies", "watches")
+PLURALS = dict(zip(KINDS, _PLURALS, strict=True))
+SINGULARS = {"watched": "watched run"}
 _KEYS = {"body", "hash", "kind", "line"}
 _MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
@@ -56,7 +59,10 @@ class Checked:
     @property
     def sentence(self) -> str:
         """The whole in one sentence."""
-        held = ", ".join(f"{count} {kind if count == 1 else PLURALS[kind]}" for kind, count in self.counts.items())
+        held = ", ".join(
+            f"{count} {SINGULARS.get(kind, kind) if count == 1 else PLURALS[kind]}"
+            for kind, count in self.counts.items()
+        )
         return (
             f"Sound: {self.lines} lines of {self.made_at}, {held}; "
             f"alpha spent {self.alpha_spent:.4f}; seal {self.head}."
@@ -64,18 +70,32 @@ class Checked:
 
 
 def chain_records(
-    records: Iterable[tuple[str, Mapping[str, Any]]], *, made_at: str, version: str, counts: Mapping[str, int]
+    records: Iterable[tuple[str, Mapping[str, Any]]],
+    *,
+    made_at: str,
+    version: str,
+    counts: Mapping[str, int],
+    alpha_life: float = ALPHA_LIFE,
 ) -> Iterator[bytes]:
-    """The lines of a bundle: header, the (kind, body) records in order, seal. Holds one line at a time."""
+    """The lines of a bundle: header, the (kind, body) records in order, seal. Holds one line at a time.
+
+    `alpha_life` is the lifetime's alpha as it is set now.
+    """
     alpha_spent, held = 0.0, dict.fromkeys(KINDS, 0)
-    header = {"format": FORMAT, "version": version, "made_at": made_at, "counts": dict(counts)}
+    header = {
+        "format": FORMAT,
+        "version": version,
+        "made_at": made_at,
+        "counts": dict(counts),
+        "alpha_life": alpha_life,
+    }
     line, previous = 1, GENESIS
     text, previous = _write_line(HEADER, header, line=line, previous=previous)
     yield text
     for kind, body in records:
         line += 1
         held[kind] += 1
-        alpha_spent += body["alpha"] if kind == "verdict" else 0.0
+        alpha_spent += body["alpha"] if kind == "verdict" and not body.get("drill") else 0.0
         text, previous = _write_line(kind, body, line=line, previous=previous)
         yield text
     text, _ = _write_line(
@@ -98,6 +118,7 @@ def verify_bundle(stream: BinaryIO) -> Checked:
         try:
             if kind == HEADER:
                 header, fault = body, "" if body["format"] == FORMAT else f"format {body['format']} is not {FORMAT}"
+                ledger.alphas.add(float(body["alpha_life"]))
             elif kind == SEAL:
                 sealed, fault = True, _find_seal_fault(body, header=header, ledger=ledger, line=number)
             else:
@@ -126,6 +147,8 @@ def name_subject(kind: str, body: Mapping[str, Any]) -> str:
         return f"{body.get('evaluation')}/{body.get('index')}"
     if kind == "outcome" and isinstance(columns, dict):
         return str(columns.get("id"))
+    if kind == "watched":
+        return f"{body.get('watch')}/{body.get('run')}"
     if kind == "verdict":
         return f"of evaluation {body.get('id')}"
     return str(body.get("version" if kind == "setting" else "id", "")) if kind in KINDS else ""

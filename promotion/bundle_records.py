@@ -10,8 +10,10 @@ from typing import Any
 from django.db import connection, transaction
 
 from promotion.bundle import chain_records
-from promotion.models import Canary, Evaluation, EvaluationPair, LiveApply, ModelTag
+from promotion.bundle_watches import COUNTED
+from promotion.models import Canary, Evaluation, EvaluationPair, LiveApply, ModelTag, Watch, WatchedRun
 from training.models import RuntimeSettingsChange, TrainingOutcome
+from training.runtime_settings import read_settings
 from training.seals import read_columns
 
 CHUNK = 2_000
@@ -26,7 +28,13 @@ def export_bundle(*, path: Path, version: str, now: datetime) -> int:
     part = path.with_name(f"{path.name}.part")
     with transaction.atomic():
         _take_snapshot()
-        lines = chain_records(read_records(), made_at=now.isoformat(), version=version, counts=count_records())
+        lines = chain_records(
+            read_records(),
+            made_at=now.isoformat(),
+            version=version,
+            counts=count_records(),
+            alpha_life=read_settings().lifetime_alpha,
+        )
         with part.open("wb") as stream:
             size = sum(stream.write(line) for line in lines)
     part.replace(path)
@@ -37,18 +45,25 @@ def count_records() -> dict[str, int]:
     """How many records of each kind there are."""
     return {
         "setting": RuntimeSettingsChange.objects.count(),
+        "watched": WatchedRun.objects.count(),
         "outcome": TrainingOutcome.objects.count(),
         "pair": EvaluationPair.objects.count(),
         "verdict": Evaluation.objects.count(),
         "canary": Canary.objects.count(),
         "apply": LiveApply.objects.count(),
+        "watch": Watch.objects.count(),
     }
 
 
 def read_records() -> Iterator[Record]:
-    """Settings, outcomes, evaluations each with pairs, verdict and canary, and live applies. Memory is constant."""
+    """Settings, watched runs, outcomes, evaluations each with pairs, verdict and canary, live applies, watches.
+
+    Memory is constant.
+    """
     for change in RuntimeSettingsChange.objects.order_by("version").iterator(chunk_size=CHUNK):
         yield "setting", describe_setting(change)
+    for watched in WatchedRun.objects.order_by("id").iterator(chunk_size=CHUNK):
+        yield "watched", describe_watched(watched)
     outcomes = TrainingOutcome.objects.select_related("seal")
     for outcome in outcomes.filter(seal__isnull=False).order_by("seal__row").iterator(chunk_size=CHUNK):
         yield "outcome", {"row": outcome.seal.row, "seal": outcome.seal.hash, "columns": read_columns(outcome)}
@@ -65,6 +80,8 @@ def read_records() -> Iterator[Record]:
     applies = LiveApply.objects.select_related("from_tag", "to_tag").order_by("id")
     for apply in applies.iterator(chunk_size=CHUNK):
         yield "apply", describe_apply(apply)
+    for watch in Watch.objects.order_by("id").iterator(chunk_size=CHUNK):
+        yield "watch", describe_watch(watch)
 
 
 def describe_setting(change: RuntimeSettingsChange) -> dict[str, Any]:
@@ -113,7 +130,7 @@ def describe_verdict(evaluation: Evaluation) -> dict[str, Any]:
 def describe_canary(canary: Canary) -> dict[str, Any]:
     """What was counted on real traffic, and what came of it."""
     plain = (
-        *("id", "role", "share_percent", "min_observations", "first_outcome_id", "state", "reason"),
+        *("id", "role", "share_percent", "ramp_percent", "min_observations", "first_outcome_id", "state", "reason"),
         *("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations"),
     )
     return {
@@ -122,6 +139,28 @@ def describe_canary(canary: Canary) -> dict[str, Any]:
         "deadline_at": canary.deadline_at.isoformat(),
         "opened_at": canary.opened_at.isoformat(),
         "closed_at": _format_time(canary.closed_at),
+    }
+
+
+def describe_watched(watched: WatchedRun) -> dict[str, Any]:
+    """Which tag a run under a watch was promised."""
+    return {
+        "watch": watched.watch_id,
+        "run": watched.run_id,
+        "held_back": watched.held_back,
+        "at": watched.created_at.isoformat(),
+    }
+
+
+def describe_watch(watch: Watch) -> dict[str, Any]:
+    """What was counted after an apply, beside the tag before it, and what came of it."""
+    plain = ("id", "role", "share_percent", "wanted_observations", "state", "reason", "e_harm")
+    return {
+        **{name: getattr(watch, name) for name in (*plain, *COUNTED)},
+        "apply": watch.apply_id,
+        "deadline_at": watch.deadline_at.isoformat(),
+        "opened_at": watch.opened_at.isoformat(),
+        "closed_at": _format_time(watch.closed_at),
     }
 
 

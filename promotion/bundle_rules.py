@@ -1,7 +1,8 @@
 """What a proof bundle must hold, record by record; pure: no clock, no store, no network, no model.
 
 The records come in the order in which each can be judged by what came before: settings, outcomes, for every
-evaluation its pairs, its verdict and its canary, and last the live applies. Only tallies are kept in memory.
+evaluation its pairs, its verdict and its canary, then the live applies and the watches over them; which runs began
+under a watch comes before the outcomes. Only tallies, and the watched runs, are kept in memory.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from typing import Any
 
 from lealife.lib.digest import digest_value
 from promotion import gate
-from promotion.error_budget import ALPHA_LIFE, alpha_for
+from promotion.bundle_watches import WatchLedger
+from promotion.error_budget import ALPHA_LIFE, gamma_for
 from promotion.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, judge_canary
 
 GENESIS = "0" * 64
-KINDS = ("setting", "outcome", "pair", "verdict", "canary", "apply")
+KINDS = ("setting", "watched", "outcome", "pair", "verdict", "canary", "apply", "watch")
 Body = Mapping[str, Any]
 # What a verdict that was not the evidence's alone begins with; the rest of the sentence names what changed.
 CHANGED = {"evaluation": "Changed during the evaluation: ", "canary": "Changed since the evaluation: "}
 OVERTAKEN = "Passed, but not applied: "
+STOPPED = "Stopped by "
 # e-values and levels go through the mathematical library, whose last digit differs between machines.
 CLOSE = 1e-9
 _COUNTED = ("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations")
@@ -126,6 +129,8 @@ def find_canary_fault(canary: Body, *, tally: Mapping[str, int]) -> str:
             return f"it counted {won} of {counted} for the {name}, its outcomes give {seen_won} of {seen}"
     if canary["state"] == "aborted" and canary["reason"].startswith(OVERTAKEN):
         return ""  # It had passed; what it says now was found when it was to be applied.
+    if canary["state"] == "aborted" and canary["reason"].startswith(STOPPED):
+        return ""  # An operator's word can end a canary, never pass one.
     wanted = {"passed": "pass", "aborted": "abort"}[canary["state"]]
     decision = None
     for errors, timeouts in _read_faults(canary, tally=tally):
@@ -153,6 +158,8 @@ class Ledger:
 
     counts: Counter[str] = field(default_factory=Counter)
     alpha_spent: float = 0.0
+    # The lifetime's alphas that the setting has had: the one at the export, and those its changes name.
+    alphas: set[float] = field(default_factory=lambda: {ALPHA_LIFE})
     outcome_hash: str = GENESIS
     _settings_version: int = 0
     _sealed: int = 0
@@ -163,9 +170,12 @@ class Ledger:
     _pair_index: int = -1
     _pairs: PairTally = field(default_factory=PairTally)
     _verdicts: dict[int, Body] = field(default_factory=dict)
+    _candidates: int = 0
     _passed: dict[int, Body] = field(default_factory=dict)
     _applies: dict[int, Body] = field(default_factory=dict)
     _serving: dict[str, Body] = field(default_factory=dict)
+    _watches: WatchLedger = field(default_factory=WatchLedger)
+    _last_outcome: int = 0
 
     def take(self, kind: str, body: Body) -> str:
         """Adds one record; returns what is wrong with it, empty when nothing is.
@@ -182,23 +192,30 @@ class Ledger:
             "verdict": self._take_verdict,
             "canary": self._take_canary,
             "apply": self._take_apply,
+            "watched": self._watches.take_watched,
+            "watch": self._take_watch,
         }[kind]
         return check(body)
 
     def find_end_fault(self) -> str:
         """What is missing once all records are taken; empty when nothing is."""
-        return "" if self._evaluation is None else f"evaluation {self._evaluation} has no verdict"
+        if self._evaluation is not None:
+            return f"evaluation {self._evaluation} has no verdict"
+        return self._watches.find_end_fault()
 
     def _take_setting(self, body: Body) -> str:
         before, self._settings_version = self._settings_version, body["version"]
         if before and body["version"] != before + 1:
             return f"settings version {body['version']} follows version {before}"
+        self.alphas.update(body["changes"].get("lifetime_alpha", ()))
         return ""
 
     def _take_outcome(self, body: Body) -> str:
         columns, row = body["columns"], body["row"]
         if columns["canary_id"] is not None:
             count_outcome(self._canaries.setdefault(columns["canary_id"], Counter()), columns)
+        self._watches.count_outcome(columns)
+        self._last_outcome = max(self._last_outcome, columns["id"])
         if row is None:
             follows = self._all_sealed or columns["id"] > self._outcome
             self._all_sealed, self._outcome = False, columns["id"]
@@ -231,20 +248,33 @@ class Ledger:
         if body["id"] in self._verdicts:
             return "a second verdict on this evaluation"
         self._verdicts[body["id"]] = body
-        self.alpha_spent += body["alpha"]
-        number, level = body["candidate_number"], alpha_for(k=body["candidate_number"])
-        if number != len(self._verdicts):
-            return f"it is called candidate {number} of the error budget, and is number {len(self._verdicts)}"
-        if not isclose(body["alpha"], level, rel_tol=CLOSE):
-            return f"its alpha is {body['alpha']:.6g}, the error budget gives {level:.6g} to candidate {number}"
-        if self.alpha_spent > ALPHA_LIFE * (1 + CLOSE):
-            return f"the alphas so far sum to {self.alpha_spent:.6g}, more than the lifetime's {ALPHA_LIFE:g}"
+        fault = "" if body.get("drill") else self._spend_alpha(body)
+        if fault:
+            return fault
         return find_verdict_fault(body, decision=rebuild_decision(body, tally=tally), tally=tally)
+
+    def _spend_alpha(self, body: Body) -> str:
+        """A drill's level is looked up, every other's is spent."""
+        self.alpha_spent += body["alpha"]
+        self._candidates += 1
+        number = body["candidate_number"]
+        if number != self._candidates:
+            return f"it is called candidate {number} of the error budget, and is number {self._candidates}"
+        whole = body["alpha"] / gamma_for(number)
+        known = self.alphas
+        if not any(isclose(whole, alpha, rel_tol=CLOSE) for alpha in known):
+            given = " or ".join(f"{alpha * gamma_for(number):.6g}" for alpha in sorted(known))
+            return f"its alpha is {body['alpha']:.6g}, the error budget gives {given} to candidate {number}"
+        if self.alpha_spent > max(known) * (1 + CLOSE):
+            return f"the alphas so far sum to {self.alpha_spent:.6g}, more than the lifetime's {max(known):g}"
+        return ""
 
     def _take_canary(self, body: Body) -> str:
         verdict = self._verdicts.get(body["evaluation"])
         if verdict is None or verdict["verdict"] != gate.Verdict.PROMOTE:
             return f"evaluation {body['evaluation']} did not promote its candidate"
+        if verdict.get("drill"):
+            return f"evaluation {body['evaluation']} was a drill: what it promotes goes nowhere"
         if body["role"] != verdict["role"]:
             return f"it is for the {body['role']} role, its evaluation for the {verdict['role']} role"
         if body["state"] == "passed":
@@ -256,6 +286,11 @@ class Ledger:
         fault = self._find_apply_fault(body, before=before)
         self._serving[body["role"]] = self._applies[body["id"]] = body
         return fault
+
+    def _take_watch(self, body: Body) -> str:
+        apply = self._applies.get(body["apply"])
+        switched = apply is not None and self._serving[apply["role"]] is not apply
+        return self._watches.take_watch(body, apply=apply, switched=switched)
 
     def _find_apply_fault(self, body: Body, *, before: Body | None) -> str:
         if before is not None and body["from"] != before["to"]:
@@ -273,7 +308,7 @@ class Ledger:
             undone = self._applies.get(body["rolls_back"])
             if undone is None or undone["role"] != body["role"] or undone["from"] != body["to"]:
                 return f"it does not put back the tag that apply {body['rolls_back']} replaced"
-            return ""
+            return self._watches.take_roll_back(body, undone=undone, last_outcome=self._last_outcome)
         if before is not None or body["from"]["digest"]:
             return "it is neither a first routing, nor of a passed canary, nor a roll back"
         return ""

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, InvalidInput, NotFound
+from promotion.bundle_rules import STOPPED
 from promotion.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, CanaryVerdict, judge_canary
 from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow, Role
 from promotion.windows import move_window
@@ -18,8 +19,6 @@ from training.models import Run, TrainingOutcome
 from training.runtime_settings import read_settings
 
 State = PromotionWindow.State
-# How the reason of a canary begins that an operator ended; the proof bundle knows it by this.
-STOPPED = "Stopped by "
 # A canary that ramps begins with this part of its share, until it has this part of its minimum.
 RAMP_PART = 4
 

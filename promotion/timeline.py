@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from lealife.lib.errors import NotFound
 from promotion.bundle_records import describe_canary, describe_verdict
@@ -18,7 +18,7 @@ from promotion.bundle_rules import (
     rebuild_decision,
 )
 from promotion.gate import Decision
-from promotion.models import Canary, Evaluation, LiveApply, ModelTag, Role
+from promotion.models import Canary, Evaluation, LiveApply, ModelTag, Role, Watch, WatchedRun
 from promotion.proof import COMMIT_WITHIN
 from training.models import Run, TrainingOutcome
 
@@ -31,7 +31,7 @@ class Serving:
     """What a role was served by at a moment. `apply_id` is None for the first tag.
 
     `agrees` is None when no outcome of that reign is there to tell; `wrong_outcome_id` is one that was served
-    by another digest.
+    by another digest. `held_back_percent` is the share of training runs that the tag before went on serving.
     """
 
     role: str
@@ -45,6 +45,7 @@ class Serving:
     agrees: bool | None
     wrong_outcome_id: int | None
     sentence: str
+    held_back_percent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ def find_serving(*, role: str, at: datetime) -> Serving:
     else:
         said = f"outcome {wrong} near that moment was served by another digest"
     right = f"apply {apply.pk}" if apply else "the first routing"
+    held = _find_hold_back(apply, at=at)
+    beside = f"; {held.share_percent} % of training runs were held back for {apply.from_tag}" if apply and held else ""
     return Serving(
         role=role,
         at=at,
@@ -99,7 +102,8 @@ def find_serving(*, role: str, at: datetime) -> Serving:
         checked=len(served),
         agrees=wrong is None if served else None,
         wrong_outcome_id=wrong,
-        sentence=f"{role}: {tag.name}, {digest}, since {since:%Y-%m-%d %H:%M:%S} UTC by {right}; {said}.",
+        sentence=f"{role}: {tag.name}, {digest}, since {since:%Y-%m-%d %H:%M:%S} UTC by {right}; {said}{beside}.",
+        held_back_percent=held.share_percent if held else 0,
     )
 
 
@@ -143,6 +147,12 @@ def _name_serving(role: str, *, apply: LiveApply | None, following: LiveApply | 
     return tag, tag.digest, tag.created_at
 
 
+def _find_hold_back(apply: LiveApply | None, *, at: datetime) -> Watch | None:
+    """The watch that was open over the apply at that moment."""
+    watches = Watch.objects.filter(apply=apply, opened_at__lte=at) if apply else Watch.objects.none()
+    return watches.filter(Q(closed_at=None) | Q(closed_at__gt=at)).first()
+
+
 def _read_near(
     role: str, *, at: datetime, since: datetime, until: datetime | None, apply: LiveApply | None
 ) -> list[tuple[int, str]]:
@@ -155,6 +165,8 @@ def _read_near(
         # As the served-digest proof has it: a run that began while the switch was committed was promised the old tag.
         promised_old = {f"{role}_digest": apply.from_digest, "run__started_at__lt": since + COMMIT_WITHIN}
         live = live.exclude(**promised_old)
+        # What was held back for the tag before, and says so, says nothing about the one in charge.
+        live = live.exclude(run__in=WatchedRun.objects.filter(watch__apply=apply, held_back=True).values("run"))
     before: QuerySet = live.filter(run__started_at__lte=at).order_by("-run__started_at")
     after: QuerySet = live.filter(run__started_at__gt=at).order_by("run__started_at")
     return [*before.values_list("pk", column)[:NEAR], *after.values_list("pk", column)[:NEAR]]

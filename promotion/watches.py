@@ -13,6 +13,7 @@ from django.db import transaction
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, GateRefused
 from promotion.applies import lock_role, roll_back
+from promotion.bundle_watches import AUTOMATIC
 from promotion.harm import WatchDecision, WatchVerdict, judge_watch
 from promotion.holdback import count_watched
 from promotion.models import LiveApply, Watch
@@ -21,7 +22,6 @@ from training.runtime_settings import read_settings
 
 log = logging.getLogger(__name__)
 BY, ORIGIN = "gate", "pipeline"
-AUTOMATIC = "Automatic roll back. "
 _STATES = {
     WatchVerdict.HARM: Watch.State.HARMED,
     WatchVerdict.CLEAR: Watch.State.CLEARED,

@@ -99,8 +99,9 @@ LINES = SMALL.splitlines(keepends=True)
 def test_a_small_bundle_is_sound():
     checked = verify(SMALL)
     assert checked.lines == len(LINES)
-    assert "2 settings changes, 2 outcomes, 9 pairs, 1 verdict, 0 canaries, 0 applies" in checked.sentence
-    assert checked.counts == {"setting": 2, "outcome": 2, "pair": 9, "verdict": 1, "canary": 0, "apply": 0}
+    held = "2 settings changes, 0 watched runs, 2 outcomes, 9 pairs, 1 verdict, 0 canaries, 0 applies, 0 watches"
+    assert held in checked.sentence
+    assert checked.counts == {**dict.fromkeys(KINDS, 0), "setting": 2, "outcome": 2, "pair": 9, "verdict": 1}
 
 
 def test_a_flipped_bit_in_any_byte_is_named_with_its_line():
@@ -155,7 +156,7 @@ def test_an_empty_file_is_no_bundle():
 
 def test_a_body_of_the_wrong_shape_is_named_not_crashed_over():
     records = invent_records()
-    records[0] = ("setting", {"version": "two"})
+    records[0] = ("setting", {"version": "two", "changes": {}})
     records[1] = ("setting", {})
     assert refuse(chain(records)).line == 3
 
@@ -212,6 +213,25 @@ def test_a_changed_outcome_no_longer_fits_its_seal():
 def test_a_dropped_settings_change_is_missed():
     records = [*invent_records()[:1], ("setting", {"version": 4, "changes": {}})]
     assert "settings version 4 follows version 2" in str(refuse(chain(records)))
+
+
+def test_a_lifetime_alpha_that_was_set_gives_other_levels_and_no_higher_one_does():
+    alpha = alpha_for(k=1, alpha_life=0.01)
+    decision = gate.decide(evidence=gate.Evidence(9), pair_budget=20, pairs_done=9, alpha=alpha)
+    lower = {"alpha": alpha, "verdict": decision.verdict.value, "reason": decision.reason}
+    assert "its alpha is" in str(refuse(forge(invent_records(), "verdict", **lower)))
+    records = invent_records()
+    records[1] = ("setting", {"version": 3, "changes": {"lifetime_alpha": [0.05, 0.01]}})
+    verify(forge(records, "verdict", **lower))
+
+
+def test_a_drill_spends_nothing_and_promotes_nobody():
+    kind, verdict = invent_records()[-1]
+    drill = (kind, {**verdict, "drill": True, "id": 0, "candidate_number": 5, "alpha": 0.9, "verdict": "pending"})
+    records = [*invent_records()[:4], drill, *invent_records()[4:]]
+    assert verify(chain(records)).alpha_spent == alpha_for(k=1)
+    canary = ("canary", {"id": 1, "evaluation": 1, "role": "task"})
+    assert "was a drill" in str(refuse(chain([*invent_records()[:-1], (kind, {**verdict, "drill": True}), canary])))
 
 
 # From the database.

@@ -51,6 +51,14 @@ def test_outcomes_of_that_reign_agree(history):
     assert "all 1 live outcomes near that moment carry its digest" in serving.sentence
 
 
+def test_the_time_machine_knows_what_was_held_back_beside(history):
+    watch = history.applied.watch
+    during = find_serving(role="controller", at=watch.opened_at)
+    assert (during.held_back_percent, during.agrees, during.checked) == (10, True, 1)
+    assert f"10 % of training runs were held back for {history.applied.from_tag.name}" in during.sentence
+    assert find_serving(role="controller", at=timezone.now()).held_back_percent == 0
+
+
 def test_an_outcome_served_by_another_digest_is_named(history, host):
     began = timezone.now() + timedelta(seconds=10)
     wrong = make_outcome(host, served="sha256:another", started_at=began)

@@ -70,7 +70,7 @@ def test_with_nothing_to_hold_back_nothing_is_watched(db, servers):
 def test_the_previous_tag_goes_on_serving_its_share_and_each_run_says_which_it_was_promised(applied, host):
     served = [route_run(begin_run(host)).controller for _ in range(60)]
     held = served.count(applied.from_tag)
-    assert 3 <= held <= 25
+    assert 1 <= held <= 45
     assert held + served.count(applied.to_tag) == 60
     assert list(WatchedRun.objects.order_by("id").values_list("held_back", flat=True)) == [
         tag == applied.from_tag for tag in served

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import secrets
 import sys
@@ -25,7 +26,7 @@ from lealife.demo import demo_child, ensure_demo_host, is_port_free, port_of
 from lealife.embedded.ollama_process import command_line, ollama_dir, wait_for_address
 from lealife.lib.errors import Refused
 from lealife.lib.places import BASE_DIR, data_dir
-from lealife.story import find_verdict, is_settled, measure_memory, tell_story
+from lealife.story import count_settled, find_verdict, measure_memory, tell_story
 from lealife.supervisor import Child, Supervisor
 from lealife.telling import StoryProgress, print_story
 from training.coordinator import start_training, stop_training
@@ -36,6 +37,7 @@ STAFF = "admin"
 WORKER_ENDS_WITHIN_S = 60.0
 WORKERS = "workers"
 WATCH_EVERY_S = 30.0
+MEASURED_WITHIN_S = 900.0
 ANSWERS_WITHIN_S = 60.0
 # Memory off and on over thirty held-out tasks; a model server that is gone must not be waited for without end.
 MEASURE_WITHIN_S = 900.0
@@ -64,6 +66,8 @@ class Watchdog:
 
 
 class Command(BaseCommand):
+    # Until when the measure of memory waits for its slots.
+    waits_until = math.inf
     help = "Starts LeaLife: embedded servers where none are named, the workers, the dashboard and the demo site."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -73,6 +77,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--until-verdict", action="store_true", help="Headless: train until the first verdict, then tell its story."
         )
+        parser.add_argument("--verdicts", type=int, default=1, help="Headless: so many verdicts before the story.")
         parser.add_argument("--json", type=Path, metavar="FILE", help="Write the story as one JSON object too.")
         parser.add_argument("--minutes", type=float, default=25.0, help="Longest wait for a verdict.")
 
@@ -165,8 +170,7 @@ class Command(BaseCommand):
 
             def is_over() -> bool:
                 progress.update()
-                evaluation = find_verdict(since=started)
-                return time.monotonic() > deadline or (evaluation is not None and is_settled(evaluation))
+                return time.monotonic() > deadline or count_settled(since=started) >= options["verdicts"]
 
             if not supervisor.run(until=is_over, poll_s=1.0):
                 raise CommandError("Stopped before a verdict.")
@@ -174,6 +178,7 @@ class Command(BaseCommand):
             if evaluation is None:
                 raise CommandError(f"No verdict within {options['minutes']:g} minutes.")
             stop_training(by="until-verdict", origin="up")
+            self.waits_until = time.monotonic() + MEASURED_WITHIN_S
             try:
                 memory = measure_memory(evaluation, progress=progress.measuring, wait=lambda: self.breathe(supervisor))
             except Refused as error:
