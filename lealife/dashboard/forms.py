@@ -6,10 +6,9 @@ from typing import Any
 
 from django import forms
 
-from lealife.lib.errors import NotFound, Refused
+from lealife.lib.errors import Refused
 from training.definitions import READY, read_state
 from training.models import Host, TaskDefinition
-from training.tasks import ADDRESSES_MAX, find_named_host
 
 
 class VerbForm(forms.Form):
@@ -57,17 +56,6 @@ class TaskForm(VerbForm):
 
     field_order = ("title", "host", "prompt", "expected_text", "expected_url", "pages_target", "size")
 
-    def clean(self) -> dict[str, Any]:
-        """Refuses to guess: a prompt that names unknown addresses only is about none of the known hosts."""
-        cleaned = super().clean()
-        if cleaned.get("prompt") and not cleaned.get("host") and "host" not in self.errors:
-            addresses = [word for word in cleaned["prompt"].split() if "://" in word][:ADDRESSES_MAX]
-            if addresses and not any(map(is_known, addresses)):
-                self.add_error(
-                    "host", f"{addresses[0][:100]} is on no known host. Choose one, or let staff add it in admin."
-                )
-        return cleaned
-
     def clean_expected_url(self) -> str:
         """The address, which must be one of the web."""
         url = self.cleaned_data["expected_url"].strip()
@@ -84,15 +72,6 @@ class TaskForm(VerbForm):
             "check_spec": {**({"expected_text": text} if text else {}), **({"expected_urls": [url]} if url else {})},
             "pages_target": self.cleaned_data["pages_target"],
         }
-
-
-def is_known(address: str) -> bool:
-    """Whether an address belongs to a host."""
-    try:
-        find_named_host(address)
-    except NotFound:
-        return False
-    return True
 
 
 class QueueForm(TaskForm):

@@ -14,7 +14,7 @@ from training.models import Step
 PICKED_BY = {
     "start": "where every run of this host starts",
     "model": "picked by the controller model",
-    "fallback": "the model's pick was unusable: the best of the shortlist was taken",
+    "fallback": "the model's pick was unusable: the best of the shortlist was taken instead",
     "only": "the only page on the shortlist: no call was needed",
 }
 WHY = {"link": "a link on the page", "memory": "recalled from memory"}

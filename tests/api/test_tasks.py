@@ -133,3 +133,10 @@ def test_what_must_stay_as_it_is_refuses_every_verb_in_a_sentence(host: Host, op
     for verb, body in (("repeat", None), ("train", None), ("verdict", {"right": True})):
         assert "held-out evaluation" in assert_problem(act(operator, held_out, verb, body), 409)["detail"]
     assert_problem(operator.post("/api/tasks/987654/actions/repeat/"), 404)
+
+
+def test_a_prompt_about_an_unknown_website_is_never_asked_of_the_only_known_one(host: Host, operator: Client) -> None:
+    task = {"prompt": "What does https://unknown.example/a say of http://[ ?"}
+    problem = assert_problem(operator.post("/api/tasks", task, JSON), 422, field="host")
+    assert problem["detail"].startswith("unknown.example is on no known host.")
+    assert operator.post("/api/tasks", task | {"host": "manual"}, JSON).status_code == 202

@@ -45,7 +45,8 @@ def test_a_run_shows_its_trajectory_and_evidence(browser: Client, host: Host) ->
     page = browser.get(f"/runs/{run.pk}/").content.decode()
     for words in (
         "Read committed.", "The default is read committed.", "decided by quotes", "digests differ", "1 withheld",
-        "1 followed", "Start here", "Picked by the controller model: number 1 of 1, recalled from memory, score 0.900",
+        "1 followed", "Start here",
+        "Picked by the controller model (number 1 of 1, recalled from memory, score 0.900).",
         "Recalled items used: Isolation (7)", "fetch_failed", "timed out",
     ):  # fmt: skip
         assert words.lower() in page.lower()
