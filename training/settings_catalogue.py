@@ -237,6 +237,16 @@ _ALL = (
         "seconds",
         "A canary without its observations by then is aborted, in seconds.",
     ),
+    _whole(
+        "drill_every_days",
+        "Gate Drill Every (days)",
+        Group.PROMOTION,
+        0,
+        0,
+        365,
+        "days",
+        "How often a clone and a sabotaged copy of the active tag test the gate; 0 is never.",
+    ),
     _switch("promotion_hold", "Promotion Hold", Group.PROMOTION, False, "While on, nothing is evaluated or applied."),
 )
 SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _ALL}

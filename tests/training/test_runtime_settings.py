@@ -140,6 +140,7 @@ BOUNDS = [
     ("canary_share_percent", 1, 90),
     ("canary_min_observations", 1, 10_000),
     ("canary_deadline_s", 10, 604_800),
+    ("drill_every_days", 0, 365),
     ("global_max_concurrent_runs", 1, 1000),
 ]
 

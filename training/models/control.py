@@ -65,6 +65,7 @@ class RuntimeSettings(models.Model):
     canary_share_percent = _whole("canary_share_percent")
     canary_min_observations = _whole("canary_min_observations")
     canary_deadline_s = _whole("canary_deadline_s")
+    drill_every_days = _whole("drill_every_days")
     promotion_hold = _switch("promotion_hold")
     updated_at = models.DateTimeField(auto_now=True)
     updated_by = models.CharField(max_length=150, blank=True, editable=False)
