@@ -38,6 +38,7 @@ from promotion.applies import apply_canary
 from promotion.arms import ArmTools
 from promotion.canary import open_canary, settle_canary
 from promotion.candidates import choose_recipe
+from promotion.drills import has_drill_work, start_drill
 from promotion.evaluation import open_evaluation, run_pairs
 from promotion.gate import Verdict
 from promotion.harm import CanaryVerdict
@@ -208,6 +209,19 @@ def _build(now: datetime) -> bool:
     return True
 
 
+def _drill(now: datetime) -> bool:
+    if read_settings().promotion_hold:
+        return False
+    try:
+        started = start_drill(server=get_pool(), now=now)
+    except ModelError as error:
+        log.warning("drill not built, trying again: %s", error)
+        return False
+    if started:
+        ring("evaluate")
+    return started
+
+
 def _evaluate(now: datetime) -> bool:
     evaluation_id = _open_evaluations().values_list("pk", flat=True).first()
     if evaluation_id is None or read_settings().promotion_hold:
@@ -284,7 +298,8 @@ def _window_in(state: str) -> PromotionWindow | None:
 
 
 def _open_evaluations() -> QuerySet[Evaluation]:
-    return Evaluation.objects.filter(verdict=Evaluation.Verdict.PENDING).order_by("pk")
+    """Those of candidates before drills."""
+    return Evaluation.every.filter(verdict=Evaluation.Verdict.PENDING).order_by("drill", "pk")
 
 
 def _passed_canaries() -> QuerySet[Canary]:
@@ -319,7 +334,8 @@ STAGES: dict[str, Stage] = {
         Stage("ingest", lambda now: read_uningested().exists(), ingest_batch, alone=False),
         Stage("window", _unless_held(lambda now: is_window_due()), _window),
         Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build),
-        Stage("evaluate", _unless_held(lambda now: _open_evaluations().exists()), _evaluate),
+        Stage("drill", _unless_held(lambda now: has_drill_work(now=now)), _drill),
+        Stage("evaluate", _unless_held(lambda now: _open_evaluations().exists()), _evaluate, alone=False),
         Stage("canary", _unless_held(_ready_canary), _canary),
         Stage("apply", _unless_held(lambda now: _passed_canaries().exists()), _apply),
     )

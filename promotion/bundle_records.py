@@ -38,7 +38,7 @@ def count_records() -> dict[str, int]:
     return {
         "setting": RuntimeSettingsChange.objects.count(),
         "outcome": TrainingOutcome.objects.count(),
-        "pair": EvaluationPair.objects.count(),
+        "pair": EvaluationPair.objects.filter(evaluation__drill=False).count(),
         "verdict": Evaluation.objects.count(),
         "canary": Canary.objects.count(),
         "apply": LiveApply.objects.count(),
