@@ -36,6 +36,7 @@ from learning.curriculum import crawl_host, find_hungry_host, find_rested_source
 from learning.ingest import read_uningested
 from promotion.arms import ArmTools
 from promotion.candidates import choose_recipe
+from promotion.drills import has_drill_work, start_drill
 from promotion.evaluation import open_evaluation, run_pairs
 from promotion.gate import Verdict
 from promotion.inspection import inspect_tags
@@ -206,6 +207,19 @@ def _build(now: datetime) -> bool:
     return True
 
 
+def _drill(now: datetime) -> bool:
+    if read_settings().promotion_hold:
+        return False
+    try:
+        started = start_drill(server=get_pool(), now=now)
+    except ModelError as error:
+        log.warning("drill not built, trying again: %s", error)
+        return False
+    if started:
+        ring("evaluate")
+    return started
+
+
 def _evaluate(now: datetime) -> bool:
     evaluation_id = _open_evaluations().values_list("pk", flat=True).first()
     if evaluation_id is None or read_settings().promotion_hold:
@@ -257,7 +271,8 @@ def _window_in(state: str) -> PromotionWindow | None:
 
 
 def _open_evaluations() -> QuerySet[Evaluation]:
-    return Evaluation.objects.filter(verdict=Evaluation.Verdict.PENDING).order_by("pk")
+    """Those of candidates before drills."""
+    return Evaluation.every.filter(verdict=Evaluation.Verdict.PENDING).order_by("drill", "pk")
 
 
 def _unless_held(ready: Callable[[datetime], bool]) -> Callable[[datetime], bool]:
@@ -284,7 +299,8 @@ STAGES: dict[str, Stage] = {
         Stage("ingest", lambda now: read_uningested().exists(), ingest_batch, alone=False),
         Stage("window", _unless_held(lambda now: is_window_due()), _window),
         Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build),
-        Stage("evaluate", _unless_held(lambda now: _open_evaluations().exists()), _evaluate),
+        Stage("drill", _unless_held(lambda now: has_drill_work(now=now)), _drill),
+        Stage("evaluate", _unless_held(lambda now: _open_evaluations().exists()), _evaluate, alone=False),
         Stage("canary", _unless_held(promotion_stages.is_canary_ready), promotion_stages.work_canary),
         Stage("apply", _unless_held(promotion_stages.is_apply_ready), promotion_stages.work_apply),
         # On hold too: harm is looked for as long as the previous tag is held back.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
@@ -20,13 +22,16 @@ from promotion.models import (
     EvaluationPair,
     EvaluationTask,
     FrozenPage,
+    GateDrill,
     LiveApply,
     ModelTag,
     PageFreeze,
+    PairWork,
     PromotionWindow,
     Watch,
     WatchedRun,
 )
+from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
 from promotion.tags import pin_tag
 
 
@@ -124,6 +129,56 @@ class PromotionWindowAdmin(ReadOnlyAdmin):
 
     list_display = ("number", "state", "watermark", "size", "attempts", "reason", "opened_at", "closed_at")
     list_filter = ("state",)
+    actions = ("hold", "resume", "evaluate", "drill")
+
+    def has_steer_permission(self, request: HttpRequest) -> bool:
+        """Rows stay read-only to everybody; steering promotion is Django's permission to change windows."""
+        return request.user.has_perm("promotion.change_promotionwindow")
+
+    @admin.action(description="Hold promotion", permissions=["steer"])
+    def hold(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
+        """Nothing is evaluated, tried or applied until it is resumed."""
+        self._steer(request, hold_promotion, done="Promotion is on hold.")
+
+    @admin.action(description="Resume promotion", permissions=["steer"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
+        """Goes on where it was held."""
+        self._steer(request, resume_promotion, done="Promotion goes on.")
+
+    @admin.action(description="Evaluate now, with the successes there are", permissions=["steer"])
+    def evaluate(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
+        """Moves the collecting window on."""
+        self._steer(request, evaluate_now, done="The window moves on with what it has.")
+
+    @admin.action(description="Drill the gate", permissions=["steer"])
+    def drill(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
+        """An identical clone and a sabotaged copy of the active tag go through the gate."""
+        self._steer(request, request_drill, done="A clone and a sabotaged copy will go through the gate.")
+
+    def _steer(self, request: HttpRequest, verb: Callable[..., object], *, done: str) -> None:
+        try:
+            verb(by=read_actor(request), origin=ORIGIN)
+        except Refused as refused:
+            self.message_user(request, str(refused), messages.ERROR)
+        else:
+            self.message_user(request, done, messages.SUCCESS)
+
+
+@admin.register(GateDrill)
+class GateDrillAdmin(ReadOnlyAdmin):
+    """Tests of the gate itself, with a tag whose worth is known."""
+
+    list_display = ("id", "kind", "role", "state", "evaluation_id", "reason", "requested_by", "requested_at")
+    list_filter = ("kind", "state")
+
+
+@admin.register(PairWork)
+class PairWorkAdmin(ReadOnlyAdmin):
+    """Pairs under way, and those that wait for the ones before them."""
+
+    list_display = ("id", "evaluation_id", "index", "worker", "lease_until", "candidate_arm_id", "baseline_arm_id")
+    search_fields = ("=evaluation__id",)
+    ordering = ("-id",)
 
 
 @admin.register(Evaluation)

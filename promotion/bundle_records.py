@@ -47,7 +47,7 @@ def count_records() -> dict[str, int]:
         "setting": RuntimeSettingsChange.objects.count(),
         "watched": WatchedRun.objects.count(),
         "outcome": TrainingOutcome.objects.count(),
-        "pair": EvaluationPair.objects.count(),
+        "pair": EvaluationPair.objects.filter(evaluation__drill=False).count(),
         "verdict": Evaluation.objects.count(),
         "canary": Canary.objects.count(),
         "apply": LiveApply.objects.count(),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Max, Q
 
 from lealife.lib.announce import announce
 from lealife.lib.digest import digest_value, unit_interval
 from lealife.lib.errors import GateRefused
-from learning.models import CurriculumTask
+from learning.models import CurriculumTask, MemoryItem
 from learning.recall import recall
 from promotion import gate
 from promotion.arms import ArmInputs, ArmTools, find_freeze, run_arm
@@ -25,6 +26,7 @@ from promotion.models import (
     PromotionWindow,
     Role,
 )
+from promotion.pair_work import claim_pair, clear_work, goes_first, keep_pair, release_pair, take_next_pair
 from promotion.routing import Routing, read_routing
 from promotion.windows import move_window
 from training.models import RuntimeSettings
@@ -45,55 +47,99 @@ def open_evaluation(*, window_id: int, candidate: ModelTag, now: datetime) -> Ev
 
     Raises GateRefused when there are no held-out tasks to judge by.
     """
-    row = read_settings()
-    baseline = _active(read_routing(), candidate.role)
-    tasks = choose_tasks(count=row.evaluation_pairs, seed=window_id)
-    if not tasks:
-        raise GateRefused("There are no held-out tasks to judge by: let the curriculum read more pages first.")
-    memories = [[asdict(item) for item in recall(host_id=task.host_id, prompt=task.prompt)] for task in tasks]
-    # Whatever their order: the same tasks with the same memory share their frozen pages and measured arms.
-    frozen = digest_value(sorted([task.pk, items] for task, items in zip(tasks, memories, strict=True)))
+    frozen = freeze_inputs()
     with transaction.atomic():
-        number = Evaluation.objects.count() + 1
-        evaluation = Evaluation.objects.create(
-            window_id=window_id,
-            candidate=candidate,
-            candidate_digest=candidate.digest,
-            baseline=baseline,
-            baseline_digest=baseline.digest,
-            candidate_number=number,
-            alpha=alpha_for(k=number, alpha_life=row.lifetime_alpha),
-            pair_budget=len(tasks),
-            seed=0,
-            freeze=find_freeze(memory_digest=frozen),
-            settings_digest=digest_limits(row),
-        )
-        EvaluationTask.objects.bulk_create(
-            EvaluationTask(evaluation=evaluation, index=index, task=task, memories=items)
-            for index, (task, items) in enumerate(zip(tasks, memories, strict=True))
-        )
+        evaluation = _open(candidate, frozen, window_id=window_id)
         move_window(window_id=window_id, expected=State.BUILDING, to=State.EVALUATING, now=now)
     return evaluation
 
 
-def choose_tasks(*, count: int, seed: int) -> list[CurriculumTask]:
+def open_drill(*, candidate: ModelTag) -> Evaluation:
+    """Puts a tag before the gate whose worth is known, at the level that the next real candidate will get.
+
+    It is of no window, and not counted: the level is looked up, not spent. Raises as `open_evaluation` does.
+    """
+    frozen = freeze_inputs()
+    with transaction.atomic():
+        return _open(candidate, frozen, drill=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What both arms will be asked and may remember."""
+
+    tasks: tuple[CurriculumTask, ...]
+    memories: tuple[list[dict[str, Any]], ...]
+    digest: str
+
+
+def freeze_inputs() -> Frozen:
+    """Held-out tasks with the memory recalled for each. Raises GateRefused when there are none."""
+    tasks = choose_tasks(count=read_settings().evaluation_pairs, seed=read_memory_seed())
+    if not tasks:
+        raise GateRefused("There are no held-out tasks to judge by: let the curriculum read more pages first.")
+    memories = [[asdict(item) for item in recall(host_id=task.host_id, prompt=task.prompt)] for task in tasks]
+    # Whatever their order: the same tasks with the same memory share their frozen pages and measured arms.
+    digest = digest_value(sorted([task.pk, items] for task, items in zip(tasks, memories, strict=True)))
+    return Frozen(tuple(tasks), tuple(memories), digest)
+
+
+def read_memory_seed() -> str:
+    """Changes when memory learns or forgets: while it does not, each candidate meets the tasks measured already."""
+    counted = MemoryItem.objects.recallable().aggregate(count=Count("id"), newest=Max("id"))
+    return f"{counted['count']}/{counted['newest'] or 0}"
+
+
+def _open(candidate: ModelTag, frozen: Frozen, **belongs: Any) -> Evaluation:
+    baseline = _active(read_routing(), candidate.role)
+    number, row = Evaluation.objects.count() + 1, read_settings()
+    evaluation = Evaluation.every.create(
+        candidate=candidate,
+        candidate_digest=candidate.digest,
+        baseline=baseline,
+        baseline_digest=baseline.digest,
+        candidate_number=number,
+        alpha=alpha_for(k=number, alpha_life=row.lifetime_alpha),
+        pair_budget=len(frozen.tasks),
+        seed=0,
+        freeze=find_freeze(memory_digest=frozen.digest),
+        settings_digest=digest_limits(row),
+        **belongs,
+    )
+    EvaluationTask.objects.bulk_create(
+        EvaluationTask(evaluation=evaluation, index=index, task=task, memories=items)
+        for index, (task, items) in enumerate(zip(frozen.tasks, frozen.memories, strict=True))
+    )
+    return evaluation
+
+
+def choose_tasks(*, count: int, seed: int | str) -> list[CurriculumTask]:
     """Held-out tasks in an order that depends only on the seed; hosts that are disabled are left out."""
     tasks = CurriculumTask.objects.filter(split=CurriculumTask.Split.EVALUATION, ambiguous=False, host__enabled=True)
     return sorted(tasks, key=lambda task: unit_interval("task", seed, task.pk))[:count]
 
 
 def run_pairs(*, evaluation_id: int, tools: ArmTools, now: datetime) -> gate.Decision | None:
-    """Runs the next pair and asks the gate; None when a slot was missing or the work was told to stop.
+    """Runs one more pair and asks the gate; None when a slot was missing, the work was told to stop, or others
+    run all the pairs that may be run now.
 
-    Safe to repeat after a crash at any point: arms are remembered by their inputs, pairs by their index.
+    Any number of workers may call it for one evaluation at once. Safe to repeat after a crash at any point: arms
+    are remembered by their inputs, pairs by their index.
     """
-    evaluation = Evaluation.objects.select_related("candidate", "baseline", "window").get(pk=evaluation_id)
+    evaluation = Evaluation.every.select_related("candidate", "baseline", "window").get(pk=evaluation_id)
     changed = find_changes(evaluation)
-    done = evaluation.pairs.count()
-    if not changed and done < evaluation.pair_budget:
-        task = evaluation.tasks.select_related("task").filter(index=done).first()
-        if task is not None and not _run_pair(evaluation, task, tools=tools):
+    if not changed and evaluation.verdict == Evaluation.Verdict.PENDING:
+        # Within the slots reserved for such work: those that runs for people need are never all taken.
+        at_once = max(1, read_settings().reserved_control_slots)
+        index = claim_pair(evaluation, worker=tools.worker, at_once=at_once, now=now)
+        if index is not None and not _run_claimed(evaluation, index=index, tools=tools):
             return None
+        if index is None and evaluation.pairs.count() < evaluation.pair_budget:
+            # Others have the rest. One that died after its pair was run has left it to be counted.
+            decision = settle_evaluation(evaluation_id=evaluation_id, changed=[], now=now)
+            return None if decision.verdict is gate.Verdict.PENDING else decision
+        # What changed while the pair ran, changed for it too.
+        changed = find_changes(evaluation)
     return settle_evaluation(evaluation_id=evaluation_id, changed=changed, now=now)
 
 
@@ -130,28 +176,21 @@ def arm_inputs(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag, m
     )
 
 
-def _run_pair(evaluation: Evaluation, task: EvaluationTask, *, tools: ArmTools) -> bool:
-    candidate_first = unit_interval("order", evaluation.pk, task.index) < 0.5
+def _run_claimed(evaluation: Evaluation, *, index: int, tools: ArmTools) -> bool:
+    task = evaluation.tasks.select_related("task").get(index=index)
     order = (evaluation.candidate, evaluation.baseline)
     arms: dict[int, EvaluationArm] = {}
-    for tag in order if candidate_first else reversed(order):
+    for tag in order if goes_first(evaluation, index=index) else reversed(order):
         arm = run_arm(arm_inputs(evaluation, task, tag=tag), tools=tools)
         if arm is None:
+            release_pair(evaluation, index=index, worker=tools.worker)
             return False
         arms[tag.pk] = arm
-    candidate, baseline = arms[evaluation.candidate_id], arms[evaluation.baseline_id]
-    EvaluationPair.objects.bulk_create(
-        [
-            EvaluationPair(
-                evaluation=evaluation,
-                index=task.index,
-                candidate_arm=candidate,
-                baseline_arm=baseline,
-                candidate_first=candidate_first,
-                result=gate.judge_pair(candidate=candidate, baseline=baseline).value,
-            )
-        ],
-        ignore_conflicts=True,
+    keep_pair(
+        evaluation,
+        index=index,
+        candidate=arms[evaluation.candidate_id],
+        baseline=arms[evaluation.baseline_id],
     )
     return True
 
@@ -201,31 +240,43 @@ def decide_evaluation(
 
 
 def settle_evaluation(*, evaluation_id: int, changed: list[str], now: datetime) -> gate.Decision:
-    """Writes the evidence so far and, when there is one, the verdict with what follows from it."""
+    """Takes what is finished as evidence, in order, writes it and, when there is one, the verdict with what follows.
+
+    The gate is asked after every pair, so that the verdict is that of one worker who ran them one by one.
+    """
     with transaction.atomic():
         evaluation = (
-            Evaluation.objects.select_for_update(of=("self",))
-            .select_related("window", "candidate")
-            .get(pk=evaluation_id)
+            Evaluation.every.select_for_update(of=("self",)).select_related("window", "candidate").get(pk=evaluation_id)
         )
         decision = decide_evaluation(evaluation, changed=changed)
-        evidence, _, _ = read_evidence(evaluation_id)
         if evaluation.verdict != Evaluation.Verdict.PENDING:
+            clear_work(evaluation)
             return decision
-        verdict = Evaluation.Verdict(str(decision.verdict))
-        Evaluation.objects.filter(pk=evaluation_id).update(
-            wins=evidence.wins,
-            losses=evidence.losses,
-            ties=evidence.ties,
-            e_value=decision.e_value,
-            verdict=verdict,
-            reason=decision.reason,
-            finished_at=None if verdict == Evaluation.Verdict.PENDING else now,
-        )
-        if verdict != Evaluation.Verdict.PENDING:
-            _follow_verdict(evaluation, verdict=verdict, reason=decision.reason, now=now)
+        while decision.verdict is gate.Verdict.PENDING:
+            if not take_next_pair(evaluation, index=evaluation.pair_budget - decision.pairs_left):
+                break
+            decision = decide_evaluation(evaluation, changed=changed)
+        _write_decision(evaluation, decision, now=now)
         announce("promotion")
         return decision
+
+
+def _write_decision(evaluation: Evaluation, decision: gate.Decision, *, now: datetime) -> None:
+    evidence, _, done = read_evidence(evaluation.pk)
+    verdict = Evaluation.Verdict(str(decision.verdict))
+    closed = verdict != Evaluation.Verdict.PENDING
+    Evaluation.every.filter(pk=evaluation.pk).update(
+        wins=evidence.wins,
+        losses=evidence.losses,
+        ties=evidence.ties,
+        e_value=decision.e_value,
+        verdict=verdict,
+        reason=decision.reason,
+        finished_at=now if closed else None,
+    )
+    clear_work(evaluation, below=None if closed else done)
+    if closed and not evaluation.drill:
+        _follow_verdict(evaluation, verdict=verdict, reason=decision.reason, now=now)
 
 
 # Promote leads to a canary; every other verdict closes the window and frees the candidate's place.

@@ -36,6 +36,9 @@ class ModelTag(models.Model):
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     status = models.CharField(max_length=10, choices=Status)
     pinned = models.BooleanField(default=False, help_text="Never pruned.")
+    foretold = models.TextField(
+        blank=True, help_text="What serving it beside its parent costs: empty, or why the model is loaded anew."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -117,8 +120,19 @@ class FrozenPage(models.Model):
         return self.url
 
 
+class CandidateManager(models.Manager["Evaluation"]):
+    """Evaluations of real candidates: what is not asked for by its own name never sees a drill."""
+
+    def get_queryset(self) -> models.QuerySet[Evaluation]:
+        """All but drills."""
+        return super().get_queryset().filter(drill=False)
+
+
 class Evaluation(models.Model):
-    """Candidate against a fresh run of the active tag, on the same held-out tasks and frozen pages."""
+    """Candidate against a fresh run of the active tag, on the same held-out tasks and frozen pages.
+
+    A drill (decision 14) is judged like any other, but belongs to no window and spends no error budget.
+    """
 
     class Verdict(models.TextChoices):
         PENDING = "pending", "pending"
@@ -127,7 +141,8 @@ class Evaluation(models.Model):
         INCONCLUSIVE = "inconclusive", "inconclusive"
         INVALID = "invalid", "invalid"
 
-    window = models.OneToOneField(PromotionWindow, on_delete=models.PROTECT, related_name="evaluation")
+    window = models.OneToOneField(PromotionWindow, on_delete=models.PROTECT, null=True, related_name="evaluation")
+    drill = models.BooleanField(default=False, help_text="A test of the gate itself: never leads to a canary.")
     candidate = models.ForeignKey(ModelTag, on_delete=models.PROTECT, related_name="+")
     candidate_digest = models.CharField(max_length=80)
     baseline = models.ForeignKey(ModelTag, on_delete=models.PROTECT, related_name="+")
@@ -149,8 +164,17 @@ class Evaluation(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
 
+    objects = CandidateManager()
+    every = models.Manager()  # noqa: DJ012  a second manager, no field
+
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(drill=True, window=None) | Q(drill=False, window__isnull=False),
+                name="an_evaluation_has_a_window_or_is_a_drill",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"evaluation {self.pk}: {self.candidate} against {self.baseline}"
@@ -318,3 +342,8 @@ class WatchedRun(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.run_id}: {'held back' if self.held_back else 'applied'}"
+
+
+# Django looks for tables here; those of work under way stand apart, and refer to these by name.
+from promotion.work_models import GateDrill as GateDrill  # noqa: E402
+from promotion.work_models import PairWork as PairWork  # noqa: E402

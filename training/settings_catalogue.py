@@ -292,6 +292,16 @@ _ALL = (
         unit="chance of any false promotion",
         hint="Error budget of all candidates together, for ever.",
     ),
+    _whole(
+        "drill_every_days",
+        "Gate Drill Every (days)",
+        Group.PROMOTION,
+        0,
+        0,
+        365,
+        "days",
+        "How often a clone and a sabotaged copy of the active tag test the gate; 0 is never.",
+    ),
     _switch("promotion_hold", "Promotion Hold", Group.PROMOTION, False, "While on, nothing is evaluated or applied."),
 )
 SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _ALL}

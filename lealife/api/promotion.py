@@ -7,13 +7,18 @@ from django.utils import timezone
 from ninja import Router
 
 from lealife.api.responses import declare_responses
-from lealife.api.schemas import LiveApplyOut, RollBackIn
+from lealife.api.schemas import DrillOut, HoldIn, LiveApplyOut, RollBackIn, SteeringOut
 from lealife.auth import require_scope
 from lealife.dashboard.proof_panel import ProofPanel, build_proof_panel
 from lealife.dashboard.readings import take_readings
 from promotion.applies import roll_back
+from promotion.drills import DrillReport, read_drills
+from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
+from promotion.windows import read_window
+from training.runtime_settings import read_settings
 
 router = Router(tags=["models"])
+ORIGIN = "api"
 
 
 @router.get("/proof", response=declare_responses(200, ProofPanel))
@@ -29,7 +34,7 @@ def read_proof(request: HttpRequest) -> ProofPanel:
 )
 def roll_back_role(request: HttpRequest, body: RollBackIn) -> LiveApplyOut:
     """Puts a role back on the tag that served before, as a new live apply."""
-    apply = roll_back(role=body.role.value, by=str(request.auth), reason=body.reason, origin="api")
+    apply = roll_back(role=body.role.value, by=str(request.auth), reason=body.reason, origin=ORIGIN)
     apply.refresh_from_db()
     return LiveApplyOut(
         id=apply.pk,
@@ -40,4 +45,52 @@ def roll_back_role(request: HttpRequest, body: RollBackIn) -> LiveApplyOut:
         applied_by=apply.applied_by,
         reason=apply.reason,
         applied_at=apply.applied_at,
+    )
+
+
+@router.get("/drills", response=declare_responses(200, DrillReport))
+def show_drills(request: HttpRequest) -> DrillReport:
+    """The gate's own measured errors: what became of tags whose worth was known."""
+    return read_drills()
+
+
+@router.post("/actions/hold/", response=declare_responses(200, SteeringOut, 409), auth=require_scope("operate"))
+def hold(request: HttpRequest, body: HoldIn) -> SteeringOut:
+    """Nothing is evaluated, tried or applied until promotion is resumed."""
+    hold_promotion(by=str(request.auth), origin=ORIGIN, reason=body.reason)
+    return describe_steering()
+
+
+@router.post("/actions/resume/", response=declare_responses(200, SteeringOut, 409), auth=require_scope("operate"))
+def resume(request: HttpRequest) -> SteeringOut:
+    """Promotion goes on where it was held."""
+    resume_promotion(by=str(request.auth), origin=ORIGIN)
+    return describe_steering()
+
+
+@router.post("/actions/evaluate-now/", response=declare_responses(200, SteeringOut, 409), auth=require_scope("operate"))
+def evaluate(request: HttpRequest) -> SteeringOut:
+    """Moves the collecting window on with the successes it has."""
+    evaluate_now(by=str(request.auth), origin=ORIGIN)
+    return describe_steering()
+
+
+@router.post("/actions/drill/", response=declare_responses(200, list[DrillOut], 409), auth=require_scope("operate"))
+def drill(request: HttpRequest) -> list[DrillOut]:
+    """Asks for an identical clone and a sabotaged copy of the active tag to go through the gate."""
+    drills = request_drill(by=str(request.auth), origin=ORIGIN)
+    return [DrillOut(id=each.pk, kind=each.kind, role=each.role, state=each.state) for each in drills]
+
+
+def describe_steering() -> SteeringOut:
+    """Where promotion stands, as JSON."""
+    row = read_settings()
+    window = read_window(row=row)
+    return SteeringOut(
+        on_hold=row.promotion_hold,
+        window=window.number,
+        state=window.state,
+        size=window.size,
+        successes=window.in_window,
+        until_next=window.until_next,
     )

@@ -145,6 +145,32 @@ class RollBackIn(Input):
     reason: Annotated[str, Field(min_length=1, max_length=2000), STORABLE]
 
 
+class HoldIn(Input):
+    """Why promotion is held."""
+
+    reason: Annotated[str, Field(max_length=2000), STORABLE] = ""
+
+
+class SteeringOut(Schema):
+    """Where promotion stands after a verb."""
+
+    on_hold: bool
+    window: int
+    state: str
+    size: int
+    successes: int
+    until_next: int
+
+
+class DrillOut(Schema):
+    """A drill of the gate that was asked for."""
+
+    id: int
+    kind: str
+    role: str
+    state: str
+
+
 class TaskQueuedOut(Schema):
     """A task that will be run."""
 

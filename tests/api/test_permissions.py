@@ -43,6 +43,11 @@ ENDPOINTS = [
     ("patch", "/api/training/settings", {"version": 1, "changes": {"retry_budget": 5}}, "operate"),
     ("get", "/api/models/proof", None, "read"),
     ("post", "/api/models/actions/roll-back/", {"role": "controller", "reason": "test"}, "admin"),
+    ("get", "/api/models/drills", None, "read"),
+    ("post", "/api/models/actions/hold/", {"reason": "test"}, "operate"),
+    ("post", "/api/models/actions/resume/", None, "operate"),
+    ("post", "/api/models/actions/evaluate-now/", None, "operate"),
+    ("post", "/api/models/actions/drill/", None, "operate"),
     ("get", "/api/health", None, "read"),
 ]
 each_endpoint = pytest.mark.parametrize(("method", "address", "body", "needed"), ENDPOINTS)

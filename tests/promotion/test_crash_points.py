@@ -45,13 +45,12 @@ def test_a_kill_at_any_point_from_window_to_roll_back_leaves_one_of_everything(v
     candidate = ModelTag.objects.get(status="candidate")
     assert voyage.ollama.digests[candidate.name] == candidate.digest
 
-    # The first pair to its end, then undisturbed to the one that decides.
+    # The first pair to its end, then undisturbed until those that decide wait to be taken as evidence.
     voyage.die_everywhere(lambda: voyage.work("evaluate"), until=EvaluationPair.objects.exists)
     evaluation = Evaluation.objects.get()
-    while EvaluationPair.objects.count() < DECIDED_BY - 1:
-        voyage.work("evaluate")
     with mock.patch("promotion.evaluation.settle_evaluation", return_value=None):
-        voyage.work("evaluate")
+        while evaluation.pairs.count() + evaluation.work.exclude(candidate_arm=None).count() < DECIDED_BY:
+            voyage.work("evaluate")
     voyage.die_everywhere(
         lambda: settle_evaluation(evaluation_id=evaluation.pk, changed=[], now=timezone.now()),
         until=window_is("canary"),

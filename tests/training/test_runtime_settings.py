@@ -150,6 +150,7 @@ BOUNDS = [
     ("hold_back_percent", 0, 50),
     ("watch_observations", 1, 10_000),
     ("watch_deadline_s", 10, 604_800),
+    ("drill_every_days", 0, 365),
     ("global_max_concurrent_runs", 1, 1000),
 ]
 

@@ -71,6 +71,7 @@ class RuntimeSettings(models.Model):
     watch_deadline_s = _whole("watch_deadline_s")
     auto_rollback = _switch("auto_rollback")
     lifetime_alpha = models.FloatField(**_bounded(SETTINGS["lifetime_alpha"]))
+    drill_every_days = _whole("drill_every_days")
     promotion_hold = _switch("promotion_hold")
     updated_at = models.DateTimeField(auto_now=True)
     updated_by = models.CharField(max_length=150, blank=True, editable=False)

@@ -1,0 +1,52 @@
+"""`manage.py promotion hold|resume|evaluate-now|drill|status`: the operator's verbs, headless."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from lealife.lib.errors import Refused
+from lealife.management.commands.create_api_key import find_user
+from promotion.drills import read_drills
+from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
+from promotion.windows import read_window
+
+ORIGIN = "cli"
+
+
+class Command(BaseCommand):
+    """Each word is one verb; `status`, the default, changes nothing."""
+
+    help = "Holds and resumes promotion, evaluates now, drills the gate, and says where promotion stands."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """One word, and why."""
+        words = ("hold", "resume", "evaluate-now", "drill", "status")
+        parser.add_argument("word", nargs="?", choices=words, default="status")
+        parser.add_argument("--reason", default="", help="hold: why, for the audit log.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Does it, then says where promotion stands."""
+        try:
+            self.steer(options["word"], reason=options["reason"])
+        except Refused as refused:
+            raise CommandError(str(refused)) from None
+        window = read_window()
+        self.stdout.write(
+            f"Window {window.number} is {window.state}: {window.in_window} of {window.size} ingested successes. "
+            f"{window.sentence}. {window.next_action}"
+        )
+        self.stdout.write(read_drills().sentence)
+
+    def steer(self, word: str, *, reason: str) -> None:
+        """Calls the verb."""
+        if word == "hold":
+            hold_promotion(by=find_user(), origin=ORIGIN, reason=reason)
+        elif word == "resume":
+            resume_promotion(by=find_user(), origin=ORIGIN)
+        elif word == "evaluate-now":
+            evaluate_now(by=find_user(), origin=ORIGIN)
+        elif word == "drill":
+            request_drill(by=find_user(), origin=ORIGIN)
