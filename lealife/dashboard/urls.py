@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from lealife.dashboard import pages, polling, probes, run_pages, verbs
+from lealife.dashboard import candidate_pages, pages, polling, probes, run_pages, verbs
 
 urlpatterns = [
     path("", pages.show_home, name="dashboard"),
@@ -19,6 +19,8 @@ urlpatterns = [
     path("training/settings/actions/apply/", verbs.apply_draft, name="apply_draft"),
     path("training/settings/actions/<slug:verb>/", verbs.move_draft, name="move_draft"),
     path("training/sources/", pages.list_sources, name="sources"),
+    path("training/candidates/<int:evaluation_id>/", candidate_pages.show_candidate, name="candidate"),
+    path("training/promotion/<slug:verb>/", candidate_pages.steer, name="steer_promotion"),
     path("tasks/new/", run_pages.make_task, name="make_task"),
     path("runs/", run_pages.list_runs, name="runs"),
     path("runs/<int:run_id>/", pages.show_run, name="run"),

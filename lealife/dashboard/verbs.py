@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -110,7 +110,7 @@ def change_source(request: HttpRequest, source_id: int, verb: str) -> HttpRespon
         messages.error(request, str(refused))
     else:
         messages.success(request, f"Source {source_id}: {verb} done.")
-    return redirect(find_way_back(request))
+    return redirect(find_way_back(request.POST))
 
 
 @require_POST
@@ -170,9 +170,9 @@ def move_draft(request: HttpRequest, verb: str) -> HttpResponse:
     return redirect(find_selectors())
 
 
-def find_way_back(request: HttpRequest) -> str:
+def find_way_back(given: Mapping[str, str]) -> str:
     """The page of ours that the button was on; the training page when the form does not say."""
-    address = request.POST.get("next", "")
+    address = given.get("next", "")
     return address if url_has_allowed_host_and_scheme(address, allowed_hosts=None) else reverse("training")
 
 

@@ -1,0 +1,133 @@
+"""Views of promotion: a candidate's evidence, and the operators' verbs, each behind a page that says what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from lealife.dashboard.access import require_staff
+from lealife.dashboard.candidate_page import build_candidate_page
+from lealife.dashboard.verbs import find_way_back
+from lealife.lib.errors import NotFound, Refused
+from promotion.applies import roll_back
+from promotion.canary import abort_open_canary
+from promotion.models import Role
+from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
+
+ORIGIN = "page"
+REASON_MAX = 300
+PAIR_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who presses the button, and what they said with it."""
+
+    by: str
+    reason: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One button: its label, what will happen in words, what it does and the sentence when it is done."""
+
+    label: str
+    will: str
+    act: Callable[[Asked], object]
+    done: str
+    wants_reason: bool = False
+
+
+VERBS = {
+    "hold": Verb(
+        label="Hold promotion",
+        will="No window moves on, nothing is evaluated, tried or applied until somebody resumes. Training goes on, and "
+        "the tags that serve now go on serving. Evidence that was gathered is kept.",
+        act=lambda asked: hold_promotion(by=asked.by, origin=ORIGIN, reason=asked.reason),
+        done="Promotion is on hold.",
+        wants_reason=True,
+    ),
+    "resume": Verb(
+        label="Resume promotion",
+        will="Promotion goes on where it was held: an open evaluation runs its next pair, an open canary is judged "
+        "again.",
+        act=lambda asked: resume_promotion(by=asked.by, origin=ORIGIN),
+        done="Promotion goes on.",
+    ),
+    "evaluate-now": Verb(
+        label="Evaluate now",
+        will="The window closes with the successes it has, a candidate is built from what was learned and goes before "
+        "the gate. The gate asks for as much evidence as always; this candidate spends its share of the lifetime "
+        "error budget.",
+        act=lambda asked: evaluate_now(by=asked.by, origin=ORIGIN),
+        done="The window has been closed early: a candidate is built next.",
+    ),
+    "drill": Verb(
+        label="Drill the gate",
+        will="An identical clone and a sabotaged copy of the active controller tag go through the gate, unmarked. "
+        "Neither can ever serve; the page counts what the gate got wrong.",
+        act=lambda asked: request_drill(by=asked.by, origin=ORIGIN),
+        done="The drill is requested.",
+    ),
+    "abort-canary": Verb(
+        label="Abort the canary",
+        will="The candidate serves no further run and is rejected; the active tag serves all runs again. The window "
+        "closes and the next one collects.",
+        act=lambda asked: abort_open_canary(by=asked.by, origin=ORIGIN, reason=asked.reason, role=asked.role),
+        done="The canary is aborted.",
+        wants_reason=True,
+    ),
+    "roll-back": Verb(
+        label="Roll back",
+        will="The tag that served before the last switch is put back in charge, as a new live apply. It serves from "
+        "the next run on; runs in flight end with the tag they began with. The proof is amber until three live "
+        "outcomes carry its digest.",
+        act=lambda asked: roll_back(role=asked.role, by=asked.by, reason=asked.reason, origin=ORIGIN),
+        done="Rolled back: the previous tag serves from the next run on.",
+        wants_reason=True,
+    ),
+}
+
+
+@require_safe
+@require_staff
+def show_candidate(request: HttpRequest, evaluation_id: int) -> HttpResponse:
+    """`/training/candidates/{id}/`: one evaluation; both trajectories of a task with `?pair=`."""
+    pair = request.GET.get("pair", "")
+    number = int(pair) if pair.isascii() and pair.isdecimal() and len(pair) <= PAIR_DIGITS else None
+    try:
+        page = build_candidate_page(evaluation_id=evaluation_id, pair=number, now=timezone.now())
+    except NotFound as error:
+        raise Http404(str(error)) from error
+    return render(request, "candidate.html", {"page": page})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@require_staff
+def steer(request: HttpRequest, verb: str) -> HttpResponse:
+    """`/training/promotion/{verb}/`: says what will happen, then does it."""
+    chosen = VERBS.get(verb)
+    if chosen is None:
+        raise Http404(f"There is no verb {verb}.")
+    given = request.POST if request.method == "POST" else request.GET
+    role = given.get("role", Role.CONTROLLER)
+    if role not in Role.values:
+        raise Http404(f"There is no role {role[:20]}.")
+    if request.method == "POST":
+        asked = Asked(request.user.get_username(), request.POST.get("reason", "")[:REASON_MAX].strip(), role)
+        try:
+            chosen.act(asked)
+        except Refused as refused:
+            messages.error(request, str(refused))
+        else:
+            messages.success(request, chosen.done)
+        return redirect(find_way_back(given))
+    context = {"verb": chosen, "role": role, "next": find_way_back(given), "reason_max": REASON_MAX}
+    return render(request, "promotion_confirm.html", context)

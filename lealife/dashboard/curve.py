@@ -1,0 +1,70 @@
+"""The evidence curve: e-values by pair on a logarithmic axis, with what they must reach; drawn on the server."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# The drawing's own units; the page scales it.
+WIDTH, HEIGHT = 600.0, 220.0
+# Decades shown at least, below and above 1.
+LEAST_DECADES = (1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Gridline:
+    """A power of ten and where it lies."""
+
+    label: str
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Polylines for "better" and "worse" in drawing units, the gridlines, and where both thresholds lie.
+
+    `points` are those of "better" after each pair: percent across, and down in drawing units.
+    """
+
+    better: str
+    worse: str
+    points: tuple[tuple[float, float], ...]
+    grid: tuple[Gridline, ...]
+    promote_y: float
+    reject_y: float
+    pairs: int
+
+
+def draw_curve(*, better: Sequence[float], worse: Sequence[float], promote: float, reject: float) -> Curve:
+    """Draws both e-values after each pair, beginning at 1 before the first; pure.
+
+    `promote` and `reject` are the thresholds, both above 1.
+    """
+    exponents = [math.log10(value) for value in (*better, *worse, promote, reject) if 0 < value < math.inf]
+    bottom = min(-LEAST_DECADES[0], math.floor(min(exponents)))
+    top = max(LEAST_DECADES[1], math.ceil(max(exponents)))
+
+    def place(value: float) -> float:
+        exponent = top if value == math.inf else math.log10(value) if value > 0 else bottom
+        return round(HEIGHT * (top - exponent) / (top - bottom), 1)
+
+    def trace(values: Sequence[float]) -> str:
+        across = WIDTH / max(1, len(values))
+        points = [f"{round(number * across, 1)},{place(value)}" for number, value in enumerate((1.0, *values))]
+        return " ".join(points)
+
+    step = max(1, (top - bottom) // 6)
+    return Curve(
+        better=trace(better),
+        worse=trace(worse),
+        points=tuple((round(100 * number / len(better), 2), place(value)) for number, value in enumerate(better, 1)),
+        grid=tuple(Gridline(_say_power(power), place(10.0**power)) for power in range(bottom, top + 1, step)),
+        promote_y=place(promote),
+        reject_y=place(reject),
+        pairs=len(better),
+    )
+
+
+def _say_power(power: int) -> str:
+    return f"{10**power:,}" if power >= 0 else f"1/{10**-power:,}"

@@ -1,0 +1,176 @@
+"""The evidence of one evaluation, pair by pair, with the statistic that decides after each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lealife.lib.errors import NotFound
+from promotion import gate
+from promotion.evaluation import decide_evaluation
+from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair
+
+# Pairs shown; a budget may be larger, and the verdict rests on all of them.
+PAIRS_SHOWN = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class ArmLine:
+    """One tag on one task; `calls` of the controller model."""
+
+    run_id: int
+    success: bool
+    invalid: bool
+    calls: int
+    pages: int
+    error_code: str
+
+    @property
+    def word(self) -> str:
+        """How it ended, in one word."""
+        if self.invalid:
+            return "invalid"
+        return "solved" if self.success else "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PairLine:
+    """Both arms on one task; `e_better` and `e_worse` are the e-values after this pair."""
+
+    index: int
+    prompt: str
+    host: str
+    result: str
+    candidate: ArmLine
+    baseline: ArmLine
+    candidate_first: bool
+    e_better: float
+    e_worse: float
+
+    @property
+    def number(self) -> int:
+        """Counted from 1, as people do."""
+        return self.index + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One evaluation with all that was measured. `threshold` and `threshold_worse` are what the e-values must reach."""
+
+    evaluation_id: int
+    number: int
+    role: str
+    candidate: str
+    candidate_digest: str
+    baseline: str
+    baseline_digest: str
+    window: int | None
+    state: str
+    verdict: str
+    reason: str
+    missing: str
+    wins: int
+    losses: int
+    ties: int
+    invalid: int
+    pair_budget: int
+    e_better: float
+    e_worse: float
+    threshold: float
+    threshold_worse: float
+    alpha: float
+    started_at: datetime
+    finished_at: datetime | None
+    canary: Canary | None
+    pairs: tuple[PairLine, ...]
+
+    @property
+    def pending(self) -> bool:
+        """Whether the gate has not spoken yet."""
+        return self.verdict == Evaluation.Verdict.PENDING
+
+
+def read_trial(evaluation_id: int) -> Trial:
+    """The evaluation with its pairs in order. Raises NotFound. Two queries."""
+    evaluations = Evaluation.every.select_related("candidate", "baseline", "window", "canary")
+    evaluation = evaluations.filter(pk=evaluation_id).first()
+    if evaluation is None:
+        raise NotFound(f"There is no evaluation {evaluation_id}.")
+    pairs = _read_pairs(evaluation_id)
+    decision = decide_evaluation(evaluation, changed=[])
+    pending = evaluation.verdict == Evaluation.Verdict.PENDING
+    count = {result: sum(pair.result == result for pair in pairs) for result in EvaluationPair.Result.values}
+    window = evaluation.window
+    return Trial(
+        evaluation_id=evaluation.pk,
+        number=evaluation.candidate_number,
+        role=evaluation.candidate.role,
+        candidate=evaluation.candidate.name,
+        candidate_digest=evaluation.candidate_digest,
+        baseline=evaluation.baseline.name,
+        baseline_digest=evaluation.baseline_digest,
+        window=window.number if window else None,
+        state=window.state if window else ("drill" if pending else str(evaluation.verdict)),
+        verdict=evaluation.verdict,
+        # A closed one keeps its own reason: what made it invalid is not in the pairs.
+        reason=decision.reason if pending else evaluation.reason,
+        missing=say_missing(decision) if pending else "",
+        wins=count["win"],
+        losses=count["loss"],
+        ties=count["tie"],
+        invalid=count["invalid"],
+        pair_budget=evaluation.pair_budget,
+        e_better=decision.e_value,
+        e_worse=decision.e_worse,
+        threshold=decision.threshold,
+        threshold_worse=1 / gate.WORSE_ALPHA,
+        alpha=evaluation.alpha,
+        started_at=evaluation.started_at,
+        finished_at=evaluation.finished_at,
+        canary=getattr(evaluation, "canary", None),
+        pairs=pairs,
+    )
+
+
+def say_missing(decision: gate.Decision) -> str:
+    """What would still decide, in one sentence."""
+    needed = f"{decision.wins_needed} more win{'' if decision.wins_needed == 1 else 's'} in a row would promote"
+    return f"{needed}; {decision.pairs_left} pairs are left."
+
+
+def _read_pairs(evaluation_id: int) -> tuple[PairLine, ...]:
+    rows = (
+        EvaluationPair.objects.filter(evaluation_id=evaluation_id)
+        .select_related("candidate_arm__run__host", "baseline_arm__run")
+        .defer("candidate_arm__run__memories", "baseline_arm__run__memories")
+        .order_by("index")[:PAIRS_SHOWN]
+    )
+    lines, wins, losses = [], 0, 0
+    for pair in rows:
+        wins += pair.result == EvaluationPair.Result.WIN
+        losses += pair.result == EvaluationPair.Result.LOSS
+        lines.append(
+            PairLine(
+                index=pair.index,
+                prompt=pair.candidate_arm.run.prompt,
+                host=pair.candidate_arm.run.host.name,
+                result=pair.result,
+                candidate=_view_arm(pair.candidate_arm),
+                baseline=_view_arm(pair.baseline_arm),
+                candidate_first=pair.candidate_first,
+                e_better=gate.e_value(wins, losses),
+                e_worse=gate.e_value_worse(wins, losses),
+            )
+        )
+    return tuple(lines)
+
+
+def _view_arm(arm: EvaluationArm) -> ArmLine:
+    return ArmLine(
+        run_id=arm.run_id,
+        success=arm.success,
+        invalid=arm.invalid,
+        calls=arm.controller_calls,
+        pages=arm.run.pages,
+        error_code=arm.run.error_code,
+    )

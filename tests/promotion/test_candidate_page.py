@@ -1,0 +1,196 @@
+"""A candidate's page: the statistic that decides, after each pair, and the verbs, each said before it is done."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from lealife.dashboard.curve import HEIGHT, draw_curve
+from lealife.lib.errors import NotFound
+from promotion import gate
+from promotion.evaluation import open_evaluation, run_pairs
+from promotion.evidence import read_trial
+from promotion.models import Canary, Evaluation, GateDrill, LiveApply
+from promotion.routing import read_routing
+from tests.promotion.scenes import (
+    Picker,
+    Servers,
+    change_settings,
+    make_base_tags,
+    make_candidate,
+    make_passed_canary,
+    make_promoted,
+    make_tasks,
+    make_tools,
+    make_window,
+)
+from training.models import AuditEntry, Host
+from training.runtime_settings import read_settings
+
+PAIRS = 9
+
+
+@pytest.fixture
+def evaluation(host: Host, servers: Servers) -> Evaluation:
+    """Five real pairs, the active tag always wrong: five wins."""
+    active, _ = make_base_tags(servers)
+    make_tasks(host, PAIRS)
+    change_settings(controller_max_calls=1, default_pages_target=2, evaluation_pairs=PAIRS)
+    candidate = make_candidate(servers, active)
+    opened = open_evaluation(window_id=make_window().pk, candidate=candidate, now=timezone.now())
+    tools = make_tools(servers, Picker(clumsy={active.name}))
+    for _ in range(5):
+        run_pairs(evaluation_id=opened.pk, tools=tools, now=timezone.now())
+    return opened
+
+
+@pytest.fixture
+def browser(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_user("ada", password="a long enough one", is_staff=True))
+    return client
+
+
+def address(verb: str, **query: str) -> str:
+    return reverse("steer_promotion", args=[verb], query=query or None)
+
+
+def test_the_curve_ends_where_the_gate_stands(evaluation):
+    trial = read_trial(evaluation.pk)
+    evaluation.refresh_from_db()
+    assert [pair.result for pair in trial.pairs] == ["win"] * 5
+    assert [pair.e_better for pair in trial.pairs] == gate.evidence_curve([1] * 5)
+    assert trial.pairs[-1].e_better == trial.e_better == evaluation.e_value
+    assert (trial.wins, trial.losses, trial.ties) == (evaluation.wins, evaluation.losses, evaluation.ties)
+    assert trial.threshold == pytest.approx(1 / evaluation.alpha)
+
+
+def test_a_trial_is_read_in_few_queries_whatever_its_pairs(evaluation, django_assert_max_num_queries):
+    with django_assert_max_num_queries(3):
+        read_trial(evaluation.pk)
+
+
+def test_an_evaluation_that_never_was_is_not_found(db, browser):
+    with pytest.raises(NotFound):
+        read_trial(7)
+    assert browser.get(reverse("candidate", args=[7])).status_code == 404
+
+
+def test_the_page_says_what_is_missing_and_shows_every_pair(evaluation, browser):
+    page = browser.get(reverse("candidate", args=[evaluation.pk])).content.decode()
+    trial = read_trial(evaluation.pk)
+    assert trial.reason in page
+    assert trial.missing in page
+    assert page.count("?pair=") == len(trial.pairs)
+    assert "Nobody promotes by hand: only evidence does." in page
+
+
+@pytest.mark.parametrize("pair", ["1", "5"])
+def test_both_trajectories_of_a_pair_stand_side_by_side(evaluation, browser, pair):
+    page = browser.get(reverse("candidate", args=[evaluation.pk]), {"pair": pair}).content.decode()
+    chosen = read_trial(evaluation.pk).pairs[int(pair) - 1]
+    for arm in (chosen.candidate, chosen.baseline):
+        assert f"Run {arm.run_id}</a>" in page
+    assert page.count('class="arm"') == 2
+
+
+@pytest.mark.parametrize("pair", ["0", "6", "x", "٣", "9" * 40])
+def test_a_pair_that_is_not_there_shows_the_page_without_it(evaluation, browser, pair):
+    answer = browser.get(reverse("candidate", args=[evaluation.pk]), {"pair": pair})
+    assert answer.status_code == 200
+    assert 'class="arm"' not in answer.content.decode()
+
+
+def test_a_verb_first_says_what_will_happen_and_does_nothing(evaluation, browser):
+    page = browser.get(address("hold", next="/training/")).content.decode()
+    assert "nothing is evaluated, tried or applied until somebody resumes" in page
+    assert not read_settings().promotion_hold
+
+
+def test_hold_and_resume_leave_their_trace(evaluation, browser):
+    browser.post(address("hold"), {"reason": "the site is being rebuilt"})
+    assert read_settings().promotion_hold
+    browser.post(address("resume"))
+    assert not read_settings().promotion_hold
+    held = AuditEntry.objects.get(action="hold promotion")
+    assert (held.actor, held.origin, held.details) == ("ada", "page", {"reason": "the site is being rebuilt"})
+
+
+def test_an_open_canary_is_aborted_with_its_reason(servers, browser):
+    promoted = make_promoted(servers)
+    Canary.objects.create(
+        evaluation=promoted,
+        role="controller",
+        share_percent=20,
+        min_observations=20,
+        deadline_at=timezone.now(),
+        first_outcome_id=0,
+    )
+    page = browser.get(reverse("candidate", args=[promoted.pk])).content.decode()
+    assert "Abort canary" in page
+    browser.post(address("abort-canary"), {"role": "controller", "reason": "it loops"})
+    canary = Canary.objects.get()
+    assert canary.state == "aborted"
+    assert "it loops" in canary.reason
+
+
+def test_roll_back_puts_the_previous_tag_back(servers, browser, host):
+    from promotion.applies import apply_canary
+
+    canary = make_passed_canary(servers)
+    before = read_routing().controller
+    apply_canary(canary_id=canary.pk, now=timezone.now())
+    assert read_routing().controller != before
+    answer = browser.post(address("roll-back"), {"role": "controller", "reason": "worse", "next": "/runs/"})
+    assert answer.headers["Location"] == "/runs/"
+    assert read_routing().controller == before
+    assert LiveApply.objects.order_by("-id")[0].reason == "worse"
+
+
+def test_a_refused_verb_says_why_and_changes_nothing(evaluation, browser):
+    answer = browser.post(address("roll-back"), {"role": "controller", "reason": "x"}, follow=True)
+    assert "has never been switched" in answer.content.decode()
+    assert LiveApply.objects.count() == 0
+
+
+def test_a_drill_is_requested_once(evaluation, browser):
+    browser.post(address("drill"))
+    browser.post(address("drill"))
+    assert GateDrill.objects.count() == len(GateDrill.Kind)
+
+
+@pytest.mark.parametrize("where", ["//evil.example/", "https://evil.example/", "javascript:alert(1)"])
+def test_a_verb_never_leads_away_from_the_product(evaluation, browser, where):
+    assert browser.post(address("hold"), {"next": where}).headers["Location"] == reverse("training")
+    assert where not in browser.get(address("resume", next=where)).content.decode()
+
+
+@pytest.mark.parametrize("verb", ["promote", "apply", "x"])
+def test_there_is_no_verb_that_promotes(evaluation, browser, verb):
+    assert browser.get(address(verb)).status_code == 404
+
+
+def test_only_staff_may_look_and_steer(evaluation):
+    client = Client()
+    for where in (reverse("candidate", args=[evaluation.pk]), address("hold")):
+        assert client.get(where).status_code == 302
+        client.force_login(User.objects.get_or_create(username="eve")[0])
+        assert client.get(where).status_code == 403
+        client.logout()
+
+
+def test_the_curve_is_drawn_on_a_logarithmic_axis():
+    curve = draw_curve(better=[1.0, 10.0, 100.0], worse=[1.0, 0.1, 0.01], promote=100.0, reject=20.0)
+    heights = [float(point.split(",")[1]) for point in curve.better.split()]
+    assert heights[0] - heights[2] == pytest.approx(heights[2] - heights[3], abs=0.2)
+    assert curve.promote_y == heights[3]
+    assert 0 <= curve.promote_y < curve.reject_y < HEIGHT
+
+
+def test_a_curve_without_pairs_is_a_point_at_one():
+    curve = draw_curve(better=[], worse=[], promote=46.0, reject=20.0)
+    assert curve.better == curve.worse
+    assert curve.pairs == 0
