@@ -37,15 +37,15 @@ from learning.ingest import read_uningested
 from promotion.applies import apply_canary
 from promotion.arms import ArmTools
 from promotion.canary import open_canary, settle_canary
-from promotion.candidates import choose_recipe
+from promotion.candidates import plan_candidate, register_candidate
 from promotion.drills import has_drill_work, start_drill
 from promotion.evaluation import open_evaluation, run_pairs
 from promotion.gate import Verdict
 from promotion.harm import CanaryVerdict
 from promotion.inspection import inspect_tags
-from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow
+from promotion.models import Canary, Evaluation, PromotionWindow
 from promotion.routing import read_routing
-from promotion.tags import ensure_base_tags, register_tag, restore_tags
+from promotion.tags import ensure_base_tags, restore_tags
 from promotion.windows import is_window_due, move_window, reach_window
 from training.coordinator import read_coordinator, run_loop
 from training.heartbeats import beat
@@ -188,11 +188,9 @@ def _build(now: datetime) -> bool:
     window = _window_in(State.BUILDING)
     if window is None:
         return False
-    parent = read_routing().require()[0]
-    number = ModelTag.objects.filter(role=parent.role, parent__isnull=False).count() + 1
     try:
-        recipe = choose_recipe(parent=parent, number=number)
-        digest = recipe.materialise(get_pool())
+        plan = plan_candidate(server=get_pool())
+        digest = plan.recipe.materialise(get_pool())
     except GateRefused as error:
         move_window(window_id=window.pk, expected=State.BUILDING, to=State.REJECTED, now=now, reason=str(error))
         return True
@@ -201,7 +199,7 @@ def _build(now: datetime) -> bool:
         return False
     try:
         with transaction.atomic():
-            candidate = register_tag(recipe=recipe, digest=digest, status=ModelTag.Status.CANDIDATE, parent=parent)
+            candidate = register_candidate(plan, digest=digest)
             open_evaluation(window_id=window.pk, candidate=candidate, now=now)
             ring("evaluate")
     except GateRefused as error:
