@@ -14,6 +14,7 @@ from rich.table import Table
 from lealife.benches.claims import measure_claims
 from lealife.benches.counted import INSERTS, measure_counted
 from lealife.benches.degradation import FINISHED, measure_degradation
+from lealife.benches.prefix import PAIRS, measure_prefix
 from promotion.simulation import Claim, run_claims
 
 
@@ -38,11 +39,17 @@ def compare_counted(options: dict[str, Any]) -> list[Claim]:
     return measure_counted(inserts=options["size"] or INSERTS, rounds=options["rounds"])
 
 
+def measure_prompts(options: dict[str, Any]) -> list[Claim]:
+    """Two evaluations on the real model in one memory snapshot; size: pairs of each."""
+    return measure_prefix(pairs=options["size"] or PAIRS)
+
+
 BENCHMARKS = {
     "claims": compare_claims,
     "counted": compare_counted,
     "degradation": compare_history,
     "gate": measure_gate,
+    "prefix": measure_prompts,
 }
 
 
