@@ -34,7 +34,7 @@ PAIRS = 60
 LEAST_CACHED = 0.8
 LESSONS = 8
 # Candidates of the grid: four exemplars and three links, then six and five.
-FIRST, SECOND = 3, 1
+FIRST, SECOND = 2, 1
 _TOPICS = ("harbour", "orchard", "quarry", "library", "foundry", "meadow", "lantern", "compass", "bakery", "viaduct")
 _SIDES = ("north", "south", "east", "west", "upper", "lower", "old", "new", "outer", "inner")
 # No two alike: of two situations that share four fifths of their words one would be left out.
