@@ -35,14 +35,14 @@ from lealife.pool import PoolModel, get_pool, read_served_digest
 from learning.curriculum import crawl_host, find_hungry_host, find_rested_sources, revive_rested_tasks
 from learning.ingest import read_uningested
 from promotion.arms import ArmTools
-from promotion.candidates import choose_recipe
+from promotion.candidates import plan_candidate, register_candidate
 from promotion.drills import has_drill_work, start_drill
 from promotion.evaluation import open_evaluation, run_pairs
 from promotion.gate import Verdict
 from promotion.inspection import inspect_tags
-from promotion.models import Evaluation, ModelTag, PromotionWindow
+from promotion.models import Evaluation, PromotionWindow
 from promotion.routing import read_routing
-from promotion.tags import ensure_base_tags, register_tag, restore_tags
+from promotion.tags import ensure_base_tags, restore_tags
 from promotion.windows import is_window_due, move_window, reach_window
 from training.chain_check import check_chain, is_chain_check_due
 from training.coordinator import read_coordinator, run_loop
@@ -186,11 +186,9 @@ def _build(now: datetime) -> bool:
     window = _window_in(State.BUILDING)
     if window is None:
         return False
-    parent = read_routing().require()[0]
-    number = ModelTag.objects.filter(role=parent.role, parent__isnull=False).count() + 1
     try:
-        recipe = choose_recipe(parent=parent, number=number)
-        digest = recipe.materialise(get_pool())
+        plan = plan_candidate(server=get_pool())
+        digest = plan.recipe.materialise(get_pool())
     except GateRefused as error:
         move_window(window_id=window.pk, expected=State.BUILDING, to=State.REJECTED, now=now, reason=str(error))
         return True
@@ -199,7 +197,7 @@ def _build(now: datetime) -> bool:
         return False
     try:
         with transaction.atomic():
-            candidate = register_tag(recipe=recipe, digest=digest, status=ModelTag.Status.CANDIDATE, parent=parent)
+            candidate = register_candidate(plan, digest=digest)
             open_evaluation(window_id=window.pk, candidate=candidate, now=now)
             ring("evaluate")
     except GateRefused as error:

@@ -1,99 +1,172 @@
-"""Candidates: a recipe of verified exemplars, refused before any run when it would change nothing."""
+"""Candidates: whose place the next one tries for, and its recipe, refused before any run when it is no good."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from lealife.lib.errors import GateRefused
-from learning.models import MemoryItem
-from promotion.models import ModelTag
-from promotion.recipes import Recipe
-from training.agent.controller import format_pick, format_situation
-from training.agent.trajectory import Choice
-from training.models import Step
+from django.db.models import QuerySet
 
-# (exemplars, shortlist size): one cell a candidate, in turn, so that each differs from the one before.
-GRID = ((6, 5), (4, 3), (8, 5), (6, 3), (8, 8), (4, 5))
-EXEMPLAR_PROMPT_MAX = 400
-POOL = 400
+from lealife.lib.errors import GateRefused
+from learning.models import CurriculumTask, MemoryItem
+from promotion.exemplars import AnyExemplar, choose_exemplars, format_exemplars, read_pool
+from promotion.models import Evaluation, LiveApply, ModelTag, Role
+from promotion.preflight import Surroundings, check_recipe, find_command, find_copied, read_effect, read_runs_of_words
+from promotion.recipes import Recipe, TagServer
+from promotion.routing import read_routing
+from promotion.tags import register_tag
+from training.agent.errors import ErrorCode
+from training.models import Run, TrainingOutcome
+
+# (exemplars, shortlist size): one cell a candidate, in turn, so that each differs from the one before. Exemplars
+# alone were measured to tie with a small base: the size of the shortlist is the stronger lever.
+GRID = ((6, 5), (4, 3), (0, 8), (8, 8), (6, 3), (0, 3), (8, 5), (4, 8))
+ANSWER_GRID = (4, 2, 6, 3)
+# Outcomes that tell what goes wrong now.
+RECENT = 200
+CONTROLLER_FAULTS = (ErrorCode.NO_ROUTE, ErrorCode.BUDGET_SPENT)
+# Checks that only what was written can fail.
+ANSWER_CHECKS = ("expected_text", "pattern", "json_schema")
 
 
 @dataclass(frozen=True, slots=True)
-class Exemplar:
-    """A situation and the pick that was right in it."""
+class CandidatePlan:
+    """What will be made: the recipe, whose place it tries for, and what serving it will cost."""
 
-    run_id: int
-    prompt: str
-    shortlist: tuple[Choice, ...]
-    right: int
+    recipe: Recipe
+    parent: ModelTag
+    foretold: str
 
 
-def choose_recipe(*, parent: ModelTag, number: int) -> Recipe:
-    """The recipe of candidate `number`: the parent's, with exemplars from verified successes.
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a role could mend: recent failures that were its own, and its candidates since it last changed."""
 
-    Raises GateRefused when there is nothing to learn from, or the recipe would not change anything.
+    mendable: int
+    tried: int
+
+    @property
+    def promise(self) -> float:
+        """Failures to mend for each candidate spent on them, this one included."""
+        return self.mendable / (1 + self.tried)
+
+
+def choose_role(prospects: Mapping[str, Prospect]) -> str:
+    """The role that promises most; the controller when neither promises more.
+
+    A role whose candidates keep failing promises less with each, so that the two alternate as their failures do;
+    one that has nothing to mend is left alone: each candidate spends a share of the error budget.
     """
-    count, shortlist_size = GRID[(number - 1) % len(GRID)]
-    chosen = choose_exemplars(read_exemplars(shortlist_size=shortlist_size), count=count)
+    task, controller = prospects[Role.TASK].promise, prospects[Role.CONTROLLER].promise
+    return Role.TASK if task > controller else Role.CONTROLLER
+
+
+def read_prospects() -> dict[str, Prospect]:
+    """What each role could mend, from the newest training outcomes."""
+    recent = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING).order_by("-id")
+    rows = recent.values_list("success", "error_code", "run__verifier")[:RECENT]
+    mendable = Counter(find_role_at_fault(code, verifier) for success, code, verifier in rows if not success)
+    return {role: Prospect(mendable[role], _count_tried(role)) for role in Role.values}
+
+
+def find_role_at_fault(error_code: str, verifier: str) -> str:
+    """The role whose work failed; empty when neither did."""
+    if error_code == ErrorCode.MODEL_INVALID or verifier in ANSWER_CHECKS:
+        return Role.TASK
+    wrong_way = error_code in CONTROLLER_FAULTS or verifier == "expected_url"
+    return Role.CONTROLLER if wrong_way else ""
+
+
+def _count_tried(role: str) -> int:
+    applied = LiveApply.objects.filter(role=role).order_by("-pk").values_list("to_tag_id", flat=True).first()
+    tags = _candidates_of(role)
+    return tags.filter(pk__gt=applied).count() if applied else tags.count()
+
+
+def _candidates_of(role: str) -> QuerySet[ModelTag]:
+    # Drills' tags have a parent too, and were never candidates.
+    drilled = Evaluation.every.filter(drill=True).values("candidate")
+    return ModelTag.objects.filter(role=role, parent__isnull=False).exclude(pk__in=drilled)
+
+
+def plan_candidate(*, server: TagServer) -> CandidatePlan:
+    """The next candidate: the first cell of its role's grid, from its turn on, that passes the pre-flight.
+
+    Deterministic: the same evidence gives the same recipe. Raises GateRefused with the sentence of the last cell
+    when none passes, and what the servers raise when none answers.
+    """
+    routing = read_routing()
+    controller, task = routing.require()
+    role = choose_role(read_prospects())
+    parent = controller if role == Role.CONTROLLER else task
+    return choose_recipe(
+        parent=parent, number=_candidates_of(role).count() + 1, bases=server.read_digest(tag=parent.base)
+    )
+
+
+def register_candidate(plan: CandidatePlan, *, digest: str) -> ModelTag:
+    """The row of a candidate that now exists on the servers."""
+    return register_tag(
+        recipe=plan.recipe,
+        digest=digest,
+        status=ModelTag.Status.CANDIDATE,
+        parent=plan.parent,
+        foretold=plan.foretold,
+    )
+
+
+def choose_recipe(*, parent: ModelTag, number: int, bases: Mapping[str, str] | None = None) -> CandidatePlan:
+    """The recipe of candidate `number` of the parent's role. Raises as `plan_candidate` does."""
     base = Recipe.from_json(parent.recipe)
-    recipe = replace(base, messages=tuple(format_exemplars(chosen)), shortlist_size=shortlist_size)
-    if recipe.digest == base.digest:
-        raise GateRefused("The candidate would be the active tag again: its recipe changes nothing.")
-    if not chosen and recipe.shortlist_size == base.shortlist_size:
-        raise GateRefused("No verified success can serve as an exemplar yet.")
-    if ModelTag.objects.filter(recipe_digest=recipe.digest).exists():
-        raise GateRefused(f"This recipe has been judged before, as {recipe.tag_name}.")
-    return recipe
-
-
-def read_exemplars(*, shortlist_size: int) -> list[Exemplar]:
-    """Trusted situations of verified training successes, newest first, cut to the shortlist size."""
-    items = MemoryItem.objects.recallable().filter(kind=MemoryItem.Kind.EXEMPLAR).order_by("-id")[:POOL]
-    keys = [(item.data["run"], item.data["step"], item.data["right"]) for item in items]
-    steps = {
-        (step.run_id, step.index): step
-        for step in Step.objects.select_related("run").filter(run_id__in={run for run, _, _ in keys})
-    }
-    found = []
-    for run_id, index, right in keys:
-        step = steps.get((run_id, index))
-        if step is None or right >= shortlist_size or len(step.run.prompt) > EXEMPLAR_PROMPT_MAX:
-            continue
-        shortlist = tuple(
-            Choice(url=choice["url"], title=choice["title"], score=choice["score"], why=choice["why"])
-            for choice in step.shortlist[:shortlist_size]
+    cells = GRID if parent.role == Role.CONTROLLER else tuple((count, base.shortlist_size) for count in ANSWER_GRID)
+    held_out = read_runs_of_words(read_held_out())
+    judged = read_judged(parent)
+    refusal: GateRefused | None = None
+    for turn in range(len(cells)):
+        count, size = cells[(number - 1 + turn) % len(cells)]
+        chosen = choose_exemplars(_read_fit(parent.role, size=size, held_out=held_out), count=count)
+        recipe = replace(base, messages=tuple(format_exemplars(chosen)), shortlist_size=size)
+        around = Surroundings(
+            parent=base, judged=judged, held_out=held_out, bases=bases or {}, untrusted=find_untrusted(chosen)
         )
-        if len(shortlist) > 1:
-            found.append(Exemplar(run_id, step.run.prompt, shortlist, right))
-    return found
+        try:
+            if count and not chosen:
+                raise GateRefused("No verified success can serve as an exemplar yet.")
+            return CandidatePlan(recipe, parent, check_recipe(recipe, around=around))
+        except GateRefused as refused:
+            refusal = refused
+    raise refusal or GateRefused("There is no recipe to try.")
 
 
-def choose_exemplars(exemplars: Iterable[Exemplar], *, count: int) -> list[Exemplar]:
-    """At most `count`, one a run, newest first, with right picks at each position as often as they truly are.
-
-    Shares are rounded by largest remainder. An even spread over positions was tried and measured worse than no
-    exemplars at all: the shortlist is ranked, and a small model copies the positions it is shown.
-    """
-    by_position: dict[int, list[Exemplar]] = {}
-    seen: set[int] = set()
-    for exemplar in exemplars:
-        if exemplar.run_id not in seen:
-            seen.add(exemplar.run_id)
-            by_position.setdefault(exemplar.right, []).append(exemplar)
-    count = min(count, len(seen))
-    shares = {position: count * len(found) / len(seen) for position, found in by_position.items()}
-    taken = {position: int(share) for position, share in shares.items()}
-    for position in sorted(shares, key=lambda position: (taken[position] - shares[position], position)):
-        taken[position] += int(sum(taken.values()) < count)
-    chosen = [exemplar for position, found in by_position.items() for exemplar in found[: taken[position]]]
-    return sorted(chosen, key=lambda exemplar: exemplar.run_id)
+def _read_fit(role: str, *, size: int, held_out: frozenset[tuple[str, ...]]) -> list[AnyExemplar]:
+    """What may be shown to a model: nothing that is held out, nothing that speaks like an instruction."""
+    return [
+        exemplar
+        for exemplar in read_pool(role=role, shortlist_size=size)
+        if not find_copied(texts := [content for _, content in exemplar.turns()], held_out=held_out)
+        and not any(map(find_command, texts))
+    ]
 
 
-def format_exemplars(exemplars: Iterable[Exemplar]) -> list[tuple[str, str]]:
-    """Chat turns in the very words the controller uses."""
-    turns = []
-    for exemplar in exemplars:
-        turns.append(("user", format_situation(exemplar.prompt, exemplar.shortlist)))
-        turns.append(("assistant", format_pick(exemplar.right)))
-    return turns
+def read_held_out() -> list[str]:
+    """Every text of held-out tasks: what is asked, what is expected, and the passage of the page."""
+    tasks = CurriculumTask.objects.filter(split=CurriculumTask.Split.EVALUATION)
+    return [
+        text
+        for prompt, passage, check in tasks.values_list("prompt", "passage", "check_spec")
+        for text in (prompt, passage, check.get("expected_text") or "")
+        if isinstance(text, str) and text
+    ]
+
+
+def read_judged(parent: ModelTag) -> dict[str, str]:
+    """The role's tags by the effect of their recipes."""
+    tags = _candidates_of(parent.role).order_by("-pk")
+    return {read_effect(Recipe.from_json(tag.recipe)): tag.name for tag in tags}
+
+
+def find_untrusted(chosen: list[AnyExemplar]) -> set[int]:
+    """Memory items behind these exemplars that are not, or no longer, trusted."""
+    items = {exemplar.item_id for exemplar in chosen}
+    return items - set(MemoryItem.objects.recallable().filter(pk__in=items).values_list("pk", flat=True))

@@ -12,8 +12,8 @@ from django.db.models import Max
 
 from lealife.lib.announce import announce
 from lealife.lib.errors import GateRefused
-from promotion.candidates import format_exemplars, read_exemplars
 from promotion.evaluation import open_drill
+from promotion.exemplars import format_exemplars, read_exemplars
 from promotion.models import Evaluation, GateDrill, ModelTag
 from promotion.recipes import Recipe, TagServer
 from promotion.routing import read_routing

@@ -65,7 +65,9 @@ def _activate_first(*, recipe: Recipe, digest: str) -> bool:
     return True
 
 
-def register_tag(*, recipe: Recipe, digest: str, status: str, parent: ModelTag | None) -> ModelTag:
+def register_tag(
+    *, recipe: Recipe, digest: str, status: str, parent: ModelTag | None, foretold: str = ""
+) -> ModelTag:
     """The row of a tag that now exists on the servers."""
     return ModelTag.objects.create(
         role=recipe.role,
@@ -76,6 +78,7 @@ def register_tag(*, recipe: Recipe, digest: str, status: str, parent: ModelTag |
         recipe_digest=recipe.digest,
         parent=parent,
         status=status,
+        foretold=foretold,
     )
 
 

@@ -152,6 +152,8 @@ def _make_promotion(host: happened.Host, snapshot: happened.PageSnapshot, run: h
         trusted.EvaluationArm.objects.create(inputs_digest=name, run=_make_run(host, lane="evaluation"), success=True)
         for name in ("one", "two")
     ]
+    trusted.GateDrill.objects.create(kind="clone", role="controller", requested_by="someone")
+    trusted.PairWork.objects.create(evaluation=evaluation, index=1, worker="one", lease_until=timezone.now())
     trusted.EvaluationPair.objects.create(
         evaluation=evaluation,
         index=0,

@@ -14,7 +14,7 @@ from django.urls import reverse
 from lealife.auth import find_key_caller
 from lealife.models import ApiKey
 from learning.models import MemoryItem
-from promotion.models import LiveApply, ModelTag
+from promotion.models import LiveApply, ModelTag, PromotionWindow
 from training.models import (
     AuditEntry,
     Campaign,
@@ -234,6 +234,16 @@ def test_a_tag_is_pinned_and_unpinned(staff: Client, rows: Rows) -> None:
     run_action(staff, ModelTag, "unpin_selected", tag)
     tag.refresh_from_db()
     assert not tag.pinned
+
+
+def test_promotion_is_steered_from_its_windows(staff: Client, rows: Rows) -> None:
+    window = rows[PromotionWindow]
+    assert run_action(staff, PromotionWindow, "hold", window) == ["Promotion is on hold."]
+    assert read_settings().promotion_hold
+    assert run_action(staff, PromotionWindow, "evaluate", window) == ["Promotion is on hold: resume it first."]
+    assert run_action(staff, PromotionWindow, "resume", window) == ["Promotion goes on."]
+    assert "has not ended yet" in run_action(staff, PromotionWindow, "drill", window)[0]
+    assert [entry.actor for entry in AuditEntry.objects.filter(action__endswith="promotion")] == ["ada", "ada"]
 
 
 def test_a_rollback_needs_a_reason_and_is_a_new_row(staff: Client, rows: Rows) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from lealife.benches.claims import measure_claims
 from lealife.benches.counted import INSERTS, measure_counted
 from lealife.benches.degradation import FINISHED, measure_degradation
+from lealife.benches.prefix import PAIRS, measure_prefix
 from lealife.benches.snapshot import LONG, measure_snapshots
 from lealife.benches.sockets import SOCKETS, measure_sockets
 from promotion.simulation import Claim, run_claims
@@ -50,6 +51,11 @@ def watch_sockets(options: dict[str, Any]) -> list[Claim]:
     return measure_sockets(sockets=options["size"] or SOCKETS, rounds=options["rounds"])
 
 
+def measure_prompts(options: dict[str, Any]) -> list[Claim]:
+    """Two evaluations on the real model in one memory snapshot; size: pairs of each."""
+    return measure_prefix(pairs=options["size"] or PAIRS)
+
+
 BENCHMARKS = {
     "claims": compare_claims,
     "counted": compare_counted,
@@ -57,6 +63,7 @@ BENCHMARKS = {
     "gate": measure_gate,
     "snapshot": compare_snapshots,
     "sockets": watch_sockets,
+    "prefix": measure_prompts,
 }
 
 

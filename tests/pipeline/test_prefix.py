@@ -1,0 +1,19 @@
+"""What an evaluation costs the real model, on a few pairs; `manage.py bench prefix` does sixty."""
+
+from __future__ import annotations
+
+import pytest
+
+from lealife.benches.prefix import compare_candidates
+from promotion.models import EvaluationArm
+
+pytestmark = [pytest.mark.model, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+
+
+def test_a_second_candidate_pays_for_its_own_arm_alone_and_mostly_from_the_cache(ollama):
+    pairs = 3
+    calls, cached = compare_candidates(pairs=pairs)
+    assert (calls.figure, calls.holds) == (0, True)
+    assert EvaluationArm.objects.count() == 3 * pairs
+    # The first run pays for the prefix that the others find: with so few it weighs heavily.
+    assert cached.figure >= 0.4, cached.setup
