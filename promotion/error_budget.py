@@ -4,9 +4,9 @@ Candidate k (counted from 1 over the product's whole life) gets alpha_k = alpha_
 gamma_k = (k + 3)^-1.6 / zeta(1.6, 4). The gammas sum to 1, so by the union bound over all candidates, however many,
 P(any identical or worse candidate is ever promoted) <= alpha_life: spending, the default rule.
 
-Why the three: without them the first candidate gets 120 times the level of the twentieth, and one that is 10 points worse
-slips through 3.5 times in a thousand where no pair ties. Spread more evenly the first is asked ten clean wins instead
-of eight, and the twentieth's bar falls (decision 17).
+Why the three: without them the first candidate gets 120 times the level of the twentieth, and one that is 10
+points worse slips through 3.5 times in a thousand where no pair ties. Spread more evenly the first is asked ten
+clean wins instead of eight, and the twentieth's bar falls (decision 17).
 
 e-LOND (Xu and Ramdas, Online multiple testing with e-values, 2024) multiplies the level by one plus the
 promotions so far. It keeps its power for longer and bounds the false discovery rate, the expected share of
