@@ -10,6 +10,10 @@ from django.http import HttpRequest
 from lealife.auth import create_api_key, revoke_api_key
 from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor, take_over
 from lealife.models import ApiKey
+from lealife.run_admin import SteeredRunAdmin
+
+# Registers itself; named here because this is the module that Django looks for.
+__all__ = ["ApiKeyAdmin", "SteeredRunAdmin"]
 
 admin.site.site_header = "LeaLife"
 admin.site.site_title = "LeaLife"

@@ -43,6 +43,7 @@ from promotion.models import Evaluation, ModelTag, PromotionWindow
 from promotion.routing import read_routing
 from promotion.tags import ensure_base_tags, register_tag, restore_tags
 from promotion.windows import is_window_due, move_window, reach_window
+from training.chain_check import check_chain, is_chain_check_due
 from training.coordinator import read_coordinator, run_loop
 from training.heartbeats import beat
 from training.models import Run
@@ -279,6 +280,7 @@ STAGES: dict[str, Stage] = {
             "execute", lambda now: Run.objects.filter(status="claimed", claimed_by="").exists(), _execute, alone=False
         ),
         Stage("seal", lambda now: read_chain().unsealed > 0, lambda now: seal_outcomes() > 0),
+        Stage("verify", lambda now: is_chain_check_due(now=now), lambda now: check_chain(now=now) > 0),
         Stage("ingest", lambda now: read_uningested().exists(), ingest_batch, alone=False),
         Stage("window", _unless_held(lambda now: is_window_due()), _window),
         Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
+from lealife.lib.kept_queries import KeptQuery
 from promotion.evaluation import PAIR_COUNTS, decide_evaluation
 from promotion.models import Canary, Evaluation, EvaluationPair
 
@@ -38,10 +39,7 @@ class CandidateView:
 
 def read_candidate() -> CandidateView | None:
     """The open evaluation or canary, else the last one; None before the first."""
-    pairs = EvaluationPair.objects.filter(evaluation=OuterRef("pk")).order_by().values("evaluation")
-    counted = pairs.annotate(counts=JSONObject(**PAIR_COUNTS)).values("counts")
-    evaluations = Evaluation.objects.select_related("candidate", "window", "canary")
-    evaluation: Any = evaluations.annotate(counted=Subquery(counted)).order_by("-id").first()
+    evaluation: Any = _NEWEST.read_first()
     if evaluation is None:
         return None
     counts = evaluation.counted or dict.fromkeys(PAIR_COUNTS, 0)
@@ -68,6 +66,16 @@ def read_candidate() -> CandidateView | None:
         # A closed one keeps its own reason: what made it invalid is not in the pairs.
         summary=decision.reason if pending else evaluation.reason,
     )
+
+
+def _select_newest() -> QuerySet[Evaluation]:
+    pairs = EvaluationPair.objects.filter(evaluation=OuterRef("pk")).order_by().values("evaluation")
+    counted = pairs.annotate(counts=JSONObject(**PAIR_COUNTS)).values("counts")
+    evaluations = Evaluation.objects.select_related("candidate", "window", "canary")
+    return evaluations.annotate(counted=Subquery(counted)).order_by("-id")[:1]
+
+
+_NEWEST = KeptQuery(_select_newest)
 
 
 def describe_missing(wins_needed: int, pairs_left: int) -> str:

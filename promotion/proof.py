@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Exists, OuterRef, QuerySet, Value
+from django.db.models import QuerySet
 
-from promotion.models import LiveApply, Role, WatchedRun
+from lealife.lib.kept_queries import KeptQuery
+from lealife.lib.statements import run_statement
+from promotion.models import LiveApply, Role
 from promotion.routing import Routing, read_routing
-from training.models import Run, TrainingOutcome
+from training.models import Run
 
 # Live outcomes that must carry the digest before the proof is green.
 NEEDED = 3
@@ -90,8 +92,35 @@ def read_served_proof(*, routing: Routing | None = None, applies: Mapping[str, L
 
 def read_last_applies() -> dict[str, LiveApply]:
     """Each role's newest live apply, with its tags. One query."""
-    newest = LiveApply.objects.order_by("role", "-id").distinct("role").select_related("from_tag", "to_tag")
-    return {apply.role: apply for apply in newest}
+    return {apply.role: apply for apply in _LAST_APPLIES.read()}
+
+
+def _select_last_applies() -> QuerySet[LiveApply]:
+    return LiveApply.objects.order_by("role", "-id").distinct("role").select_related("from_tag", "to_tag")
+
+
+_LAST_APPLIES = KeptQuery(_select_last_applies)
+# Runs that began before the switch were promised the old tag; they prove nothing either way, unless they were held
+# back for it: those say so themselves, however early they began. A run that never reached the model was served by
+# nothing.
+_SERVED = " UNION ALL ".join(
+    f"""
+    (SELECT '{role}', id, served, was_held FROM (
+        SELECT outcome.id, outcome.served_{role}_digest AS served, run.{role}_digest AS promised, run.started_at,
+            EXISTS (
+                SELECT FROM promotion_watchedrun AS watched JOIN promotion_watch AS watch ON watch.id = watched.watch_id
+                WHERE watched.run_id = run.id AND watched.held_back AND watch.apply_id = %({role}_apply)s::bigint
+            ) AS was_held
+        FROM training_outcomes AS outcome JOIN training_run AS run ON run.id = outcome.run_id
+        WHERE outcome.lane = '{Run.Lane.TRAINING}' AND outcome.id > %({role}_after)s::bigint
+            AND run.started_at >= %({role}_since)s::timestamptz AND outcome.served_{role}_digest <> ''
+        ) AS live
+        WHERE was_held OR promised IS DISTINCT FROM %({role}_old)s::text
+            OR started_at >= %({role}_since)s::timestamptz + %(commit_within)s::interval
+        ORDER BY id DESC LIMIT {LOOKED_AT})
+    """  # noqa: S608  constants of our own, and placeholders
+    for role in Role
+)
 
 
 def _name_previous(last: LiveApply | None) -> tuple[str, str]:
@@ -101,27 +130,17 @@ def _name_previous(last: LiveApply | None) -> tuple[str, str]:
 def _read_served(*, since: Mapping[str, datetime], applies: Mapping[str, LiveApply]) -> dict[str, list[Served]]:
     """By role, what served the newest live outcomes since its switch, newest first. One query."""
     served: dict[str, list[Served]] = {role: [] for role in since}
-    parts = [_select_served(role, last=applies.get(role), since=at) for role, at in since.items()]
-    if parts:
-        for role, *row in sorted(parts[0].union(*parts[1:], all=True), key=lambda row: -row[1]):
-            served[role].append(Served(*row))
+    values: dict[str, Any] = {"commit_within": COMMIT_WITHIN}
+    for role in Role:
+        last = applies.get(role)
+        values[f"{role}_since"] = since.get(role)
+        values[f"{role}_apply"] = last.pk if last else None
+        values[f"{role}_after"] = last.after_outcome_id if last else 0
+        values[f"{role}_old"] = last.from_digest if last else None
+    rows = run_statement(_SERVED, values) if since else []
+    for role, *row in sorted(rows, key=lambda row: -row[1]):
+        served[role].append(Served(*row))
     return served
-
-
-def _select_served(role: str, *, last: LiveApply | None, since: datetime) -> QuerySet[Any]:
-    # Runs that began before the switch were promised the old tag; they prove nothing either way.
-    live = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING, run__started_at__gte=since).order_by("-pk")
-    held: Exists | Value = Value(False)
-    if last is not None:
-        held = Exists(WatchedRun.objects.filter(run=OuterRef("run_id"), watch__apply=last.pk, held_back=True))
-        promised_old = {f"{role}_digest": last.from_digest, "run__started_at__lt": since + COMMIT_WITHIN}
-        live = live.filter(pk__gt=last.after_outcome_id).annotate(held=held)
-        # A run that was held back says so itself, however early it began.
-        live = live.exclude(held=False, **promised_old)
-    column = f"served_{role}_digest"
-    # A run that never reached the model was served by nothing.
-    named = live.exclude(**{column: ""}).annotate(role=Value(str(role)), was_held=held)
-    return named.values_list("role", "pk", column, "was_held")[:LOOKED_AT]
 
 
 def judge_role(

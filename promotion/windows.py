@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q, Subquery
+from django.db.models import F, Q, QuerySet, Subquery
 
 from lealife.lib.announce import announce
+from lealife.lib.kept_queries import KeptQuery
 from lealife.lib.transition import move
 from learning.models import RunLearningOutcome
 from promotion.gate import unbiased_window_rate
@@ -121,18 +122,23 @@ def move_window(*, window_id: int, expected: str, to: str, now: datetime, reason
     announce("promotion")
 
 
-def read_window(*, counts: dict[str, int] | None = None, row: RuntimeSettings | None = None) -> WindowProgress:
-    """Where promotion stands; pass the counters and the settings when they have been read. One query with both."""
-    counts, row = counts or read_counters(), row or read_settings()
+def _select_open_and_last() -> QuerySet[PromotionWindow]:
     closed = PromotionWindow.objects.filter(state__in=PromotionWindow.CLOSED).order_by("-number")
     reached = PromotionWindow.objects.order_by(F("reached_at").desc(nulls_last=True)).values("reached_at")
     wanted = PromotionWindow.objects.filter(~Q(state__in=PromotionWindow.CLOSED) | Q(pk=closed.values("pk")[:1]))
-    found: list[Any] = list(
-        wanted.annotate(
-            last_reached_at=Subquery(reached[:1]),
-            last_evaluation_at=Subquery(Evaluation.objects.order_by("-started_at").values("started_at")[:1]),
-        ).order_by("number")
-    )
+    return wanted.annotate(
+        last_reached_at=Subquery(reached[:1]),
+        last_evaluation_at=Subquery(Evaluation.objects.order_by("-started_at").values("started_at")[:1]),
+    ).order_by("number")
+
+
+_OPEN_AND_LAST = KeptQuery(_select_open_and_last)
+
+
+def read_window(*, counts: dict[str, int] | None = None, row: RuntimeSettings | None = None) -> WindowProgress:
+    """Where promotion stands; pass the counters and the settings when they have been read. One query with both."""
+    counts, row = counts or read_counters(), row or read_settings()
+    found: list[Any] = _OPEN_AND_LAST.read()
     last = next((window for window in found if window.state in PromotionWindow.CLOSED), None)
     window = next((window for window in found if window.state not in PromotionWindow.CLOSED), None) or current_window()
     successes, target = counts["ingested.success"], window.watermark + window.size

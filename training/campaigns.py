@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, InvalidInput, NotFound
+from lealife.lib.kept_queries import KeptQuery
 from lealife.lib.statements import run_statement, write_insert
 from lealife.lib.transition import move
 from training.audit import record_audit
@@ -178,23 +179,33 @@ def check_size(size: int) -> int:
 
 def read_progress(campaign_id: int) -> CampaignProgress:
     """Where a campaign stands, from its sources. One query. Raises NotFound."""
-    progress = _read_first(Campaign.objects.filter(pk=campaign_id))
-    if progress is None:
+    campaign = _count_sources(Campaign.objects.filter(pk=campaign_id)).first()
+    if campaign is None:
         raise NotFound(f"There is no campaign {campaign_id}.")
-    return progress
+    return view_progress(campaign)
 
 
 def read_newest_progress() -> CampaignProgress | None:
     """Where the newest campaign stands; None before the first. One query."""
-    return _read_first(Campaign.objects.filter(pk=Campaign.objects.order_by("-id").values("id")[:1]))
+    campaign = _NEWEST.read_first()
+    return view_progress(campaign) if campaign else None
 
 
-def _read_first(campaigns: QuerySet[Campaign]) -> CampaignProgress | None:
+def _count_sources(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
     by_status = {f"n_{status}": Count("sources", filter=Q(sources__status=status)) for status in Status.values}
     times = {"started": Min("sources__claimed_at"), "finished": Max("sources__finished_at")}
-    campaign: Any = campaigns.select_related("host").annotate(**by_status, **times).first()
-    if campaign is None:
-        return None
+    return campaigns.select_related("host").annotate(**by_status, **times)
+
+
+def _select_newest() -> QuerySet[Campaign]:
+    return _count_sources(Campaign.objects.filter(pk=Campaign.objects.order_by("-id").values("id")[:1]))
+
+
+_NEWEST = KeptQuery(_select_newest)
+
+
+def view_progress(campaign: Any) -> CampaignProgress:
+    """A campaign as a frozen value; needs its sources counted."""
     waiting = campaign.n_pending + campaign.n_claimed
     return CampaignProgress(
         id=campaign.pk,

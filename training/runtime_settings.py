@@ -14,7 +14,7 @@ from django.db import transaction
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, InvalidInput
 from training.models import RuntimeSettings, RuntimeSettingsChange
-from training.settings_catalogue import SETTINGS, SWITCH, Group, names_of
+from training.settings_catalogue import CHOICE, SETTINGS, SWITCH, Group, names_of
 
 TRAINING_ONLY, EVERY_TASK = names_of(Group.TRAINING), names_of(Group.EVERY_TASK)
 FIELDS = tuple(SETTINGS)
@@ -32,17 +32,22 @@ def read_first_run_defaults() -> dict[str, Any]:
     """Values for a new installation: `LEALIFE_DEFAULT_<FIELD>` in the environment, checked like any change."""
     given = {name: os.environ[key] for name in FIELDS if (key := f"LEALIFE_DEFAULT_{name.upper()}") in os.environ}
     given.setdefault("window_size", str(settings.LEALIFE_WINDOW_SIZE))
-    return {name: _clean(name, value) for name, value in given.items()}
+    defaults = {name: _clean(name, value, typed=True) for name, value in given.items()}
+    _check_slots(RuntimeSettings(**defaults))
+    return defaults
 
 
-def apply_settings(*, changes: dict[str, Any], version: int | None, by: str, origin: str) -> RuntimeSettings:
+def apply_settings(
+    *, changes: dict[str, Any], version: int | None, by: str, origin: str, typed: bool = False
+) -> RuntimeSettings:
     """Applies a draft made against `version`; returns the new row.
 
+    Numbers and switches that a person has `typed` come as text; a program's must have the setting's own type.
     Raises InvalidInput for an unknown field or a value out of bounds, Conflict when the draft was made against
     another version than the live one: `details` hold `diff`, what the draft would still change ([live, draft]), and
     `changed`, what others changed since ([then, live]). A draft that changes nothing is no new version.
     """
-    cleaned = {name: _clean(name, value) for name, value in changes.items()}
+    cleaned = {name: _clean(name, value, typed=typed) for name, value in changes.items()}
     read_settings()
     with transaction.atomic():
         row = RuntimeSettings.objects.select_for_update().get(id=1)
@@ -55,12 +60,7 @@ def apply_settings(*, changes: dict[str, Any], version: int | None, by: str, ori
             return row
         for name, (_, value) in differences.items():
             setattr(row, name, value)
-        if row.reserved_control_slots >= row.global_max_concurrent_runs:
-            raise InvalidInput(
-                f"{row.reserved_control_slots} reserved control slots leave none of "
-                f"{row.global_max_concurrent_runs} for training.",
-                field="reserved_control_slots",
-            )
+        _check_slots(row)
         row.version += 1
         row.updated_by = by
         row.save(update_fields=[*differences, "version", "updated_by", "updated_at"])
@@ -69,6 +69,15 @@ def apply_settings(*, changes: dict[str, Any], version: int | None, by: str, ori
         )
         announce("settings")
     return row
+
+
+def _check_slots(row: RuntimeSettings) -> None:
+    if row.reserved_control_slots >= row.global_max_concurrent_runs:
+        raise InvalidInput(
+            f"{row.reserved_control_slots} reserved control slots leave none of "
+            f"{row.global_max_concurrent_runs} for training.",
+            field="reserved_control_slots",
+        )
 
 
 def _describe_conflict(row: RuntimeSettings, *, version: int, diff: dict[str, list[Any]]) -> Conflict:
@@ -87,13 +96,17 @@ def _describe_conflict(row: RuntimeSettings, *, version: int, diff: dict[str, li
     )
 
 
-def _clean(name: str, value: Any) -> Any:
+def _clean(name: str, value: Any, *, typed: bool) -> Any:
     setting = SETTINGS.get(name)
     if setting is None:
         raise InvalidInput(f"There is no setting {name!r}.", field=name)
     refused = InvalidInput(f"{setting.label} cannot be {_shorten(value)}: {setting.bounds}.", field=name)
-    # Django would take True for 1: a setting of another type is an operator's mistake, not a number.
-    if isinstance(value, bool) != (setting.kind == SWITCH) and not isinstance(value, str):
+    # Django would take True for 1 and "3" for 3: a value of another type is a mistake, not a number.
+    if isinstance(value, str):
+        of_type = typed or setting.kind == CHOICE
+    else:
+        of_type = isinstance(value, bool) == (setting.kind == SWITCH)
+    if not of_type:
         raise refused
     try:
         cleaned = RuntimeSettings._meta.get_field(name).clean(value, None)

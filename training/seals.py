@@ -78,12 +78,17 @@ def verify_chain() -> ChainState:
     state = read_chain()
     previous, expected_row = GENESIS, 1
     for seal in _walk():
-        follows = seal.row == expected_row and seal.previous_hash == previous
-        if not follows or hash_outcome(seal.outcome, previous=previous) != seal.hash:
+        if not does_follow(seal, row=expected_row, previous=previous):
             return replace(state, broken_at=expected_row)
         previous, expected_row = seal.hash, expected_row + 1
     # A seal whose outcome is gone is not walked at all: at the chain's end only the count tells.
     return state if expected_row > state.sealed_rows else replace(state, broken_at=expected_row)
+
+
+def does_follow(seal: OutcomeSeal, *, row: int, previous: str) -> bool:
+    """Whether `seal` is row `row`, follows the hash before it and still hashes its outcome."""
+    linked = seal.row == row and seal.previous_hash == previous
+    return linked and hash_outcome(seal.outcome, previous=previous) == seal.hash
 
 
 def _walk() -> Iterator[OutcomeSeal]:

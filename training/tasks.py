@@ -15,6 +15,8 @@ PROMPT_MAX = 20_000
 PAGES_MAX = 50
 # A prompt that names its host by an address does so early.
 ADDRESSES_MAX = 20
+# What a sentence puts around an address.
+AROUND_ADDRESS = "()[]<>{}\"'“”‘’«»,.;:!?"
 
 
 def clean_text(text: str) -> str:
@@ -66,7 +68,8 @@ def check_success_check(check_spec: dict[str, Any] | None) -> dict[str, Any]:
 def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
     """The host row that a name, a URL or the prompt's own URL means; the only enabled one when nothing says.
 
-    Raises NotFound for an unknown host and InvalidInput when it is disabled or none can be told.
+    Raises NotFound for an unknown host and InvalidInput when it is disabled or none can be told: a prompt whose
+    addresses are all on unknown hosts is not asked of another.
     """
     found: Host | None
     if host:
@@ -95,12 +98,22 @@ def find_named_host(host: Host | str) -> Host:
 
 
 def _find_host_in(prompt: str) -> Host | None:
-    """The host of the first address in the prompt that belongs to one."""
-    addresses = [word for word in prompt.split() if "://" in word][:ADDRESSES_MAX]
-    if not addresses:
+    """The host of the first address in the prompt that belongs to one; None for a prompt without addresses.
+
+    Raises InvalidInput when none of them does.
+    """
+    addresses = [word.strip(AROUND_ADDRESS) for word in prompt.split() if "://" in word][:ADDRESSES_MAX]
+    networks = [network for word in addresses if (network := _read_network(word))]
+    if not networks:
         return None
     hosts = _hosts_by_network()
-    return next((hosts[network] for word in addresses if (network := _read_network(word)) in hosts), None)
+    for network in networks:
+        if network in hosts:
+            return hosts[network]
+    raise InvalidInput(
+        f"{networks[0][:100]} is on no known host. Name the host to visit, or let staff add it in admin, under Hosts.",
+        field="host",
+    )
 
 
 def _hosts_by_network() -> dict[str, Host]:

@@ -180,22 +180,6 @@ class TaskSummaryOut(TaskQueuedOut):
     error_code: str
 
 
-class TaskOut(TaskSummaryOut):
-    """A task with its answer and the evidence for it."""
-
-    answer: str
-    quotes: list[dict[str, Any]]
-    pages: list[PageOut]
-    controller: TagOut
-    task: TagOut
-    recalled: list[dict[str, Any]]
-    memory_used: list[int]
-    verifier: str
-    error: str
-    controller_calls: int
-    duration_ms: int
-
-
 class TaskListOut(Schema):
     """Newest first; `next_before` asks for the page after this one."""
 

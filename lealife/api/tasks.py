@@ -8,23 +8,27 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Query, Router, Status
 
-from lealife import launching
+from lealife import launching, run_verbs
 from lealife.api.responses import declare_responses
+from lealife.api.run_schemas import TaskOut, TrainIn, VerdictIn, VerdictOut
 from lealife.api.schemas import (
     PAGE_MAX,
     PageOut,
     RowId,
+    SourceOut,
     TagOut,
     TaskIn,
     TaskListOut,
-    TaskOut,
     TaskQueuedOut,
     TaskSummaryOut,
 )
+from lealife.api.training import describe_source
 from lealife.auth import require_scope
 from lealife.lib.errors import NotFound
-from training.models import Run
+from training.models import OperatorVerdict, Run
+from training.operator_verdicts import read_latest_verdict
 
+ORIGIN = "api"
 LANES = (Run.Lane.STANDARD, Run.Lane.MANUAL)
 router = Router(tags=["tasks"])
 
@@ -65,6 +69,7 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
     run = Run.objects.filter(pk=task_id, lane__in=LANES).select_related("host").first()
     if run is None:
         raise NotFound(f"There is no task {task_id}.")
+    verdict = read_latest_verdict(task_id)
     return TaskOut(
         **describe_task(run),
         answer=run.answer,
@@ -90,7 +95,51 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
         error=run.error,
         controller_calls=run.controller_calls,
         duration_ms=run.duration_ms,
+        verdict=describe_verdict(verdict) if verdict else None,
     )
+
+
+@router.post(
+    "/{task_id}/actions/repeat/",
+    response=declare_responses(202, TaskQueuedOut, 404, 409),
+    auth=require_scope("operate"),
+)
+def repeat_task(request: HttpRequest, task_id: RowId) -> Status:
+    """Asks again, with the tags and the memory of today. Any run but an evaluation's or a canary's can be repeated."""
+    run = run_verbs.repeat_run(run_id=task_id, by=str(request.auth), origin=ORIGIN)
+    return Status(202, TaskQueuedOut(id=run.pk, status=run.status, href=build_href(run.pk)))
+
+
+@router.post(
+    "/{task_id}/actions/train/", response=declare_responses(201, SourceOut, 404, 409), auth=require_scope("operate")
+)
+def train_on_task(request: HttpRequest, task_id: RowId, body: TrainIn | None = None) -> Status:
+    """Queues the task for training; without a check of yours it must find what its own evidence shows again."""
+    wanted = body or TrainIn()
+    source = run_verbs.train_on_run(
+        run_id=task_id, title=wanted.title, check_spec=wanted.check, by=str(request.auth), origin=ORIGIN
+    )
+    return Status(201, describe_source(source))
+
+
+@router.post(
+    "/{task_id}/actions/verdict/",
+    response=declare_responses(201, VerdictOut, 404, 409),
+    auth=require_scope("operate"),
+)
+def judge_task(request: HttpRequest, task_id: RowId, body: VerdictIn) -> Status:
+    """Says whether a run's answer was right; the latest verdict counts, and moves the memory that came from the run.
+
+    Takes the number of a training run too; an evaluation's is refused.
+    """
+    verdict = run_verbs.judge_run(run_id=task_id, right=body.right, note=body.note, by=str(request.auth), origin=ORIGIN)
+    return Status(201, describe_verdict(verdict))
+
+
+def describe_verdict(verdict: OperatorVerdict) -> VerdictOut:
+    """A verdict as JSON."""
+    names = set(VerdictOut.model_fields) - {"run"}
+    return VerdictOut(run=verdict.run_id, **{name: getattr(verdict, name) for name in names})
 
 
 def describe_task(run: Run) -> dict[str, object]:

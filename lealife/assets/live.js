@@ -110,6 +110,7 @@
       transport = "live";
       retryMs = 1000;
       apply(message);
+      if (message.ack) socket.send(JSON.stringify({ ack: message.sequence }));
     };
     socket.onclose = ({ code }) => {
       transport = "polling";

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from contextlib import suppress
 from typing import Any
@@ -16,18 +17,27 @@ from lealife.dashboard.publisher import publisher
 from lealife.lib.errors import NotFound
 
 REFUSED, NO_SUCH_PAGE, NOT_UNDERSTOOD = 4403, 4404, 4400
+# Unread messages would pile up in the process's memory: a client that has not said that it came so far is sent no
+# more than twice as many, and what changes meanwhile is merged in its mailbox.
+ACK_EVERY = 4
 # Somebody who is no longer staff keeps an open socket for this long at most.
 RECHECK_S = 60.0
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
     """Says what changed on one page. The client begins, and begins again after a gap, with
-    `{"page": "training", "have": {panel: fingerprint}}`.
+    `{"page": "training", "have": {panel: fingerprint}}`. A message with `"ack": true` it answers with
+    `{"ack": sequence}` once it has read it.
     """
 
     page = ""
     mailbox: Mailbox | None = None
     sender: asyncio.Task[None] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.unread: list[int] = []  # sequences that the client was asked to acknowledge
+        self.acknowledged = asyncio.Event()
 
     async def connect(self) -> None:
         """Accepts staff; everybody else is told so by close code 4403."""
@@ -40,7 +50,10 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         await self._leave()
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """Watches the page that the client names and sends what it lacks."""
+        """Watches the page that the client names and sends what it lacks; or goes on after an acknowledgement."""
+        if isinstance(content, dict) and isinstance(content.get("ack"), int) and self.mailbox is not None:
+            self._acknowledge(content["ack"])
+            return
         page, have = (content.get("page"), content.get("have")) if isinstance(content, dict) else (None, None)
         if not isinstance(page, str) or not isinstance(have, dict):
             await self.close(code=NOT_UNDERSTOOD)
@@ -69,16 +82,27 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     async def _send_all(self, mailbox: Mailbox) -> None:
         checked_at = time.monotonic()
-        while True:
+        for number in itertools.count(1):
+            while len(self.unread) >= 2:
+                await self.acknowledged.wait()
+                self.acknowledged.clear()
             message = await mailbox.take()
             if time.monotonic() - checked_at > RECHECK_S:
                 checked_at = time.monotonic()
                 if not await self._is_staff():
                     await self.close(code=REFUSED)
                     return
-            await self.send_json(message)
+            ack = number % ACK_EVERY == 0
+            if ack:
+                self.unread.append(message.sequence)
+            await self.send(text_data=message.encode(ack=ack))
+
+    def _acknowledge(self, sequence: int) -> None:
+        self.unread = [asked for asked in self.unread if asked > sequence]
+        self.acknowledged.set()
 
     async def _leave(self) -> None:
+        self.unread = []
         if self.sender is not None:
             self.sender.cancel()
             with suppress(asyncio.CancelledError):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from django.db import models
 
 from lealife.bell import COUNT_WAITING
+from lealife.lib.statements import run_statement
 from promotion.tags import UNUSED
 from training.coordinator import read_coordinator
 from training.counters import READ_ALL, count_by_lane, sum_counters
@@ -24,9 +25,9 @@ NEWEST = 2_000
 DEFINITIONS_LOOKED_AT, DEFINITIONS_SHOWN = 100, 5
 
 
-# The two half-hour counts are bounded by id, so that history is never read.
+# The two half-hour counts look at the newest rows only, so that history is never read.
 _COLUMNS = f"""
-    SELECT settings.*,
+    SELECT to_json(settings) AS settings,
         (SELECT json_object_agg(name, total)
             FROM ({READ_ALL}) AS counters) AS counted,
         ARRAY(SELECT last_beat_at FROM training_workerheartbeat ORDER BY last_beat_at DESC) AS beats,
@@ -40,17 +41,19 @@ _COLUMNS = f"""
                 host.enabled AS host_enabled,
                 (SELECT count(*) FROM training_trainingsource AS source
                     WHERE source.definition_id = definition.id AND source.status = 'pending') AS pending
-            FROM (SELECT * FROM training_taskdefinition ORDER BY id DESC LIMIT %(looked_at)s) AS definition
+            FROM (SELECT * FROM training_taskdefinition ORDER BY id DESC LIMIT {DEFINITIONS_LOOKED_AT}) AS definition
             LEFT JOIN training_host AS host ON host.id = definition.host_id
-            ORDER BY pending DESC, definition.title LIMIT %(definitions)s) AS saved) AS definitions,
+            ORDER BY pending DESC, definition.title LIMIT {DEFINITIONS_SHOWN}) AS saved) AS definitions,
         (SELECT count(*) FROM training_host WHERE enabled) AS hosts,
-        (SELECT count(*) FROM training_trainingcycle WHERE opened_at >= %(since)s AND id > coalesce(
-            (SELECT id FROM training_trainingcycle ORDER BY id DESC LIMIT 1 OFFSET %(newest)s), 0)) AS consumed,
-        (SELECT count(*) FROM run_learning_outcomes WHERE ingested_at >= %(since)s AND id > coalesce(
-            (SELECT id FROM run_learning_outcomes ORDER BY id DESC LIMIT 1 OFFSET %(newest)s), 0)) AS ingested,
+        (SELECT count(*) FROM (SELECT opened_at FROM training_trainingcycle ORDER BY id DESC LIMIT {NEWEST}) AS newest
+            WHERE opened_at >= %(since)s::timestamptz) AS consumed,
+        (SELECT count(*) FROM (SELECT ingested_at FROM run_learning_outcomes ORDER BY id DESC LIMIT {NEWEST}) AS newest
+            WHERE ingested_at >= %(since)s::timestamptz) AS ingested,
         (SELECT row FROM training_outcome_seals ORDER BY row DESC LIMIT 1) AS sealed,
+        (SELECT json_build_object('verified_rows', verified_rows, 'broken_at', broken_at)
+            FROM training_chaincheck WHERE id = 1) AS chain,
         (SELECT count(*) FROM promotion_liveapply WHERE canary_id IS NOT NULL) AS live_applies,
-        (SELECT count(*) FROM promotion_modeltag WHERE status = ANY(%(unused)s)) AS unused_tags,
+        (SELECT count(*) FROM promotion_modeltag WHERE status = ANY(%(unused)s::text[])) AS unused_tags,
         ARRAY(SELECT id FROM training_host WHERE last_served_at IS NOT NULL
             ORDER BY last_served_at DESC LIMIT settings.recent_host_window) AS recent_hosts,
         (SELECT to_json(coordinator) FROM training_coordinator AS coordinator) AS loop,
@@ -96,6 +99,8 @@ class Facts:
     consumed_30m: int
     ingested_30m: int
     sealed_rows: int
+    verified_rows: int  # of the sealed ones, walked again
+    broken_at: int | None  # the first row that does not follow from the one before
     live_applies: int
     unused_tags: int
     queue_depth: int  # bells that wait
@@ -111,39 +116,44 @@ class Facts:
 
 def read_facts(*, now: datetime) -> Facts:
     """Every small figure at `now` (aware UTC). One query; each column is an indexed read of its own."""
-    values = {
-        "since": now - HALF_HOUR,
-        "newest": NEWEST,
-        "unused": list(UNUSED),
-        "now": now,
-        "looked_at": DEFINITIONS_LOOKED_AT,
-        "definitions": DEFINITIONS_SHOWN,
-    }
+    values = {"since": now - HALF_HOUR, "unused": list(UNUSED), "now": now}
     # As text: building these columns with the query compiler takes five times as long as running them.
-    looked_up = RuntimeSettings.objects.raw(_COLUMNS, values)
-    row: Any = next(iter(looked_up), None)
-    if row is None or row.loop is None:
+    row = _read_row(values)
+    if row is None or row["loop"] is None:
         read_settings()
         read_coordinator()
-        row = next(iter(RuntimeSettings.objects.raw(_COLUMNS, values)))
-    counted = row.counted or {}
+        row = _read_row(values) or {}
+    counted = row["counted"] or {}
     return Facts(
-        settings=row,
+        settings=_load_row(RuntimeSettings, row["settings"]),
         counters=sum_counters(counted),
-        beats=tuple(row.beats),
+        beats=tuple(row["beats"]),
         by_lane=count_by_lane(counted),
-        waiting=Waiting(**row.pending, hosts=row.hosts),
-        definitions=tuple(_count_definition(**saved) for saved in row.definitions),
-        consumed_30m=row.consumed,
-        ingested_30m=row.ingested,
-        sealed_rows=row.sealed or 0,
-        live_applies=row.live_applies,
-        unused_tags=row.unused_tags,
-        queue_depth=row.queue_depth,
-        recent_hosts=tuple(row.recent_hosts),
-        coordinator=_load_row(Coordinator, row.loop),
-        changes=tuple(_load_row(RuntimeSettingsChange, change) for change in row.newest_changes),
+        waiting=Waiting(**row["pending"], hosts=row["hosts"]),
+        definitions=tuple(_count_definition(**saved) for saved in row["definitions"]),
+        consumed_30m=row["consumed"],
+        ingested_30m=row["ingested"],
+        sealed_rows=row["sealed"] or 0,
+        **(row["chain"] or {"verified_rows": 0, "broken_at": None}),
+        live_applies=row["live_applies"],
+        unused_tags=row["unused_tags"],
+        queue_depth=row["queue_depth"],
+        recent_hosts=tuple(row["recent_hosts"]),
+        coordinator=_load_row(Coordinator, row["loop"]),
+        changes=tuple(_load_row(RuntimeSettingsChange, change) for change in row["newest_changes"]),
     )
+
+
+# The columns of the query, in its order.
+_NAMES = (
+    *("settings", "counted", "beats", "pending", "definitions", "hosts", "consumed", "ingested", "sealed", "chain"),
+    *("live_applies", "unused_tags", "recent_hosts", "loop", "newest_changes", "queue_depth"),
+)
+
+
+def _read_row(values: dict[str, Any]) -> dict[str, Any] | None:
+    rows = run_statement(_COLUMNS, values)
+    return dict(zip(_NAMES, rows[0], strict=True)) if rows else None
 
 
 def _count_definition(*, definition_id: int, title: str, pending: int, **switches: Any) -> DefinitionCount:

@@ -27,7 +27,7 @@ class TaskForm(VerbForm):
         queryset=Host.objects.filter(enabled=True),
         required=False,
         empty_label="As the prompt's address says",
-        help_text="The website to visit. Staff can add hosts in admin.",
+        help_text="The website to visit; an address in the prompt names it too. Staff can add hosts in admin.",
     )
     prompt = forms.CharField(
         max_length=20_000,
@@ -40,6 +40,12 @@ class TaskForm(VerbForm):
         required=False,
         help_text="Optional success check: words that must be on a visited page or in the answer.",
     )
+    expected_url = forms.CharField(
+        label="Expected page",
+        max_length=2_000,
+        required=False,
+        help_text="Optional success check: the address of the page that must be visited and quoted.",
+    )
     pages_target = forms.IntegerField(
         label="Pages target",
         min_value=1,
@@ -48,15 +54,22 @@ class TaskForm(VerbForm):
         help_text="Optional, 1–50. Empty: the default of the runtime settings.",
     )
 
-    field_order = ("title", "host", "prompt", "expected_text", "pages_target", "size")
+    field_order = ("title", "host", "prompt", "expected_text", "expected_url", "pages_target", "size")
+
+    def clean_expected_url(self) -> str:
+        """The address, which must be one of the web."""
+        url = self.cleaned_data["expected_url"].strip()
+        if url and not url.startswith(("http://", "https://")):
+            raise forms.ValidationError("An address begins with http:// or https://.")
+        return url
 
     def read_task(self) -> dict[str, Any]:
         """The cleaned task as the verbs take it."""
-        expected = self.cleaned_data["expected_text"].strip()
+        text, url = self.cleaned_data["expected_text"].strip(), self.cleaned_data["expected_url"]
         return {
             "prompt": self.cleaned_data["prompt"],
             "host": self.cleaned_data["host"],
-            "check_spec": {"expected_text": expected} if expected else {},
+            "check_spec": {**({"expected_text": text} if text else {}), **({"expected_urls": [url]} if url else {})},
             "pages_target": self.cleaned_data["pages_target"],
         }
 

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A panel's HTML; `text` is how it stands in a message, written once for all sockets."""
+
+    fingerprint: str
+    html: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +24,37 @@ class Push:
     sequence: int
     generated_at: datetime
     fingerprint: str
-    fragments: dict[str, dict[str, str]]  # panel → {"fingerprint", "html"}
+    fragments: dict[str, Fragment]  # by panel
     held: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one socket is sent; `since` is the sequence of the message before, so that a client notices a gap."""
+
+    sequence: int
+    since: int | None
+    generated_at: datetime
+    fingerprint: str
+    fragments: dict[str, Fragment]
+
+    def encode(self, *, ack: bool) -> str:
+        """As JSON; with `ack` the client is asked to say that it has come so far."""
+        head = {
+            "sequence": self.sequence,
+            "since": self.since,
+            "generated_at": self.generated_at.isoformat(),
+            "fingerprint": self.fingerprint,
+            "ack": ack,
+        }
+        fragments = ",".join(fragment.text for fragment in self.fragments.values())
+        return f'{json.dumps(head)[:-1]}, "fragments": {{{fragments}}}}}'
+
+
+def make_fragment(*, name: str, fingerprint: str, html: str) -> Fragment:
+    """A panel's fragment with its part of a message."""
+    dumped = json.dumps({"fingerprint": fingerprint, "html": html}, ensure_ascii=False)
+    return Fragment(fingerprint, html, f"{json.dumps(name)}:{dumped}")
 
 
 class Mailbox:
@@ -27,7 +65,7 @@ class Mailbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._waiting: dict[str, dict[str, str]] = {}
+        self._waiting: dict[str, Fragment] = {}
         # What the client has once everything that waits is sent: by panel, since when and which fingerprint.
         self._known: dict[str, tuple[datetime, str]] = {}
         self._newest: Push | None = None
@@ -40,9 +78,9 @@ class Mailbox:
             if self._is_news(name, fingerprint, push.generated_at):
                 self._known[name] = (push.generated_at, fingerprint)
         for name, fragment in push.fragments.items():
-            if self._is_news(name, fragment["fingerprint"], push.generated_at):
+            if self._is_news(name, fragment.fingerprint, push.generated_at):
                 self._waiting[name] = fragment
-                self._known[name] = (push.generated_at, fragment["fingerprint"])
+                self._known[name] = (push.generated_at, fragment.fingerprint)
         if self._newest is None or push.sequence > self._newest.sequence:
             self._newest = push
         self._filled.set()
@@ -51,19 +89,13 @@ class Mailbox:
         known = self._known.get(name)
         return known is None or (generated_at >= known[0] and fingerprint != known[1])
 
-    async def take(self) -> dict[str, Any]:
-        """The next message; `since` is the sequence of the one before, so that a client notices a gap."""
+    async def take(self) -> Message:
+        """Everything that waits as one message; waits until there is something."""
         await self._filled.wait()
         self._filled.clear()
         newest = self._newest
         if newest is None:  # `put` always names one before it fills
             raise RuntimeError("The mailbox was filled without a push.")
-        message = {
-            "sequence": newest.sequence,
-            "since": self._sent,
-            "generated_at": newest.generated_at.isoformat(),
-            "fingerprint": newest.fingerprint,
-            "fragments": self._waiting,
-        }
+        message = Message(newest.sequence, self._sent, newest.generated_at, newest.fingerprint, self._waiting)
         self._waiting, self._sent = {}, newest.sequence
         return message

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from lealife.dashboard.access import require_staff
 from lealife.dashboard.draft import describe_draft
-from lealife.dashboard.forms import PresetForm, QueueForm, TaskForm
-from lealife.dashboard.run_list import read_runs
+from lealife.dashboard.forms import PresetForm, QueueForm
 from lealife.dashboard.snapshot import ID_DIGITS, TTL_S, render_fragments, take_snapshot
 from lealife.dashboard.source_list import read_sources
-from lealife.launching import ask
-from lealife.lib.errors import NotFound, Refused
+from lealife.lib.errors import NotFound
 from training.runtime_settings import read_settings
 
 
@@ -44,36 +41,12 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @require_safe
 @require_staff
-def list_runs(request: HttpRequest) -> HttpResponse:
-    """`/runs/`: all runs, by lane, older ones with `?before=`."""
-    runs = read_runs(lane=request.GET.get("lane", ""), before=read_before(request))
-    return render(request, "runs.html", {"runs": runs})
-
-
-@require_safe
-@require_staff
 def list_sources(request: HttpRequest) -> HttpResponse:
     """`/training/sources/`: training sources by status and kind, older ones with `?before=`."""
     sources = read_sources(
         status=request.GET.get("status", ""), kind=request.GET.get("kind", ""), before=read_before(request)
     )
     return render(request, "sources.html", {"sources": sources})
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@require_staff
-def make_task(request: HttpRequest) -> HttpResponse:
-    """`/tasks/new/`: a standard task, answered with the active tags and everything learned so far."""
-    form = TaskForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            run = ask(**form.read_task(), by=request.user.get_username())
-        except Refused as refused:
-            form.add_refusal(refused)
-        else:
-            messages.success(request, f"Run {run.pk} is queued.")
-            return redirect("run", run_id=run.pk)
-    return render(request, "task_new.html", {"form": form}, status=422 if form.errors else 200)
 
 
 def read_before(request: HttpRequest) -> int | None:

@@ -13,7 +13,7 @@ from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from lealife.dashboard.mailbox import Mailbox, Push
+from lealife.dashboard.mailbox import Fragment, Mailbox, Push, make_fragment
 from lealife.dashboard.snapshot import TTL_S, Snapshot, render_fragments, take_snapshot
 from lealife.lib.announce import Listener
 from lealife.lib.errors import NotFound
@@ -71,7 +71,7 @@ class Publisher:
             sequence=next(self._sequence),
             generated_at=snapshot.generated_at,
             fingerprint=snapshot.fingerprint,
-            fragments=dump_fragments(snapshot, lacking),
+            fragments=make_fragments(snapshot, lacking),
             held={name: value for name, value in snapshot.fingerprints.items() if name not in lacking},
         )
 
@@ -94,14 +94,18 @@ class Publisher:
     def _run(self) -> None:
         listener = Listener()
         sent: dict[str, Snapshot] = {}
-        rebuilt_at = float("-inf")
+        rebuilt_at = answered_at = float("-inf")
         try:
             while keys := self._read_keys():
                 heard = listener.wait(timeout_s=LISTEN_S)
                 if not heard and time.monotonic() - rebuilt_at < TTL_S:
                     continue
-                time.sleep(max(0.0, REBUILD_EVERY_S - (time.monotonic() - rebuilt_at)))
-                listener.wait(timeout_s=0)
+                if heard:
+                    # The first after a quiet time is answered at once; only a burst waits.
+                    time.sleep(max(0.0, REBUILD_EVERY_S - (time.monotonic() - answered_at)))
+                    # What was announced meanwhile is in the rebuild that begins now.
+                    listener.wait(timeout_s=0)
+                    answered_at = time.monotonic()
                 rebuilt_at = time.monotonic()
                 sent = {key: snapshot for key in keys if (snapshot := self._publish(key, sent.get(key)))}
         finally:
@@ -131,19 +135,35 @@ class Publisher:
             sequence=next(self._sequence),
             generated_at=snapshot.generated_at,
             fingerprint=snapshot.fingerprint,
-            fragments=dump_fragments(snapshot, changed),
+            fragments=make_fragments(snapshot, changed),
         )
+        by_loop: dict[asyncio.AbstractEventLoop, list[Mailbox]] = {}
         with self._lock:
-            mailboxes = list(self._mailboxes.get(key, ()))
-        for mailbox in mailboxes:
-            # A loop that closed meanwhile takes its sockets with it.
+            for mailbox in self._mailboxes.get(key, ()):
+                by_loop.setdefault(mailbox.loop, []).append(mailbox)
+        for loop, mailboxes in by_loop.items():
+            # A loop that closed meanwhile takes its sockets with it. It is woken once, not once a socket.
             with suppress(RuntimeError):
-                mailbox.loop.call_soon_threadsafe(mailbox.put, push)
+                loop.call_soon_threadsafe(put_all, mailboxes, push)
         return snapshot
 
 
+def put_all(mailboxes: list[Mailbox], push: Push) -> None:
+    """Puts a push into every mailbox; in their loop."""
+    for mailbox in mailboxes:
+        mailbox.put(push)
+
+
+def make_fragments(snapshot: Snapshot, names: list[str]) -> dict[str, Fragment]:
+    """Fragments as the sockets are sent them."""
+    return {
+        name: make_fragment(name=name, fingerprint=snapshot.fingerprints[name], html=html)
+        for name, html in render_fragments(snapshot, names).items()
+    }
+
+
 def dump_fragments(snapshot: Snapshot, names: list[str]) -> dict[str, dict[str, str]]:
-    """Fragments as the browser gets them."""
+    """Fragments as the browser gets them when it polls."""
     return {
         name: {"fingerprint": snapshot.fingerprints[name], "html": html}
         for name, html in render_fragments(snapshot, names).items()

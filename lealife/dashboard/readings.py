@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from lealife.dashboard.facts import Facts, read_facts
 from lealife.health import Health, read_health
+from lealife.lib.kept_queries import KeptQuery, Parameter
+from lealife.lib.statements import run_statement
 from promotion.candidate_view import CandidateView, read_candidate
 from promotion.models import LiveApply, ModelTag
 from promotion.proof import ServedProof, read_last_applies, read_served_proof
@@ -18,7 +20,7 @@ from promotion.tags import KEEP_TAGS, UNUSED, TagList
 from promotion.windows import WindowProgress, read_window
 from training.coordinator import LoopState, derive_loop
 from training.lane_state import ClaimReads, LaneReads
-from training.models import RuntimeSettings, TrainingCycle, TrainingOutcome, TrainingSource
+from training.models import RuntimeSettings, TrainingCycle, TrainingSource
 from training.outcomes import judge_breaker
 from training.preview import NextSource, choose_preview
 from training.slots import Slots, count_slots
@@ -30,12 +32,21 @@ TAGS_SAMPLED = 5
 
 
 @dataclass(frozen=True, slots=True)
+class LatestSuccess:
+    """The newest success: what it was about, its run and when it was written."""
+
+    title: str
+    run_id: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Recent:
     """The newest outcomes, at most 100: how many succeeded, and the newest success among them."""
 
     successes: int
     total: int
-    latest_success: TrainingOutcome | None
+    latest_success: LatestSuccess | None
     endings: tuple[tuple[str, datetime], ...]  # error code and time, newest first
 
     @property
@@ -127,10 +138,7 @@ def take_readings(*, now: datetime) -> Readings:
 
 def read_tag_list(*, unused_count: int) -> TagList:
     """Tags by what they do, with the newest of the unused as a sample. One query."""
-    status = ModelTag.Status
-    unused = ModelTag.objects.filter(status__in=UNUSED).order_by("-id").values("id")[:TAGS_SAMPLED]
-    wanted = Q(status__in=[status.ACTIVE, status.CANDIDATE, status.CONFIGURED]) | Q(pk__in=unused)
-    tags = list(ModelTag.objects.filter(wanted).order_by("role", "id"))
+    status, tags = ModelTag.Status, _TAGS.read()
     active = tuple(tag for tag in tags if tag.status == status.ACTIVE)
     return TagList(
         active=active,
@@ -142,15 +150,31 @@ def read_tag_list(*, unused_count: int) -> TagList:
     )
 
 
+def _select_tags() -> QuerySet[ModelTag]:
+    status = ModelTag.Status
+    unused = ModelTag.objects.filter(status__in=UNUSED).order_by("-id").values("id")[:TAGS_SAMPLED]
+    wanted = Q(status__in=[status.ACTIVE, status.CANDIDATE, status.CONFIGURED]) | Q(pk__in=unused)
+    return ModelTag.objects.filter(wanted).order_by("role", "id")
+
+
+_TAGS = KeptQuery(_select_tags)
+_RECENT = f"""
+    SELECT success, error_code, created_at, run_id,
+        (SELECT title FROM training_trainingsource WHERE id = source_id AND success)
+    FROM training_outcomes ORDER BY id DESC LIMIT {RECENT}
+"""  # noqa: S608  constants of our own
+
+
 def read_recent() -> Recent:
     """The newest 100 outcomes. A search for the last success would read all history when there is none."""
-    newest = TrainingOutcome.objects.order_by("-id").select_related("source")
-    rows = list(newest.only("success", "error_code", "run_id", "created_at", "source__title")[:RECENT])
+    rows = run_statement(_RECENT)
+    succeeded = [row for row in rows if row[0]]
+    _, _, created_at, run_id, title = succeeded[0] if succeeded else (None,) * 5
     return Recent(
-        successes=sum(row.success for row in rows),
+        successes=len(succeeded),
         total=len(rows),
-        latest_success=next((row for row in rows if row.success), None),
-        endings=tuple((row.error_code, row.created_at) for row in rows),
+        latest_success=LatestSuccess(title, run_id, created_at) if succeeded else None,
+        endings=tuple((row[1], row[2]) for row in rows),
     )
 
 
@@ -161,21 +185,32 @@ def _find_last_switch(applies: Iterable[LiveApply]) -> LiveApply | None:
 
 def read_cycles() -> tuple[TrainingCycle, ...]:
     """The newest ten cycles and all that are open, newest first. One query, by index only."""
+    return tuple(_CYCLES.read())
+
+
+def _select_cycles() -> QuerySet[TrainingCycle]:
     ids = TrainingCycle.objects.order_by("-id").values("id")[:CYCLES_SHOWN]
     shown = ids.union(TrainingCycle.objects.order_by().filter(status=TrainingCycle.Status.OPEN).values("id"))
-    return tuple(
-        TrainingCycle.objects.filter(pk__in=shown)
-        .select_related("run", "source", "source__host")
-        .defer("run__prompt", "run__memories", "run__answer", "run__quotes", "source__prompt", "source__check_spec")
-        .order_by("-id")
-    )
+    cycles = TrainingCycle.objects.filter(pk__in=shown).select_related("run", "source", "source__host")
+    wide = ("run__prompt", "run__memories", "run__answer", "run__quotes", "source__prompt", "source__check_spec")
+    return cycles.defer(*wide).order_by("-id")
+
+
+_CYCLES = KeptQuery(_select_cycles)
 
 
 def read_pending(*, also: int | None) -> tuple[TrainingSource, ...]:
     """The first ten pending sources of each kind, and the one with id `also`, in queue order. One query."""
+    return tuple(_PENDING.read(also=also))
+
+
+def _select_pending() -> QuerySet[TrainingSource]:
     pending = TrainingSource.objects.pending().order_by("queue_rank", "id").values("id")
     queue = pending.filter(kind=TrainingSource.Kind.QUEUE)[:PENDING_SHOWN]
     curriculum = pending.filter(kind=TrainingSource.Kind.CURRICULUM)[:PENDING_SHOWN]
-    one = TrainingSource.objects.order_by().filter(pk=also).values("id")
+    one = TrainingSource.objects.order_by().filter(pk=Parameter("also", "bigint")).values("id")
     rows = TrainingSource.objects.filter(pk__in=queue.union(curriculum, one)).select_related("host")
-    return tuple(rows.order_by("queue_rank", "id"))
+    return rows.order_by("queue_rank", "id")
+
+
+_PENDING = KeptQuery(_select_pending)

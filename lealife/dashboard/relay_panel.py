@@ -64,7 +64,7 @@ def build_relay_panel(vitals: Vitals) -> RelayPanel:
         running_training=vitals.slots.running_training,
         running_standard=vitals.slots.by_lane.get(Run.Lane.STANDARD, 0),
         task_tag=task.name if task else None,
-        latest_success_title=latest.source.title if latest else None,
+        latest_success_title=latest.title if latest else None,
         latest_success_run=latest.run_id if latest else None,
         latest_success_at=latest.created_at if latest else None,
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from django.template.loader import render_to_string
@@ -14,7 +15,7 @@ from django.utils.safestring import SafeString
 from lealife.dashboard.home_page import build_home_page
 from lealife.dashboard.run_view import build_run_page
 from lealife.dashboard.training_page import build_training_page
-from lealife.lib.digest import digest_value
+from lealife.lib.digest import digest_bytes, digest_value
 from lealife.lib.errors import NotFound
 
 # A snapshot may be reused for this long; while sockets are open it is rebuilt at least that often.
@@ -64,7 +65,7 @@ def _build_page(key: str, *, now: datetime) -> Any:
 
 def fingerprint_panel(panel: Any) -> str:
     """16 hex digits over the panel's values, without those marked as volatile."""
-    return digest_value(_dump(panel))[:16]
+    return digest_bytes(json.dumps(panel, default=_dump_one, separators=(",", ":")).encode())[:16]
 
 
 def render_fragment(snapshot: Snapshot, name: str) -> SafeString:
@@ -87,13 +88,14 @@ def render_fragments(snapshot: Snapshot, names: Iterable[str] | None = None) -> 
     return {name: render(name) for name in (snapshot.panels if names is None else names)}
 
 
-def _dump(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            entry.name: _dump(getattr(value, entry.name))
-            for entry in fields(value)
-            if not entry.metadata.get("volatile")
-        }
-    if isinstance(value, list | tuple):
-        return [_dump(item) for item in value]
-    return value.isoformat() if isinstance(value, datetime) else value
+def _dump_one(value: Any) -> Any:
+    """What JSON does not know by itself: a dataclass as its values, a time as text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    names = _name_values(type(value))
+    return [getattr(value, name) for name in names]
+
+
+@cache
+def _name_values(kind: type) -> tuple[str, ...]:
+    return tuple(entry.name for entry in fields(kind) if not entry.metadata.get("volatile"))

@@ -48,7 +48,7 @@ class SourcePanel:
     queue_pending_training_ui: int
     curriculum_pending: int
     host_lock: str
-    storage_state: str  # append-only | unknown
+    storage_state: str  # append-only | broken | unknown
     storage_sentence: str
 
 
@@ -90,9 +90,11 @@ def view_next(source: TrainingSource | None) -> NextPreview | None:
 
 
 def describe_storage(readings: Readings) -> tuple[str, str]:
-    """Whether outcomes are as they were written, as far as the hash chain has been sealed."""
+    """Whether outcomes are as they were written, as far as the hash chain has been walked again."""
     facts = readings.vitals.facts
+    if facts.broken_at is not None:
+        return "broken", f"Row {facts.broken_at:,} is not as it was sealed: outcomes were changed or taken away."
     if not facts.sealed_rows:
         return "unknown", "No outcome has been sealed yet."
     waiting = max(0, facts.counters["outcomes.total"] - facts.sealed_rows)
-    return "append-only", f"Append-only, sealed up to row {facts.sealed_rows:,}; {waiting:,} rows wait."
+    return "append-only", f"Append-only, verified up to row {facts.verified_rows:,} of {facts.sealed_rows + waiting:,}."

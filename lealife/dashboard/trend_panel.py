@@ -6,8 +6,11 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import QuerySet
+
+from lealife.lib.kept_queries import KeptQuery, Parameter
+from lealife.lib.statements import run_statement
 from promotion.models import LiveApply
-from training.models import TrainingOutcome
 
 # A point averages this many outcomes, fewer while the history is younger than that, but never less than five:
 # one outcome alone is 0 % or 100 %.
@@ -113,11 +116,16 @@ class TrendPanel:
         )
 
 
+# The oldest point shown averages over outcomes that are not.
+_NEWEST = f"""
+    SELECT id, success, controller_calls, created_at FROM training_outcomes
+    ORDER BY id DESC LIMIT {OUTCOMES_MAX + AVERAGED - 1}
+"""  # noqa: S608  constants of our own
+
+
 def build_trend_panel() -> TrendPanel:
     """Reads the newest outcomes and the applies among them. Two queries, one without outcomes."""
-    newest = TrainingOutcome.objects.order_by("-id").values_list("id", "success", "controller_calls", "created_at")
-    # The oldest point shown averages over outcomes that are not.
-    rows = list(newest[: OUTCOMES_MAX + AVERAGED - 1])[::-1]
+    rows = run_statement(_NEWEST)[::-1]
     if not rows:
         return TrendPanel(points=(), marks=(), outcomes=0)
     shown = [row[0] for row in rows[-OUTCOMES_MAX:]]
@@ -147,8 +155,15 @@ def _average(rows: list[Row], *, position: float) -> TrendPoint:
     )
 
 
+def _select_marked() -> QuerySet[LiveApply]:
+    switches = LiveApply.objects.filter(from_tag__isnull=False, after_outcome_id__gte=Parameter("first", "bigint"))
+    return switches.select_related("to_tag").order_by("-id")[:MARKS_MAX]
+
+
+_MARKED = KeptQuery(_select_marked)
+
+
 def _read_marks(ids: list[int]) -> tuple[TrendMark, ...]:
-    applies = LiveApply.objects.filter(from_tag__isnull=False, after_outcome_id__gte=ids[0]).select_related("to_tag")
     return tuple(
         TrendMark(
             apply_id=apply.pk,
@@ -156,5 +171,5 @@ def _read_marks(ids: list[int]) -> tuple[TrendMark, ...]:
             position=bisect_right(ids, apply.after_outcome_id) / len(ids),
             at=apply.applied_at,
         )
-        for apply in applies.order_by("-id")[:MARKS_MAX]
+        for apply in _MARKED.read(first=ids[0])
     )

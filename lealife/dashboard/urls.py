@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from lealife.dashboard import pages, polling, probes, verbs
+from lealife.dashboard import pages, polling, probes, run_pages, verbs
 
 urlpatterns = [
     path("", pages.show_home, name="dashboard"),
@@ -19,9 +19,11 @@ urlpatterns = [
     path("training/settings/actions/apply/", verbs.apply_draft, name="apply_draft"),
     path("training/settings/actions/<slug:verb>/", verbs.move_draft, name="move_draft"),
     path("training/sources/", pages.list_sources, name="sources"),
-    path("tasks/new/", pages.make_task, name="make_task"),
-    path("runs/", pages.list_runs, name="runs"),
+    path("tasks/new/", run_pages.make_task, name="make_task"),
+    path("runs/", run_pages.list_runs, name="runs"),
     path("runs/<int:run_id>/", pages.show_run, name="run"),
+    path("runs/<int:run_id>/pages/<slug:digest>/", run_pages.show_frozen_page, name="frozen_page"),
+    path("runs/<int:run_id>/actions/<slug:verb>/", run_pages.act_on_run, name="act_on_run"),
     path("live/<slug:key>/", polling.poll_page, name="poll_page"),
     path("healthz", probes.show_alive, name="healthz"),
     path("readyz", probes.show_ready, name="readyz"),

@@ -149,7 +149,8 @@ def apply_draft(request: HttpRequest) -> HttpResponse:
         messages.info(request, "No pending runtime setting changes.")
         return redirect(find_selectors())
     try:
-        row = apply_settings(changes=changes, version=version, by=request.user.get_username(), origin=ORIGIN)
+        by = request.user.get_username()
+        row = apply_settings(changes=changes, version=version, by=by, origin=ORIGIN, typed=True)
     except Refused as refused:
         messages.error(request, f"Nothing was applied. {refused}")
     else:

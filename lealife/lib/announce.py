@@ -100,7 +100,7 @@ class Listener:
         self._connection: psycopg.Connection | None = None
 
     def wait(self, *, timeout_s: float, wanted: frozenset[str] | None = None) -> set[str]:
-        """Topics heard within `timeout_s` seconds: empty on timeout, or while Postgres is away.
+        """Topics heard within `timeout_s` seconds (0: so far): empty on timeout, or while Postgres is away.
 
         Returns at the first topic in `wanted` (None: any). Sleeps a second at most when it cannot connect.
         """
@@ -109,10 +109,13 @@ class Listener:
             if self._connection is None or self._connection.closed:
                 self._connection = open_connection()
                 self._connection.execute(f"LISTEN {CHANNEL}")
-            while (left := ends - time.monotonic()) > 0:
+            while True:
+                left = max(0.0, ends - time.monotonic())
                 heard = {note.payload for note in self._connection.notifies(timeout=left, stop_after=1)}
                 if heard and (wanted is None or heard & wanted):
                     return heard
+                if not left:
+                    return set()
         except psycopg.Error:
             self.close()
             time.sleep(max(0.0, min(1.0, ends - time.monotonic())))

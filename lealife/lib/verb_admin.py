@@ -14,6 +14,8 @@ from lealife.lib.errors import Refused
 
 ORIGIN = "admin"
 REFUSALS_SHOWN = 5
+# The attribute of a request under which its refusal is carried.
+_REFUSED = "lealife_refused"
 
 
 def read_actor(request: HttpRequest) -> str:
@@ -42,7 +44,7 @@ class VerbAdmin(admin.ModelAdmin):
             return super().changeform_view(request, object_id, form_url, extra_context)
         except Refused as refused:
             # The verb rolled back. The second pass carries the refusal as a form error: it saves nothing.
-            request.refused = refused
+            setattr(request, _REFUSED, refused)
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def get_form(
@@ -50,7 +52,7 @@ class VerbAdmin(admin.ModelAdmin):
     ) -> type[forms.ModelForm]:
         """The form; after a refusal, one that carries it."""
         form = super().get_form(request, obj, change=change, **kwargs)
-        refused: Refused | None = getattr(request, "refused", None)
+        refused: Refused | None = getattr(request, _REFUSED, None)
         return form if refused is None else _refuse_form(form, refused)
 
     def run_verb(self, request: HttpRequest, rows: QuerySet[Any], *, verb: Callable[[Any], object], done: str) -> None:
@@ -77,7 +79,9 @@ class VerbAdmin(admin.ModelAdmin):
 
 
 def _refuse_form(form: type[forms.ModelForm], refused: Refused) -> type[forms.ModelForm]:
-    class RefusedForm(form):  # type: ignore[misc, valid-type]  the base is known only at run time
+    base: Any = form  # known only at run time
+
+    class RefusedForm(base):
         def clean(self) -> dict[str, Any]:
             cleaned = super().clean()
             field = refused.details.get("field")

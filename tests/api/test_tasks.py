@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from training.models import Host, Run, Step
+from tests.api.test_problems import assert_problem
+from training.models import Host, Run, Step, TrainingSource
 
 JSON = "application/json"
 
@@ -82,3 +84,59 @@ def test_tasks_are_listed_newest_first_and_paged_by_id(host: Host, reader: Clien
     last = reader.get(f"/api/tasks?limit=2&before={second['next_before']}").json()
     assert [task["id"] for task in last["tasks"]] == [made[0]]
     assert last["next_before"] is None
+
+
+def make_run(host: Host, **changes: object) -> Run:
+    quotes = [{"text": "A queue is a line.", "url": "http://127.0.0.1:9/queue", "digest": "d"}]
+    values = {"lane": "standard", "status": "succeeded", "answer": "A line.", "quotes": quotes, "prompt": "What is it?"}
+    return Run.objects.create(**{"host": host, "pages_target": 1, "max_calls": 5, **values, **changes})
+
+
+def act(client: Client, run: Run, verb: str, body: object = None) -> HttpResponse:
+    return client.post(f"/api/tasks/{run.pk}/actions/{verb}/", body, JSON)
+
+
+def test_a_task_is_repeated_and_the_new_one_has_its_own_address(host: Host, operator: Client) -> None:
+    answer = act(operator, make_run(host), "repeat")
+    assert answer.status_code == 202
+    again = Run.objects.latest("id")
+    assert answer.json() == {"id": again.pk, "status": "queued", "href": f"/api/tasks/{again.pk}"}
+    assert (again.prompt, again.requested_by) == ("What is it?", "key:test operate")
+
+
+def test_a_task_becomes_a_training_source_with_its_evidence_or_a_check_of_ones_own(
+    host: Host, operator: Client
+) -> None:
+    run = make_run(host)
+    made = act(operator, run, "train")
+    assert (made.status_code, made.json()["queued_from"]) == (201, "run")
+    assert TrainingSource.objects.get(pk=made.json()["id"]).check_spec["expected_text"] == "A queue is a line."
+    own = act(operator, run, "train", {"title": "Lines", "check": {"pattern": "line"}}).json()
+    assert (own["title"], TrainingSource.objects.get(pk=own["id"]).check_spec) == ("Lines", {"pattern": "line"})
+    assert_problem(act(operator, run, "train", {"check": {"pattern": "("}}), 422, field="check")
+
+
+def test_a_verdict_is_given_and_stands_in_the_task(host: Host, operator: Client) -> None:
+    run = make_run(host)
+    assert operator.get(f"/api/tasks/{run.pk}").json()["verdict"] is None
+    given = act(operator, run, "verdict", {"right": False, "note": "The other queue."})
+    assert given.status_code == 201
+    verdict = operator.get(f"/api/tasks/{run.pk}").json()["verdict"]
+    assert verdict == given.json()
+    assert (verdict["right"], verdict["note"], verdict["by"]) == (False, "The other queue.", "key:test operate")
+    for nonsense in ({}, {"right": "yes"}, {"right": 1}, {"right": True, "note": "x" * 2_001}, {"right": True, "x": 1}):
+        assert_problem(act(operator, run, "verdict", nonsense), 422)
+
+
+def test_what_must_stay_as_it_is_refuses_every_verb_in_a_sentence(host: Host, operator: Client) -> None:
+    held_out = make_run(host, lane="evaluation")
+    for verb, body in (("repeat", None), ("train", None), ("verdict", {"right": True})):
+        assert "held-out evaluation" in assert_problem(act(operator, held_out, verb, body), 409)["detail"]
+    assert_problem(operator.post("/api/tasks/987654/actions/repeat/"), 404)
+
+
+def test_a_prompt_about_an_unknown_website_is_never_asked_of_the_only_known_one(host: Host, operator: Client) -> None:
+    task = {"prompt": "What does https://unknown.example/a say of http://[ ?"}
+    problem = assert_problem(operator.post("/api/tasks", task, JSON), 422, field="host")
+    assert problem["detail"].startswith("unknown.example is on no known host.")
+    assert operator.post("/api/tasks", task | {"host": "manual"}, JSON).status_code == 202

@@ -12,6 +12,7 @@ from django.db import connection
 from lealife.benches.cycles import measure_cycles, prepare_cycles
 from lealife.benches.database import open_database
 from lealife.benches.history import write_history
+from lealife.benches.sockets import measure_sockets
 from learning.ingest import read_backlog, read_uningested
 from training.counters import count_by_lane, read_counters
 from training.models import CounterSlot, Run, TrainingCycle, TrainingOutcome, TrainingSource
@@ -67,6 +68,7 @@ def test_a_written_history_is_counted_like_one_that_happened():
         ("claims", 4, {"size": 200, "rounds": 1, "workers": 2}),
         ("counted", 1, {"size": 20, "rounds": 1}),
         ("degradation", 2, {"size": 2_000, "rounds": 1}),
+        ("snapshot", 6, {"size": 20_000, "rounds": 1}),
     ],
 )
 def test_a_benchmark_says_one_line_a_claim(name, claims, options):
@@ -75,3 +77,11 @@ def test_a_benchmark_says_one_line_a_claim(name, claims, options):
     for line in lines:
         assert set(line) == {"claim", "figure", "bound", "unit", "holds", "setup"}
         assert line["holds"] in (True, False)
+
+
+def test_sockets_are_shown_the_final_state_even_those_that_stalled():
+    claims = {claim.claim: claim for claim in measure_sockets(sockets=40, commits=200, seconds=2.0, rounds=1)}
+    assert len(claims) == 4
+    assert claims["sockets that miss the final state"].figure == 0
+    # Everything that was committed came at all, if not in time beside a test run.
+    assert claims["p99 staleness of what a socket shows"].figure < 30

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,13 +14,14 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.test import Client
 
 from lealife.asgi import application
-from lealife.dashboard.consumer import LiveConsumer
-from lealife.dashboard.mailbox import Mailbox, Push
+from lealife.dashboard.consumer import ACK_EVERY, LiveConsumer
+from lealife.dashboard.mailbox import Mailbox, Push, make_fragment
 from lealife.dashboard.publisher import publisher
 from training.coordinator import start_training
 from training.models import Host
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FAR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -46,6 +48,8 @@ async def hear(socket: WebsocketCommunicator, panel: str, words: str) -> dict[st
     """The first message whose fragment of `panel` holds `words`."""
     for _ in range(40):
         message = await socket.receive_json_from(timeout=10)
+        if message["ack"]:
+            await socket.send_json_to({"ack": message["sequence"]})
         if words in message["fragments"].get(panel, {}).get("html", ""):
             return message
     raise AssertionError(f"never heard {words!r}")
@@ -137,7 +141,7 @@ def test_a_message_that_cannot_be_answered_closes_the_socket(
 
 
 def make_push(sequence: int, *, after_s: int, **fragments: str) -> Push:
-    dumped = {name: {"fingerprint": html, "html": html} for name, html in fragments.items()}
+    dumped = {name: make_fragment(name=name, fingerprint=html, html=html) for name, html in fragments.items()}
     return Push(sequence, NOW + timedelta(seconds=after_s), f"page-{sequence}", dumped)
 
 
@@ -147,14 +151,48 @@ def test_a_slow_socket_gets_the_newest_of_every_panel_in_one_message() -> None:
         mailbox.put(make_push(1, after_s=1, state="running", cycles="first"))
         mailbox.put(make_push(2, after_s=2, state="stopped"))
         message = await mailbox.take()
-        assert {name: fragment["html"] for name, fragment in message["fragments"].items()} == {
+        assert {name: fragment.html for name, fragment in message.fragments.items()} == {
             "state": "stopped",
             "cycles": "first",
         }
         mailbox.put(make_push(3, after_s=3))
         mailbox.put(make_push(4, after_s=4, state="stopped"))
         later = await mailbox.take()
-        assert (message["since"], later["since"], later["fragments"]) == (None, 2, {})
+        assert (message.since, later.since, later.fragments) == (None, 2, {})
+
+    run(story())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_client_that_reads_nothing_is_sent_little_and_then_the_newest_state(
+    quiet_publisher: None, staff: User
+) -> None:
+    async def story() -> None:
+        socket = open_socket(staff)
+        await socket.connect()
+        await socket.send_json_to({"page": "training", "have": {}})
+        await hear(socket, "state", "")
+        (mailbox,) = publisher._mailboxes["training"]
+        latest = publisher.read_snapshot("training")
+        for number in range(50):
+            push = replace(
+                publisher.build_push(latest, have={}), generated_at=latest.generated_at + FAR, fingerprint="x"
+            )
+            mailbox.put(
+                replace(
+                    push, fragments={"state": make_fragment(name="state", fingerprint=f"{number}", html=f"<{number}>")}
+                )
+            )
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        messages = []
+        while not await socket.receive_nothing(timeout=0.3):
+            messages.append(await socket.receive_json_from())
+        assert 2 * ACK_EVERY - 1 <= len(messages) + 1 <= 2 * ACK_EVERY
+        await socket.send_json_to({"ack": [message["sequence"] for message in messages if message["ack"]][-1]})
+        final = await hear(socket, "state", "<49>")
+        assert final["since"] == messages[-1]["sequence"]
+        await socket.disconnect()
 
     run(story())
 
@@ -165,9 +203,9 @@ def test_an_older_look_never_replaces_a_newer_one() -> None:
         mailbox.put(make_push(2, after_s=2, state="new"))
         mailbox.put(make_push(1, after_s=1, state="old", cycles="only here"))
         message = await mailbox.take()
-        assert message["fragments"]["state"]["html"] == "new"
-        assert message["fragments"]["cycles"]["html"] == "only here"
-        assert message["sequence"] == 2
+        assert message.fragments["state"].html == "new"
+        assert message.fragments["cycles"].html == "only here"
+        assert message.sequence == 2
 
     run(story())
 

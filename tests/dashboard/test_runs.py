@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+import pytest
 from django.test import Client
+from django.utils import timezone
 
+from lealife.dashboard.check_words import describe_check
+from lealife.dashboard.error_words import WORDS
+from lealife.dashboard.snapshot import take_snapshot
+from learning.models import MemoryItem
+from training.agent.errors import ErrorCode
 from training.models import Host, Run, Step
 
 
@@ -38,7 +45,9 @@ def test_a_run_shows_its_trajectory_and_evidence(browser: Client, host: Host) ->
     page = browser.get(f"/runs/{run.pk}/").content.decode()
     for words in (
         "Read committed.", "The default is read committed.", "decided by quotes", "digests differ", "1 withheld",
-        "Start here", "picked by model, recalled from memory", "score 0.900, picked", "fetch_failed", "timed out",
+        "1 followed", "Start here",
+        "Picked by the controller model (number 1 of 1, recalled from memory, score 0.900).",
+        "Recalled items used: Isolation (7)", "fetch_failed", "timed out",
     ):  # fmt: skip
         assert words.lower() in page.lower()
 
@@ -57,19 +66,67 @@ def test_a_run_that_does_not_exist_is_not_found(browser: Client) -> None:
     assert browser.get("/runs/99999999999999999999999999/").status_code == 404
 
 
-def test_runs_are_listed_by_lane_and_paged_by_id(browser: Client, host: Host) -> None:
-    runs = [make_run(host, prompt=f"Question {number:02d}") for number in range(30)]
-    make_run(host, lane="evaluation", prompt="Held out")
-    page = browser.get("/runs/?lane=standard").content.decode()
-    assert "Question 29" in page
-    assert "Question 04" not in page
-    assert "Held out" not in page
-    older = browser.get(f"/runs/?lane=standard&before={runs[5].pk}").content.decode()
-    assert "Question 04" in older
-    assert "Question 29" not in older
+def test_a_run_says_what_happens_to_it_while_nothing_has_come_yet(browser: Client, host: Host) -> None:
+    now = timezone.now()
+    for changes, words in (
+        ({"status": "queued"}, "waits for a free control slot"),
+        ({"status": "claimed"}, "a worker is about to begin"),
+        ({"status": "running", "started_at": now}, "opens its start page"),
+        ({"status": "cancelled"}, "It ended before its first step"),
+    ):
+        assert words in browser.get(f"/runs/{make_run(host, **changes).pk}/").content.decode()
 
 
-def test_a_list_of_runs_takes_nonsense_for_the_beginning(browser: Client, host: Host) -> None:
-    make_run(host)
-    for query in ("?before=x", "?before=-3", "?lane=nowhere", "?before=" + "9" * 40):
-        assert "What is it?" in browser.get(f"/runs/{query}").content.decode()
+@pytest.mark.parametrize("code", list(ErrorCode))
+def test_every_error_code_says_what_it_means_and_what_to_do(browser: Client, host: Host, code: str) -> None:
+    words = WORDS[code]
+    page = browser.get(f"/runs/{make_run(host, status='failed', error_code=code).pk}/").content.decode()
+    for sentence in (words.meaning, words.remedy, f"<code>{code}</code>"):
+        assert sentence.replace("'", "&#x27;") in page
+
+
+def test_withheld_items_and_what_became_of_recalled_ones_are_named(browser: Client, host: Host) -> None:
+    trusted, retired = (
+        MemoryItem.objects.create(host=host, kind="page", key=key, status=key, title=f"A {key} page")
+        for key in ("trusted", "retired")
+    )
+    run = make_run(
+        host,
+        memories=[
+            {"id": retired.pk, "kind": "page", "url": "", "title": "Old", "score": 1},
+            {"id": 999_999, "title": "x"},
+        ],
+        memory_withheld=[trusted.pk],
+    )
+    page = browser.get(f"/runs/{run.pk}/").content.decode()
+    for words in ("A trusted page", "retired since", "forgotten since"):
+        assert words in page
+
+
+def test_a_long_run_costs_as_many_queries_as_a_short_one(host: Host, django_assert_max_num_queries) -> None:
+    runs = [make_run(host, memories=[{"id": pk, "title": ""} for pk in range(1, size)]) for size in (2, 9)]
+    for run in runs:
+        Step.objects.bulk_create(
+            Step(run=run, index=index, url="http://127.0.0.1:9/", picked_by="model", recalled=[1])
+            for index in range(len(run.memories))
+        )
+        with django_assert_max_num_queries(5):
+            take_snapshot(f"run-{run.pk}", now=timezone.now())
+
+
+def test_a_check_is_told_in_plain_words() -> None:
+    assert "a quote must stand" in describe_check({}, pages_target=1)[0]
+    told = " ".join(
+        describe_check(
+            {
+                "expected_urls": ["http://a/", "http://b/"],
+                "expected_text": "fox",
+                "pattern": "f.x",
+                "json_schema": {"type": "object"},
+                "min_pages": 2,
+            },
+            pages_target=None,
+        )
+    )
+    for words in ("http://a/ or 1 more", "“fox”", "f.x", "JSON", "At least 2 pages"):
+        assert words in told

@@ -26,6 +26,13 @@ def test_first_run_defaults_come_from_the_environment_and_are_checked(db, monkey
     assert read_settings().retry_budget == 7
 
 
+def test_first_run_defaults_that_leave_no_slot_for_training_are_refused(db, monkeypatch):
+    monkeypatch.setenv("LEALIFE_DEFAULT_RESERVED_CONTROL_SLOTS", "3")
+    monkeypatch.setenv("LEALIFE_DEFAULT_GLOBAL_MAX_CONCURRENT_RUNS", "3")
+    with pytest.raises(InvalidInput, match="3 reserved control slots leave none of 3 for training"):
+        read_settings()
+
+
 def test_a_first_run_default_out_of_bounds_is_refused(db, monkeypatch):
     monkeypatch.setenv("LEALIFE_DEFAULT_RETRY_BUDGET", "0")
     with pytest.raises(InvalidInput):
@@ -222,9 +229,17 @@ def test_reserved_slots_must_leave_some(db):
     assert apply(reserved_control_slots=4, global_max_concurrent_runs=5).reserved_control_slots == 4
 
 
-def test_numbers_from_a_form_come_as_text(db):
-    row = apply(retry_budget="8", loop_interval_s="0.5", campaign_lock="True")
-    assert (row.retry_budget, row.loop_interval_s, row.campaign_lock) == (8, 0.5, True)
+def test_what_a_person_typed_comes_as_text(db):
+    typed = {"retry_budget": "8", "campaign_lock": "True", "loop_interval_s": "0.5"}
+    row = apply_settings(changes=typed, version=None, by="ada", origin="page", typed=True)
+    assert (row.retry_budget, row.campaign_lock, row.loop_interval_s) == (8, True, 0.5)
+
+
+@pytest.mark.parametrize(("name", "text"), [("retry_budget", "8"), ("campaign_lock", "True")])
+def test_text_from_a_program_is_no_number_and_no_switch(db, name, text):
+    with pytest.raises(InvalidInput) as refusal:
+        apply(**{name: text})
+    assert refusal.value.details["field"] == name
 
 
 def test_the_catalogue_describes_every_setting_of_the_row_and_no_other():

@@ -85,6 +85,18 @@ def test_a_prompt_that_names_a_known_address_finds_its_host(host):
     assert queue(None, prompt="What does http://known.example/a say, or http://[ ?").host == known
 
 
+@pytest.mark.parametrize("address", ["(http://known.example)", "“http://known.example”,", "<http://known.example>."])
+def test_an_address_in_a_sentence_is_told_from_the_marks_around_it(host, address):
+    known = make_host(base_url="http://known.example/")
+    assert queue(None, prompt=f"What does {address} say?").host == known
+
+
+def test_a_prompt_about_unknown_addresses_only_is_not_asked_of_another_host(host):
+    with pytest.raises(InvalidInput, match="is on no known host"):
+        queue(None, prompt="What does http://unknown.example/a say?")
+    assert queue(host, prompt="What does http://unknown.example/a say?").host == host
+
+
 def test_a_prompt_without_a_host_goes_to_the_only_one(host):
     assert queue(None).host == host
 

@@ -6,10 +6,12 @@ from training.admin.definitions import TaskDefinitionAdmin
 from training.admin.evidence import RunAdmin, TrainingOutcomeAdmin
 from training.admin.hosts import HostAdmin
 from training.admin.sources import TrainingSourceAdmin
+from training.admin.verdicts import OperatorVerdictAdmin
 
 __all__ = [
     "CampaignAdmin",
     "HostAdmin",
+    "OperatorVerdictAdmin",
     "RunAdmin",
     "RuntimeSettingsAdmin",
     "TaskDefinitionAdmin",

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from lealife.lib.readonly_admin import ReadOnlyAdmin, ReadOnlyInline
-from training.models import OutcomeSeal, PageSnapshot, Run, Step, TrainingCycle, TrainingOutcome
+from training.models import ChainCheck, OutcomeSeal, PageSnapshot, Run, Step, TrainingCycle, TrainingOutcome
 
 
 class StepInline(ReadOnlyInline):
@@ -120,3 +120,10 @@ class OutcomeSealAdmin(ReadOnlyAdmin):
     list_select_related = ("outcome",)
     search_fields = ("=row", "=outcome__id", "hash__startswith")
     search_help_text = "The row, the outcome's number, or the beginning of the hash."
+
+
+@admin.register(ChainCheck)
+class ChainCheckAdmin(ReadOnlyAdmin):
+    """How far the chain has been walked again."""
+
+    list_display = ("__str__", "broken_at", "pass_started_at", "checked_at")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from ipaddress import ip_network
 from typing import Any
 
 import httpcore
@@ -16,7 +17,10 @@ from training.agent.errors import AgentError, ErrorCode
 from training.agent.task import Site
 
 # What a host that may be private may resolve to. Link-local and the metadata addresses in it stay refused.
-PRIVATE_NETWORKS = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
+PRIVATE_NETWORKS = tuple(
+    ip_network(text)
+    for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
+)
 
 
 def build_policy(site: Site) -> Policy:
@@ -25,7 +29,7 @@ def build_policy(site: Site) -> Policy:
     return Policy(
         allowed_hosts=frozenset(host for host, _ in origins),
         allowed_ports=frozenset(port for _, port in origins),
-        allowed_networks=PRIVATE_NETWORKS if site.may_be_private else (),  # type: ignore[arg-type]  it parses texts too
+        allowed_networks=PRIVATE_NETWORKS if site.may_be_private else (),
     )
 
 

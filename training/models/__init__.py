@@ -10,16 +10,19 @@ from training.models.control import (
 )
 from training.models.definitions import TaskDefinition
 from training.models.hosts import Host
-from training.models.outcomes import OutcomeSeal, TrainingOutcome
+from training.models.outcomes import ChainCheck, OutcomeSeal, TrainingOutcome
 from training.models.runs import PageSnapshot, Run, Step, TrainingCycle
 from training.models.sources import Campaign, TrainingSource
+from training.models.verdicts import OperatorVerdict
 
 __all__ = [
     "AuditEntry",
     "Campaign",
+    "ChainCheck",
     "Coordinator",
     "CounterSlot",
     "Host",
+    "OperatorVerdict",
     "OutcomeSeal",
     "PageSnapshot",
     "Run",

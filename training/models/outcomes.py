@@ -63,3 +63,20 @@ class OutcomeSeal(models.Model):
 
     def __str__(self) -> str:
         return f"row {self.row}"
+
+
+class ChainCheck(models.Model):
+    """How far the chain has been walked again: one row, no evidence itself."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    verified_rows = models.PositiveBigIntegerField(default=0)
+    last_hash = models.CharField(max_length=64, blank=True, help_text="Of the last verified row.")
+    broken_at = models.PositiveBigIntegerField(null=True, blank=True, help_text="The first row that does not follow.")
+    pass_started_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_row_of_chain_check")]
+
+    def __str__(self) -> str:
+        return f"verified up to row {self.verified_rows}"

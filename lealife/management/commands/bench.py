@@ -14,6 +14,8 @@ from rich.table import Table
 from lealife.benches.claims import measure_claims
 from lealife.benches.counted import INSERTS, measure_counted
 from lealife.benches.degradation import FINISHED, measure_degradation
+from lealife.benches.snapshot import LONG, measure_snapshots
+from lealife.benches.sockets import SOCKETS, measure_sockets
 from promotion.simulation import Claim, run_claims
 
 
@@ -38,11 +40,23 @@ def compare_counted(options: dict[str, Any]) -> list[Claim]:
     return measure_counted(inserts=options["size"] or INSERTS, rounds=options["rounds"])
 
 
+def compare_snapshots(options: dict[str, Any]) -> list[Claim]:
+    """Looks at the pages beside a short history and a long one; size: outcomes of the long one."""
+    return measure_snapshots(finished=options["size"] or LONG, rounds=options["rounds"])
+
+
+def watch_sockets(options: dict[str, Any]) -> list[Claim]:
+    """Many sockets under a load of commits; size: sockets."""
+    return measure_sockets(sockets=options["size"] or SOCKETS, rounds=options["rounds"])
+
+
 BENCHMARKS = {
     "claims": compare_claims,
     "counted": compare_counted,
     "degradation": compare_history,
     "gate": measure_gate,
+    "snapshot": compare_snapshots,
+    "sockets": watch_sockets,
 }
 
 

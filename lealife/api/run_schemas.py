@@ -1,0 +1,55 @@
+"""What the API takes and gives about one run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from ninja import Schema
+from pydantic import Field
+
+from lealife.api.schemas import STORABLE, Check, Input, PageOut, TagOut, TaskSummaryOut, Title
+from training.operator_verdicts import NOTE_MAX
+
+
+class TrainIn(Input):
+    """How a run becomes a training source; without a check, the one that its own evidence gives."""
+
+    title: Title = ""
+    check: Check | None = None
+
+
+class VerdictIn(Input):
+    """Whether the run's answer was right, and why; the note is for people and never becomes memory."""
+
+    right: Annotated[bool, Field(strict=True)]
+    note: Annotated[str, Field(max_length=NOTE_MAX), STORABLE] = ""
+
+
+class VerdictOut(Schema):
+    """What somebody said of a run's answer. `effect`: ids of the memory items that it moved, by new status."""
+
+    id: int
+    run: int
+    right: bool
+    note: str
+    by: str
+    at: datetime
+    effect: dict[str, list[int]]
+
+
+class TaskOut(TaskSummaryOut):
+    """A task with its answer and the evidence for it."""
+
+    answer: str
+    quotes: list[dict[str, Any]]
+    pages: list[PageOut]
+    controller: TagOut
+    task: TagOut
+    recalled: list[dict[str, Any]]
+    memory_used: list[int]
+    verifier: str
+    error: str
+    controller_calls: int
+    duration_ms: int
+    verdict: VerdictOut | None

@@ -1,0 +1,32 @@
+"""A success check in plain words: what must hold for a run to count as a success."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SHOWN_MAX = 160
+
+
+def describe_check(check_spec: dict[str, Any], *, pages_target: int | None) -> tuple[str, ...]:
+    """One sentence for each part, all of which must hold; without a check, those of the default."""
+    if not check_spec:
+        pages = f"{pages_target} page{'s' if pages_target != 1 else ''}" if pages_target else "the default of pages"
+        return (f"No check of its own: a quote must stand, to the letter, on a page it read, and {pages} be read.",)
+    sentences = []
+    if urls := check_spec.get("expected_urls"):
+        more = f" or {len(urls) - 1} more" if len(urls) > 1 else ""
+        sentences.append(f"The page {_shorten(urls[0])}{more} must be visited, and a quote must come from it.")
+    if text := check_spec.get("expected_text"):
+        sentences.append(f"The words “{_shorten(text)}” must stand on a visited page or in the answer, in any case.")
+    if pattern := check_spec.get("pattern"):
+        sentences.append(f"The pattern {_shorten(pattern)} must be found in the answer or on a visited page.")
+    if check_spec.get("json_schema"):
+        sentences.append("The answer must be JSON of the given shape.")
+    if pages := check_spec.get("min_pages"):
+        sentences.append(f"At least {pages} page{'s' if pages != 1 else ''} must have been read.")
+    return tuple(sentences)
+
+
+def _shorten(text: object) -> str:
+    words = " ".join(str(text).split())
+    return words if len(words) <= SHOWN_MAX else f"{words[: SHOWN_MAX - 1]}…"

@@ -1,0 +1,80 @@
+"""What an error code means to whoever asked, and what can be done about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from training.agent.errors import ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorWords:
+    """One sentence each."""
+
+    meaning: str
+    remedy: str
+
+
+WORDS: dict[str, ErrorWords] = {
+    ErrorCode.NO_ROUTE: ErrorWords(
+        "No link on the pages it saw was left to follow before the answer was found.",
+        "Ask with words that the site itself uses, or give a page target; training on this host makes more pages "
+        "known.",
+    ),
+    ErrorCode.BUDGET_SPENT: ErrorWords(
+        "All controller calls were used before the answer was found.",
+        "Repeat it: memory has grown since. Staff can raise Controller Max Calls / Run.",
+    ),
+    ErrorCode.FETCH_FAILED: ErrorWords(
+        "A page could not be fetched: the site did not answer, or answered with an error.",
+        "Open the address yourself; when the site is back, repeat the run.",
+    ),
+    ErrorCode.BLOCKED_BY_POLICY: ErrorWords(
+        "An address was refused: outside the host, private, or closed by the site's robots.txt.",
+        "If the address belongs to the site, staff can list it among the host's aliases.",
+    ),
+    ErrorCode.NOT_HTML: ErrorWords(
+        "The page was neither HTML nor plain text, so there was nothing to read.",
+        "Ask for a page that says the same as text.",
+    ),
+    ErrorCode.TOO_LARGE: ErrorWords(
+        "The page was larger than a run may read.",
+        "Ask for a smaller page of the site that says the same.",
+    ),
+    ErrorCode.REDIRECT_LOOP: ErrorWords(
+        "The site sent the run round in circles.",
+        "Open the address yourself; often it wants a cookie or another base address.",
+    ),
+    ErrorCode.MODEL_UNAVAILABLE: ErrorWords(
+        "The model server did not answer, or no tag is active yet.",
+        "See the dashboard's health; when the server is back, repeat the run.",
+    ),
+    ErrorCode.MODEL_INVALID: ErrorWords(
+        "What the model wrote could not be used.",
+        "Repeat it; if it happens often, the task model is too small for this question.",
+    ),
+    ErrorCode.VERIFICATION_FAILED: ErrorWords(
+        "The check of success did not hold on what it found.",
+        "If an answer is right after all, say so and mend the check; if there is none, ask in words that the pages "
+        "use.",
+    ),
+    ErrorCode.WORKER_LOST: ErrorWords(
+        "The worker that executed it went away and stopped renewing its lease.",
+        "Repeat it: nothing of the run was kept as evidence.",
+    ),
+    ErrorCode.TIMEOUT: ErrorWords(
+        "The run took longer than it may.",
+        "Repeat it when the machine is less busy, or ask for fewer pages.",
+    ),
+    ErrorCode.CANCELLED: ErrorWords("It was cancelled before its end.", "Repeat it if it is still wanted."),
+    ErrorCode.INTERNAL_ERROR: ErrorWords(
+        "Something broke inside LeaLife: this is a fault of ours.",
+        "Repeat it; if it breaks again, the workers' log says where.",
+    ),
+}
+UNKNOWN = ErrorWords("This code is not known here.", "The sentence beside it is all that was recorded.")
+
+
+def explain_error(code: str) -> ErrorWords | None:
+    """The words for a code; None without one."""
+    return WORDS.get(code, UNKNOWN) if code else None

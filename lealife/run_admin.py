@@ -1,0 +1,55 @@
+"""Admin of runs with the verbs on them: the same functions that page and API call. Runs themselves stay read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor
+from lealife.run_verbs import judge_run, repeat_run, train_on_run
+from training.admin import RunAdmin
+from training.models import Run
+
+
+class SteeredRunAdmin(RunAdmin, VerbAdmin):
+    """Executions by the agent, to be repeated, trained on and judged."""
+
+    actions = ("repeat_selected", "train_on_selected", "judge_right", "judge_wrong")
+
+    def has_steer_permission(self, request: HttpRequest) -> bool:
+        """Rows are read-only to everybody; the verbs need Django's permission to change runs."""
+        return request.user.has_perm("training.change_run")
+
+    @admin.action(description="Repeat: queue the same tasks again", permissions=["steer"])
+    def repeat_selected(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        """Asks again, with the tags and memory of today."""
+        self._run(request, queryset, repeat_run, "queued again")
+
+    @admin.action(description="Turn into training sources", permissions=["steer"])
+    def train_on_selected(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        """Queues the tasks for training, each with its own check or one from its evidence."""
+        self._run(request, queryset, train_on_run, "queued for training")
+
+    @admin.action(description="Was this right? Yes", permissions=["steer"])
+    def judge_right(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        """Stores a verdict on each."""
+        self._run(request, queryset, judge_run, "judged right", right=True)
+
+    @admin.action(description="Was this right? No", permissions=["steer"])
+    def judge_wrong(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        """Stores a verdict on each."""
+        self._run(request, queryset, judge_run, "judged wrong", right=False)
+
+    def _run(
+        self, request: HttpRequest, runs: QuerySet[Run], verb: Callable[..., object], done: str, **more: bool
+    ) -> None:
+        by = read_actor(request)
+        self.run_verb(request, runs, verb=lambda run: verb(run_id=run.pk, by=by, origin=ORIGIN, **more), done=done)
+
+
+# The verbs belong to this floor, which the one that holds runs may not import.
+admin.site.unregister(Run)
+admin.site.register(Run, SteeredRunAdmin)

@@ -1,0 +1,90 @@
+"""Judgement: what an operator's verdict on an answer means for the memory that came from it.
+
+Only the status of items moves. What they say is page evidence as before: neither the verdict's note nor the
+answer's prose becomes memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import OuterRef, Q, Subquery
+
+from lealife.lib.announce import announce
+from lealife.lib.errors import Conflict
+from learning.memory import lock_memory
+from learning.models import MemoryEvidence, MemoryItem, RunLearningOutcome
+from training.models import OperatorVerdict, TrainingOutcome
+
+# What claims that an answer was right. What a page says stays true whatever was asked of it.
+CLAIMS = (MemoryItem.Kind.ROUTE, MemoryItem.Kind.EXEMPLAR)
+Status = MemoryItem.Status
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Ids of the items that a verdict moved, by their new status."""
+
+    trusted: tuple[int, ...] = ()
+    quarantined: tuple[int, ...] = ()
+    retired: tuple[int, ...] = ()
+
+
+def judge_outcome(*, outcome: TrainingOutcome, right: bool, now: datetime) -> Effect:
+    """Moves the routes and exemplars that an outcome taught; called before the verdict itself is written.
+
+    Right: quarantined ones are trusted, and so are those that an earlier “wrong” retired. Wrong: an item that no
+    other outcome vouches for is retired, the others are quarantined until another run confirms them. Outcomes
+    judged wrong vouch for nothing. Raises Conflict while the outcome waits for its ingest.
+    """
+    with transaction.atomic():
+        lock_memory(outcome.host_id)
+        if not RunLearningOutcome.objects.filter(outcome=outcome).exists():
+            raise Conflict(f"Outcome {outcome.pk} is still waiting to be learned from: judge it again in a moment.")
+        taught = {
+            item.pk: item
+            for item in MemoryItem.objects.select_for_update(of=("self",))
+            .filter(evidence__outcome=outcome, kind__in=CLAIMS)
+            .order_by("pk")
+        }
+        effect = _trust(taught) if right else _distrust(taught, outcome=outcome)
+        for status in (Status.TRUSTED, Status.QUARANTINED, Status.RETIRED):
+            MemoryItem.objects.filter(pk__in=getattr(effect, status)).update(status=status, updated_at=now)
+        if effect != Effect():
+            announce("ingest")
+        return effect
+
+
+def _trust(taught: dict[int, MemoryItem]) -> Effect:
+    wronged = _read_retired_by_verdicts(taught)
+    return Effect(
+        trusted=tuple(
+            pk
+            for pk, item in taught.items()
+            if item.status == Status.QUARANTINED or (item.status == Status.RETIRED and pk in wronged)
+        )
+    )
+
+
+def _read_retired_by_verdicts(taught: dict[int, MemoryItem]) -> set[int]:
+    """Which items a verdict retired, unlike those that never helped or that staff took out."""
+    teachers = MemoryEvidence.objects.filter(item_id__in=taught).values("outcome__run")
+    effects = OperatorVerdict.objects.filter(right=False, run__in=teachers).values_list("effect", flat=True)
+    return {pk for effect in effects for pk in effect.get(Status.RETIRED, ())}
+
+
+def _distrust(taught: dict[int, MemoryItem], *, outcome: TrainingOutcome) -> Effect:
+    latest = OperatorVerdict.objects.filter(run=OuterRef("outcome__run")).order_by("-id").values("right")[:1]
+    vouched = set(
+        MemoryEvidence.objects.filter(item_id__in=taught)
+        .exclude(outcome=outcome)
+        .annotate(judged_right=Subquery(latest))
+        .filter(Q(judged_right=None) | Q(judged_right=True))
+        .values_list("item_id", flat=True)
+    )
+    return Effect(
+        quarantined=tuple(pk for pk, item in taught.items() if pk in vouched and item.status == Status.TRUSTED),
+        retired=tuple(pk for pk, item in taught.items() if pk not in vouched and item.status != Status.RETIRED),
+    )

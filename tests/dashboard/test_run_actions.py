@@ -1,0 +1,91 @@
+"""The buttons on a run's page."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from training.models import Host, OperatorVerdict, Run, TrainingSource
+
+URL = "http://127.0.0.1:9/queue"
+
+
+def make_run(host: Host, **changes: object) -> Run:
+    quotes = [{"text": "A queue is a line.", "url": URL, "digest": "d"}]
+    values = {"lane": "standard", "status": "succeeded", "answer": "A line.", "quotes": quotes, "prompt": "What is it?"}
+    return Run.objects.create(**{"host": host, "pages_target": 1, "max_calls": 5, **values, **changes})
+
+
+def press(browser: Client, run: Run, verb: str, **fields: str) -> str:
+    """Presses a button; returns the page that it leads to."""
+    return browser.post(f"/runs/{run.pk}/actions/{verb}/", fields, follow=True).content.decode()
+
+
+def test_repeat_leads_to_the_new_run(browser: Client, host: Host) -> None:
+    run = make_run(host)
+    response = browser.post(f"/runs/{run.pk}/actions/repeat/")
+    again = Run.objects.latest("id")
+    assert response["Location"] == f"/runs/{again.pk}/"
+    assert (again.prompt, again.requested_by) == ("What is it?", "ada")
+
+
+def test_the_check_of_a_training_source_is_shown_first_and_taken_as_edited(browser: Client, host: Host) -> None:
+    run = make_run(host)
+    page = browser.get(f"/runs/{run.pk}/").content.decode()
+    assert f">{URL}</textarea>" in page
+    assert ">A queue is a line.</textarea>" in page
+    assert "is queued" in press(browser, run, "train", expected_urls=f"{URL}\n{URL}2", expected_text=" line ")
+    source = TrainingSource.objects.get()
+    assert source.check_spec == {"expected_urls": [URL, f"{URL}2"], "expected_text": "line"}
+    press(browser, run, "train", expected_urls="", expected_text="")
+    assert TrainingSource.objects.latest("id").check_spec == {}
+
+
+def test_a_run_with_a_check_of_its_own_hands_that_on(browser: Client, host: Host) -> None:
+    run = make_run(host, check_spec={"pattern": "line"})
+    assert "<textarea" not in browser.get(f"/runs/{run.pk}/").content.decode()
+    press(browser, run, "train")
+    assert TrainingSource.objects.get().check_spec == {"pattern": "line"}
+
+
+def test_a_verdict_is_kept_and_shown_with_its_note(browser: Client, host: Host) -> None:
+    run = make_run(host)
+    assert "Nobody has said yet" in browser.get(f"/runs/{run.pk}/").content.decode()
+    page = press(browser, run, "judge", right="no", note="<i>the other queue</i>")
+    assert "Judged wrong" in page
+    assert "“&lt;i&gt;the other queue&lt;/i&gt;”" in page
+    assert "Judged right" in press(browser, run, "judge", right="yes")
+    assert OperatorVerdict.objects.count() == 2
+    assert "Say yes or no." in press(browser, run, "judge", right="perhaps")
+    assert OperatorVerdict.objects.count() == 2
+
+
+def test_what_is_refused_says_so_and_shows_no_button_for_it(browser: Client, host: Host) -> None:
+    run = make_run(host, lane="evaluation")
+    page = browser.get(f"/runs/{run.pk}/").content.decode()
+    assert page.count("is a held-out evaluation") == 3
+    assert 'name="right"' not in page
+    assert "/actions/repeat/" not in page
+    for verb in ("repeat", "train", "judge"):
+        assert "is a held-out evaluation" in press(browser, run, verb, right="yes")
+    assert (Run.objects.count(), TrainingSource.objects.count(), OperatorVerdict.objects.count()) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("verb", ["repeat", "train", "judge"])
+def test_the_verbs_are_for_staff_by_post_with_a_token(staff: User, host: Host, verb: str) -> None:
+    address = f"/runs/{make_run(host).pk}/actions/{verb}/"
+    assert Client().post(address)["Location"].startswith("/login/")
+    visitor, careless = Client(), Client(enforce_csrf_checks=True)
+    visitor.force_login(User.objects.create_user("visitor"))
+    careless.force_login(staff)
+    assert visitor.post(address).status_code == 403
+    assert careless.post(address, {"right": "yes"}).status_code == 403
+    assert careless.get(address).status_code == 405
+    assert (Run.objects.count(), TrainingSource.objects.count(), OperatorVerdict.objects.count()) == (1, 0, 0)
+
+
+def test_an_unknown_verb_or_run_is_not_found(browser: Client, host: Host) -> None:
+    assert browser.post(f"/runs/{make_run(host).pk}/actions/delete/").status_code == 404
+    for verb in ("repeat", "train", "judge"):
+        assert browser.post(f"/runs/987654/actions/{verb}/", {"right": "yes"}).status_code == 404

@@ -1,0 +1,19 @@
+"""Admin of operator verdicts. Read, never written: they are given where the answer is read."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from lealife.lib.readonly_admin import ReadOnlyAdmin
+from training.models import OperatorVerdict
+
+
+@admin.register(OperatorVerdict)
+class OperatorVerdictAdmin(ReadOnlyAdmin):
+    """What people said of answers; the latest of a run counts."""
+
+    list_display = ("id", "run", "right", "by", "origin", "note", "at")
+    list_filter = ("right",)
+    list_select_related = ("run",)
+    search_fields = ("=run__id", "by")
+    search_help_text = "The run's number, or who gave it."

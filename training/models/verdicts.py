@@ -1,0 +1,26 @@
+"""Operator verdicts: what people say of answers."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+from training.models.runs import Run
+
+
+class OperatorVerdict(models.Model):
+    """“Was this right?”, answered by a person or a key. Append-only: the latest of a run counts."""
+
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="verdicts")
+    right = models.BooleanField(help_text="Whether the answer was right.")
+    note = models.TextField(blank=True, help_text="For people only: it never becomes memory.")
+    by = models.CharField(max_length=150)
+    origin = models.CharField(max_length=40, help_text="page, api, admin, …")
+    effect = models.JSONField(default=dict, help_text="Ids of the memory items that it changed, by their new status.")
+    at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} is {'right' if self.right else 'wrong'}"
