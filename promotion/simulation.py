@@ -20,7 +20,7 @@ PAIR_BUDGET = 200
 CANDIDATES = 20
 EQUAL_RATES = ((0.05, 0.05), (0.15, 0.15), (0.5, 0.5))
 BETTER_RATES = (0.25, 0.05)
-WORSE_RATES = (0.10, 0.20)
+WORSE_RATES = ((0.10, 0.20), (0.20, 0.30), (0.45, 0.55))
 BASELINE_RATES = (0.5, 0.7, 0.9)
 CANARY_SHARE = 0.2
 HARM = 0.2
@@ -114,17 +114,25 @@ def measure_power(*, seed: int, candidates: int, k: int, bound: float) -> Claim:
 def measure_worse_promotions(*, seed: int, candidates: int, bound: float = 0.001) -> Claim:
     """The share of candidates 10 points worse that are promoted as the first, when the bar is lowest.
 
-    Three pairs of ten are discordant, as for the better candidate. The more are, the closer to a fair coin
-    lie the same 10 points: by exact reckoning 0.02 % at three of ten, 0.10 % at five, 0.35 % without any tie.
+    The figure is the largest over three, five and all of ten pairs discordant: the more are, the closer to a fair
+    coin lie the same 10 points. By exact reckoning 0.002 %, 0.017 % and 0.076 %.
     """
-    figure = _promoted_share(seed=seed, k=1, rates=WORSE_RATES, repeats=candidates)
+    figures = [
+        _promoted_share(seed=seed + place, k=1, rates=rates, repeats=candidates)
+        for place, rates in enumerate(WORSE_RATES)
+    ]
+    by_rate = ", ".join(
+        f"{win + loss:.0%}: {share:.3%}" for (win, loss), share in zip(WORSE_RATES, figures, strict=True)
+    )
     return Claim(
         claim="A candidate 10 points worse is promoted",
-        figure=figure,
+        figure=max(figures),
         bound=bound,
         unit="share of candidates, at most",
-        holds=figure <= bound,
-        setup=_describe(WORSE_RATES, candidates, 1),
+        holds=max(figures) <= bound,
+        setup=f"{candidates} candidates per share of discordant pairs, up to {PAIR_BUDGET} pairs, a look after every "
+        f"pair, alpha {alpha_for(k=1):.2g} as number 1 of a lifetime at 0.05; by discordant pairs: {by_rate}; "
+        "the figure is the largest",
     )
 
 

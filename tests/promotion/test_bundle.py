@@ -49,7 +49,7 @@ def refuse(data: bytes) -> BrokenBundle:
 
 
 def invent_records() -> Records:
-    """A first candidate that wins nine pairs in a row and is routed to nobody; no database needed."""
+    """A first candidate that wins ten pairs in a row and is routed to nobody; no database needed."""
     columns = {"id": 1, "canary_id": None, "lane": "training", "success": True, "error_code": "", "tag": "tägli"}
     arm = {"inputs": "i", "run": 1, "success": True, "invalid": False}
     pairs: Records = [
@@ -63,9 +63,9 @@ def invent_records() -> Records:
                 "baseline": {**arm, "success": False},
             },
         )
-        for index in range(9)
+        for index in range(10)
     ]
-    decision = gate.decide(evidence=gate.Evidence(9), pair_budget=20, pairs_done=9, alpha=alpha_for(k=1))
+    decision = gate.decide(evidence=gate.Evidence(10), pair_budget=20, pairs_done=10, alpha=alpha_for(k=1))
     verdict = {
         "id": 1,
         "role": "task",
@@ -74,7 +74,7 @@ def invent_records() -> Records:
         "pair_budget": 20,
         "verdict": decision.verdict.value,
         "reason": decision.reason,
-        "wins": 9,
+        "wins": 10,
         "losses": 0,
         "ties": 0,
         "e_value": decision.e_value,
@@ -99,9 +99,9 @@ LINES = SMALL.splitlines(keepends=True)
 def test_a_small_bundle_is_sound():
     checked = verify(SMALL)
     assert checked.lines == len(LINES)
-    held = "2 settings changes, 0 watched runs, 2 outcomes, 9 pairs, 1 verdict, 0 canaries, 0 applies, 0 watches"
+    held = "2 settings changes, 0 watched runs, 2 outcomes, 10 pairs, 1 verdict, 0 canaries, 0 applies, 0 watches"
     assert held in checked.sentence
-    assert checked.counts == {**dict.fromkeys(KINDS, 0), "setting": 2, "outcome": 2, "pair": 9, "verdict": 1}
+    assert checked.counts == {**dict.fromkeys(KINDS, 0), "setting": 2, "outcome": 2, "pair": 10, "verdict": 1}
 
 
 def test_a_flipped_bit_in_any_byte_is_named_with_its_line():
@@ -172,23 +172,23 @@ def forge(records: Records, kind: str, **change: Any) -> bytes:
 
 def test_a_changed_arm_is_named_by_its_pair():
     broken = refuse(forge(invent_records(), "pair", candidate={"success": False, "invalid": False}))
-    assert str(broken) == "Line 14, pair 1/8: its arms give a tie, stored is win."
+    assert str(broken) == "Line 15, pair 1/9: its arms give a tie, stored is win."
 
 
 def test_a_changed_pair_is_named_by_the_verdict_of_its_evaluation():
     lost, won = ({"success": success, "invalid": False} for success in (False, True))
     broken = refuse(forge(invent_records(), "pair", result="loss", candidate=lost, baseline=won))
-    assert str(broken) == "Line 15, verdict of evaluation 1: the pairs give pending, stored is promote."
+    assert str(broken) == "Line 16, verdict of evaluation 1: the pairs give pending, stored is promote."
 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
         ({"verdict": "reject"}, "the pairs give promote, stored is reject"),
-        ({"wins": 8}, "the pairs give 9–0–0 (wins–losses–ties), stored is 8–0–0"),
+        ({"wins": 8}, "the pairs give 10–0–0 (wins–losses–ties), stored is 8–0–0"),
         ({"e_value": 1e6}, "the pairs give an e-value of"),
         ({"reason": "Because."}, "the pairs give the reason"),
-        ({"alpha": 0.04}, "its alpha is 0.04, the error budget gives 0.0218745 to candidate 1"),
+        ({"alpha": 0.04}, "its alpha is 0.04, the error budget gives 0.00694475 to candidate 1"),
         ({"candidate_number": 2}, "it is called candidate 2"),
         ({"id": 2}, "the pairs of evaluation 1 stand before it"),
         ({"pair_budget": 3}, "its body is not that of a verdict"),
@@ -217,7 +217,7 @@ def test_a_dropped_settings_change_is_missed():
 
 def test_a_lifetime_alpha_that_was_set_gives_other_levels_and_no_higher_one_does():
     alpha = alpha_for(k=1, alpha_life=0.01)
-    decision = gate.decide(evidence=gate.Evidence(9), pair_budget=20, pairs_done=9, alpha=alpha)
+    decision = gate.decide(evidence=gate.Evidence(10), pair_budget=20, pairs_done=10, alpha=alpha)
     lower = {"alpha": alpha, "verdict": decision.verdict.value, "reason": decision.reason}
     assert "its alpha is" in str(refuse(forge(invent_records(), "verdict", **lower)))
     records = invent_records()
@@ -334,9 +334,9 @@ else:
 def test_a_bundle_is_verified_with_sockets_blocked_and_no_database(tmp_path, way):
     sound, broken = tmp_path / "sound.jsonl", tmp_path / "broken.jsonl"
     sound.write_bytes(SMALL)
-    broken.write_bytes(SMALL.replace(b'"wins":9', b'"wins":8'))
+    broken.write_bytes(SMALL.replace(b'"wins":10', b'"wins":11'))
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")}
-    for path, code, said in ((sound, 0, "Sound: "), (broken, 1, "Broken: Line 15, verdict of evaluation 1")):
+    for path, code, said in ((sound, 0, "Sound: "), (broken, 1, "Broken: Line 16, verdict of evaluation 1")):
         done = subprocess.run(
             [sys.executable, "-c", _BLOCKED, *way, str(path)],
             cwd=ROOT,

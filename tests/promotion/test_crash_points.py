@@ -36,7 +36,7 @@ def window_is(*states: str):
     return lambda: PromotionWindow.objects.order_by("number")[0].state in states
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_kill_at_any_point_from_window_to_roll_back_leaves_one_of_everything(voyage, record_property):
     base = read_routing().controller
     voyage.reach_window()

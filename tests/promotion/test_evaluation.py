@@ -11,6 +11,7 @@ from lealife.lib.errors import Conflict, GateRefused
 from learning.models import CurriculumTask, MemoryItem
 from promotion.arms import ArmTools, run_arm
 from promotion.candidate_view import read_candidate
+from promotion.error_budget import alpha_for
 from promotion.evaluation import arm_inputs, choose_tasks, open_evaluation, run_pairs, settle_evaluation
 from promotion.gate import Decision, Verdict
 from promotion.models import Evaluation, EvaluationArm, EvaluationPair, ModelTag, PageFreeze
@@ -76,7 +77,7 @@ def test_opening_moves_the_window_and_takes_its_share_of_the_error_budget(evalua
     evaluation.window.refresh_from_db()
     assert evaluation.window.state == "evaluating"
     assert (evaluation.candidate_number, evaluation.pair_budget) == (1, PAIRS)
-    assert evaluation.alpha == pytest.approx(0.05 / 2.2857656657)
+    assert evaluation.alpha == alpha_for(k=1)
 
 
 def test_a_refused_opening_leaves_nothing(tags):

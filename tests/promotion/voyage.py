@@ -71,6 +71,8 @@ class ClumsyOllama(Ollama):
 
     def __init__(self) -> None:
         super().__init__()
+        # What all tags are made from is there before them.
+        self._digests[project.LEALIFE_BASE_MODEL] = "base"
         self.clumsy: set[str] = set()
 
     @property
@@ -119,7 +121,7 @@ class Voyage:
                 assert self.find_doubles() == [], points.died_before
                 if until():
                     return
-            assert moved or points.died_at, "nothing was done, and nothing died"
+            assert moved or points.died_at, list(PromotionWindow.objects.values_list("state", "reason"))
             at = 1 if moved else at + 1
 
     def read_state(self) -> tuple[Any, ...]:

@@ -37,7 +37,6 @@ STAFF = "admin"
 WORKER_ENDS_WITHIN_S = 60.0
 WORKERS = "workers"
 WATCH_EVERY_S = 30.0
-MEASURED_WITHIN_S = 900.0
 ANSWERS_WITHIN_S = 60.0
 # Memory off and on over thirty held-out tasks; a model server that is gone must not be waited for without end.
 MEASURE_WITHIN_S = 900.0
@@ -178,7 +177,7 @@ class Command(BaseCommand):
             if evaluation is None:
                 raise CommandError(f"No verdict within {options['minutes']:g} minutes.")
             stop_training(by="until-verdict", origin="up")
-            self.waits_until = time.monotonic() + MEASURED_WITHIN_S
+            self.waits_until = time.monotonic() + MEASURE_WITHIN_S
             try:
                 memory = measure_memory(evaluation, progress=progress.measuring, wait=lambda: self.breathe(supervisor))
             except Refused as error:
