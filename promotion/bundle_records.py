@@ -47,8 +47,8 @@ def count_records() -> dict[str, int]:
         "setting": RuntimeSettingsChange.objects.count(),
         "watched": WatchedRun.objects.count(),
         "outcome": TrainingOutcome.objects.count(),
-        "pair": EvaluationPair.objects.filter(evaluation__drill=False).count(),
-        "verdict": Evaluation.objects.count(),
+        "pair": EvaluationPair.objects.count(),
+        "verdict": Evaluation.every.count(),
         "canary": Canary.objects.count(),
         "apply": LiveApply.objects.count(),
         "watch": Watch.objects.count(),
@@ -69,7 +69,7 @@ def read_records() -> Iterator[Record]:
         yield "outcome", {"row": outcome.seal.row, "seal": outcome.seal.hash, "columns": read_columns(outcome)}
     for outcome in TrainingOutcome.objects.filter(seal__isnull=True).order_by("id").iterator(chunk_size=CHUNK):
         yield "outcome", {"row": None, "seal": None, "columns": read_columns(outcome)}
-    evaluations = Evaluation.objects.select_related("candidate", "baseline", "canary").order_by("id")
+    evaluations = Evaluation.every.select_related("candidate", "baseline", "canary").order_by("id")
     for evaluation in evaluations.iterator(chunk_size=CHUNK):
         pairs = evaluation.pairs.select_related("candidate_arm", "baseline_arm").order_by("index")
         for pair in pairs.iterator(chunk_size=CHUNK):
@@ -115,7 +115,7 @@ def describe_verdict(evaluation: Evaluation) -> dict[str, Any]:
     """What was tried against what, under which level and budget, and what was found."""
     plain = (
         *("id", "candidate_digest", "baseline_digest", "candidate_number", "alpha", "pair_budget", "seed"),
-        *("freeze_id", "settings_digest", "verdict", "reason", "wins", "losses", "ties", "e_value"),
+        *("drill", "freeze_id", "settings_digest", "verdict", "reason", "wins", "losses", "ties", "e_value"),
     )
     return {
         **{name: getattr(evaluation, name) for name in plain},

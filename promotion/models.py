@@ -293,57 +293,8 @@ class LiveApply(models.Model):
         return f"{self.role}: {self.from_tag} → {self.to_tag}"
 
 
-class Watch(models.Model):
-    """The time after a live apply in which the previous tag goes on serving a small share, to be compared with."""
-
-    class State(models.TextChoices):
-        OPEN = "open", "open"  # → cleared, harmed, ended
-        CLEARED = "cleared", "no harm found"
-        HARMED = "harmed", "harm found"
-        ENDED = "ended", "ended early"  # the tag was switched meanwhile, or there was too little traffic to tell
-
-    apply = models.OneToOneField(LiveApply, on_delete=models.PROTECT, related_name="watch")
-    role = models.CharField(max_length=10, choices=Role)
-    share_percent = models.PositiveSmallIntegerField(help_text="What the previous tag goes on serving.")
-    wanted_observations = models.PositiveIntegerField()
-    deadline_at = models.DateTimeField()
-    state = models.CharField(max_length=8, choices=State, default=State.OPEN)
-    reason = models.TextField(blank=True)
-    e_harm = models.FloatField(default=1.0)
-    applied_successes = models.PositiveIntegerField(default=0)
-    applied_observations = models.PositiveIntegerField(default=0)
-    held_successes = models.PositiveIntegerField(default=0)
-    held_observations = models.PositiveIntegerField(default=0)
-    opened_at = models.DateTimeField()
-    closed_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-id"]
-        verbose_name_plural = "watches"
-        constraints = [
-            models.UniqueConstraint(fields=["role"], condition=Q(state="open"), name="one_open_watch_per_role"),
-        ]
-
-    def __str__(self) -> str:
-        return f"watch {self.pk} over {self.apply}"
-
-
-class WatchedRun(models.Model):
-    """A run that began under a watch, and which tag it was promised: the applied one or the one before. Append-only."""
-
-    watch = models.ForeignKey(Watch, on_delete=models.PROTECT, related_name="runs")
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="+")
-    held_back = models.BooleanField(help_text="Served by the previous tag.")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        ordering = ["-id"]
-        constraints = [models.UniqueConstraint(fields=["run", "watch"], name="one_arm_per_watched_run")]
-
-    def __str__(self) -> str:
-        return f"run {self.run_id}: {'held back' if self.held_back else 'applied'}"
-
-
 # Django looks for tables here; those of work under way stand apart, and refer to these by name.
+from promotion.watch_models import Watch as Watch  # noqa: E402
+from promotion.watch_models import WatchedRun as WatchedRun  # noqa: E402
 from promotion.work_models import GateDrill as GateDrill  # noqa: E402
 from promotion.work_models import PairWork as PairWork  # noqa: E402

@@ -112,7 +112,7 @@ def rebuild_verdict(evaluation_id: int) -> RebuiltVerdict:
 
     Raises NotFound when there is no such evaluation.
     """
-    evaluations = Evaluation.objects.select_related("candidate", "baseline", "canary")
+    evaluations = Evaluation.every.select_related("candidate", "baseline", "canary")
     evaluation = evaluations.filter(pk=evaluation_id).first()
     if evaluation is None:
         raise NotFound(f"There is no evaluation {evaluation_id}.")

@@ -36,6 +36,7 @@ from promotion.models import (
     LiveApply,
     ModelTag,
     PageFreeze,
+    PairWork,
     PromotionWindow,
     Watch,
 )
@@ -115,6 +116,7 @@ class Voyage:
                 self.points[points.died_at] += 1
             # What a dead worker held lapses.
             fail_lapsed_runs(now=timezone.now() + LEASE + timedelta(seconds=1))
+            PairWork.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
             after = self.read_state()
             moved, before = after != before, after
             if moved:
