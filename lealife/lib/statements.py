@@ -45,7 +45,7 @@ def run_statement(sql: str, parameters: Mapping[str, Any] | None = None) -> list
     database.ensure_connection()
     database.validate_no_broken_transaction()
     with database.wrap_database_errors:
-        return _open_session(database.connection).run(sql, parameters or {})
+        return _open_session(database).run(sql, parameters or {})
 
 
 def run_steadily(*statements: Statement, relaxed: bool = False) -> Any:
@@ -97,14 +97,14 @@ class _Session:
     """A connection and what has been prepared on it."""
 
     def __init__(self, link: psycopg.Connection[Any]) -> None:
+        self.link = link
         self._server = link.pgconn
         self._transformer = Transformer(link)
         self._prepared: dict[str, tuple[bytes, list[str]]] = {}
 
     def run(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         """Runs a statement, which is prepared when it is met first; returns its rows."""
-        link = self._transformer.connection
-        if not link.autocommit and self._server.transaction_status == TransactionStatus.IDLE:
+        if not self.link.autocommit and self._server.transaction_status == TransactionStatus.IDLE:
             self._check(self._server.exec_(b"BEGIN"))
         name, order = self._prepared.get(sql) or self._prepare(sql)
         values = self._transformer.dump_sequence([parameters[each] for each in order], [PyFormat.TEXT] * len(order))
@@ -129,13 +129,14 @@ class _Session:
         raise error_from_result(result)
 
 
-_sessions: WeakKeyDictionary[psycopg.Connection[Any], _Session] = WeakKeyDictionary()
+# One for each thread's connection as Django keeps it; a session holds on to the link that it was opened on.
+_sessions: WeakKeyDictionary[Any, _Session] = WeakKeyDictionary()
 
 
-def _open_session(link: psycopg.Connection[Any]) -> _Session:
-    session = _sessions.get(link)
-    if session is None:
-        session = _sessions[link] = _Session(link)
+def _open_session(database: Any) -> _Session:
+    session = _sessions.get(database)
+    if session is None or session.link is not database.connection:
+        session = _sessions[database] = _Session(database.connection)
     return session
 
 

@@ -97,8 +97,7 @@ OPEN_CYCLES = f"""
     #variable_conflict use_column
     DECLARE
         taken bigint[];
-        served bigint[];
-        opened record;
+        for_canary int := 0;
     BEGIN
         PERFORM set_config('synchronous_commit', 'off', true);
         taken := ARRAY(
@@ -139,17 +138,16 @@ OPEN_CYCLES = f"""
             INSERT INTO training_trainingcycle (source_id, run_id, status, error_code, error)
             SELECT claimed.id, run.id, 'open', '', '' FROM claimed JOIN run ON run.host_id = claimed.host_id
             RETURNING id, run_id, source_id
+        ), served AS (
+            UPDATE training_host SET last_served_at = at, claims = claims + 1
+            FROM claimed WHERE training_host.id = claimed.host_id
         )
         SELECT run.id, cycle.id, cycle.source_id, run.fence FROM cycle JOIN run ON run.id = cycle.run_id;
-        served := ARRAY(SELECT host_id FROM training_trainingsource WHERE id = ANY (taken) ORDER BY host_id);
-        UPDATE training_host SET last_served_at = at, claims = claims + 1 WHERE id = ANY (served);
-        FOR opened IN
-            SELECT lane, count(*) AS amount FROM (
-                SELECT CASE WHEN id = ANY (covered) THEN 'canary' ELSE 'training' END AS lane FROM unnest(taken) AS id
-            ) AS each_one GROUP BY lane ORDER BY lane
-        LOOP
-            PERFORM training_add_count('open.' || opened.lane, opened.amount);
-        END LOOP;
+        IF covered <> '{{}}' THEN
+            for_canary := (SELECT count(*) FROM unnest(taken) AS id WHERE id = ANY (covered));
+        END IF;
+        PERFORM training_add_count('open.canary', for_canary);
+        PERFORM training_add_count('open.training', cardinality(taken) - for_canary);
     END
     $$
 """  # noqa: S608  constants of our own
@@ -165,7 +163,8 @@ FINISH_WELL = f"""
         lanes text[];
         sources bigint[];
         held text := 'claimed';
-        counted record;
+        one_lane text;
+        amount bigint;
     BEGIN
         WITH moved AS (
             UPDATE training_run AS run SET
@@ -209,8 +208,11 @@ FINISH_WELL = f"""
         -- As a variable: compared with a constant, few sources are expected to be claimed and all are read for them.
         UPDATE training_trainingsource SET status = 'done', status_reason = '', finished_at = at
         WHERE id = ANY (sources) AND status = held;
-        FOR counted IN SELECT lane, count(*) AS amount FROM unnest(lanes) AS lane GROUP BY lane ORDER BY lane LOOP
-            PERFORM training_add_count('open.' || counted.lane, -counted.amount);
+        FOREACH one_lane IN ARRAY ARRAY['canary', 'evaluation', 'manual', 'standard', 'training'] LOOP
+            amount := cardinality(array_positions(lanes, one_lane));
+            IF amount > 0 THEN
+                PERFORM training_add_count('open.' || one_lane, -amount);
+            END IF;
         END LOOP;
         PERFORM training_add_count('outcomes.success', cardinality(sources));
         RETURN ended;
