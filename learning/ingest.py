@@ -21,8 +21,10 @@ from training.models import Step, TrainingOutcome
 from training.seals import COMMIT_SPREAD
 
 EXTRACT_CHARACTERS = 600
-# Outcomes that wait are looked for so many ids below the newest that was ingested.
-NEAR = 100
+# Outcomes that wait are looked for below the newest that was ingested: so many ids, and room for a few batches that
+# other processes have in hand. Each id costs a look at whether it has been ingested.
+NEAR = 16
+BATCHES = 4
 _PICK = """
     SELECT outcome.id, outcome.host_id, outcome.success,
         (SELECT memories <> '[]' FROM training_run AS run WHERE run.id = outcome.run_id)
@@ -36,6 +38,8 @@ _NEXT = f"""{_PICK}
       AND (SELECT true FROM run_learning_outcomes AS fact WHERE fact.outcome_id = outcome.id) IS NULL
     ORDER BY outcome.id LIMIT %(limit)s::int FOR NO KEY UPDATE SKIP LOCKED
 """  # noqa: S608  constants of our own, and placeholders
+# Migration 0004 tells how.
+_PLAIN = "SELECT kept, teaching FROM learning_ingest_plain(%(limit)s::int, %(spread)s::bigint)"
 _KNOWN = "SELECT outcome_id FROM run_learning_outcomes WHERE outcome_id = ANY(%(outcomes)s::bigint[])"
 _FACTS = write_insert(
     RunLearningOutcome,
@@ -93,12 +97,18 @@ def ingest_outcome(*, outcome_id: int, now: datetime, error: str = "") -> RunLea
         return RunLearningOutcome.objects.get(outcome_id=outcome_id) if kept else None
 
 
-def ingest_next(*, now: datetime, limit: int, spread: int = NEAR) -> list[int]:
+def ingest_next(*, now: datetime, limit: int, spread: int | None = None) -> list[int]:
     """Ingests the oldest outcomes that wait, at most `limit`, in one transaction; returns their ids.
 
-    Looked for among the newest `spread` ids; outcomes that another process ingests just now are passed over. Raises
-    what a lesson raises, and then none of them is ingested.
+    Looked for among the newest `spread` ids, by default as many as are looked through in no time; outcomes that
+    another process ingests just now are passed over. Raises what a lesson raises, and then none of them is ingested.
     """
+    spread = spread or NEAR + BATCHES * limit
+    [(kept, teaching)] = run_statement(_PLAIN, {"limit": limit, "spread": spread})
+    if not teaching:
+        if kept:
+            announce("ingest")
+        return kept
     with transaction.atomic():
         # An ingest that a crash of Postgres takes back, memory and fact together, is done again.
         return _ingest(run_steadily((_NEXT, {"limit": limit, "spread": spread}), relaxed=True), now=now)

@@ -5,62 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
-
 from lealife.lib.announce import announce
 from lealife.lib.digest import unit_interval
-from lealife.lib.statements import run_statement, write_insert
-from training.lane_state import lock_for_claim, read_lane_state
-from training.models import Run, RuntimeSettings, TrainingCycle
+from lealife.lib.statements import brief_transaction, run_statement
+from training.lane_state import NoSettings, lock_for_claim, read_lane_state
+from training.models import RuntimeSettings
 from training.models.runs import LEASE
+from training.runtime_settings import read_settings
 
-# The fence of a run that its claimer has begun.
-BEGUN_FENCE = 1
-_RUN = write_insert(
-    Run,
-    "FROM taken",
-    lane="taken.lane",
-    status="CASE %(worker)s WHEN '' THEN 'claimed' ELSE 'running' END",
-    claimed_by="%(worker)s",
-    started_at="CASE WHEN %(worker)s <> '' THEN %(now)s::timestamptz END",
-    host_id="taken.host_id",
-    prompt="taken.prompt",
-    check_spec="taken.check_spec",
-    pages_target="coalesce(taken.pages_target, %(pages_target)s::smallint)",
-    max_calls="%(max_calls)s::smallint",
-    requested_by="coalesce(nullif(taken.queued_by, ''), taken.queued_from)",
-    # Both arms carry the canary's id: it is how they are told apart from runs outside of it.
-    canary_id="%(canary)s::bigint",
-    fence=str(BEGUN_FENCE),
-    attempts="1",
-    lease_until="%(lease_until)s::timestamptz",
-)
-# No two sources of one claim share a host: it says which run belongs to which source. Locked by their ids alone: with
-# the status beside them the whole index of what waits may be read instead.
-_OPEN_CYCLES = f"""
-    WITH chosen AS (
-        SELECT * FROM unnest(%(sources)s::bigint[], %(lanes)s::text[]) AS chosen (source_id, lane)
-    ), locked AS (
-        SELECT source.id, source.status, source.host_id, source.prompt, source.check_spec, source.pages_target,
-            source.queued_by, source.queued_from, chosen.lane
-        FROM training_trainingsource AS source JOIN chosen ON chosen.source_id = source.id
-        FOR UPDATE OF source SKIP LOCKED
-    ), taken AS (
-        SELECT * FROM locked WHERE status = 'pending'
-    ), run AS ({_RUN} RETURNING id, host_id),
-    cycle AS (
-        {write_insert(TrainingCycle, "FROM taken JOIN run USING (host_id)", source_id="taken.id", run_id="run.id")}
-        RETURNING id, run_id, source_id
-    ), claimed AS (
-        UPDATE training_trainingsource AS source SET status = 'claimed',
-            claimed_at = coalesce(claimed_at, %(now)s::timestamptz)
-        FROM taken WHERE source.id = taken.id
-    ), served AS (
-        UPDATE training_host AS host SET last_served_at = %(now)s::timestamptz, claims = claims + 1
-        FROM taken WHERE host.id = taken.host_id
+# Migration 0008 tells how. No two sources of one claim share a host: it says which run belongs to which source.
+_OPEN_CYCLES = """
+    SELECT run, cycle, source, given FROM training_open_cycles(
+        %(chosen)s::bigint[], %(covered)s::bigint[], %(worker)s::text, %(now)s::timestamptz,
+        %(lease_until)s::timestamptz, %(pages_target)s::smallint, %(max_calls)s::smallint, %(canary)s::bigint
     )
-    SELECT run_id, id, source_id FROM cycle
-"""  # noqa: S608  constants of our own, and placeholders
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +36,13 @@ class CanarySplit:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim made."""
+    """What a claim made; whoever begins the run gets another fence, its claimer has begun it under this one."""
 
     run_id: int
     cycle_id: int
     source_id: int
     selection_mode: str
+    fence: int
 
 
 def claim_next_source(*, now: datetime, canary: CanarySplit | None = None) -> Claim | None:
@@ -100,9 +60,19 @@ def claim_sources(
     call from any number of processes: the slot lock makes slots exact, SKIP LOCKED passes over a source that an
     operator is changing just now, partial unique constraints refuse what must not coexist.
     """
-    with transaction.atomic():
-        # A claim that a crash of Postgres takes back leaves its source waiting; a begun run's fence must not be lost.
-        reads = lock_for_claim(now=now, relaxed=not worker)
+    try:
+        claims = _claim(now=now, limit=limit, canary=canary, worker=worker, while_enabled=while_enabled)
+    except NoSettings:
+        read_settings()
+        claims = _claim(now=now, limit=limit, canary=canary, worker=worker, while_enabled=while_enabled)
+    if claims:
+        announce("runs")
+    return claims
+
+
+def _claim(*, now: datetime, limit: int, canary: CanarySplit | None, worker: str, while_enabled: bool) -> list[Claim]:
+    with brief_transaction():
+        reads = lock_for_claim(now=now, wanted=limit)
         stopped = while_enabled and not reads.enabled
         wanted = 0 if stopped else min(limit, reads.slots.free_for_training)
         skipped: list[int] = []
@@ -113,7 +83,6 @@ def claim_sources(
                 break
             claims = _open_cycles(chosen, row=reads.row, now=now, canary=canary, worker=worker)
             if claims:
-                announce("runs")
                 return claims
             skipped += chosen
         return []
@@ -122,18 +91,21 @@ def claim_sources(
 def _open_cycles(
     chosen: dict[int, str], *, row: RuntimeSettings, now: datetime, canary: CanarySplit | None, worker: str
 ) -> list[Claim]:
-    served_by_candidate = [canary is not None and canary.covers(source_id) for source_id in chosen]
+    covered = [source_id for source_id in chosen if canary is not None and canary.covers(source_id)]
     opened = run_statement(
         _OPEN_CYCLES,
         {
-            "sources": list(chosen),
-            "lanes": [str(Run.Lane.CANARY if covered else Run.Lane.TRAINING) for covered in served_by_candidate],
+            "chosen": list(chosen),
+            "covered": covered,
             "pages_target": row.default_pages_target,
             "max_calls": row.controller_max_calls,
+            # Both arms carry the canary's id: it is how they are told apart from runs outside of it.
             "canary": canary.canary_id if canary else None,
             "lease_until": now + LEASE,
             "now": now,
             "worker": worker,
         },
     )
-    return [Claim(run_id, cycle_id, source_id, chosen[source_id]) for run_id, cycle_id, source_id in opened]
+    return [
+        Claim(run_id, cycle_id, source_id, chosen[source_id], fence) for run_id, cycle_id, source_id, fence in opened
+    ]

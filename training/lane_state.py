@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from lealife.lib.statements import Row, run_statement, run_steadily
+from lealife.lib.statements import Row, run_statement
 from training import lanes
 from training.counters import READ_ALL, count_by_lane, sum_counters
 from training.models import Campaign, RuntimeSettings, TrainingSource
 from training.models.sources import AGEING_S
 from training.runtime_settings import read_settings
-from training.slots import LOCK_SLOTS, Slots, count_slots
+from training.slots import SLOT_LOCK, Slots, count_slots
 
 # The settings that a claim looks at.
 _SETTINGS = (
@@ -46,11 +46,19 @@ _WAITING = """
     AND (not_before IS NULL OR not_before <= %(now)s::timestamptz)
     AND (%(campaign)s::bigint IS NULL OR campaign_id = %(campaign)s::bigint) AND id <> ALL(%(skip)s::bigint[])
 """
+# Migration 0008 tells how.
+_LOCK = f"""
+    SELECT counted, busy, recent, allowed, heads, {", ".join(f"(settings).{name}" for name in _SETTINGS)}
+    FROM training_lock_for_claim(
+        {SLOT_LOCK}, %(now)s::timestamptz, %(wanted)s::int, {AGEING_S}, {lanes.FAIR_EVERY}
+    )
+"""  # noqa: S608  constants of our own, and placeholders
 # The best head decides when a host's turn comes; every tenth time it is the longest waiting source that is served,
 # which is looked for then only: as a condition of the join it would be looked for on every host.
 _HEADS = f"""
     SELECT coalesce(longest.id, best.id), host.id, best.queue_rank, coalesce(longest.campaign_id, best.campaign_id),
-        coalesce(extract(epoch FROM host.last_served_at), 0)::float8
+        coalesce(date_part('epoch', host.last_served_at), 0),
+        floor((date_part('epoch', %(now)s::timestamptz) - best.queue_rank) / {AGEING_S})::int
     FROM training_host AS host
     CROSS JOIN LATERAL (
         SELECT id, queue_rank, campaign_id FROM training_trainingsource
@@ -62,6 +70,10 @@ _HEADS = f"""
     ) AS longest ON true
     WHERE host.enabled
 """  # noqa: S608  constants of our own, and placeholders
+
+
+class NoSettings(Exception):
+    """The row of settings has yet to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +119,17 @@ class LaneState:
         return islice(lanes.choose_sources(self.heads, rules=self.rules, busy_hosts=self.busy_hosts), limit)
 
 
-def lock_for_claim(*, now: datetime, relaxed: bool) -> ClaimReads:
-    """Holds the slot lock until the transaction ends, and reads what a claim decides on. One round trip.
+def lock_for_claim(*, now: datetime, wanted: int) -> ClaimReads:
+    """Holds the slot lock until the transaction ends, and reads what a claim of `wanted` decides on. One round trip.
 
-    `relaxed` as in `run_steadily`.
+    Of the heads of the operators' queue no more than decide; none when no host of theirs is free. Raises
+    NoSettings.
     """
-    read_heads = (_HEADS, _heads_of(lanes.QUEUE, now=now))
-    _, reads, heads = run_steadily(LOCK_SLOTS, (_READS, {}), read_heads, relaxed=relaxed)
-    return _load_reads(reads, queue=_load_heads(heads, kind=lanes.QUEUE, now=now))
+    [(counted, busy, recent, enabled, heads, *values)] = run_statement(_LOCK, {"now": now, "wanted": wanted})
+    if values[0] is None:
+        raise NoSettings
+    queue = _load_heads(heads, kind=lanes.QUEUE) if heads else None
+    return _load_reads([(counted, busy, recent, enabled, *values)], queue=queue)
 
 
 def read_for_preview() -> ClaimReads:
@@ -152,7 +167,7 @@ def read_heads(
 ) -> list[lanes.Waiting]:
     """The head of each enabled host's queue of one kind (of one campaign, when it is given). One query."""
     rows = run_statement(_HEADS, _heads_of(kind, now=now, campaign_id=campaign_id, skip=skip))
-    return _load_heads(rows, kind=kind, now=now)
+    return _load_heads(rows, kind=kind)
 
 
 def _heads_of(
@@ -161,19 +176,10 @@ def _heads_of(
     return {"kind": kind, "now": now, "campaign": campaign_id, "skip": skip or []}
 
 
-def _load_heads(rows: list[Row], *, kind: str, now: datetime) -> list[lanes.Waiting]:
-    now_s = now.timestamp()
+def _load_heads(rows: Iterable[Sequence[Any]], *, kind: str) -> list[lanes.Waiting]:
     return [
-        lanes.Waiting(
-            source_id=source_id,
-            kind=kind,
-            host_id=host_id,
-            level=int((now_s - rank) // AGEING_S),
-            rank=rank,
-            campaign_id=campaign,
-            host_served_s=served_s,
-        )
-        for source_id, host_id, rank, campaign, served_s in rows
+        lanes.Waiting(source_id, kind, host_id, level, rank, campaign, served_s)
+        for source_id, host_id, rank, campaign, served_s, level in rows
     ]
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
 
 from lealife.lib.announce import announce
-from lealife.lib.statements import run_steadily
+from lealife.lib.statements import run_statement, run_steadily
 from training.agent.trajectory import Trajectory
 from training.models import Run
-from training.outcomes import CLOSE, DONE, ENDINGS, SETTLEMENT, Ending, close_cycles
+from training.outcomes import ENDINGS, Ending, close_cycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +95,8 @@ _MOVE = f"""
     )
 """  # noqa: S608  constants of our own, and placeholders
 _FINISH = f"{_MOVE} {ENDINGS}"
-# What becomes of a source after a success needs no look at it: then one statement does it all.
-_DONE = asdict(DONE)
-_FINISH_WELL = f"""{_MOVE}, settled AS (
-        SELECT moved.id AS run_id, done.* FROM moved, jsonb_to_record(%(done)s::jsonb) AS done ({SETTLEMENT})
-    ), {CLOSE}
-"""  # noqa: S608  constants of our own, and placeholders
+# What becomes of a source after a success needs no look at it: then one call does it all (migration 0008).
+_FINISH_WELL = "SELECT training_finish_well(%(finished)s::jsonb, %(now)s::timestamptz)"
 
 
 def finish_runs(*, finished: Sequence[Finished], now: datetime) -> list[int]:
@@ -114,12 +110,10 @@ def finish_runs(*, finished: Sequence[Finished], now: datetime) -> list[int]:
 
 
 def _finish_well(finished: Sequence[Finished], *, now: datetime) -> list[int]:
-    done = json.dumps({**_DONE, "finished_at": now.isoformat()})
-    with transaction.atomic():
-        [(moved, _)] = run_steadily((_FINISH_WELL, {"finished": _write_rows(finished), "now": now, "done": done}))
-        announce("runs")
-        announce("outcomes")
-        return moved
+    [(moved,)] = run_statement(_FINISH_WELL, {"finished": _write_rows(finished), "now": now})
+    announce("runs")
+    announce("outcomes")
+    return moved
 
 
 def _finish_badly(finished: Sequence[Finished], *, now: datetime) -> list[int]:

@@ -14,11 +14,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from learning.ingest import ingest_next
-from training.claims import BEGUN_FENCE, claim_sources
+from training.claims import claim_sources
 from training.models import Host, TrainingSource
 from training.models.sources import queue_rank
 from training.results import Finished, Held, Result, finish_runs
 from training.runtime_settings import apply_settings
+from training.seals import COMMIT_SPREAD
 
 HOSTS = 100
 _processes = multiprocessing.get_context("fork")
@@ -81,7 +82,8 @@ def _work(worker: str, batch: int, ready: object, ended: object) -> None:
     done = 0
     while finished := run_batch(worker, batch):
         done += finished
-    while ingest_next(now=timezone.now(), limit=batch):
+    # What another worker passed over while its neighbours were ingested lies further back.
+    while ingest_next(now=timezone.now(), limit=batch, spread=COMMIT_SPREAD):
         pass
     connection.close()
     ended.put(done)
@@ -90,7 +92,7 @@ def _work(worker: str, batch: int, ready: object, ended: object) -> None:
 def run_batch(worker: str, batch: int) -> int:
     """One turn of a worker: claims for itself, finishes and ingests up to `batch` cycles; returns how many."""
     now = timezone.now()
-    held = [Held(claim.run_id, BEGUN_FENCE) for claim in claim_sources(now=now, limit=batch, worker=worker)]
+    held = [Held(claim.run_id, claim.fence) for claim in claim_sources(now=now, limit=batch, worker=worker)]
     if held:
         finish_runs(finished=[Finished(one, Result(success=True, verifier="bench"), "", "") for one in held], now=now)
         ingest_next(now=now, limit=batch)

@@ -31,6 +31,10 @@ class Announcer:
 
     def add(self, topic: str) -> None:
         """Queues a topic; returns at once."""
+        thread = self._thread
+        if topic in self._topics and self._pid == os.getpid() and thread is not None and thread.is_alive():
+            # It is on its way: whoever hears of it reads what is there then.
+            return
         with self._wake:
             self._topics.add(topic)
             # A forked worker inherits the object but not the thread.

@@ -1,72 +1,143 @@
 """Statements of the hot path: parsed and planned by the server once a connection, then only run.
 
-Django binds parameters on the client, so that the server plans every statement anew. For a claim or a finish
-that costs more than the statement itself. What is prepared here still passes Django's execute wrappers and
-error translation.
+Django binds parameters on the client, so that the server plans every statement anew, and psycopg waits for an answer
+in Python. For a claim or a finish both cost more than the statement itself. Here libpq waits. A signal's handler
+therefore runs when the statement has ended: these statements are short. What is prepared here still passes Django's
+execute wrappers, when there are any, and its error translation.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, models
-from django.db.backends.utils import CursorWrapper
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, PGresult, TransactionStatus
 
 # Every row is looked up by an index, whatever the statistics say of the tables: a plan is made once and then kept,
 # and the first one is made when the tables are empty.
-_STEADY = ", ".join(
+_STEADY = "SELECT " + ", ".join(
     f"set_config('{name}', 'off', true)" for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 )
 _RELAXED = f"{_STEADY}, set_config('synchronous_commit', 'off', true)"
-# Seen so often on a connection, a statement is prepared.
-PREPARE_AFTER = 1
+_NAMED = re.compile(r"%\((\w+)\)s")
 
 Row = tuple[Any, ...]
 Statement = tuple[str, Mapping[str, Any]]
 
 
 def run_statement(sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
-    """Runs a statement, its `%(name)s` parameters bound by the server; returns its rows, if any."""
-    with _open_cursor(_prepared()) as cursor:
-        cursor.execute(sql, parameters or {})
-        return cursor.fetchall() if cursor.description else []
+    """Runs a statement, its `%(name)s` parameters bound by the server; returns its rows, if any.
+
+    A parameter whose type does not follow from where it stands needs a cast.
+    """
+    # Once, because looking through Django's proxy costs more than all that is asked of it here.
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.execute_wrappers or database.queries_logged:
+        return _run_watched(database, sql, parameters or {})
+    database.ensure_connection()
+    database.validate_no_broken_transaction()
+    with database.wrap_database_errors:
+        return _open_session(database).run(sql, parameters or {})
 
 
 def run_steadily(*statements: Statement, relaxed: bool = False) -> Any:
-    """Begins a transaction's work: runs statements that return rows in one round trip, all planned by index alone.
+    """Begins a transaction's work: runs statements that return rows, all planned by index alone.
 
     They run one after the other, each seeing what was committed before it began. Returns the rows of each, of a
     single one its rows. `relaxed` lets the transaction commit without waiting for the disk. For what may be done
     again after a crash of Postgres itself: the write-ahead log is in order, so a later commit that waits brings this
     one with it, and a crash takes the end only.
     """
-    database = _prepared()
-    link = database.connection
-    cursors = [_open_cursor(database) for _ in statements]
-    # Opening and closing the pipeline are not the cursors' errors to translate.
-    with database.wrap_database_errors, link.pipeline():
-        psycopg.Cursor(link).execute(f"SELECT {_RELAXED if relaxed else _STEADY}")
-        for cursor, (sql, parameters) in zip(cursors, statements, strict=True):
-            cursor.execute(sql, parameters)
-        found = [cursor.fetchall() for cursor in cursors]
+    run_statement(_RELAXED if relaxed else _STEADY)
+    found = [run_statement(*statement) for statement in statements]
     return found if len(found) > 1 else found[0]
 
 
-def _prepared() -> Any:
-    # Once, because looking through Django's proxy costs more than all that is asked of it here.
+@contextmanager
+def brief_transaction() -> Iterator[None]:
+    """A transaction of a few statements of this module's; within another one, a part of it.
+
+    Half as dear as Django's, which does not know of it: what is done inside may not open another, and what is to
+    happen after the commit stands behind it. An error takes everything back, and within another transaction must
+    end that too.
+    """
     database = connections[DEFAULT_DB_ALIAS]
+    if database.in_atomic_block:
+        yield
+        return
+    run_statement("BEGIN")
+    try:
+        yield
+    except BaseException:
+        link = database.connection
+        if link is not None and not link.closed:
+            link.rollback()
+        raise
+    run_statement("COMMIT")
+
+
+def _run_watched(database: Any, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
     database.ensure_connection()
-    # Django switches preparing off, because its own cursors could not use it; ours is the only one that can.
-    database.connection.prepare_threshold = PREPARE_AFTER
-    return database
-
-
-def _open_cursor(database: Any) -> CursorWrapper:
     cursor = psycopg.Cursor(database.connection)
-    return database.make_debug_cursor(cursor) if database.queries_logged else database.make_cursor(cursor)
+    wrapped = database.make_debug_cursor(cursor) if database.queries_logged else database.make_cursor(cursor)
+    with wrapped:
+        wrapped.execute(sql, parameters)
+        return wrapped.fetchall() if wrapped.description else []
+
+
+class _Session:
+    """A connection and what has been prepared on it."""
+
+    def __init__(self, link: psycopg.Connection[Any]) -> None:
+        self.link = link
+        self._server = link.pgconn
+        self._transformer = Transformer(link)
+        self._prepared: dict[str, tuple[bytes, list[str]]] = {}
+
+    def run(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """Runs a statement, which is prepared when it is met first; returns its rows."""
+        if not self.link.autocommit and self._server.transaction_status == TransactionStatus.IDLE:
+            self._check(self._server.exec_(b"BEGIN"))
+        name, order = self._prepared.get(sql) or self._prepare(sql)
+        values = self._transformer.dump_sequence([parameters[each] for each in order], [PyFormat.TEXT] * len(order))
+        result = self._check(self._server.exec_prepared(name, values))
+        if result.status != ExecStatus.TUPLES_OK:
+            return []
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, tuple)
+
+    def _prepare(self, sql: str) -> tuple[bytes, list[str]]:
+        name, order = b"lealife_%d" % len(self._prepared), list(dict.fromkeys(_NAMED.findall(sql)))
+        numbered = _NAMED.sub(lambda match: f"${order.index(match[1]) + 1}", sql).replace("%%", "%")
+        self._check(self._server.prepare(name, numbered.encode()))
+        self._prepared[sql] = name, order
+        return name, order
+
+    def _check(self, result: PGresult) -> PGresult:
+        if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            return result
+        if self._server.status == ConnStatus.BAD:
+            raise psycopg.OperationalError(f"the connection is lost: {result.get_error_message()}")
+        raise error_from_result(result)
+
+
+# One for each thread's connection as Django keeps it; a session holds on to the link that it was opened on.
+_sessions: WeakKeyDictionary[Any, _Session] = WeakKeyDictionary()
+
+
+def _open_session(database: Any) -> _Session:
+    session = _sessions.get(database)
+    if session is None or session.link is not database.connection:
+        session = _sessions[database] = _Session(database.connection)
+    return session
 
 
 def write_insert(model: type[models.Model], source: str, /, **columns: str) -> str:

