@@ -52,9 +52,7 @@ def count_slots(*, row: RuntimeSettings, by_lane: dict[str, int]) -> Slots:
         global_max=row.global_max_concurrent_runs,
         reserved=row.reserved_control_slots,
         training_max=row.training_max_active_runs,
-        training_ceiling=max(
-            0, min(row.training_max_active_runs, row.global_max_concurrent_runs - row.reserved_control_slots)
-        ),
+        training_ceiling=max(0, row.global_max_concurrent_runs - row.reserved_control_slots),
         running_total=total,
         running_training=training,
         running_non_training=total - training,

@@ -52,7 +52,7 @@
     if (old.nodeName === "TIME") {
       if (old.dateTime === fresh.dateTime) return;
       old.dateTime = fresh.dateTime;
-      old.title = fresh.textContent;
+      old.title = fresh.title || fresh.textContent;
       if (!old.hasAttribute("data-snapshot-time")) mark(old);
       return showAge(old);
     }

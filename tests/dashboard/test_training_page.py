@@ -13,36 +13,6 @@ from lealife.dashboard.snapshot import take_snapshot
 from training.coordinator import reverse_stop, start_training, stop_training
 from training.models import Run, TrainingOutcome
 
-LABELS = """
-Model Update Proof|Model Update Progress|Successes|Watermark|Next Target|Live Applies|Promotion worker
-Active Controller Tag|Active Standard Task Model|Candidate|Snapshot|Last apply|Last eval attempt|Threshold reached
-Candidate Under Evaluation|Configured Routing Models|Installed but Unused|Outcomes / Success / Failure
-Live Apply Count|Last Live Apply|Last Switch|Proof Snapshot Generated|Proof Cache Age|next action:
-Training State|Success (Last 100)|Queue Pending|Running Runs (Total)|System|queue depth
-Training Lanes (Auto vs Queued)|Automatic Training Loop|Current Source Type|Fallback Policy|Host Lock
-Host Selection Policy|Stop Training pauses new automatic picks. In-flight runs continue to terminal state.
-Queued Exact Runs|Pending Queue (All)|Pending Queue (training_ui)|Pending Queue (other origins)|Pending Curriculum
-How Training Improves Standard Tasks|Queue Intake|Training Execution|Learning Ingest|Standard Task Reuse
-Current Window To Next Eval|Training Sources Consumed (30m)|Learning Records Ingested (30m)
-Learning Ingest Backlog|Running Split|Standard Task Model|Latest Training Success|run_learning_outcomes
-Live Training Source|Selection Mode|Fallback Enabled (Live)|Curriculum Pending|Active Host Lock
-Training Outcomes Storage|Create Training Queue|Training Task Definition|Campaign Batch Queue|Campaign Size
-Campaign Progress|Recent Training Cycles|Pending Training Sources|Queue Sources (Pending)
-Curriculum Sources (Pending)|Runtime Controls &amp; Settings|Training Runtime Control|Start Training|Stop Training
-Manual API control|TRAINING_DAEMON_START_IF_STOPPED=1|Applied Now (Live)|Training-Only Runtime Settings
-Training Max Active Runs|Loop Interval (s)|Recent Host Window|Retry Budget / Source|Default Pages Target
-Curriculum Fallback|Source Lane Mode|Campaign Lock Mode|All-Task Runtime Settings (Read-only)
-Global Max Concurrent Runs|Reserved Control Slots|Effective Training Ceiling|Running Split (Now)
-Change Selectors|Pending Changes|No pending runtime setting changes.|Selectors match live values
-Toggle to change selector value|Apply Settings|No active training cycle and no eligible next source preview.
-Controller Max Calls / Run|Browser Headful (Global)|Browser Autostart (Global)|Training view|fingerprint
-"""
-
-
-def test_every_label_of_the_page_is_there_before_anything_has_run(empty_page: str) -> None:
-    labels = LABELS.replace("\n", "|").strip("|").split("|")
-    assert [label for label in labels if label not in empty_page] == []
-
 
 @pytest.fixture
 def empty_page(browser: Client) -> str:
