@@ -10,7 +10,7 @@ from lealife.lib.append_only import guard_tables
 class Migration(migrations.Migration):
     dependencies = [
         ("promotion", "0003_drills_and_pair_work"),
-        ("training", "0011_promotion_settings"),
+        ("training", "0010_promotion_settings"),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("training", "0010_drill_every_days"),
+        ("training", "0009_drill_every_days"),
     ]
 
     operations = [

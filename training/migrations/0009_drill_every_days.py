@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("training", "0007_source_waiting_in_order"),
+        ("training", "0008_hot_path"),
     ]
 
     operations = [

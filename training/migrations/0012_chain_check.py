@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("training", "0030_operator_verdicts"),
+        ("training", "0011_operator_verdicts"),
     ]
 
     operations = [

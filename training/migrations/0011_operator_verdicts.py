@@ -9,7 +9,7 @@ from lealife.lib.append_only import guard_tables
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("training", "0011_promotion_settings"),
+        ("training", "0010_promotion_settings"),
     ]
 
     operations = [
