@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.urls import Resolver404, resolve
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -20,6 +22,7 @@ class Page:
 
 def list_pages() -> list[Page]:
     """The pages over what is in the database now; those of single rows only while there is such a row."""
+    from promotion.models import Evaluation
     from training.models import Run
 
     pages = [
@@ -31,7 +34,25 @@ def list_pages() -> list[Page]:
         Page("login", "/login/", signed_in=False),
         Page("missing", "/nowhere/", status=404),
     ]
-    newest = Run.objects.filter(steps__isnull=False).order_by("-id").first() or Run.objects.order_by("-id").first()
+    evaluation = Evaluation.objects.order_by("-id").first()
+    if evaluation is not None:
+        pages.append(Page("candidate", f"/training/candidates/{evaluation.pk}/"))
+    newest = Run.objects.filter(lane="standard", steps__isnull=False).order_by("-id").first()
+    newest = (
+        newest or Run.objects.filter(steps__isnull=False).order_by("-id").first() or Run.objects.order_by("-id").first()
+    )
     if newest is not None:
         pages.append(Page("run", f"/runs/{newest.pk}/"))
-    return pages
+        step = newest.steps.filter(snapshot__isnull=False).first()
+        if step is not None:
+            pages.append(Page("frozen", f"/runs/{newest.pk}/pages/{step.snapshot_id}/"))
+    return [page for page in pages if page.status == 404 or is_served(page.path)]
+
+
+def is_served(path: str) -> bool:
+    """Whether anything answers at this address."""
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True

@@ -18,7 +18,8 @@ SAMPLES, BATCHES, P95_MS = 20, 3, 400
 WATCH = """() => {
   window.shown = {};
   const look = () => {
-    const count = document.querySelector('[data-panel=counters] dd')?.textContent.match(/[\\d,]+/)?.[0].replaceAll(",", "");
+    const figure = document.querySelector("[data-panel=counters] dd");
+    const count = figure?.textContent.match(/[\\d,]+/)?.[0].replaceAll(",", "");
     if (count && !(count in window.shown)) window.shown[count] = performance.timeOrigin + performance.now();
   };
   new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
