@@ -1,8 +1,8 @@
 """Pictures of every page, empty and busy, on a desk and on a phone, light and dark: `python -m tests.browser.shots`.
 
 Writes `docs/images/<page>-<busy|empty>-<width>-<scheme>.png` for every page of `tests/browser/pages.py`, over the world
-of `tests/browser/world.py` in databases of its own. Arguments are names of pages; without any, all are taken. Needs
-Chromium and the development requirements.
+of `tests/browser/world.py` in databases of its own, and the few that the README shows (`COVERS`). Arguments are names
+of pages; without any, all are taken. Needs Chromium and the development requirements.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import io
 import os
 import shutil
 import sys
+import threading
 import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
 SIZES, SCHEMES, COLOURS = ((1440, 1000), (390, 844)), ("light", "dark"), 64
 # Longer pages are cut here: what is further down is looked at in the browser.
 HEIGHT_MOST = 6_000
+# What the README shows: the window's height of a busy page.
+COVERS = frozenset({"training-1440-light.png", "training-1440-dark.png", "home-390-light.png", "run-1440-dark.png"})
 
 
 def main(names: list[str]) -> None:
@@ -28,6 +33,7 @@ def main(names: list[str]) -> None:
 
     ensure_database_url()
     os.environ["DJANGO_SETTINGS_MODULE"] = "lealife.settings"
+    os.environ["OLLAMA_HOST"] = serve_version()
     # Playwright's loop is no reason to refuse the database to this script.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     django.setup()
@@ -41,10 +47,12 @@ def main(names: list[str]) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for state, build in (("empty", lambda: None), ("busy", build_world)):
+        for state, build_world_too in (("empty", False), ("busy", True)):
             with open_database() as database:
                 User.objects.create_user("ada", password="a long enough one", is_staff=True)
-                build()
+                if build_world_too:
+                    build_world()
+                    keep_alive(database)
                 web = Web(database=database)
                 web.start()
                 try:
@@ -52,6 +60,44 @@ def main(names: list[str]) -> None:
                 finally:
                     web.stop()
         chromium.close()
+
+
+def serve_version() -> str:
+    """The address of what stands for an Ollama that is up: it tells its version, and nothing else is asked of it."""
+
+    class Version(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"version": "0.12.0", "models": []}'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Version)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+def keep_alive(database: str) -> None:
+    """Beats and ticks in the place of worker and coordinator, until the database is dropped."""
+    import psycopg
+
+    from lealife.lib.announce import open_connection
+
+    link = open_connection()
+
+    def beat() -> None:
+        with suppress(psycopg.Error):
+            while True:
+                link.execute("UPDATE training_workerheartbeat SET last_beat_at = now()")
+                link.execute("UPDATE training_coordinator SET last_tick_at = now(), last_launch_at = now()")
+                time.sleep(1)
+
+    threading.Thread(target=beat, name=f"beat {database}", daemon=True).start()
 
 
 def shoot_all(chromium: Any, address: str, *, state: str, names: list[str]) -> None:
@@ -72,19 +118,25 @@ def shoot_all(chromium: Any, address: str, *, state: str, names: list[str]) -> N
                     window = staff if page.signed_in else stranger
                     window.goto(f"{address}{page.path}")
                     if window.locator("[data-live-word]").count():
-                        window.wait_for_function("document.querySelector('[data-live-word]').textContent === 'Live'")
+                        window.wait_for_function(
+                            "() => document.querySelector('[data-live-word]').textContent === 'Live'"
+                        )
                         # What changed with the first message is marked for a moment.
                         time.sleep(0.3)
-                    save(window, FOLDER / f"{page.name}-{state}-{width}-{scheme}.png", width=width)
+                    save(window, f"{page.name}-{state}-{width}-{scheme}.png", width=width, most=HEIGHT_MOST)
+                    cover = f"{page.name}-{width}-{scheme}.png"
+                    if state == "busy" and cover in COVERS:
+                        save(window, cover, width=width, most=height)
             stranger.context.close()
             staff.context.close()
 
 
-def save(window: Any, path: Path, *, width: int) -> None:
-    """The page from its top, in few colours: a picture of text needs no more."""
+def save(window: Any, name: str, *, width: int, most: int) -> None:
+    """The page from its top, at most `most` pixels of it, in few colours: a picture of text needs no more."""
     from PIL import Image
 
-    height = min(HEIGHT_MOST, window.evaluate("document.documentElement.scrollHeight"))
+    path = FOLDER / name
+    height = min(most, window.evaluate("document.documentElement.scrollHeight"))
     shot = window.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
     picture = Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     picture.save(path, optimize=True)

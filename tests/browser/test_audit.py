@@ -85,11 +85,11 @@ def test_a_walk_through_every_page_breaks_no_content_security_policy(sign_in, we
             # An open hint lies over what comes next.
             page.keyboard.press("Escape")
         if page.locator("[data-live-word]").count():
-            page.wait_for_function("document.querySelector('[data-live-word]').textContent === 'Live'")
+            page.wait_for_function("() => document.querySelector('[data-live-word]').textContent === 'Live'")
         complaints += page.evaluate("window.refused")
     page.goto(f"{web.address}/training/")
     page.select_option("#id_campaign_lock", "True")
-    page.wait_for_function("document.querySelector('#pending-changes').textContent.includes('Draft against')")
+    page.wait_for_function("() => document.querySelector('#pending-changes').textContent.includes('Draft against')")
     page.click("button:has-text('Apply Settings')")
     page.wait_for_selector(".note")
     page.click("button:has-text('Stop Training')")

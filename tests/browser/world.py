@@ -82,14 +82,19 @@ def build_world() -> None:
     Coordinator.objects.update(
         enabled=True, holder="worker-1", lease_until=now + timedelta(hours=1), last_tick_at=now, last_launch_at=now
     )
-    WorkerHeartbeat.objects.create(name="worker-1", last_beat_at=now + timedelta(minutes=30), doing="running")
+    WorkerHeartbeat.objects.create(name="worker-1", last_beat_at=now, doing="running")
 
 
 def make_tag(role: str, number: int, status: str) -> ModelTag:
     """A tag of window `number`."""
     name = f"lealife-{role}:w{number}"
     return ModelTag.objects.create(
-        role=role, name=name, digest=f"sha256:{digest_value(name)}", base="smollm2:135m", status=status
+        role=role,
+        name=name,
+        digest=f"sha256:{digest_value(name)}",
+        base="smollm2:135m",
+        status=status,
+        created_at=timezone.now() - timedelta(hours=12),
     )
 
 
