@@ -1,0 +1,67 @@
+"""A real Chromium before the real web process, on the tests' database."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+
+from tests.browser.web import Web
+from tests.dashboard.conftest import busy, host, make_outcomes  # noqa: F401  fixtures
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PASSWORD = "a long enough one"
+WAIT_MS = 30_000
+
+
+@pytest.fixture(autouse=True)
+def _database_beside_playwright(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Playwright's own loop in this thread is no reason to refuse the database to a test."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+
+
+@pytest.fixture
+def web(transactional_db: None) -> Iterator[Web]:
+    """The web process on a free port."""
+    web = Web(database=connection.settings_dict["NAME"])
+    web.start()
+    yield web
+    web.stop()
+
+
+@pytest.fixture
+def chromium() -> Iterator[object]:
+    """A Chromium; a machine without one skips the test, but never continuous integration."""
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("Continuous integration needs Chromium: install Debian's package chromium.")
+        pytest.skip("no Chromium on this machine: install Debian's package chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def sign_in(chromium, web: Web) -> Callable[..., object]:
+    """Opens a window of its own, signed in as `name`, at `path` of `address`."""
+
+    def open_window(name: str = "ada", *, path: str = "/training/", address: str = "", **options: object) -> object:
+        if not User.objects.filter(username=name).exists():
+            User.objects.create_user(name, password=PASSWORD, is_staff=True)
+        page = chromium.new_context(**options).new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.goto(f"{address or web.address}/login/?next={path}")
+        page.fill("#id_username", name)
+        page.fill("#id_password", PASSWORD)
+        page.click("main button")
+        page.wait_for_url(f"**{path}")
+        return page
+
+    return open_window

@@ -1,0 +1,102 @@
+"""Every page as axe-core and the content security policy see it, light and dark, on a desk and on a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+
+from tests.browser.pages import list_pages
+from training.models import Run
+
+pytestmark = pytest.mark.browser
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+SCHEMES, WIDTHS = ("light", "dark"), (1440, 390)
+RUN_AXE = """async () => (await axe.run()).violations.map(
+  (found) => `${found.id}: ${found.help}: ${found.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`
+)"""
+COUNT_VIOLATIONS = """
+  window.refused = [];
+  document.addEventListener("securitypolicyviolation", (event) => {
+    window.refused.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
+  });
+"""
+
+
+def audit(page, address: str) -> list[str]:
+    found = []
+    for one in list_pages():
+        if one.signed_in or one.name == "login":
+            answer = page.goto(f"{address}{one.path}")
+            if one.name == "login" and page.url.rstrip("/") == address:
+                continue  # signed in already: it leads on to the dashboard
+            assert answer.status == one.status
+            found += audit_one(page, one.name)
+    return found
+
+
+def audit_one(page, name: str) -> list[str]:
+    found = []
+    page.evaluate(AXE)
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            found += [f"{name}, {scheme}, {width} px: {problem}" for problem in page.evaluate(RUN_AXE)]
+            sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            if sideways > 0:
+                found.append(f"{name}, {scheme}, {width} px: {sideways} px wider than its window")
+    return found
+
+
+def test_axe_finds_nothing_on_a_busy_system(sign_in, web, busy: Run) -> None:
+    assert audit(sign_in(path="/"), web.address) == []
+
+
+def test_axe_finds_nothing_on_an_empty_system(sign_in, web) -> None:
+    page = sign_in(path="/")
+    assert audit(page, web.address) == []
+
+
+def test_axe_finds_nothing_where_one_signs_in(chromium, web) -> None:
+    page = chromium.new_page()
+    page.goto(f"{web.address}/login/")
+    assert audit_one(page, "login") == []
+    page.fill("#id_username", "nobody")
+    page.fill("#id_password", "wrong")
+    page.click("main button")
+    assert audit_one(page, "login refused") == []
+
+
+def test_a_walk_through_every_page_breaks_no_content_security_policy(sign_in, web, busy: Run) -> None:
+    complaints: list[str] = []
+    page = sign_in(path="/")
+    page.add_init_script(COUNT_VIOLATIONS)
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    for one in list_pages():
+        page.goto(f"{web.address}{one.path}")
+        if one.status != 200:
+            # Chromium itself reports the status of a page that is missing.
+            complaints = [said for said in complaints if "404" not in said]
+        for closed in page.locator("main summary:visible").all():
+            closed.click()
+            # An open hint lies over what comes next.
+            page.keyboard.press("Escape")
+        if page.locator("[data-live-word]").count():
+            page.wait_for_function("() => document.querySelector('[data-live-word]').textContent === 'Live'")
+        complaints += page.evaluate("window.refused")
+    page.goto(f"{web.address}/training/")
+    page.select_option("#id_campaign_lock", "True")
+    page.wait_for_function("() => document.querySelector('#pending-changes').textContent.includes('Draft against')")
+    page.click("button:has-text('Apply Settings')")
+    page.wait_for_selector(".note")
+    page.click("button:has-text('Stop Training')")
+    page.wait_for_selector(".note")
+    page.fill("#id_title", "From a walk")
+    page.fill("#id_prompt", "Which page says so?")
+    page.click("main form:has(#id_prompt) button >> nth=0")
+    page.wait_for_load_state()
+    complaints += page.evaluate("window.refused")
+    assert complaints == []
