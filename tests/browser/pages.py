@@ -31,12 +31,13 @@ def list_pages() -> list[Page]:
         Page("sources", "/training/sources/"),
         Page("new", "/tasks/new/"),
         Page("runs", "/runs/"),
+        Page("confirm", "/training/promotion/roll-back/"),
         Page("login", "/login/", signed_in=False),
         Page("missing", "/nowhere/", status=404),
     ]
     evaluation = Evaluation.objects.order_by("-id").first()
     if evaluation is not None:
-        pages.append(Page("candidate", f"/training/candidates/{evaluation.pk}/"))
+        pages.append(Page("candidate", f"/training/candidates/{evaluation.pk}/?pair=1"))
     newest = Run.objects.filter(lane="standard", steps__isnull=False).order_by("-id").first()
     newest = (
         newest or Run.objects.filter(steps__isnull=False).order_by("-id").first() or Run.objects.order_by("-id").first()
@@ -52,7 +53,7 @@ def list_pages() -> list[Page]:
 def is_served(path: str) -> bool:
     """Whether anything answers at this address."""
     try:
-        resolve(path)
+        resolve(path.partition("?")[0])
     except Resolver404:
         return False
     return True

@@ -3,55 +3,33 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from django.utils import timezone
 
-from lealife.lib.digest import digest_bytes, digest_value
-from learning.models import CurriculumTask, MemoryItem, RunLearningOutcome
-from promotion.models import (
-    Evaluation,
-    EvaluationArm,
-    EvaluationPair,
-    EvaluationTask,
-    LiveApply,
-    ModelTag,
-    PageFreeze,
-    PromotionWindow,
-)
+from lealife.lib.digest import digest_value
+from learning.models import MemoryItem, RunLearningOutcome
+from promotion.models import ModelTag
+from tests.browser.rows import PASSAGE, TOPICS, World, make_run, make_steps
+from tests.browser.trials import SWITCHES, make_evaluation, make_switches
 from training.campaigns import create_campaign
+from training.chain_check import check_chain
 from training.coordinator import read_coordinator
 from training.counters import add_counts
 from training.models import (
     Coordinator,
     Host,
     Run,
-    Step,
     TrainingCycle,
     TrainingOutcome,
     TrainingSource,
     WorkerHeartbeat,
 )
-from training.runs import keep_snapshot
 from training.runtime_settings import apply_settings
+from training.seals import seal_outcomes
 
-OUTCOMES, SWITCHES, PAIRS = 240, (90, 170), 22
+OUTCOMES = 240
 SITES = ("PostgreSQL manual", "Python documentation", "Django documentation")
-TOPICS = ("VACUUM", "partial indexes", "LISTEN", "row locks", "generators", "context managers", "QuerySet.update")
-PASSAGE = "Partial indexes are built over a subset of a table; the subset is defined by a conditional expression."
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What the rows are made of."""
-
-    now: datetime
-    chance: random.Random
-    hosts: list[Host]
-    controllers: list[ModelTag]
-    task_tag: ModelTag
 
 
 def build_world() -> None:
@@ -76,6 +54,9 @@ def build_world() -> None:
     make_memory(world, outcomes[-1])
     make_answer(world)
     make_running(world)
+    while seal_outcomes():
+        pass
+    check_chain(now=now)
     settings = {"training_max_active_runs": 3, "recent_host_window": 2}
     apply_settings(changes=settings, version=None, by="ada", origin="training_ui")
     read_coordinator()
@@ -133,146 +114,6 @@ def make_outcome(world: World, number: int) -> TrainingOutcome:
     ended = "success" if success else "failure"
     add_counts(**{f"outcomes__{ended}": 1, f"ingested__{ended}": 1})
     return outcome
-
-
-def make_run(world: World, *, success: bool, at: datetime, **values: Any) -> Run:
-    """A finished run."""
-    return Run.objects.create(
-        **{
-            "status": "succeeded" if success else "failed",
-            "pages_target": 3,
-            "max_calls": 5,
-            "duration_ms": 1000 + world.chance.randrange(4000),
-            "verifier": "expected_url" if success else "",
-            "created_at": at,
-            "started_at": at,
-            "finished_at": at,
-            **values,
-        }
-    )
-
-
-def make_switches(world: World, outcomes: list[TrainingOutcome]) -> None:
-    """Two live applies, the windows that they closed, and a rejection."""
-    for number, place in enumerate(SWITCHES):
-        before, after = world.controllers[number : number + 2]
-        LiveApply.objects.create(
-            role="controller",
-            from_tag=before,
-            from_digest=before.digest,
-            to_tag=after,
-            to_digest=after.digest,
-            after_outcome_id=outcomes[place].pk,
-            applied_by="gate",
-            reason="The canary passed.",
-            applied_at=outcomes[place].created_at,
-        )
-    succeeded = TrainingOutcome.objects.filter(success=True).count()
-    states = ("applied", "applied", "rejected", "evaluating")
-    for number, state in enumerate(states, 1):
-        PromotionWindow.objects.create(
-            number=number,
-            watermark=succeeded - 41 - 30 * (len(states) - number),
-            size=30,
-            attempts_before=0,
-            attempts=48,
-            state=state,
-            reason="4 wins, 9 losses: the candidate is worse." if state == "rejected" else "",
-            reached_at=world.now - timedelta(hours=len(states) - number, minutes=9),
-            closed_at=None if state == "evaluating" else world.now - timedelta(hours=len(states) - number),
-        )
-
-
-def make_evaluation(world: World) -> None:
-    """The evaluation of the open window, 22 pairs into its budget."""
-    candidate, baseline = world.controllers[3], world.controllers[2]
-    evaluation = Evaluation.objects.create(
-        window=PromotionWindow.objects.get(state="evaluating"),
-        candidate=candidate,
-        candidate_digest=candidate.digest,
-        baseline=baseline,
-        baseline_digest=baseline.digest,
-        candidate_number=4,
-        alpha=0.01,
-        pair_budget=60,
-        seed=7,
-        freeze=PageFreeze.objects.create(memory_digest="frozen"),
-        settings_digest="settings",
-        wins=9,
-        losses=2,
-        ties=11,
-    )
-    results = ["win"] * 9 + ["loss"] * 2 + ["tie"] * 11
-    world.chance.shuffle(results)
-    for index, result in enumerate(results[:PAIRS]):
-        topic = TOPICS[index % len(TOPICS)]
-        task = CurriculumTask.objects.create(
-            host=world.hosts[0],
-            split="evaluation",
-            expected_url=f"{world.hosts[0].base_url}{index}.html",
-            page_digest=digest_value(index),
-            passage=PASSAGE,
-            prompt=f"Which page says how {topic} works, case {index}?",
-        )
-        EvaluationTask.objects.create(evaluation=evaluation, index=index, task=task)
-        arms = {arm: make_arm(world, task, arm=arm, result=result) for arm in ("candidate", "baseline")}
-        EvaluationPair.objects.create(
-            evaluation=evaluation,
-            index=index,
-            candidate_arm=arms["candidate"],
-            baseline_arm=arms["baseline"],
-            candidate_first=index % 2 == 0,
-            result=result,
-        )
-
-
-def make_arm(world: World, task: CurriculumTask, *, arm: str, result: str) -> EvaluationArm:
-    """One tag's run on one held-out task."""
-    success = result == "tie" or (result == "win") == (arm == "candidate")
-    tag = world.controllers[3 if arm == "candidate" else 2]
-    run = make_run(
-        world,
-        lane="evaluation",
-        prompt=task.prompt,
-        host=task.host,
-        at=world.now - timedelta(minutes=8),
-        success=success,
-        controller_tag=tag.name,
-        controller_calls=3,
-        pages=3,
-        error_code="" if success else "no_route",
-    )
-    make_steps(run, count=2)
-    return EvaluationArm.objects.create(
-        inputs_digest=digest_value([arm, task.pk]), run=run, success=success, controller_calls=3
-    )
-
-
-def make_steps(run: Run, *, count: int) -> None:
-    """Pages that the run visited, each with its shortlist and a snapshot."""
-    base = run.host.base_url
-    for index in range(count):
-        topic = TOPICS[(run.pk + index) % len(TOPICS)]
-        body = f"<html><title>{topic}</title><h1>{topic}</h1><p>{PASSAGE}</p></html>".encode()
-        shortlist = [
-            {"url": f"{base}{name}.html", "title": name, "score": round(0.9 - 0.2 * place, 2), "why": "link"}
-            for place, name in enumerate(TOPICS[:4])
-        ]
-        Step.objects.create(
-            run=run,
-            index=index,
-            url=f"{base}{topic}.html",
-            final_url=f"{base}{topic}.html",
-            title=topic,
-            status_code=200,
-            snapshot=keep_snapshot(body, digest=digest_bytes(body), media_type="text/html"),
-            shortlist=shortlist,
-            picked_by="controller" if index else "start",
-            latency_ms=240 + 30 * index,
-            prompt_tokens=310,
-            cached_tokens=260,
-            completion_tokens=18,
-        )
 
 
 def make_waiting(world: World) -> None:

@@ -1,0 +1,72 @@
+"""What the rows of the pictures' world are made of."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lealife.lib.digest import digest_bytes
+from promotion.models import ModelTag
+from training.models import Host, Run, Step
+from training.runs import keep_snapshot
+
+SITES = ("PostgreSQL manual", "Python documentation", "Django documentation")
+TOPICS = ("VACUUM", "partial indexes", "LISTEN", "row locks", "generators", "context managers", "QuerySet.update")
+PASSAGE = "Partial indexes are built over a subset of a table; the subset is defined by a conditional expression."
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the rows are made of."""
+
+    now: datetime
+    chance: random.Random
+    hosts: list[Host]
+    controllers: list[ModelTag]
+    task_tag: ModelTag
+
+
+def make_run(world: World, *, success: bool, at: datetime, **values: Any) -> Run:
+    """A finished run."""
+    return Run.objects.create(
+        **{
+            "status": "succeeded" if success else "failed",
+            "pages_target": 3,
+            "max_calls": 5,
+            "duration_ms": 1000 + world.chance.randrange(4000),
+            "verifier": "expected_url" if success else "",
+            "created_at": at,
+            "started_at": at,
+            "finished_at": at,
+            **values,
+        }
+    )
+
+
+def make_steps(run: Run, *, count: int) -> None:
+    """Pages that the run visited, each with its shortlist and a snapshot."""
+    base = run.host.base_url
+    for index in range(count):
+        topic = TOPICS[(run.pk + index) % len(TOPICS)]
+        body = f"<html><title>{topic}</title><h1>{topic}</h1><p>{PASSAGE}</p></html>".encode()
+        shortlist = [
+            {"url": f"{base}{name}.html", "title": name, "score": round(0.9 - 0.2 * place, 2), "why": "link"}
+            for place, name in enumerate(TOPICS[:4])
+        ]
+        Step.objects.create(
+            run=run,
+            index=index,
+            url=f"{base}{topic}.html",
+            final_url=f"{base}{topic}.html",
+            title=topic,
+            status_code=200,
+            snapshot=keep_snapshot(body, digest=digest_bytes(body), media_type="text/html"),
+            shortlist=shortlist,
+            picked_by="model" if index else "start",
+            latency_ms=240 + 30 * index,
+            prompt_tokens=310,
+            cached_tokens=260,
+            completion_tokens=18,
+        )
