@@ -97,14 +97,14 @@ class QueueForm(TaskForm):
         max_length=PATTERN_MAX,
         required=False,
         strip=False,
-        help_text=r"Optional success check: a regular expression to be found in the answer or on a page, as v\d+\.\d+",
+        help_text=r"A regular expression to be found in the answer or on a visited page, such as v\d+\.\d+",
     )
     min_pages = forms.IntegerField(
         label="Minimum pages",
         min_value=1,
         max_value=50,
         required=False,
-        help_text="Optional success check, 1–50: how many pages must have been read.",
+        help_text="So many pages must have been read, 1–50.",
     )
     size = forms.IntegerField(
         label="Campaign Size",
@@ -118,6 +118,13 @@ class QueueForm(TaskForm):
     field_order = (
         *("title", "host", "prompt", "expected_text", "expected_url", "pattern", "min_pages", "pages_target", "size"),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Here the check is a group of its own: its fields need not say that they are part of one.
+        super().__init__(*args, **kwargs)
+        self.fields["expected_text"].help_text = "Words that must be on a visited page or in the answer."
+        self.fields["expected_url"].help_text = "The address of the page that must be visited and quoted."
+        self.fields["pages_target"].help_text = "How many to read, 1–50. Empty: the runtime settings’ default."
 
     def clean_pattern(self) -> str:
         """The regular expression, which must be one."""
