@@ -10,7 +10,9 @@ SHOWN_MAX = 160
 def describe_check(check_spec: dict[str, Any], *, pages_target: int | None) -> tuple[str, ...]:
     """One sentence for each part, all of which must hold; without a check, those of the default."""
     if not check_spec:
-        pages = f"{pages_target} page{'s' if pages_target != 1 else ''}" if pages_target else "the default of pages"
+        pages = "the usual number of pages"
+        if pages_target:
+            pages = f"{pages_target} page{'s' if pages_target != 1 else ''}"
         return (f"No check of its own: a quote must stand, to the letter, on a page it read, and {pages} be read.",)
     sentences = []
     if urls := check_spec.get("expected_urls"):

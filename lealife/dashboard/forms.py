@@ -6,9 +6,14 @@ from typing import Any
 
 from django import forms
 
+from lealife.dashboard.check_words import describe_check
 from lealife.lib.errors import Refused
 from training.definitions import READY, read_state
 from training.models import Host, TaskDefinition
+from training.tasks import check_success_check
+
+CHECK_FIELDS = ("expected_text", "expected_url", "pattern", "min_pages", "pages_target")
+PATTERN_MAX = 1_000
 
 
 class VerbForm(forms.Form):
@@ -65,13 +70,17 @@ class TaskForm(VerbForm):
 
     def read_task(self) -> dict[str, Any]:
         """The cleaned task as the verbs take it."""
-        text, url = self.cleaned_data["expected_text"].strip(), self.cleaned_data["expected_url"]
         return {
             "prompt": self.cleaned_data["prompt"],
             "host": self.cleaned_data["host"],
-            "check_spec": {**({"expected_text": text} if text else {}), **({"expected_urls": [url]} if url else {})},
+            "check_spec": self.read_check(),
             "pages_target": self.cleaned_data["pages_target"],
         }
+
+    def read_check(self) -> dict[str, Any]:
+        """The success check as typed, without the parts that are empty."""
+        text, url = self.cleaned_data["expected_text"].strip(), self.cleaned_data["expected_url"]
+        return {**({"expected_text": text} if text else {}), **({"expected_urls": [url]} if url else {})}
 
 
 class QueueForm(TaskForm):
@@ -83,6 +92,20 @@ class QueueForm(TaskForm):
         widget=forms.Textarea(attrs={"rows": 4}),
         help_text="This prompt is what the LLM follows during training execution.",
     )
+    pattern = forms.CharField(
+        label="Pattern",
+        max_length=PATTERN_MAX,
+        required=False,
+        strip=False,
+        help_text=r"A regular expression to be found in the answer or on a visited page, such as v\d+\.\d+",
+    )
+    min_pages = forms.IntegerField(
+        label="Minimum pages",
+        min_value=1,
+        max_value=50,
+        required=False,
+        help_text="So many pages must have been read, 1–50.",
+    )
     size = forms.IntegerField(
         label="Campaign Size",
         min_value=1,
@@ -91,6 +114,45 @@ class QueueForm(TaskForm):
         initial=10,
         help_text="Campaign Size creates that many queued training runs from the task definition above.",
     )
+
+    field_order = (
+        *("title", "host", "prompt", "expected_text", "expected_url", "pattern", "min_pages", "pages_target", "size"),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Here the check is a group of its own: its fields need not say that they are part of one.
+        super().__init__(*args, **kwargs)
+        self.fields["expected_text"].help_text = "Words that must be on a visited page or in the answer."
+        self.fields["expected_url"].help_text = "The address of the page that must be visited and quoted."
+        self.fields["pages_target"].help_text = "How many to read, 1–50. Empty: the runtime settings’ default."
+
+    def clean_pattern(self) -> str:
+        """The regular expression, which must be one."""
+        pattern: str = self.cleaned_data["pattern"]
+        if pattern:
+            try:
+                check_success_check({"pattern": pattern})
+            except Refused as refused:
+                raise forms.ValidationError(str(refused)) from None
+        return pattern
+
+    def read_check(self) -> dict[str, Any]:
+        """The success check as typed, without the parts that are empty."""
+        pattern, pages = self.cleaned_data["pattern"], self.cleaned_data["min_pages"]
+        return {
+            **super().read_check(),
+            **({"pattern": pattern} if pattern else {}),
+            **({"min_pages": pages} if pages else {}),
+        }
+
+    def say_check(self) -> tuple[str, ...]:
+        """How a run would be judged, as typed; what is wrong with the typed check, when it cannot be used."""
+        if not self.is_bound:
+            return describe_check({}, pages_target=None)
+        wrong = [f"{self.fields[name].label}: {error}" for name in CHECK_FIELDS for error in self.errors.get(name, ())]
+        if wrong:
+            return tuple(wrong)
+        return describe_check(self.read_check(), pages_target=self.cleaned_data["pages_target"])
 
 
 class DefinitionSelect(forms.Select):

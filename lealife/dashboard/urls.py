@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from lealife.dashboard import candidate_pages, pages, polling, probes, run_pages, verbs
+from lealife.dashboard import candidate_pages, check_page, pages, polling, probes, run_pages, verbs
 
 urlpatterns = [
     path("", pages.show_home, name="dashboard"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("training/actions/start/", verbs.start, name="start_training"),
     path("training/actions/stop/", verbs.stop, name="stop_training"),
     path("training/actions/queue/", verbs.queue, name="queue_source"),
+    path("training/actions/check/", check_page.say_check, name="say_check"),
     path("training/sources/<int:source_id>/actions/<slug:verb>/", verbs.change_source, name="change_source"),
     path("training/definitions/actions/queue/", verbs.queue_preset, name="queue_preset"),
     path("training/campaigns/<int:campaign_id>/actions/<slug:verb>/", verbs.change_campaign, name="change_campaign"),
