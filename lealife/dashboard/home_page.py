@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lealife.dashboard.headline_panel import HeadlinePanel, build_headline_panel
+from lealife.dashboard.knowledge_panel import KnowledgePanel, build_knowledge_panel
 from lealife.dashboard.readings import Vitals, take_vitals
 from lealife.dashboard.run_list import RunRow, read_recent_runs
 from lealife.dashboard.state_panel import StatePanel, build_state_panel
 from lealife.dashboard.trend_panel import TrendPanel, build_trend_panel
-from learning.memory import read_memory_counts
 from learning.models import MemoryItem
+from learning.uplift import read_standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class HomePage:
     state: StatePanel
     counters: CountersPanel
     trend: TrendPanel
+    knowledge: KnowledgePanel
     recent: RecentPanel
     generated_at: datetime
 
@@ -53,11 +55,13 @@ class HomePage:
 def build_home_page(*, now: datetime) -> HomePage:
     """Reads and builds all panels at `now` (aware UTC)."""
     vitals = take_vitals(now=now)
+    standing = read_standing()
     return HomePage(
         headline=build_headline_panel(vitals),
         state=build_state_panel(vitals),
-        counters=build_counters_panel(vitals, memory=read_memory_counts()),
+        counters=build_counters_panel(vitals, memory=standing.counts),
         trend=build_trend_panel(),
+        knowledge=build_knowledge_panel(vitals.facts, standing=standing),
         recent=RecentPanel(rows=read_recent_runs(limit=8)),
         generated_at=now,
     )
