@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib.postgres.search import SearchVector
 from django.db import connection, transaction
-from django.db.models import Count, F, Q, Value
+from django.db.models import F, Q, Value
 from django.utils import timezone
 
 from lealife.lib.announce import announce
@@ -170,12 +170,6 @@ def count_recalls(*, recalled: Iterable[int], helped: Iterable[int]) -> None:
     MemoryItem.objects.filter(pk__in=helped_ids).update(helped_count=F("helped_count") + 1)
     useless = MemoryItem.objects.filter(pk__in=recalled_ids, recalled_count__gte=RETIRE_AFTER_RECALLS, helped_count=0)
     useless.update(status=MemoryItem.Status.RETIRED)
-
-
-def read_memory_counts() -> dict[str, int]:
-    """Items by `kind/status`."""
-    rows = MemoryItem.objects.order_by().values_list("kind", "status").annotate(n=Count("id"))
-    return {f"{kind}/{status}": n for kind, status, n in rows}
 
 
 def retire_items(*, item_ids: Iterable[int], by: str, origin: str) -> int:

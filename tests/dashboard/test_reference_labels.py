@@ -59,3 +59,11 @@ def test_every_hint_opens_by_keyboard_and_names_what_it_explains(empty_page: Pag
     summaries = [one for one in empty_page.elements if one.tag == "summary" and one.text == "?"]
     assert len(summaries) > 40
     assert all(one.attributes["aria-label"].startswith("What ") for one in summaries)
+
+
+def test_figures_that_change_are_announced_politely_and_no_ticking_age_is(busy_page: PageText) -> None:
+    live = [one for one in busy_page.elements if one.attributes.get("aria-live")]
+    assert {one.attributes["aria-live"] for one in live} == {"polite"}
+    said = [one.text for one in live if one.attributes.get("aria-atomic") == "true"]
+    assert any(text.startswith("Queue Pending:") for text in said)
+    assert not any(" ago" in text for text in said)

@@ -6,8 +6,9 @@ import pytest
 
 from lealife.lib.errors import InvalidInput
 from learning.ingest import ingest_outcome
-from learning.memory import item_key, purge_memory, read_memory_counts, retire_items, split_identifiers
+from learning.memory import item_key, purge_memory, retire_items, split_identifiers
 from learning.models import MemoryEvidence, MemoryItem, RunLearningOutcome
+from learning.uplift import read_standing
 from tests.factories import PASSAGE, START, later, make_host, make_html, make_outcome, make_step
 from training.models import AuditEntry, TrainingOutcome
 
@@ -87,7 +88,7 @@ def test_retiring_takes_items_out_of_recall_and_is_logged(host):
 
 def test_items_are_counted_by_kind_and_status(host):
     learn(host, "a", "b")
-    assert read_memory_counts() == {"page/quarantined": 2}
+    assert read_standing().counts == {"page/quarantined": 2}
 
 
 def test_the_key_of_an_item_depends_on_its_kind_and_parts():
