@@ -30,7 +30,7 @@ from tests.promotion.scenes import (
 from training.models import AuditEntry, Host
 from training.runtime_settings import read_settings
 
-PAIRS = 9
+PAIRS = 12
 
 
 @pytest.fixture

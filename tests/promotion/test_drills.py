@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from promotion.bundle_records import count_records
+from promotion.bundle_records import count_records, read_records
 from promotion.candidate_view import read_candidate
 from promotion.drills import has_drill_work, is_drill_due, read_drills, start_drill
 from promotion.evaluation import open_evaluation, run_pairs
@@ -113,11 +113,13 @@ def test_a_gate_that_errs_is_seen_to_err_and_still_nothing_is_tried(active, serv
     assert sabotaged.candidate.status == ModelTag.Status.UNUSED
 
 
-def test_a_drill_spends_no_error_budget_and_is_in_no_proof_of_what_is_live(active, servers):
+def test_a_drill_spends_no_error_budget_and_is_marked_in_the_proof(active, servers):
     clone, sabotaged = start_both(servers)
     run_to_verdict(clone, servers, clumsy=set())
     assert read_candidate() is None
-    assert count_records()["pair"] == count_records()["verdict"] == 0
+    verdicts = [body for kind, body in read_records() if kind == "verdict"]
+    assert [verdict["drill"] for verdict in verdicts] == [True, True]
+    assert count_records()["verdict"] == len(verdicts)
     real = open_evaluation(window_id=make_window().pk, candidate=make_candidate(servers, active), now=timezone.now())
     assert (real.candidate_number, real.alpha) == (1, clone.alpha)
     assert sabotaged.alpha == clone.alpha

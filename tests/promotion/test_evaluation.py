@@ -154,8 +154,9 @@ def test_the_next_candidate_pays_only_for_its_own_arm(evaluation, tags, servers)
         run_arm(arm_inputs(evaluation, task, tag=baseline), tools=make_tools(servers, Picker()))
     model = Picker()
     second = open_evaluation(window_id=make_window(number=2).pk, candidate=other, now=timezone.now())
-    run_some(second, make_tools(servers, model), pairs=3)
-    assert second.pairs.count() == 3
+    # After a third tie the second candidate could not be promoted any more.
+    run_some(second, make_tools(servers, model), pairs=2)
+    assert second.pairs.count() == 2
     assert other.name in model.asked
     assert baseline.name not in model.asked
 

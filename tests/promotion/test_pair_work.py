@@ -13,8 +13,9 @@ from django.db import connection
 from django.utils import timezone
 
 from promotion.arms import run_arm
+from promotion.error_budget import alpha_for
 from promotion.evaluation import arm_inputs, open_evaluation, run_pairs, settle_evaluation
-from promotion.gate import Verdict
+from promotion.gate import Verdict, wins_needed
 from promotion.models import Evaluation, EvaluationPair, ModelTag, PairWork
 from promotion.pair_work import PAIR_LEASE, claim_pair, keep_pair, release_pair
 from promotion.timeline import rebuild_verdict
@@ -31,6 +32,8 @@ from tests.promotion.scenes import (
 from training.models import Host
 
 PAIRS = 12
+# Wins in a row that promote the first candidate.
+DECIDED_BY = wins_needed(0, 0, alpha_for(k=1))
 
 
 def open_scene(host: Host, servers: Servers) -> tuple[Evaluation, ModelTag]:
@@ -115,12 +118,12 @@ def test_what_lies_beyond_the_verdict_is_no_evidence(evaluation, servers, now):
         finish(evaluation, index, servers, clumsy)
     decision = settle_evaluation(evaluation_id=evaluation.pk, changed=[], now=now)
     assert decision.verdict is Verdict.PENDING
-    for index in (8, 9, 7):
+    for index in (8, *range(9, PAIRS), 7):
         PairWork.objects.create(evaluation=evaluation, index=index, worker="w", lease_until=now)
         finish(evaluation, index, servers, clumsy)
     decision = settle_evaluation(evaluation_id=evaluation.pk, changed=[], now=now)
     assert decision.verdict is Verdict.PROMOTE
-    assert evaluation.pairs.count() == 8
+    assert evaluation.pairs.count() == DECIDED_BY < PAIRS
     assert not PairWork.objects.exists()
     assert rebuild_verdict(evaluation.pk).fault == ""
 
@@ -150,6 +153,6 @@ def test_two_workers_at_once_come_to_the_verdict_of_one(host, servers):
         ran = list(pool.map(work, ("a", "b")))
     evaluation.refresh_from_db()
     assert min(ran) >= 1
-    assert (evaluation.verdict, evaluation.wins, evaluation.losses) == ("promote", 8, 0)
-    assert list(EvaluationPair.objects.values_list("index", flat=True)) == list(range(8))
+    assert (evaluation.verdict, evaluation.wins, evaluation.losses) == ("promote", DECIDED_BY, 0)
+    assert list(EvaluationPair.objects.values_list("index", flat=True)) == list(range(DECIDED_BY))
     assert rebuild_verdict(evaluation.pk).fault == ""
