@@ -56,3 +56,10 @@ def test_an_unknown_address_is_said_to_be_unknown(browser: Client) -> None:
     response = browser.get("/nowhere/")
     assert response.status_code == 404
     assert "There is nothing here" in response.content.decode()
+
+
+def test_the_icon_that_every_browser_asks_for_is_there(client):
+    icon = client.get("/favicon.ico", follow=True)
+    assert icon.redirect_chain == [("/static/favicon.svg", 302)]
+    assert icon.status_code == 200
+    icon.close()
