@@ -68,7 +68,7 @@ def test_training_improves_the_served_model_under_proof(site: Host) -> None:
     apply_settings(
         changes={
             "window_size": 10,
-            "evaluation_pairs": 24,
+            "evaluation_pairs": 40,
             "canary_share_percent": 50,
             "canary_min_observations": 2,
             "recent_host_window": 0,

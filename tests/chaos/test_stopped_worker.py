@@ -143,7 +143,7 @@ def test_a_stopped_worker_that_wakes_up_changes_nothing_and_goes_on(crowd, tmp_p
     later = timezone.now() + LAPSE
     sweep(later)
     launch_training(later)
-    assert all(drain(stage) for stage in ("execute", "seal", "ingest"))
+    assert all(drain(stage) for stage in ("execute", "seal", "verify", "ingest"))
     assert list(TrainingOutcome.objects.order_by("pk").values_list("success", "error_code")) == [
         (False, "worker_lost"),
         (True, ""),
