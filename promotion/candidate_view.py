@@ -80,4 +80,5 @@ _NEWEST = KeptQuery(_select_newest)
 
 def describe_missing(wins_needed: int, pairs_left: int) -> str:
     """What is still missing for a promotion, in one sentence."""
-    return f"{wins_needed} more wins in a row would promote; {pairs_left} pairs are left."
+    needed = f"{wins_needed} more win{'' if wins_needed == 1 else 's'} in a row would promote"
+    return f"{needed}; {pairs_left} pair{' is' if pairs_left == 1 else 's are'} left."

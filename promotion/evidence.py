@@ -7,6 +7,7 @@ from datetime import datetime
 
 from lealife.lib.errors import NotFound
 from promotion import gate
+from promotion.candidate_view import describe_missing
 from promotion.evaluation import decide_evaluation
 from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair
 
@@ -114,7 +115,7 @@ def read_trial(evaluation_id: int) -> Trial:
         verdict=evaluation.verdict,
         # A closed one keeps its own reason: what made it invalid is not in the pairs.
         reason=decision.reason if pending else evaluation.reason,
-        missing=say_missing(decision) if pending else "",
+        missing=describe_missing(decision.wins_needed, decision.pairs_left) if pending else "",
         wins=count["win"],
         losses=count["loss"],
         ties=count["tie"],
@@ -130,12 +131,6 @@ def read_trial(evaluation_id: int) -> Trial:
         canary=getattr(evaluation, "canary", None),
         pairs=pairs,
     )
-
-
-def say_missing(decision: gate.Decision) -> str:
-    """What would still decide, in one sentence."""
-    needed = f"{decision.wins_needed} more win{'' if decision.wins_needed == 1 else 's'} in a row would promote"
-    return f"{needed}; {decision.pairs_left} pairs are left."
 
 
 def _read_pairs(evaluation_id: int) -> tuple[PairLine, ...]:
