@@ -22,6 +22,8 @@ from training.runtime_settings import apply_settings
 from training.seals import COMMIT_SPREAD
 
 HOSTS = 100
+# The digests that the model server is said to have answered with: of the controller and of the task model.
+SERVED = ("sha256:c", "sha256:t")
 _processes = multiprocessing.get_context("fork")
 
 
@@ -94,7 +96,7 @@ def run_batch(worker: str, batch: int) -> int:
     now = timezone.now()
     held = [Held(claim.run_id, claim.fence) for claim in claim_sources(now=now, limit=batch, worker=worker)]
     if held:
-        finish_runs(finished=[Finished(one, Result(success=True, verifier="bench"), "", "") for one in held], now=now)
+        finish_runs(finished=[Finished(one, Result(success=True, verifier="bench"), *SERVED) for one in held], now=now)
         ingest_next(now=now, limit=batch)
     return len(held)
 

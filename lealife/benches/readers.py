@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 # The beginning of every message, before its fragments.
-_HEAD = re.compile(r'\{"sequence": (\d+), .*?"generated_at": "([^"]+)", "fingerprint": "([^"]+)", "ack": (true|false)')
+_HEAD = re.compile(rb'\{"sequence": (\d+), .*?"generated_at": "([^"]+)", "fingerprint": "([^"]+)", "ack": (true|false)')
 _HEAD_LENGTH = 400
 GREETING = json.dumps({"page": "training", "have": {}})
 # A moment of the load is looked at so often.
@@ -87,22 +87,22 @@ async def _read(
     async with gate:
         socket = await connect(url, additional_headers=headers, open_timeout=60, **options)
         await socket.send(GREETING)
-        _note(reader, await socket.recv())
+        _note(reader, await socket.recv(decode=False))
     opened.release()
     if reader.stalls:
         await go_on.wait()
     while True:
-        text = await socket.recv()
-        ack = _note(reader, text)
+        # As bytes: only the beginning is looked at, and the rest would be decoded for nothing.
+        ack = _note(reader, await socket.recv(decode=False))
         if ack is not None:
             await socket.send(json.dumps({"ack": ack}))
 
 
-def _note(reader: Reader, text: str | bytes) -> int | None:
-    head = _HEAD.match(str(text[:_HEAD_LENGTH]))
+def _note(reader: Reader, message: bytes) -> int | None:
+    head = _HEAD.match(message[:_HEAD_LENGTH])
     if head is None:
-        raise ValueError(f"not a message of the page: {text[:80]!r}")
-    reader.built.append(datetime.fromisoformat(head[2]).timestamp())
+        raise ValueError(f"not a message of the page: {message[:80]!r}")
+    reader.built.append(datetime.fromisoformat(head[2].decode()).timestamp())
     reader.came.append(time.time())
-    reader.fingerprint = head[3]
-    return int(head[1]) if head[4] == "true" else None
+    reader.fingerprint = head[3].decode()
+    return int(head[1]) if head[4] == b"true" else None

@@ -204,13 +204,23 @@ def read_pending(*, also: int | None) -> tuple[TrainingSource, ...]:
     return tuple(_PENDING.read(also=also))
 
 
+# The first of each host by index, and the first of those: in the order of all hosts there is no index, and a search
+# without one reads everything that waits.
+_FIRST_PENDING = " UNION ALL ".join(
+    f"""
+    (SELECT first.id FROM training_host AS host CROSS JOIN LATERAL (
+        SELECT id, queue_rank FROM training_trainingsource
+        WHERE status = '{TrainingSource.Status.PENDING}' AND kind = '{kind}' AND host_id = host.id
+        ORDER BY queue_rank, id LIMIT {PENDING_SHOWN}
+    ) AS first ORDER BY first.queue_rank, first.id LIMIT {PENDING_SHOWN})
+    """  # noqa: S608  constants of our own
+    for kind in (TrainingSource.Kind.QUEUE, TrainingSource.Kind.CURRICULUM)
+)
+
+
 def _select_pending() -> QuerySet[TrainingSource]:
-    pending = TrainingSource.objects.pending().order_by("queue_rank", "id").values("id")
-    queue = pending.filter(kind=TrainingSource.Kind.QUEUE)[:PENDING_SHOWN]
-    curriculum = pending.filter(kind=TrainingSource.Kind.CURRICULUM)[:PENDING_SHOWN]
-    one = TrainingSource.objects.order_by().filter(pk=Parameter("also", "bigint")).values("id")
-    rows = TrainingSource.objects.filter(pk__in=queue.union(curriculum, one)).select_related("host")
-    return rows.order_by("queue_rank", "id")
+    shown = Parameter("also", "bigint", within=f"{_FIRST_PENDING} UNION ALL SELECT {{}}")
+    return TrainingSource.objects.filter(pk__in=shown).select_related("host").order_by("queue_rank", "id")
 
 
 _PENDING = KeptQuery(_select_pending)

@@ -26,10 +26,13 @@ class _Named(str):
 
 
 class Parameter(RawSQL):
-    """A value inside a kept query that is given at each read, by name; `kind` is its Postgres type."""
+    """A value inside a kept query that is given at each read, by name; `kind` is its Postgres type.
 
-    def __init__(self, name: str, kind: str) -> None:
-        super().__init__(f"%s::{kind}", (_Named(name),))
+    `within` is the SQL that it stands in, with `{}` in its place; only text of our own.
+    """
+
+    def __init__(self, name: str, kind: str, *, within: str = "{}") -> None:
+        super().__init__(within.format(f"%s::{kind}"), (_Named(name),))
 
 
 class KeptQuery(Generic[Row]):
