@@ -7,11 +7,12 @@ from typing import Any
 
 from django.db import transaction
 
-from lealife.bell import ring
+from lealife.bell import has_wedged, ring
 from lealife.draining import is_draining
 from promotion.routing import read_canary_split, read_routing
 from training.claims import claim_sources
 from training.coordinator import read_loop
+from training.heartbeats import read_last_beat
 from training.models import Host, Run
 from training.outcomes import read_breaker
 from training.runs import claim_queued_run, queue_run
@@ -39,8 +40,12 @@ def ask(
 def launch_training(now: datetime, *, while_enabled: bool = False) -> int:
     """Claims sources while there are free training slots and runs do not all break; as long as training is allowed,
     when wanted `while_enabled` only.
+
+    None while bells wait and no worker does anything: what nobody begins is lost to its lease, again and again.
     """
     launched = 0
+    if has_wedged(last_beat_at=read_last_beat(now=now)):
+        return launched
     while not is_draining() and _may_train(now):
         with transaction.atomic():
             split = read_canary_split()

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from django_q.models import OrmQ
 
+from lealife.bell import WEDGED_AFTER, ring
 from lealife.draining import start_draining
 from lealife.execution import execute_run
 from lealife.launching import launch_training, take_training
@@ -14,6 +16,7 @@ from lealife.pipeline import drain
 from tests.embedded.ollama_process import RunningOllama
 from tests.pipeline.scenes import queue_question
 from training.coordinator import LEASE, record_tick, start_training, stop_training, take_lease
+from training.heartbeats import beat
 from training.models import Host, Run, TrainingOutcome
 from training.outcomes import BREAK_AFTER
 from training.runtime_settings import apply_settings
@@ -41,6 +44,16 @@ def test_one_bell_takes_a_worker_through_all_that_waits(ollama: RunningOllama, h
     assert launch_training(timezone.now()) == 1
     assert drain("execute") == 3
     assert TrainingOutcome.objects.filter(success=True).count() == 3
+
+
+@pytest.mark.usefixtures("leading")
+def test_nothing_is_claimed_while_no_worker_answers_the_bells(host: Host):
+    queue_question(host)
+    ring("execute")
+    OrmQ.objects.update(lock=timezone.now() - 2 * WEDGED_AFTER)
+    assert launch_training(timezone.now()) == 0
+    beat(worker="one that came back", doing="execute", now=timezone.now())
+    assert launch_training(timezone.now()) == 1
 
 
 @pytest.mark.usefixtures("leading")
