@@ -74,7 +74,9 @@ def ensure_ollama() -> str:
     if address and is_answering(address):
         return address
     (ollama_dir() / "address").unlink(missing_ok=True)
-    process = subprocess.Popen(command_line(), start_new_session=True)  # noqa: S603  our own module
+    line = [*command_line(), "--while-stdin"]
+    # A session of its own, so that Ctrl-C reaches us first; the pipe tells it when we are killed.
+    process = subprocess.Popen(line, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603  our own module
     atexit.register(_stop, process)
     return wait_for_address()
 

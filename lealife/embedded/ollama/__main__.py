@@ -1,4 +1,4 @@
-"""`python -m lealife.embedded.ollama`: run the server until SIGTERM or SIGINT."""
+"""`python -m lealife.embedded.ollama`: run the server until SIGTERM or SIGINT, or until whoever started it is gone."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def main() -> int:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
+    if arguments.while_stdin:
+        threading.Thread(target=_wait_for_end, args=(stopped,), name="stdin", daemon=True).start()
     host, port, data = arguments.host, arguments.port, arguments.data
     try:
         server = OllamaServer(host=host, port=port)
@@ -56,6 +58,13 @@ def main() -> int:
     (data / "address").unlink(missing_ok=True)
     server.stop()
     return _leave(engine)
+
+
+def _wait_for_end(stopped: threading.Event) -> None:
+    # A pipe ends with its last writer, however that one dies.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    stopped.set()
 
 
 def _leave(engine: Engine) -> int:
@@ -87,6 +96,7 @@ def _read_arguments() -> argparse.Namespace:
     # More than one at once is hardly faster here, and temperature 0 then depends on who computes beside it.
     parser.add_argument("--parallel", type=int, default=1, help="requests that generate at once")
     parser.add_argument("--max-queue", type=int, default=64, help="requests that may wait; more get 503")
+    parser.add_argument("--while-stdin", action="store_true", help="stop when standard input ends")
     return parser.parse_args()
 
 
