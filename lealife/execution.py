@@ -17,7 +17,7 @@ from lealife.bell import ring
 from lealife.browsers import open_browser
 from lealife.draining import is_draining
 from lealife.lib.errors import NotFound, StaleClaim
-from lealife.pool import MIXED, PoolModel, read_served_digest
+from lealife.pool import MISSING, MIXED, PoolModel, read_served_digest
 from learning.recall import recall, withhold
 from promotion.arms import make_brain
 from promotion.holdback import route_run
@@ -96,6 +96,7 @@ def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> R
     try:
         brain = patiently(lambda: _prepare(run))
         _note_served(brain, served)
+        _require_tags(brain, served)
         with patiently(lambda: open_browser(run.host)) as browser:
             trajectory = navigate(
                 task=build_task(run),
@@ -137,6 +138,13 @@ def _prepare(run: Run) -> Brain:
 def _note_served(brain: Brain, served: dict[str, set[str]]) -> None:
     served["controller"].add(read_served_digest(brain.controller_tag))
     served["task"].add(read_served_digest(brain.task_tag))
+
+
+def _require_tags(brain: Brain, served: dict[str, set[str]]) -> None:
+    # Without its tag the agent would fall back on the shortlist's order, and its luck would count for the tag.
+    for role, tag in (("controller", brain.controller_tag), ("task", brain.task_tag)):
+        if MISSING in served[role]:
+            raise AgentError(ErrorCode.MODEL_UNAVAILABLE, f"No model server has {tag}.")
 
 
 def _one(digests: set[str]) -> str:

@@ -13,7 +13,7 @@ from lealife.lib.gateway import ModelInvalid, ModelUnavailable, OllamaPool, pars
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Reply
 
-MIXED = "mixed"
+MIXED, MISSING = "mixed", "missing"
 
 
 def get_pool() -> OllamaPool:
@@ -34,7 +34,7 @@ def _open_pool(named: str) -> OllamaPool:
 
 
 def read_served_digest(tag: str) -> str:
-    """The digest under which the servers have `tag` now; "mixed" when they disagree, "" when it is gone.
+    """The digest under which the servers have `tag` now; "mixed" when they disagree, "missing" when none has it.
 
     Raises AgentError(model_unavailable) when no server answers.
     """
@@ -43,8 +43,10 @@ def read_served_digest(tag: str) -> str:
     except ModelUnavailable as error:
         raise AgentError(ErrorCode.MODEL_UNAVAILABLE, str(error)) from error
     except ModelInvalid:
-        return ""
-    return digests.pop() if len(digests) == 1 else MIXED if digests else ""
+        return MISSING
+    if len(digests) > 1:
+        return MIXED
+    return next(iter(digests), "") or MISSING
 
 
 class PoolModel:

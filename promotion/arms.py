@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from lealife.lib.digest import digest_bytes, digest_value
@@ -19,7 +20,6 @@ from training.agent.browser import Browser, Page
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model
 from training.agent.navigate import navigate
-from training.agent.trajectory import Trajectory
 from training.models import Host, Run
 from training.models.runs import LEASE
 from training.results import Result
@@ -27,8 +27,16 @@ from training.runs import begin_run, finish_run, keep_snapshot, record_brain, re
 from training.slots import lock_slots, read_slots
 from training.tasks import build_task
 
-# The model could not be asked: such an arm says nothing about the tag.
-INVALID_CODES = {ErrorCode.MODEL_UNAVAILABLE, ErrorCode.WORKER_LOST, ErrorCode.CANCELLED, ErrorCode.INTERNAL_ERROR}
+log = logging.getLogger(__name__)
+
+# The model could not be asked, or not in time, or our own code broke: such an arm says nothing about the tag.
+INVALID_CODES = {
+    ErrorCode.MODEL_UNAVAILABLE,
+    ErrorCode.WORKER_LOST,
+    ErrorCode.CANCELLED,
+    ErrorCode.INTERNAL_ERROR,
+    ErrorCode.TIMEOUT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +138,26 @@ def run_arm(inputs: ArmInputs, *, tools: ArmTools) -> EvaluationArm | None:
 def _run_opened(inputs: ArmInputs, *, run: Run, before: tuple[str, str], tools: ArmTools) -> EvaluationArm | None:
     brain = inputs.brain()
     record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=[])
-    with tools.open_browser(run.host) as live, tools.keep_lease(run):
-        trajectory = navigate(
-            task=build_task(run),
-            brain=brain,
-            browser=FreezingBrowser(freeze_id=inputs.freeze_id, live=live),
-            model=tools.model,
-            on_step=lambda step: record_step(run_id=run.pk, fence=run.fence, step=step, now=timezone.now()),
-            should_stop=tools.should_stop,
-        )
+    try:
+        with tools.open_browser(run.host) as live, tools.keep_lease(run):
+            trajectory = navigate(
+                task=build_task(run),
+                brain=brain,
+                browser=FreezingBrowser(freeze_id=inputs.freeze_id, live=live),
+                model=tools.model,
+                on_step=lambda step: record_step(run_id=run.pk, fence=run.fence, step=step, now=timezone.now()),
+                should_stop=tools.should_stop,
+            )
+        result = Result.from_trajectory(trajectory)
+    except (StaleClaim, OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        # Whatever broke is kept as an arm that says nothing: too many of those close the evaluation.
+        log.exception("evaluation run %s broke", run.pk)
+        what = f"{type(error).__name__}: {error}"[:500]
+        result = Result(success=False, error_code=ErrorCode.INTERNAL_ERROR, error=what)
     after = _read_digests(inputs, tools=tools)
-    return _keep_arm(inputs, run=run, trajectory=trajectory, before=before, after=after)
+    return _keep_arm(inputs, run=run, result=result, before=before, after=after)
 
 
 def _read_digests(inputs: ArmInputs, *, tools: ArmTools) -> tuple[str, str] | None:
@@ -177,35 +194,35 @@ def _keep_arm(
     inputs: ArmInputs,
     *,
     run: Run,
-    trajectory: Trajectory,
+    result: Result,
     before: tuple[str, str],
     after: tuple[str, str] | None,
 ) -> EvaluationArm | None:
     claimed = (inputs.controller.digest, inputs.task.digest)
     # A tag that changed under our feet measured something else; one that cannot be looked at may have.
     drifted = before != claimed or after != claimed
-    invalid = drifted or trajectory.error_code in INVALID_CODES
-    try:
-        with transaction.atomic():
-            finish_run(
-                run_id=run.pk,
-                fence=run.fence,
-                result=Result.from_trajectory(trajectory),
-                served_controller=after[0] if after else "",
-                served_task=after[1] if after else "",
-                now=timezone.now(),
-            )
-            if trajectory.error_code == ErrorCode.CANCELLED:
-                return None
-            return EvaluationArm.objects.create(
-                inputs_digest=inputs.digest if not invalid else digest_value([inputs.digest, "invalid", run.pk]),
-                run=run,
-                success=trajectory.success and not invalid,
-                invalid=invalid,
-                controller_calls=trajectory.controller_calls,
-            )
-    except IntegrityError:
-        return EvaluationArm.objects.get(inputs_digest=inputs.digest)
+    invalid = drifted or result.error_code in INVALID_CODES
+    with transaction.atomic():
+        finish_run(
+            run_id=run.pk,
+            fence=run.fence,
+            result=result,
+            served_controller=after[0] if after else "",
+            served_task=after[1] if after else "",
+            now=timezone.now(),
+        )
+        if result.error_code == ErrorCode.CANCELLED:
+            return None
+        # Of two that ran the same arm at once the first one's result stands.
+        return EvaluationArm.objects.get_or_create(
+            inputs_digest=inputs.digest if not invalid else digest_value([inputs.digest, "invalid", run.pk]),
+            defaults={
+                "run": run,
+                "success": result.success and not invalid,
+                "invalid": invalid,
+                "controller_calls": result.controller_calls,
+            },
+        )[0]
 
 
 class FreezingBrowser:

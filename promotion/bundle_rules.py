@@ -142,8 +142,15 @@ def find_canary_fault(canary: Body, *, tally: Mapping[str, int]) -> str:
     return f"the guardrail says “{decision.reason}” ({decision.verdict.value}), stored is “{canary['reason']}”"
 
 
+_DIGESTS = (("served_controller_digest", "controller_digest"), ("served_task_digest", "task_digest"))
+# The columns of an outcome that are looked at.
+COUNTED = ("lane", "success", "error_code", *(name for names in _DIGESTS for name in names))
+
+
 def count_outcome(tally: Counter[str], outcome: Body) -> None:
-    """Adds one outcome of a canary to what its arms have shown."""
+    """Adds one outcome of a canary to what its arms have shown; not one that others served than was promised."""
+    if any(outcome[served] not in ("", outcome[promised]) for served, promised in _DIGESTS):
+        return
     candidate = outcome["lane"] == "canary"
     arm = "candidate" if candidate else "baseline"
     tally[f"{arm}_observations"] += 1

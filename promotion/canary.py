@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 
 from lealife.lib.announce import announce
@@ -21,6 +21,10 @@ from training.runtime_settings import read_settings
 State = PromotionWindow.State
 # A canary that ramps begins with this part of its share, until it has this part of its minimum.
 RAMP_PART = 4
+# A run that never reached the model was served by nothing.
+_AS_PROMISED = (Q(served_controller_digest="") | Q(served_controller_digest=F("controller_digest"))) & (
+    Q(served_task_digest="") | Q(served_task_digest=F("task_digest"))
+)
 
 
 def open_canary(*, evaluation_id: int, now: datetime) -> Canary:
@@ -62,7 +66,7 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
             deadline_s=(canary.deadline_at - canary.opened_at).total_seconds(),
             min_observations=canary.min_observations,
             watch_observations=WATCH_FACTOR * canary.min_observations,
-            changed=find_changes(canary),
+            changed=find_changes(canary) + _name_foreign(counts),
         )
         if canary.state != Canary.State.OPEN:
             return decision
@@ -119,16 +123,27 @@ def find_changes(canary: Canary) -> list[str]:
 
 
 def read_observations(canary_id: int) -> dict[str, int]:
-    """Outcomes of both arms: the canary lane is the candidate's, the training lane the active tag's."""
+    """Outcomes of both arms: the canary lane is the candidate's, the training lane the active tag's.
+
+    `foreign_*` were not served by what was promised to them: they say nothing about either tag and are not counted.
+    """
     candidate = Q(lane=Run.Lane.CANARY)
+    ours, theirs = candidate & _AS_PROMISED, ~candidate & _AS_PROMISED
     return TrainingOutcome.objects.filter(canary_id=canary_id).aggregate(
-        candidate=Count("id", filter=candidate),
-        candidate_successes=Count("id", filter=candidate & Q(success=True)),
-        baseline=Count("id", filter=~candidate),
-        baseline_successes=Count("id", filter=~candidate & Q(success=True)),
-        errors=Count("id", filter=candidate & Q(error_code__in=ERRORS)),
-        timeouts=Count("id", filter=candidate & Q(error_code__in=TIMEOUTS)),
+        candidate=Count("id", filter=ours),
+        candidate_successes=Count("id", filter=ours & Q(success=True)),
+        baseline=Count("id", filter=theirs),
+        baseline_successes=Count("id", filter=theirs & Q(success=True)),
+        errors=Count("id", filter=ours & Q(error_code__in=ERRORS)),
+        timeouts=Count("id", filter=ours & Q(error_code__in=TIMEOUTS)),
+        foreign_candidate=Count("id", filter=candidate & ~_AS_PROMISED),
+        foreign_baseline=Count("id", filter=~candidate & ~_AS_PROMISED),
     )
+
+
+def _name_foreign(counts: dict[str, int]) -> list[str]:
+    named = {"foreign_candidate": "what answers as the candidate", "foreign_baseline": "what answers as the active tag"}
+    return [said for name, said in named.items() if counts[name]]
 
 
 def _keep_counts(canary: Canary, *, counts: dict[str, int], reason: str) -> None:

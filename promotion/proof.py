@@ -21,8 +21,8 @@ NEEDED = 3
 COMMIT_WITHIN = timedelta(seconds=5)
 LOOKED_AT = 20
 GREEN, AMBER, RED, UNKNOWN = "green", "amber", "red", "unknown"
-# What a run records when its servers, or its beginning and its end, disagree about a tag.
-MIXED = "mixed"
+# What a run records when its servers, or its beginning and its end, disagree about a tag; and when none has it.
+MIXED, MISSING = "mixed", "missing"
 _ORDER = (RED, UNKNOWN, AMBER, GREEN)
 
 
@@ -180,6 +180,8 @@ def _name_wrong(wrong: Served, *, promised: tuple[str, str], other: tuple[str, s
     tag, digest = promised
     if wrong.digest == MIXED:
         found = f"the servers of the pool disagree about {tag}, or it was changed during the run"
+    elif wrong.digest == MISSING:
+        found = "no model server had it"
     elif wrong.digest == other[1]:
         found = f"{other[0]}, {other[1][:19]}, answers under its name"
     else:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from lealife.lib.announce import announce
 from lealife.lib.errors import NotFound
-from promotion.models import ModelTag, Role
+from promotion.models import LiveApply, ModelTag, Role
 from promotion.recipes import Recipe, TagServer, base_recipe
 from promotion.routing import read_routing
 from training.audit import record_audit
@@ -43,12 +44,15 @@ def ensure_base_tags(*, server: TagServer, base: str) -> bool:
 
 
 def restore_tags(*, server: TagServer) -> list[str]:
-    """Makes serving tags again that a model server has lost, from their recipes; returns their names.
+    """Makes tags again that a model server has lost, from their recipes; returns their names.
 
+    Those that serve, and what each role's last switch replaced: it may be held back, and is what a roll back needs.
     Same recipe, same digest: if a server makes another of it, the served-digest proof will say so.
     """
-    serving = ModelTag.objects.filter(status__in=[ModelTag.Status.ACTIVE, ModelTag.Status.CANDIDATE])
-    lost = [tag for tag in serving if "" in server.read_digest(tag=tag.name).values()]
+    replaced = LiveApply.objects.order_by("role", "-id").distinct("role").values("from_tag")
+    serving = Q(status__in=[ModelTag.Status.ACTIVE, ModelTag.Status.CANDIDATE])
+    needed = ModelTag.objects.filter(serving | Q(pk__in=replaced)).order_by("id")
+    lost = [tag for tag in needed if "" in server.read_digest(tag=tag.name).values()]
     for tag in lost:
         Recipe.from_json(tag.recipe).materialise(server)
     return [tag.name for tag in lost]
@@ -65,9 +69,7 @@ def _activate_first(*, recipe: Recipe, digest: str) -> bool:
     return True
 
 
-def register_tag(
-    *, recipe: Recipe, digest: str, status: str, parent: ModelTag | None, foretold: str = ""
-) -> ModelTag:
+def register_tag(*, recipe: Recipe, digest: str, status: str, parent: ModelTag | None, foretold: str = "") -> ModelTag:
     """The row of a tag that now exists on the servers."""
     return ModelTag.objects.create(
         role=recipe.role,

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from lealife.lib.errors import NotFound
 from promotion.bundle_records import describe_canary, describe_verdict
 from promotion.bundle_rules import (
+    COUNTED,
     PairTally,
     count_outcome,
     find_canary_fault,
@@ -174,6 +175,6 @@ def _read_near(
 
 def _find_canary_fault(canary: Canary) -> str:
     tally: Counter[str] = Counter()
-    for outcome in TrainingOutcome.objects.filter(canary_id=canary.pk).values("lane", "success", "error_code"):
+    for outcome in TrainingOutcome.objects.filter(canary_id=canary.pk).values(*COUNTED):
         count_outcome(tally, outcome)
     return find_canary_fault(describe_canary(canary), tally=tally)

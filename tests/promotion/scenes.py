@@ -206,6 +206,7 @@ def make_outcome(
         max_calls=5,
         canary_id=canary_id,
         controller_digest=claimed or served,
+        task_digest=served,
         served_controller_digest=served,
         served_task_digest=served,
         started_at=started_at or timezone.now(),
@@ -223,6 +224,7 @@ def make_outcome(
         error_code=error_code,
         canary_id=canary_id,
         controller_digest=claimed or served,
+        task_digest=served,
         served_controller_digest=served,
         served_task_digest=served,
     )

@@ -26,6 +26,7 @@ from training.agent.errors import AgentError, ErrorCode
 from training.agent.http_browser import HttpBrowser
 from training.models import Host, Run, Step
 from training.runs import fail_lapsed_runs
+from training.tasks import build_task
 
 GONE = AgentError(ErrorCode.MODEL_UNAVAILABLE, "Nobody answers.")
 
@@ -104,6 +105,25 @@ def test_an_arm_whose_model_goes_away_is_invalid_and_is_not_remembered(inputs, s
     again = run_arm(inputs, tools=make_tools(servers, Picker()))
     assert again.pk != arm.pk
     assert again.success
+
+
+def test_an_arm_that_breaks_is_invalid_and_holds_no_slot(inputs, servers):
+    def open_nothing(host: Host) -> object:
+        raise RuntimeError("the browser's program is gone")
+
+    tools = replace(make_tools(servers, Picker()), open_browser=open_nothing)
+    arm = run_arm(inputs, tools=tools)
+    assert (arm.success, arm.invalid) == (False, True)
+    run = Run.objects.get()
+    assert (run.status, run.error_code) == ("failed", "internal_error")
+    assert run.error == "RuntimeError: the browser's program is gone"
+
+
+def test_an_arm_that_ran_out_of_time_is_invalid(inputs, servers, monkeypatch):
+    monkeypatch.setattr("promotion.arms.build_task", lambda run: build_task(run, deadline_s=0.0))
+    arm = run_arm(inputs, tools=make_tools(servers, Picker()))
+    assert Run.objects.get().error_code == "timeout"
+    assert (arm.success, arm.invalid) == (False, True)
 
 
 def test_no_run_is_opened_while_no_server_answers(inputs, servers):

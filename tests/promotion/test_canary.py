@@ -107,6 +107,21 @@ def test_errors_of_the_candidate_abort_it(canary, host, error_code, cause):
     assert canary.state == "aborted"
 
 
+@pytest.mark.parametrize(
+    ("lane", "changed"),
+    [("canary", "what answers as the candidate"), ("training", "what answers as the active tag")],
+)
+@pytest.mark.parametrize("served", ["sha256:another", "mixed", "missing"])
+def test_what_another_digest_served_counts_for_nobody_and_ends_the_canary(canary, host, lane, changed, served):
+    observe(canary, host, lane="canary", successes=MINIMUM - 1)
+    observe(canary, host, lane="training", successes=MINIMUM)
+    make_outcome(host, lane=lane, canary_id=canary.pk, claimed="sha256:promised", served=served)
+    assert settle(canary) is CanaryCause.CHANGED
+    assert canary.reason == f"Changed since the evaluation: {changed}."
+    assert (canary.candidate_observations, canary.baseline_observations) == (MINIMUM - 1, MINIMUM)
+    assert (canary.state, canary.evaluation.candidate.status) == ("aborted", "rejected")
+
+
 def test_errors_of_the_baseline_are_not_the_candidates(canary, host):
     observe(canary, host, lane="training", successes=0, failures=5, error_code="timeout")
     assert settle(canary) is CanaryCause.WAITING

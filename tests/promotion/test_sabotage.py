@@ -62,7 +62,12 @@ def change_on_one_server(voyage: Voyage, apply: LiveApply) -> str:
     return f"the servers of the pool disagree about {apply.to_tag.name}"
 
 
-SABOTAGE = [serve_old_under_the_new_name, make_anew_with_other_content, change_on_one_server]
+def delete_on_every_server(voyage: Voyage, apply: LiveApply) -> str:
+    get_pool().delete_tag(tag=apply.to_tag.name)
+    return "no model server had it"
+
+
+SABOTAGE = [serve_old_under_the_new_name, make_anew_with_other_content, change_on_one_server, delete_on_every_server]
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGE)

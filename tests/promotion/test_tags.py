@@ -6,13 +6,15 @@ import threading
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from lealife.lib.errors import NotFound
 from lealife.lib.gateway import ModelUnavailable
+from promotion.applies import apply_canary
 from promotion.models import ModelTag
 from promotion.recipes import Recipe, base_recipe
 from promotion.tags import ensure_base_tags, pin_tag, read_tags, restore_tags
-from tests.promotion.scenes import BASE, Servers, make_base_tags, make_candidate
+from tests.promotion.scenes import BASE, Servers, make_base_tags, make_candidate, make_passed_canary
 from training.models import AuditEntry
 
 
@@ -40,6 +42,13 @@ def test_a_serving_tag_that_a_server_lost_is_made_again(db, servers):
     assert restore_tags(server=servers) == [controller.name]
     assert servers.made[controller.name] == controller.digest
     assert restore_tags(server=servers) == []
+
+
+def test_what_the_last_switch_replaced_is_made_again_too(db, servers):
+    canary = make_passed_canary(servers)
+    replaced = apply_canary(canary_id=canary.pk, now=timezone.now()).from_tag
+    del servers.made[replaced.name]
+    assert restore_tags(server=servers) == [replaced.name]
 
 
 def test_a_server_that_is_away_leaves_no_tag_behind(db):
