@@ -19,7 +19,7 @@ from training.agent.brain import Brain, Recalled
 from training.agent.browser import Browser, Page
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model
-from training.agent.navigate import navigate
+from training.agent.navigate import AGENT_VERSION, navigate
 from training.models import Host, Run
 from training.models.runs import LEASE
 from training.results import Result
@@ -53,6 +53,7 @@ class ArmInputs:
     memories: tuple[dict, ...]
     freeze_id: int
     seed: int
+    engine: tuple[str, ...]  # what the settings say of the browser
 
     @property
     def digest(self) -> str:
@@ -71,6 +72,8 @@ class ArmInputs:
                 self.freeze_id,
                 self.seed,
                 NUM_CTX,
+                list(self.engine),
+                AGENT_VERSION,
             ]
         )
 

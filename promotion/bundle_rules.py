@@ -262,16 +262,17 @@ class Ledger:
 
     def _spend_alpha(self, body: Body) -> str:
         """A drill's level is looked up, every other's is spent."""
-        self.alpha_spent += body["alpha"]
+        before, self.alpha_spent = self.alpha_spent, self.alpha_spent + body["alpha"]
         self._candidates += 1
         number = body["candidate_number"]
         if number != self._candidates:
             return f"it is called candidate {number} of the error budget, and is number {self._candidates}"
-        whole = body["alpha"] / gamma_for(number)
-        known = self.alphas
-        if not any(isclose(whole, alpha, rel_tol=CLOSE) for alpha in known):
-            given = " or ".join(f"{alpha * gamma_for(number):.6g}" for alpha in sorted(known))
-            return f"its alpha is {body['alpha']:.6g}, the error budget gives {given} to candidate {number}"
+        known = sorted(self.alphas)
+        # Once the setting has been lowered, no more than what is left of it.
+        given = [min(alpha * gamma_for(number), alpha - before) for alpha in known]
+        if not any(isclose(body["alpha"], level, rel_tol=CLOSE) for level in given if level > 0):
+            told = " or ".join(f"{level:.6g}" for level in given if level > 0) or "nothing"
+            return f"its alpha is {body['alpha']:.6g}, the error budget gives {told} to candidate {number}"
         if self.alpha_spent > max(known) * (1 + CLOSE):
             return f"the alphas so far sum to {self.alpha_spent:.6g}, more than the lifetime's {max(known):g}"
         return ""

@@ -15,12 +15,15 @@ from promotion.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, Canar
 from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow, Role
 from promotion.windows import move_window
 from training.audit import record_audit
+from training.coordinator import read_coordinator
 from training.models import Run, TrainingOutcome
 from training.runtime_settings import read_settings
 
 State = PromotionWindow.State
 # A canary that ramps begins with this part of its share, until it has this part of its minimum.
 RAMP_PART = 4
+# An open canary is looked at every few seconds; when it was not for so long, promotion was held or nothing ran.
+UNSEEN = timedelta(minutes=5)
 # A run that never reached the model was served by nothing.
 _AS_PROMISED = (Q(served_controller_digest="") | Q(served_controller_digest=F("controller_digest"))) & (
     Q(served_task_digest="") | Q(served_task_digest=F("task_digest"))
@@ -56,6 +59,7 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
         canary = (
             Canary.objects.select_for_update(of=("self",)).select_related("evaluation__candidate").get(pk=canary_id)
         )
+        _leave_out_pause(canary, now=now)
         counts = read_observations(canary_id)
         decision = judge_canary(
             candidate=(counts["candidate_successes"], counts["candidate"]),
@@ -75,6 +79,17 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
             _close(canary, passed=decision.verdict is CanaryVerdict.PASS, reason=decision.reason, now=now)
         announce("promotion")
         return decision
+
+
+def _leave_out_pause(canary: Canary, *, now: datetime) -> None:
+    """Moves the deadline on by the time in which no run could come: a hold, a stop, a night without power."""
+    if canary.state != Canary.State.OPEN:
+        return
+    gap = now - (canary.looked_at or canary.opened_at)
+    if gap > UNSEEN or not read_coordinator().enabled:
+        canary.deadline_at += max(gap, timedelta())
+    canary.looked_at = now
+    Canary.objects.filter(pk=canary.pk).update(deadline_at=canary.deadline_at, looked_at=now)
 
 
 def read_share(canary: Canary) -> int:

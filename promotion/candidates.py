@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from lealife.lib.errors import GateRefused
 from learning.models import CurriculumTask, MemoryItem
+from promotion.bundle_rules import CHANGED
 from promotion.exemplars import AnyExemplar, choose_exemplars, format_exemplars, read_pool
 from promotion.models import Evaluation, LiveApply, ModelTag, Role
 from promotion.preflight import Surroundings, check_recipe, find_command, find_copied, read_effect, read_runs_of_words
@@ -87,7 +88,12 @@ def _count_tried(role: str) -> int:
 def _candidates_of(role: str) -> QuerySet[ModelTag]:
     # Drills' tags have a parent too, and were never candidates.
     drilled = Evaluation.every.filter(drill=True).values("candidate")
-    return ModelTag.objects.filter(role=role, parent__isnull=False).exclude(pk__in=drilled)
+    # One whose evaluation was closed because something changed under it was not judged: it may come again.
+    changed = Q(verdict=Evaluation.Verdict.INVALID, reason__startswith=CHANGED["evaluation"])
+    judged = Evaluation.objects.exclude(changed).values("candidate")
+    void = Evaluation.objects.filter(changed).exclude(candidate__in=judged)
+    tags = ModelTag.objects.filter(role=role, parent__isnull=False)
+    return tags.exclude(pk__in=drilled).exclude(pk__in=void.values("candidate"))
 
 
 def plan_candidate(*, server: TagServer) -> CandidatePlan:
@@ -106,14 +112,20 @@ def plan_candidate(*, server: TagServer) -> CandidatePlan:
 
 
 def register_candidate(plan: CandidatePlan, *, digest: str) -> ModelTag:
-    """The row of a candidate that now exists on the servers."""
-    return register_tag(
-        recipe=plan.recipe,
-        digest=digest,
-        status=ModelTag.Status.CANDIDATE,
-        parent=plan.parent,
-        foretold=plan.foretold,
-    )
+    """The row of a candidate that now exists on the servers; that of an earlier one which was not judged."""
+    known = ModelTag.objects.filter(name=plan.recipe.tag_name).first()
+    if known is None:
+        return register_tag(
+            recipe=plan.recipe,
+            digest=digest,
+            status=ModelTag.Status.CANDIDATE,
+            parent=plan.parent,
+            foretold=plan.foretold,
+        )
+    known.digest, known.status, known.parent = digest, ModelTag.Status.CANDIDATE, plan.parent
+    known.foretold = plan.foretold
+    known.save(update_fields=["digest", "status", "parent", "foretold"])
+    return known
 
 
 def choose_recipe(*, parent: ModelTag, number: int, bases: Mapping[str, str] | None = None) -> CandidatePlan:

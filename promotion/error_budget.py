@@ -13,7 +13,7 @@ promotions so far. It keeps its power for longer and bounds the false discovery 
 false ones among all promotions, at alpha_life; it no longer bounds the chance of any false promotion.
 
 An alpha is fixed when its candidate is built and stored with its evaluation. An invalid evaluation has spent
-its share too: it was looked at.
+its share too: it was looked at. When alpha_life is lowered, no candidate gets more than what is left of it.
 """
 
 import math
@@ -76,6 +76,12 @@ def alpha_for(*, k: int, promotions: int = 0, alpha_life: float = ALPHA_LIFE, ru
     return alpha_life * share * growth
 
 
+def next_alpha(*, alphas: Iterable[float], alpha_life: float = ALPHA_LIFE) -> float:
+    """The level of the next candidate, when those before were given `alphas`; 0 when nothing is left."""
+    given = list(alphas)
+    return max(0.0, min(alpha_for(k=len(given) + 1, alpha_life=alpha_life), alpha_life - sum(given)))
+
+
 def spent(
     *,
     alphas: Iterable[float],
@@ -91,10 +97,13 @@ def spent(
     """
     given = list(alphas)
     total = sum(given)
-    next_alpha = alpha_for(k=len(given) + 1, promotions=promotions, alpha_life=alpha_life, rule=rule)
+    following = alpha_for(k=len(given) + 1, promotions=promotions, alpha_life=alpha_life, rule=rule)
+    if rule is Rule.SPENDING:
+        following = next_alpha(alphas=given, alpha_life=alpha_life)
+    then = f"the next is judged at {following:.2g}" if following else "nothing is left for another"
     reason = (
         f"{len(given)} candidate{'' if len(given) == 1 else 's'} spent {total:.4f} of {alpha_life:g}; "
-        f"at most {total:.4f} false promotions expected so far; the next is judged at {next_alpha:.2g}."
+        f"at most {total:.4f} false promotions expected so far; {then}."
     )
     return Spent(
         alpha_life=alpha_life,
@@ -103,6 +112,6 @@ def spent(
         spent=total,
         left=max(0.0, alpha_life - total),
         expected_false_promotions=total,
-        next_alpha=next_alpha,
+        next_alpha=following,
         reason=reason,
     )

@@ -16,7 +16,7 @@ from learning.models import CurriculumTask, MemoryItem
 from learning.recall import recall
 from promotion import gate
 from promotion.arms import ArmInputs, ArmTools, find_freeze, run_arm
-from promotion.error_budget import alpha_for
+from promotion.error_budget import next_alpha
 from promotion.models import (
     Evaluation,
     EvaluationArm,
@@ -34,18 +34,22 @@ from training.runtime_settings import read_settings
 
 State = PromotionWindow.State
 Result = EvaluationPair.Result
-LIMITS = ("default_pages_target", "controller_max_calls", "browser_engine", "evaluation_pairs")
+# What chooses the browser.
+ENGINE = ("browser_engine", "browser_headful", "browser_autostart")
+LIMITS = ("default_pages_target", "controller_max_calls", *ENGINE, "evaluation_pairs")
+HALF = 32
 
 
-def digest_limits(row: RuntimeSettings) -> str:
-    """The limits an evaluation runs under; goalposts do not move."""
-    return digest_value([getattr(row, name) for name in LIMITS])
+def digest_limits(row: RuntimeSettings, *, beside: ModelTag | None) -> str:
+    """The limits an evaluation runs under, then the other role's tag `beside` both arms: 32 hex digits each."""
+    limits, tag = [getattr(row, name) for name in LIMITS], beside.digest if beside else ""
+    return digest_value(limits)[:HALF] + digest_value(tag)[:HALF]
 
 
 def open_evaluation(*, window_id: int, candidate: ModelTag, now: datetime) -> Evaluation:
     """Freezes tasks, memory and limits and opens the evaluation: building → evaluating.
 
-    Raises GateRefused when there are no held-out tasks to judge by.
+    Raises GateRefused when there are too few held-out tasks to judge by, or nothing is left of the error budget.
     """
     frozen = freeze_inputs()
     with transaction.atomic():
@@ -91,19 +95,31 @@ def read_memory_seed() -> str:
 
 
 def _open(candidate: ModelTag, frozen: Frozen, **belongs: Any) -> Evaluation:
-    baseline = _active(read_routing(), candidate.role)
-    number, row = Evaluation.objects.count() + 1, read_settings()
+    routing, row = read_routing(), read_settings()
+    baseline = _active(routing, candidate.role)
+    alphas = list(Evaluation.objects.values_list("alpha", flat=True))
+    alpha = next_alpha(alphas=alphas, alpha_life=row.lifetime_alpha)
+    if not alpha:
+        given = f"{sum(alphas):.4f} of {row.lifetime_alpha:g} is spent"
+        raise GateRefused(f"Nothing is left of the lifetime alpha: {given}.")
+    needed = gate.wins_needed(0, 0, alpha)
+    if needed > len(frozen.tasks):
+        # Before any run, and before anything is spent on it.
+        raise GateRefused(
+            f"{len(frozen.tasks)} held-out tasks cannot hold the {needed} wins that a verdict needs: "
+            "let the curriculum read more pages first."
+        )
     evaluation = Evaluation.every.create(
         candidate=candidate,
         candidate_digest=candidate.digest,
         baseline=baseline,
         baseline_digest=baseline.digest,
-        candidate_number=number,
-        alpha=alpha_for(k=number, alpha_life=row.lifetime_alpha),
+        candidate_number=len(alphas) + 1,
+        alpha=alpha,
         pair_budget=len(frozen.tasks),
         seed=0,
         freeze=find_freeze(memory_digest=frozen.digest),
-        settings_digest=digest_limits(row),
+        settings_digest=digest_limits(row, beside=_beside(routing, candidate.role)),
         **belongs,
     )
     EvaluationTask.objects.bulk_create(
@@ -144,11 +160,14 @@ def run_pairs(*, evaluation_id: int, tools: ArmTools, now: datetime) -> gate.Dec
 
 
 def find_changes(evaluation: Evaluation) -> list[str]:
-    """What moved since the evaluation opened."""
-    changed = []
-    if digest_limits(read_settings()) != evaluation.settings_digest:
+    """What moved since the evaluation opened: goalposts do not."""
+    changed, role, routing = [], evaluation.candidate.role, read_routing()
+    was, now = evaluation.settings_digest, digest_limits(read_settings(), beside=_beside(routing, role))
+    if now[:HALF] != was[:HALF]:
         changed.append("a limit in the runtime settings")
-    active = _active(read_routing(), evaluation.candidate.role)
+    if now[HALF:] != was[HALF:]:
+        changed.append(f"the active {Role.TASK if role == Role.CONTROLLER else Role.CONTROLLER} tag")
+    active = _active(routing, role)
     if active.pk != evaluation.baseline_id:
         changed.append("the active tag")
     return changed
@@ -173,6 +192,7 @@ def arm_inputs(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag, m
         memories=tuple(task.memories) if memory else (),
         freeze_id=evaluation.freeze_id,
         seed=evaluation.seed,
+        engine=tuple(str(getattr(row, name)) for name in ENGINE),
     )
 
 
@@ -301,3 +321,7 @@ def _follow_verdict(evaluation: Evaluation, *, verdict: str, reason: str, now: d
 def _active(routing: Routing, role: str) -> ModelTag:
     controller, task = routing.require()
     return controller if role == Role.CONTROLLER else task
+
+
+def _beside(routing: Routing, role: str) -> ModelTag | None:
+    return routing.task if role == Role.CONTROLLER else routing.controller

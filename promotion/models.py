@@ -257,6 +257,7 @@ class Canary(models.Model):
     baseline_successes = models.PositiveIntegerField(default=0)
     baseline_observations = models.PositiveIntegerField(default=0)
     opened_at = models.DateTimeField(db_default=Now(), editable=False)
+    looked_at = models.DateTimeField(null=True, blank=True, editable=False)
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -39,3 +39,25 @@ def guard_tables(*tables: str) -> list[RunSQL]:
         )
         for table in tables
     ]
+
+
+def create_decided_guard() -> str:
+    """SQL of the function that refuses what `guard_decided` forbids."""
+    return """
+        CREATE FUNCTION lealife_refuse_decided() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION 'Row % of % is evidence: what is decided, or was fixed at first, is never changed.',
+                OLD.id, TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+        END
+        $$
+    """
+
+
+def guard_decided(table: str, *, refused: str) -> RunSQL:
+    """Migration operation that forbids to delete rows of `table`, and updates where `refused` holds of OLD and NEW."""
+    call = "FOR EACH ROW {when} EXECUTE FUNCTION lealife_refuse_decided()"
+    return RunSQL(
+        f"CREATE TRIGGER kept BEFORE DELETE ON {table} {call.format(when='')};"
+        f"CREATE TRIGGER decided BEFORE UPDATE ON {table} {call.format(when=f'WHEN ({refused})')}",
+        f"DROP TRIGGER kept ON {table}; DROP TRIGGER decided ON {table}",
+    )

@@ -17,6 +17,7 @@ from promotion.models import Canary, LiveApply, ModelTag, PromotionWindow
 from promotion.routing import read_routing
 from tests.promotion.scenes import (
     Servers,
+    forging,
     make_base_tags,
     make_candidate,
     make_outcome,
@@ -106,7 +107,8 @@ def test_the_same_decision_is_applied_once(canary):
 
 @pytest.mark.parametrize("state", ["open", "aborted"])
 def test_only_a_passed_canary_is_applied(canary, state):
-    Canary.objects.update(state=state)
+    with forging():
+        Canary.objects.update(state=state)
     before = read_state(canary)
     with pytest.raises(GateRefused, match="only a passed canary"):
         apply_canary(canary_id=canary.pk, now=timezone.now())

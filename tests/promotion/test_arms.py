@@ -47,6 +47,7 @@ def inputs(host: Host, servers: Servers) -> ArmInputs:
         memories=(),
         freeze_id=find_freeze(memory_digest="m").pk,
         seed=0,
+        engine=("http", "False", "False"),
     )
 
 

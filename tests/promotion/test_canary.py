@@ -14,7 +14,8 @@ from promotion.harm import CanaryCause, CanaryVerdict
 from promotion.models import Canary, Evaluation
 from promotion.routing import read_canary_routing, read_canary_split, read_routing
 from tests.promotion.scenes import Servers, change_settings, make_outcome, make_promoted
-from training.models import AuditEntry, Host
+from training.coordinator import read_coordinator, stop_training
+from training.models import AuditEntry, Coordinator, Host
 
 MINIMUM = 5
 
@@ -22,6 +23,8 @@ MINIMUM = 5
 @pytest.fixture
 def evaluation(db: None, servers: Servers) -> Evaluation:
     change_settings(canary_min_observations=MINIMUM, canary_share_percent=30, canary_deadline_s=600)
+    read_coordinator()
+    Coordinator.objects.update(enabled=True)
     return make_promoted(servers)
 
 
@@ -39,8 +42,11 @@ def observe(canary: Canary, host: Host, *, lane: str, successes: int, failures: 
         make_outcome(host, lane=lane, canary_id=canary.pk, success=False, error_code=error_code)
 
 
-def settle(canary: Canary, *, at: datetime | None = None) -> CanaryCause:
-    cause = settle_canary(canary_id=canary.pk, now=at or timezone.now()).cause
+def settle(canary: Canary, *, at: datetime | None = None, unseen: timedelta = timedelta(seconds=2)) -> CanaryCause:
+    """A look at `at`, as long after the look before as `unseen` says."""
+    at = at or timezone.now()
+    Canary.objects.filter(pk=canary.pk, state="open").update(looked_at=at - unseen)
+    cause = settle_canary(canary_id=canary.pk, now=at).cause
     canary.refresh_from_db()
     canary.evaluation.window.refresh_from_db()
     canary.evaluation.candidate.refresh_from_db()
@@ -132,6 +138,20 @@ def test_no_traffic_by_the_deadline_is_a_failure(canary):
     assert settle(canary, at=canary.deadline_at) is CanaryCause.NO_TRAFFIC
     assert canary.state == "aborted"
     assert "no data is never a pass" in canary.reason
+
+
+def test_time_in_which_nobody_looked_is_not_the_candidates(canary):
+    deadline = canary.deadline_at
+    assert settle(canary, at=deadline, unseen=timedelta(hours=8)) is CanaryCause.WAITING
+    assert canary.deadline_at == deadline + timedelta(hours=8)
+    assert settle(canary, at=canary.deadline_at) is CanaryCause.NO_TRAFFIC
+
+
+def test_time_in_which_training_is_stopped_is_not_the_candidates(canary):
+    stop_training(by="ada", origin="tests")
+    deadline = canary.deadline_at
+    assert settle(canary, at=deadline) is CanaryCause.WAITING
+    assert canary.deadline_at == deadline + timedelta(seconds=2)
 
 
 def test_outcomes_outside_of_the_canary_do_not_count(canary, host):

@@ -8,6 +8,7 @@ import pytest
 
 from lealife.lib.errors import GateRefused
 from learning.models import MemoryItem
+from promotion.arms import find_freeze
 from promotion.candidates import (
     ANSWER_GRID,
     GRID,
@@ -17,6 +18,7 @@ from promotion.candidates import (
     find_role_at_fault,
     plan_candidate,
     read_prospects,
+    register_candidate,
 )
 from promotion.exemplars import (
     Exemplar,
@@ -26,10 +28,10 @@ from promotion.exemplars import (
     read_exemplars,
     score_exemplars,
 )
-from promotion.models import ModelTag
+from promotion.models import Evaluation, ModelTag
 from promotion.recipes import Recipe
 from promotion.tags import register_tag
-from tests.promotion.scenes import BASE, Servers, make_base_tags, make_outcome, make_tasks
+from tests.promotion.scenes import BASE, Servers, make_base_tags, make_outcome, make_tasks, make_window
 from training.agent.answerer import format_question
 from training.agent.controller import format_situation
 from training.agent.trajectory import Choice
@@ -244,6 +246,23 @@ def test_a_recipe_that_was_judged_before_gives_its_turn_to_the_next(parent, host
     first = choose_recipe(parent=parent, number=1).recipe
     register_tag(recipe=first, digest=first.materialise(servers), status="rejected", parent=parent)
     assert choose_recipe(parent=parent, number=1).recipe.shortlist_size == GRID[1][1]
+
+
+def test_a_recipe_whose_evaluation_a_change_closed_may_come_again_under_its_own_row(parent, host, servers):
+    remember_exemplar(host, 1)
+    first = choose_recipe(parent=parent, number=1)
+    tag = register_candidate(first, digest=first.recipe.materialise(servers))
+    closed = {"verdict": "invalid", "reason": "Changed during the evaluation: the active task tag."}
+    Evaluation.objects.create(
+        window=make_window("invalid"), candidate=tag, candidate_digest=tag.digest, baseline=parent,
+        baseline_digest=parent.digest, candidate_number=1, alpha=0.01, pair_budget=20, seed=0,
+        freeze=find_freeze(memory_digest="m"), settings_digest="", **closed,
+    )  # fmt: skip
+    ModelTag.objects.filter(pk=tag.pk).update(status="rejected")
+    again = choose_recipe(parent=parent, number=1)
+    assert again.recipe == first.recipe
+    known = register_candidate(again, digest=again.recipe.materialise(servers))
+    assert (known.pk, known.status) == (tag.pk, "candidate")
 
 
 def test_when_every_recipe_was_judged_the_refusal_names_one(parent, host, servers):

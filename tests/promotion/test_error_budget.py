@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import zeta
 
-from promotion.error_budget import ALPHA_LIFE, EXPONENT, OFFSET, ZETA, Rule, alpha_for, gamma_for, spent
+from promotion.error_budget import ALPHA_LIFE, EXPONENT, OFFSET, ZETA, Rule, alpha_for, gamma_for, next_alpha, spent
 
 
 def test_the_shares_of_all_candidates_that_can_ever_come_add_up_to_no_more_than_one():
@@ -63,3 +63,11 @@ def test_e_lond_may_spend_more_than_a_life_and_then_shows_nothing_left():
     summary = spent(alphas=alphas, promotions=20, rule=Rule.E_LOND)
     assert summary.spent > ALPHA_LIFE
     assert summary.left == 0
+
+
+def test_a_lowered_lifetime_alpha_leaves_no_more_than_the_rest_of_it():
+    spent_before = [alpha_for(k=k) for k in range(1, 4)]
+    rest = 0.02 - sum(spent_before)
+    assert next_alpha(alphas=spent_before, alpha_life=0.02) == min(rest, alpha_for(k=4, alpha_life=0.02))
+    assert next_alpha(alphas=spent_before, alpha_life=0.01) == 0
+    assert "nothing is left for another" in spent(alphas=spent_before, alpha_life=0.01).reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.postgres.search import SearchVector
+from django.db import IntegrityError, transaction
 from django.db.models import Value
 from django.utils import timezone
 
@@ -21,6 +22,7 @@ from tests.promotion.scenes import (
     change_settings,
     make_base_tags,
     make_candidate,
+    make_promoted,
     make_tasks,
     make_tools,
     make_window,
@@ -164,14 +166,18 @@ def test_the_next_candidate_pays_only_for_its_own_arm(evaluation, tags, servers)
 # Crashes.
 
 
+class PowerCut(BaseException):
+    """The end of the process, which no handler of errors sees."""
+
+
 @pytest.mark.parametrize("fatal", [1, 2, 3, 4, 5, 6])
 def test_a_crash_at_any_call_loses_nothing_and_repeats_no_finished_arm(evaluation, servers, fatal):
     def crash(number: int) -> None:
         if number == fatal:
-            raise RuntimeError("power cut")
+            raise PowerCut
 
     model = Picker(at_call=crash)
-    with pytest.raises(RuntimeError, match="power cut"):
+    with pytest.raises(PowerCut):
         run_some(evaluation, make_tools(servers, model), pairs=3)
     remembered = set(EvaluationArm.objects.values_list("pk", flat=True))
     run_some(evaluation, make_tools(servers, Picker()), pairs=3)
@@ -196,6 +202,34 @@ def test_a_pair_whose_arm_found_no_slot_is_done_later(evaluation, servers, host)
 
 
 # What makes it invalid.
+
+
+def test_another_tag_in_the_other_role_closes_it_as_invalid(evaluation, servers):
+    tools = make_tools(servers, Picker())
+    run_some(evaluation, tools, pairs=1)
+    ModelTag.objects.filter(role="task", status="active").update(digest="sha256:another")
+    decision = run_pairs(evaluation_id=evaluation.pk, tools=tools, now=timezone.now())
+    assert (decision.verdict, decision.reason) == (
+        Verdict.INVALID,
+        "Changed during the evaluation: the active task tag.",
+    )
+
+
+def test_too_few_held_out_tasks_are_refused_before_anything_is_spent(host, servers):
+    make_tasks(host, 5)
+    candidate = make_candidate(servers, parent=make_base_tags(servers)[0])
+    with pytest.raises(GateRefused, match="held-out tasks cannot hold the 10 wins that a verdict needs"):
+        open_evaluation(window_id=make_window(state="building").pk, candidate=candidate, now=timezone.now())
+    assert not Evaluation.objects.exists()
+
+
+def test_a_lifetime_alpha_that_is_spent_is_refused(host, servers):
+    make_tasks(host, PAIRS)
+    make_promoted(servers)
+    change_settings(lifetime_alpha=0.01)
+    candidate = make_candidate(servers, parent=ModelTag.objects.get(role="controller", status="active"))
+    with pytest.raises(GateRefused, match=r"Nothing is left of the lifetime alpha: 0.0200 of 0.01 is spent"):
+        open_evaluation(window_id=make_window(number=2, state="building").pk, candidate=candidate, now=timezone.now())
 
 
 @pytest.mark.parametrize("change", [{"controller_max_calls": 2}, {"default_pages_target": 5}, {"evaluation_pairs": 4}])
@@ -261,3 +295,21 @@ def test_the_view_of_an_invalid_evaluation_gives_its_own_reason(evaluation, serv
     view = read_candidate()
     assert (view.verdict, view.missing) == ("invalid", "")
     assert view.summary == "Changed during the evaluation: a limit in the runtime settings."
+
+
+# Decided is decided.
+
+
+@pytest.mark.parametrize("change", [{"verdict": "reject"}, {"reason": "because"}, {"wins": 9}])
+def test_postgres_keeps_a_verdict_as_it_was_given(db, servers, change):
+    promoted = make_promoted(servers)
+    with pytest.raises(IntegrityError, match="is evidence"), transaction.atomic():
+        Evaluation.objects.filter(pk=promoted.pk).update(**change)
+    with pytest.raises(IntegrityError, match="is evidence"), transaction.atomic():
+        promoted.delete()
+
+
+@pytest.mark.parametrize("change", [{"alpha": 0.05}, {"candidate_number": 7}, {"candidate_digest": "another"}])
+def test_postgres_keeps_what_an_open_evaluation_was_fixed_to(evaluation, change):
+    with pytest.raises(IntegrityError, match="is evidence"), transaction.atomic():
+        Evaluation.objects.filter(pk=evaluation.pk).update(**change)

@@ -13,7 +13,7 @@ from lealife.lib.errors import NotFound
 from promotion.models import Canary, Evaluation, ModelTag
 from promotion.timeline import find_serving, rebuild_verdict
 from tests.promotion.ledgers import History, make_history
-from tests.promotion.scenes import Servers, make_base_tags, make_outcome
+from tests.promotion.scenes import Servers, forging, make_base_tags, make_outcome
 from training.models import Host
 
 
@@ -87,13 +87,15 @@ def test_stored_verdicts_follow_from_their_pairs(history):
 
 
 def test_a_verdict_that_was_edited_is_told_from_its_evidence(history):
-    Evaluation.objects.filter(pk=history.rejected.pk).update(verdict="promote")
+    with forging():
+        Evaluation.objects.filter(pk=history.rejected.pk).update(verdict="promote")
     rebuilt = rebuild_verdict(history.rejected.pk)
     assert (rebuilt.agrees, rebuilt.fault) == (False, "the pairs give reject, stored is promote")
 
 
 def test_a_canary_that_was_edited_is_told_from_its_outcomes(history):
-    Canary.objects.filter(pk=history.canary.pk).update(candidate_successes=1)
+    with forging():
+        Canary.objects.filter(pk=history.canary.pk).update(candidate_successes=1)
     rebuilt = rebuild_verdict(history.promoted.pk)
     assert (rebuilt.fault, rebuilt.agrees) == ("", False)
     assert "the candidate" in rebuilt.canary_fault

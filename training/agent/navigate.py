@@ -21,6 +21,9 @@ from training.agent.verifier import Gathered, Verdict, check_gathered, check_quo
 from training.agent.words import read_question
 
 OK_BELOW = 400
+# Goes up with whatever can change what a run does with the same task, pages, tags and memory: measured arms of another
+# version are not compared with new ones.
+AGENT_VERSION = 1
 
 
 def navigate(
