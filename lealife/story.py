@@ -14,7 +14,7 @@ from promotion.ledger import read_error_budget
 from promotion.models import Canary, Evaluation, EvaluationArm, LiveApply, PromotionWindow
 from promotion.proof import read_served_proof
 from training.counters import read_counters
-from training.models import TrainingCycle
+from training.models import Run, TrainingCycle, TrainingOutcome
 
 # Tasks of the evaluation split on which memory off and on are compared.
 MEASURED_TASKS = 30
@@ -74,24 +74,39 @@ def count_settled(*, since: datetime) -> int:
 def measure_memory(
     evaluation: Evaluation, *, progress: Callable[[int, int], None], wait: Callable[[], None]
 ) -> MemoryMeasure:
-    """Runs the first held-out tasks of the evaluation without and with memory; arms already run are reused."""
+    """Runs the first held-out tasks of the evaluation without and with memory; arms already run are reused.
+
+    A task with an arm that says nothing is left out of the measure.
+    """
     tools = arm_tools()
     arms: dict[bool, list[EvaluationArm]] = {False: [], True: []}
+    measured = 0
     tasks = list(evaluation.tasks.select_related("task").order_by("index")[:MEASURED_TASKS])
     for number, task in enumerate(tasks, start=1):
+        both: dict[bool, EvaluationArm] = {}
         for memory in (True, False):
             inputs = arm_inputs(evaluation, task, tag=evaluation.baseline, memory=memory)
             while (arm := run_arm(inputs, tools=tools)) is None:
                 wait()
-            arms[memory].append(arm)
+            both[memory] = arm
+        if not any(arm.invalid for arm in both.values()):
+            measured += 1
+            for memory, arm in both.items():
+                arms[memory].append(arm)
         progress(number, len(tasks))
     return MemoryMeasure(
-        tasks=len(tasks),
+        tasks=measured,
         success_rate_off=_mean([float(arm.success) for arm in arms[False]]),
         success_rate_on=_mean([float(arm.success) for arm in arms[True]]),
         calls_off=_mean([float(arm.controller_calls) for arm in arms[False]]),
         calls_on=_mean([float(arm.controller_calls) for arm in arms[True]]),
     )
+
+
+def _read_newest_served(role: str) -> str:
+    column = f"served_{role}_digest"
+    live = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING).exclude(**{column: ""}).order_by("-id")
+    return live.values_list(column, flat=True).first() or ""
 
 
 def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float) -> Story:
@@ -135,7 +150,7 @@ def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float)
         canary=_tell_canary(canary),
         applied=_tell_apply(apply),
         served_digest_ok={"green": True, "red": False}.get(controller.state),
-        served_digest=controller.digest,
+        served_digest=_read_newest_served(evaluation.candidate.role),
         seconds=round(seconds, 1),
         ledger=tell_ledger(),
     )

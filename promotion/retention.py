@@ -132,7 +132,9 @@ def read_kept(*, keep: int = KEEP_TAGS) -> dict[int, str]:
 
 def _read_judged() -> set[int]:
     waiting = Q(canary__state=Canary.State.PASSED, canary__apply=None) | Q(canary__state=Canary.State.OPEN)
-    opened = Q(verdict=Evaluation.Verdict.PENDING) | ~Q(window__state__in=PromotionWindow.CLOSED)
+    # A drill has no window: only its verdict is waited for.
+    windowed = Q(window__isnull=False) & ~Q(window__state__in=PromotionWindow.CLOSED)
+    opened = Q(verdict=Evaluation.Verdict.PENDING) | windowed
     pairs = Evaluation.every.filter(opened | waiting).values_list("candidate_id", "baseline_id")
     return {tag for pair in pairs for tag in pair}
 

@@ -70,9 +70,11 @@ def make_tag(pool: OllamaPool, saying: str, *, status: str = "rejected") -> Mode
 
 
 def make_evaluation(candidate: ModelTag, *, window: str, verdict: str) -> Evaluation:
+    """An evaluation of a window in this state; without one, a drill."""
     baseline = ModelTag.objects.get(role="controller", status="active")
-    return Evaluation.objects.create(
-        window=make_window(window),
+    return Evaluation.every.create(
+        window=make_window(window) if window else None,
+        drill=not window,
         candidate=candidate,
         candidate_digest=candidate.digest,
         baseline=baseline,
@@ -107,6 +109,15 @@ def plan(pool: OllamaPool, *, keep: int = 0) -> dict[str, PruningRow]:
 
 def prune(server: object, *, keep: int = 0) -> list[tuple[str, bool]]:
     return [(row.tag, row.pruned) for row in prune_tags(server=server, by="ada", origin="cli", keep=keep)]
+
+
+def test_a_drill_that_has_its_verdict_keeps_no_tag(pool):
+    drilled, waiting = make_tag(pool, "drilled"), make_tag(pool, "waiting")
+    make_evaluation(drilled, window="", verdict="reject")
+    make_evaluation(waiting, window="", verdict="pending")
+    rows = plan(pool)
+    assert rows[drilled.name].goes
+    assert not rows[waiting.name].goes
 
 
 def read_status(tag: ModelTag) -> str:
