@@ -25,6 +25,7 @@ from promotion.routing import read_canary_routing
 from training.agent.brain import Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.navigate import navigate
+from training.heartbeats import beat
 from training.models import Run
 from training.models.runs import LEASE
 from training.results import Result
@@ -57,6 +58,8 @@ class LeaseKeeper:
         while not self._ended.wait(RENEW_S):
             try:
                 renew_lease(run_id=self._run.pk, fence=self._run.fence, now=timezone.now())
+                # A long run is work: without a word of it a busy cluster would look dead.
+                beat(worker=self._run.claimed_by, doing="execute", now=timezone.now())
             except StaleClaim:
                 self.lost.set()
                 break

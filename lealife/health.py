@@ -14,7 +14,7 @@ from lealife.bell import read_queue_depth
 from lealife.lib.gateway import ModelUnavailable
 from lealife.pool import get_pool
 from training.coordinator import LoopState, read_loop
-from training.heartbeats import is_fresh
+from training.heartbeats import DAEMON, is_fresh
 from training.models import WorkerHeartbeat
 
 PROBE_EVERY_S = 5.0
@@ -100,7 +100,8 @@ def read_health(
     No query with all of them, four without.
     """
     if beats is None:
-        beats = [worker.last_beat_at for worker in WorkerHeartbeat.objects.order_by("-last_beat_at")]
+        workers = WorkerHeartbeat.objects.exclude(doing=DAEMON).order_by("-last_beat_at")
+        beats = list(workers.values_list("last_beat_at", flat=True))
     return derive_health(
         loop=loop or read_loop(now=now),
         fresh_workers=sum(is_fresh(beat, now=now) for beat in beats),

@@ -60,6 +60,8 @@ State = PromotionWindow.State
 # A bell gives its worker back after a minute, and a coordinator its lease: no stage keeps a worker for ever.
 HOLD_S = 55.0
 SWEEP_S = 2.0
+# What a worker does that leads the loop. A daemon that leads it is no worker, and says something else.
+COORDINATOR = "coordinator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,9 @@ def coordinate() -> bool:
 class Sweeper:
     """The coordinator's tick: claims what may run, and every other second rings stages that have work."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, doing: str = COORDINATOR) -> None:
         self._swept_at = 0.0
+        self._doing = doing
 
     def tick(self, now: datetime) -> int:
         """One turn of the loop; returns how many runs it launched."""
@@ -148,14 +151,14 @@ class Sweeper:
         launched = launch_queued(now) + launch_training(now, while_enabled=True)
         if time.monotonic() - self._swept_at >= SWEEP_S:
             self._swept_at = time.monotonic()
-            sweep(now)
+            sweep(now, doing=self._doing)
         return launched
 
 
-def sweep(now: datetime) -> None:
+def sweep(now: datetime, *, doing: str = COORDINATOR) -> None:
     """Repairs what was lost: lapsed leases, bells that never rang."""
     fail_lapsed_runs(now=now)
-    beat(worker=worker_name(), doing="coordinator", now=now)
+    beat(worker=worker_name(), doing=doing, now=now)
     # A stage rung while its bell still waits is rung for nothing: leave a busy queue alone.
     if read_queue_depth() < 2 * len(STAGES):
         for stage in STAGES.values():

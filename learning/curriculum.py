@@ -249,9 +249,14 @@ def find_rested_sources(*, now: datetime, limit: int = REVIVED_AT_ONCE) -> list[
 
 
 def revive_rested_tasks(*, now: datetime) -> int:
-    """Puts rested sources back into the queue; returns how many."""
-    revived = TrainingSource.objects.filter(pk__in=find_rested_sources(now=now)).update(
+    """Puts rested sources back into the queue; returns how many.
+
+    They count as never finished from then on: what staff disable while it waits has no rest to wake from.
+    """
+    rested = [TrainingSource.Status.DONE, TrainingSource.Status.DISABLED]
+    revived = TrainingSource.objects.filter(pk__in=find_rested_sources(now=now), status__in=rested).update(
         status=TrainingSource.Status.PENDING,
+        finished_at=None,
         failed_attempts=0,
         not_before=None,
         queue_rank=queue_rank(queued_at=now, priority=0),

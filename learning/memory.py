@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib.postgres.search import SearchVector
 from django.db import connection, transaction
-from django.db.models import F, Q, Value
+from django.db.models import Exists, F, OuterRef, Q, Value
 from django.utils import timezone
 
 from lealife.lib.announce import announce
@@ -198,7 +198,12 @@ def purge_memory(*, host_id: int | None, outcome_id: int | None, since: datetime
     if outcome_id is not None:
         chosen = chosen.filter(evidence__outcome_id=outcome_id)
     if since is not None:
-        chosen = chosen.filter(created_at__gte=since)
+        # What was rewritten since then holds what was first seen since then.
+        seen_before = MemoryEvidence.objects.filter(
+            item=OuterRef("pk"), content_hash=OuterRef("content_hash"), created_at__lt=since
+        )
+        rewritten = Q(updated_at__gte=since) & ~Exists(seen_before)
+        chosen = chosen.filter(Q(created_at__gte=since) | rewritten)
     with transaction.atomic():
         ids = list(chosen.values_list("pk", flat=True))
         with connection.cursor() as cursor:

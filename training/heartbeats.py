@@ -8,6 +8,8 @@ from training.models import WorkerHeartbeat
 
 FRESH = timedelta(seconds=90)
 FORGET = timedelta(hours=1)
+# A process that leads the loop without being a worker: that it lives says nothing about those who do the work.
+DAEMON = "daemon"
 
 
 def is_fresh(beat_at: datetime, *, now: datetime) -> bool:
@@ -27,5 +29,6 @@ def beat(*, worker: str, doing: str, now: datetime) -> None:
 
 def read_last_beat(*, now: datetime) -> datetime | None:
     """When any worker last worked; None before the first beat."""
-    beats = WorkerHeartbeat.objects.filter(last_beat_at__lte=now + FRESH).order_by("-last_beat_at")
+    beats = WorkerHeartbeat.objects.exclude(doing=DAEMON).filter(last_beat_at__lte=now + FRESH)
+    beats = beats.order_by("-last_beat_at")
     return beats.values_list("last_beat_at", flat=True).first()

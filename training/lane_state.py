@@ -202,8 +202,10 @@ def _load_reads(rows: list[Row], *, queue: list[lanes.Waiting] | None = None) ->
 def read_locked_campaign() -> Campaign | None:
     """The campaign that has started and not drained; under the campaign lock only it may run.
 
-    A campaign whose host is disabled locks nobody out: it could never drain.
+    One whose run is in flight holds the lock, cancelled or not. A campaign whose host is disabled locks nobody out
+    otherwise: it could never drain.
     """
+    claimed = TrainingSource.objects.filter(campaign__isnull=False, status=TrainingSource.Status.CLAIMED)
     started = TrainingSource.objects.filter(
         campaign__isnull=False, claimed_at__isnull=False, campaign__cancelled_at=None, host__enabled=True
     )
@@ -212,5 +214,6 @@ def read_locked_campaign() -> Campaign | None:
         status__in=[TrainingSource.Status.PENDING, TrainingSource.Status.CLAIMED],
         campaign_id__in=started.values("campaign_id"),
     )
-    first = waiting.order_by("campaign_id").values_list("campaign_id", flat=True).first()
+    campaigns = (found.order_by("campaign_id").values_list("campaign_id", flat=True) for found in (claimed, waiting))
+    first = next((pk for pks in campaigns if (pk := pks.first()) is not None), None)
     return Campaign.objects.select_related("host").get(pk=first) if first else None

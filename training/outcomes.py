@@ -198,6 +198,7 @@ def judge_breaker(*, latest: Sequence[tuple[str, datetime]], now: datetime) -> s
     """The rule of `read_breaker`, pure: error code and time of the newest outcomes, newest first."""
     latest = latest[:BREAK_AFTER]
     broken = len(latest) == BREAK_AFTER and all(code in BREAKING for code, _ in latest)
-    if not broken or now - latest[0][1] > BREAK_FOR:
+    # Neither long ago nor from before the clock was put back.
+    if not broken or abs(now - latest[0][1]) > BREAK_FOR:
         return ""
     return f"The last {BREAK_AFTER} runs ended with {latest[0][0]}; picking pauses for {BREAK_FOR.seconds} s."

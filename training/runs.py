@@ -68,7 +68,9 @@ def claim_queued_run(*, now: datetime) -> int | None:
         lock_slots(relaxed=True)
         if not read_slots().free_for_control:
             return None
-        run = Run.objects.queued().order_by("id").select_for_update(skip_locked=True).first()
+        # Those of a host that was disabled meanwhile wait until it is enabled again.
+        queued = Run.objects.queued().filter(host__enabled=True).order_by("id")
+        run = queued.select_for_update(of=("self",), skip_locked=True).first()
         if run is None:
             return None
         Run.objects.filter(pk=run.pk).update(
@@ -204,7 +206,8 @@ def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
             if run is None:
                 continue
             moved += 1
-            retry = run.lane in RETRIED_LANES and run.attempts < ATTEMPTS_MAX
+            # One that nobody began was not tried: it waits for a worker for as long as it takes.
+            retry = run.lane in RETRIED_LANES and (run.attempts < ATTEMPTS_MAX or not run.claimed_by)
             Run.objects.filter(pk=run_id).update(
                 status=Run.Status.QUEUED if retry else Run.Status.FAILED,
                 fence=F("fence") + 1,

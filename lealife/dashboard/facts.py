@@ -14,6 +14,7 @@ from promotion.tags import UNUSED
 from training.coordinator import read_coordinator
 from training.counters import READ_ALL, count_by_lane, sum_counters
 from training.definitions import derive_state
+from training.heartbeats import DAEMON
 from training.models import Coordinator, RuntimeSettings, RuntimeSettingsChange
 from training.runtime_settings import read_settings
 
@@ -30,7 +31,8 @@ _COLUMNS = f"""
     SELECT to_json(settings) AS settings,
         (SELECT json_object_agg(name, total)
             FROM ({READ_ALL}) AS counters) AS counted,
-        ARRAY(SELECT last_beat_at FROM training_workerheartbeat ORDER BY last_beat_at DESC) AS beats,
+        ARRAY(SELECT last_beat_at FROM training_workerheartbeat WHERE doing <> '{DAEMON}'
+            ORDER BY last_beat_at DESC) AS beats,
         (SELECT json_build_object(
                 'queue', count(*) FILTER (WHERE kind = 'queue'),
                 'queue_training_ui', count(*) FILTER (WHERE kind = 'queue' AND queued_from = 'training_ui'),

@@ -47,10 +47,17 @@ def test_a_purge_of_an_outcome_forgets_what_it_taught(host):
 
 def test_a_purge_since_a_time_keeps_what_is_older(host):
     learn(host, "a")
-    MemoryItem.objects.update(created_at=START.replace(year=2020))
+    MemoryItem.objects.update(created_at=START.replace(year=2020), updated_at=START.replace(year=2020))
     learn(host, "b", hour=1)
     assert purge(since=START.replace(year=2021)) == 1
     assert [item.url[-1] for item in MemoryItem.objects.all()] == ["a"]
+
+
+def test_a_purge_since_a_time_forgets_what_was_rewritten_since(host):
+    learn(host, "a")
+    # Known for long, but what it says now was first seen after the time.
+    MemoryItem.objects.update(created_at=START.replace(year=2020))
+    assert purge(since=START.replace(year=2021)) == 1
 
 
 def test_a_purge_leaves_outcomes_and_the_fact_of_their_ingest(host):

@@ -8,6 +8,7 @@ from learning.curriculum import REST, revive_rested_tasks
 from learning.models import CurriculumTask
 from tests.factories import START, later, make_curriculum_source, make_source
 from training.models import Host, TrainingSource
+from training.sources import disable_source
 
 
 def make_finished(host: Host, *, status: str = "done", ago: timedelta, streak: int = 0, **task) -> TrainingSource:
@@ -44,6 +45,15 @@ def test_a_disabled_task_comes_back_with_a_fresh_budget(host):
     revive_rested_tasks(now=START)
     source.refresh_from_db()
     assert (source.status, source.failed_attempts, source.not_before) == ("pending", 0, None)
+
+
+def test_what_staff_disable_while_it_waits_stays_disabled(host):
+    source = make_finished(host, ago=REST * 2)
+    revive_rested_tasks(now=START)
+    disable_source(source_id=source.pk, by="ada", origin="admin")
+    assert revive_rested_tasks(now=START + REST * 9) == 0
+    source.refresh_from_db()
+    assert (source.status, source.status_reason) == ("disabled", "by ada")
 
 
 def test_an_ambiguous_task_never_comes_back(host):

@@ -12,11 +12,11 @@ from lealife.bell import WEDGED_AFTER, ring
 from lealife.draining import start_draining
 from lealife.execution import execute_run
 from lealife.launching import launch_training, take_training
-from lealife.pipeline import drain
+from lealife.pipeline import drain, sweep
 from tests.embedded.ollama_process import RunningOllama
 from tests.pipeline.scenes import queue_question
 from training.coordinator import LEASE, record_tick, start_training, stop_training, take_lease
-from training.heartbeats import beat
+from training.heartbeats import DAEMON, beat
 from training.models import Host, Run, TrainingOutcome
 from training.outcomes import BREAK_AFTER
 from training.runtime_settings import apply_settings
@@ -50,6 +50,8 @@ def test_one_bell_takes_a_worker_through_all_that_waits(ollama: RunningOllama, h
 def test_nothing_is_claimed_while_no_worker_answers_the_bells(host: Host):
     queue_question(host)
     ring("execute")
+    # A daemon that leads the loop is no worker.
+    sweep(timezone.now(), doing=DAEMON)
     OrmQ.objects.update(lock=timezone.now() - 2 * WEDGED_AFTER)
     assert launch_training(timezone.now()) == 0
     beat(worker="one that came back", doing="execute", now=timezone.now())

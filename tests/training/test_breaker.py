@@ -27,6 +27,12 @@ def test_picking_goes_on_after_a_while(host):
     assert read_breaker(now=timezone.now() + BREAK_FOR + timedelta(seconds=1)) == ""
 
 
+def test_a_clock_that_was_put_back_does_not_pause_for_as_long(host):
+    for _ in range(BREAK_AFTER):
+        make_outcome(host, **BROKEN)
+    assert read_breaker(now=timezone.now() - timedelta(hours=6)) == ""
+
+
 @pytest.mark.parametrize("last", [{"success": True}, {"success": False, "error_code": "budget_spent"}])
 def test_a_run_that_did_not_break_ends_the_pause(host, last):
     for _ in range(BREAK_AFTER):

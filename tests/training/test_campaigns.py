@@ -258,6 +258,30 @@ def test_a_locked_campaign_whose_host_is_disabled_lets_others_run(host, settle):
     assert claim_next_source(now=later(minutes=1)).source_id == other.pk
 
 
+def test_a_cancelled_campaign_holds_the_lock_until_its_run_has_ended(host, settle):
+    settle(campaign_lock=True)
+    first = campaign(host, size=2)
+    run = begin_claimed()
+    cancel_campaign(campaign_id=first.pk, **WHO)
+    other = campaign(make_host(), size=1)
+    assert claim_next_source(now=later(minutes=1)) is None
+    finish(run)
+    assert TrainingSource.objects.get(pk=claim_next_source(now=later(minutes=2)).source_id).campaign_id == other.pk
+
+
+def test_a_failed_source_of_an_older_campaign_does_not_take_the_lock(host, settle):
+    settle(campaign_lock=True)
+    older = campaign(make_host(), size=1)
+    finish(begin_claimed())
+    TrainingSource.objects.filter(campaign=older).update(status="pending")
+    newer = campaign(host, size=2)
+    TrainingSource.objects.filter(campaign=older).update(status="done")
+    begin_claimed()
+    TrainingSource.objects.filter(campaign=older).update(status="pending")
+    assert claim_next_source(now=later(minutes=1)) is None
+    assert TrainingSource.objects.filter(campaign=newer, status="claimed").count() == 1
+
+
 def test_a_source_that_fails_while_its_campaign_is_cancelled_is_not_queued_again(race, host):
     for _ in range(5):
         queued = campaign(host, size=2)

@@ -248,6 +248,22 @@ def test_a_lost_standard_run_is_queued_again_within_its_attempts(host):
     assert not TrainingOutcome.objects.exists()
 
 
+def test_a_question_that_nobody_began_waits_for_as_long_as_it_takes(host):
+    queue_standard(host)
+    for attempt in range(2 * ATTEMPTS_MAX):
+        assert claim_queued_run(now=later(minutes=attempt)) is not None
+        fail_lapsed_runs(now=later(minutes=attempt, seconds=40))
+    assert Run.objects.get().status == "queued"
+
+
+def test_a_question_waits_while_its_host_is_disabled(host):
+    queue_standard(host)
+    type(host).objects.update(enabled=False)
+    assert claim_queued_run(now=START) is None
+    type(host).objects.update(enabled=True)
+    assert claim_queued_run(now=START) is not None
+
+
 def test_a_standard_run_that_was_queued_again_refuses_its_first_worker(host):
     queue_standard(host)
     claim_queued_run(now=START)

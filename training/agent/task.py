@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
+
+import regex
 
 from training.agent.schema import check_schema
 
@@ -51,8 +52,8 @@ class SuccessCheck:
         if not isinstance(self.pattern, str) or len(self.pattern) > PATTERN_MAX:
             raise ValueError(f"pattern takes up to {PATTERN_MAX} characters")
         try:
-            re.compile(self.pattern)
-        except (re.error, RecursionError, OverflowError) as error:
+            regex.compile(self.pattern)
+        except (regex.error, RecursionError, OverflowError) as error:
             raise ValueError(f"pattern does not compile: {error}") from None
         if self.json_schema is not None:
             check_schema(self.json_schema)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import regex
 
 from training.agent.address import canonical_url
 from training.agent.answerer import Evidence
@@ -16,8 +17,9 @@ from training.agent.task import SuccessCheck, Task
 from training.agent.trajectory import Quote
 from training.agent.words import fold
 
-# A pattern may backtrack: it sees this much of each text.
-PATTERN_TEXT_MAX = 20_000
+# A pattern may backtrack without end, and hold up every thread of the worker meanwhile: it sees this much of each
+# text, for this long.
+PATTERN_TEXT_MAX, PATTERN_S = 20_000, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +131,11 @@ def _check_text(expected: str, gathered: Gathered) -> str:
 
 def _check_pattern(pattern: str, gathered: Gathered) -> str:
     texts = [gathered.answer, *(evidence.page.text for evidence in gathered.pages)]
-    compiled = re.compile(pattern)
-    found = any(compiled.search(text[:PATTERN_TEXT_MAX]) for text in texts)
+    compiled = regex.compile(pattern)
+    try:
+        found = any(compiled.search(text[:PATTERN_TEXT_MAX], timeout=PATTERN_S) for text in texts)
+    except TimeoutError:
+        return f"the pattern was still searching after {PATTERN_S:g} s: it may backtrack without end"
     return "" if found else "the pattern is in neither the answer nor a visited page"
 
 

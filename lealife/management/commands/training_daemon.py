@@ -16,6 +16,7 @@ from lealife.draining import is_draining, start_draining
 from lealife.lib.environment import read_flag
 from lealife.pipeline import Sweeper, worker_name
 from training.coordinator import read_coordinator, reverse_stop, run_loop
+from training.heartbeats import DAEMON
 
 START_IF_STOPPED = "TRAINING_DAEMON_START_IF_STOPPED"
 WAIT_S = 1.0
@@ -31,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: start_draining())
-        self.restarts, self.sweeper = read_flag(START_IF_STOPPED, default=False), Sweeper()
+        self.restarts, self.sweeper = read_flag(START_IF_STOPPED, default=False), Sweeper(doing=DAEMON)
         while not is_draining():
             try:
                 # Also while another leads: what the flag promises does not depend on who does.

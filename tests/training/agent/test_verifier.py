@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from training.agent.answerer import Evidence
 from training.agent.page import ParsedPage
 from training.agent.task import Site, SuccessCheck, Task
 from training.agent.trajectory import Quote
-from training.agent.verifier import Gathered, check_gathered, check_quotes, check_visits
+from training.agent.verifier import PATTERN_S, Gathered, _check_pattern, check_gathered, check_quotes, check_visits
 
 ROSES = "http://site.example/roses.html"
 TREES = "http://site.example/trees.html"
@@ -56,6 +57,13 @@ def check(gathered: Gathered = GATHERED, *, pages_target: int = 1, **parts: Any)
 )
 def test_every_given_check_must_hold(parts: dict[str, Any], verdict: tuple[bool, str]) -> None:
     assert check(**parts) == verdict
+
+
+def test_a_pattern_that_backtracks_without_end_fails_in_a_second() -> None:
+    page = Gathered(pages=(), answer="a" * 60 + "!")
+    started = time.monotonic()
+    assert "backtrack without end" in _check_pattern(r"(a|aa)+$", page)
+    assert time.monotonic() - started < 3 * PATTERN_S
 
 
 def test_without_a_check_quotes_and_the_pages_target_decide() -> None:
