@@ -15,7 +15,7 @@
       const template = document.createElement("template");
       template.innerHTML = answer.ok ? await answer.text() : "";
       const fresh = template.content.firstElementChild, shown = document.getElementById("check-words");
-      if (ask === asked && fresh && shown && fresh.textContent !== shown.textContent) {
+      if (ask === asked && fresh?.id === shown?.id && shown && fresh.textContent !== shown.textContent) {
         shown.replaceChildren(...fresh.childNodes);
       }
     } catch { /* the button does the same */ }

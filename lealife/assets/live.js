@@ -5,7 +5,7 @@
   const page = document.body.dataset.page;
   const STALE_MS = 10000, POLL_MS = 3000, RETRY_MAX_MS = 30000;
   const SIGNED_OUT = 4403, NO_SUCH_PAGE = 4404;
-  let sequence = null, etag = document.body.dataset.fingerprint, retryMs = 1000, over = false;
+  let sequence = null, etag = document.body.dataset.fingerprint, retryMs = 1000, over = "", current = null;
   let generatedAt = Date.parse(document.body.dataset.generatedAt), heardAt = Date.now();
   let transport = "polling", timer = null;
 
@@ -26,11 +26,11 @@
   }
   function showFreshness() {
     const stale = Date.now() - heardAt > STALE_MS;
-    const state = stale ? "stale" : transport;
+    const state = over || stale ? "stale" : transport;
     const mark = document.querySelector("[data-live]");
     if (mark && mark.dataset.live !== state) mark.dataset.live = state;
     const since = new Date(heardAt).toLocaleTimeString();
-    setText("[data-live-word]", stale ? `Stale since ${since}` : transport === "live" ? "Live" : "Polling");
+    setText("[data-live-word]", over ? over : stale ? `Stale since ${since}` : transport === "live" ? "Live" : "Polling");
     setText("[data-snapshot-state]", stale ? "stale" : "live");
     setText("[data-snapshot-age]", `${Math.max(0, Math.round((Date.now() - generatedAt) / 1000))}s`);
   }
@@ -56,9 +56,13 @@
       if (!old.hasAttribute("data-snapshot-time")) mark(old);
       return showAge(old);
     }
-    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    // Whether details are open is the reader's to say.
+    const isReaders = (name) => name === "open" && old.nodeName === "DETAILS";
+    for (const { name, value } of fresh.attributes) {
+      if (!isReaders(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
     for (const { name } of [...old.attributes]) {
-      if (fresh.hasAttribute(name) || (old.nodeName === "DETAILS" && name === "open") || name === "class") continue;
+      if (fresh.hasAttribute(name) || isReaders(name) || name === "class") continue;
       old.removeAttribute(name);
     }
     if (old.matches("[data-snapshot-age], [data-snapshot-state]")) return;
@@ -66,6 +70,9 @@
   }
   function morphChildren(old, fresh) {
     const keyed = new Map([...old.children].filter((child) => child.dataset.key).map((child) => [child.dataset.key, child]));
+    // What is gone goes first: then those that stay need not be moved, which would take the focus from them.
+    const wanted = new Set([...fresh.children].map((child) => child.dataset.key));
+    for (const [key, child] of keyed) if (!wanted.has(key)) { child.remove(); keyed.delete(key); }
     let at = old.firstChild;
     for (const next of [...fresh.childNodes]) {
       const key = next.dataset?.key;
@@ -102,8 +109,10 @@
   function connect() {
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/live/`);
     const greet = () => socket.send(JSON.stringify({ page, have: have() }));
+    current = socket;
     socket.onopen = () => { sequence = null; greet(); };
     socket.onmessage = ({ data }) => {
+      if (socket !== current) return;
       const message = JSON.parse(data);
       if (message.since !== null && message.since !== sequence) { sequence = null; return greet(); }
       sequence = message.sequence;
@@ -115,14 +124,25 @@
     socket.onclose = ({ code }) => {
       transport = "polling";
       showFreshness();
-      if (code === SIGNED_OUT || code === NO_SUCH_PAGE) { over = true; return; }
+      if (code === SIGNED_OUT || code === NO_SUCH_PAGE) return end(code === SIGNED_OUT);
       setTimeout(connect, retryMs);
       retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
     };
   }
 
+  function end(signedOut) {
+    over = signedOut ? "Signed out: reload" : "No longer there";
+    showFreshness();
+  }
+
   async function poll() {
     clearTimeout(timer);
+    if (transport === "live" && Date.now() - heardAt > STALE_MS) {
+      // Open, but nothing comes through it any more: what follows comes another way.
+      transport = "polling";
+      current.close();
+      current = null;
+    }
     if (transport === "polling" && !over) {
       const list = Object.entries(have()).map((pair) => pair.join(":")).join(",");
       try {
@@ -132,7 +152,7 @@
         if (transport !== "polling") { /* the socket was faster */ }
         else if (answer.status === 304) heard(answer.headers.get("X-Generated-At"));
         else if (answer.ok) apply(await answer.json());
-        else if ([401, 403, 404].includes(answer.status)) over = true;
+        else if ([401, 403, 404].includes(answer.status)) end(answer.status !== 404);
       } catch { /* the mark says since when the page is stale */ }
     }
     timer = setTimeout(poll, POLL_MS);
@@ -142,6 +162,7 @@
     if (event.key === "Escape") document.querySelectorAll("details.hint[open]").forEach((hint) => { hint.open = false; });
   });
   document.addEventListener("click", (event) => {
+    if (event.target.closest(".messages")) event.target.closest(".note")?.remove();
     document.querySelectorAll("details.hint[open]").forEach((hint) => { if (!hint.contains(event.target)) hint.open = false; });
   });
   document.addEventListener("animationend", (event) => event.target.classList.remove("changed"));
@@ -158,9 +179,8 @@
       });
       const template = document.createElement("template");
       template.innerHTML = answer.ok ? await answer.text() : "";
-      if (edit === edits && template.content.firstElementChild) {
-        morph(document.getElementById(form.dataset.draft), template.content.firstElementChild);
-      }
+      const fresh = template.content.firstElementChild;
+      if (edit === edits && fresh?.id === form.dataset.draft) morph(document.getElementById(form.dataset.draft), fresh);
     } catch { /* the button does the same */ }
   });
 

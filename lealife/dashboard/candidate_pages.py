@@ -18,11 +18,12 @@ from lealife.lib.errors import NotFound, Refused
 from promotion.applies import roll_back
 from promotion.canary import abort_open_canary
 from promotion.models import Role
+from promotion.proof import read_last_applies
 from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
 
 ORIGIN = "page"
 REASON_MAX = 300
-PAIR_DIGITS = 6
+PAIR_DIGITS, ID_DIGITS = 6, 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Asked:
     by: str
     reason: str
     role: str
+    undo: int | None = None  # the live apply that was looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ VERBS = {
         will="The tag that served before the last switch is put back in charge, as a new live apply. It serves from "
         "the next run on; runs in flight end with the tag they began with. The proof is amber until three live "
         "outcomes carry its digest.",
-        act=lambda asked: roll_back(role=asked.role, by=asked.by, reason=asked.reason, origin=ORIGIN),
+        act=lambda asked: roll_back(role=asked.role, by=asked.by, reason=asked.reason, origin=ORIGIN, undo=asked.undo),
         done="Rolled back: the previous tag serves from the next run on.",
         wants_reason=True,
     ),
@@ -121,7 +123,9 @@ def steer(request: HttpRequest, verb: str) -> HttpResponse:
     if role not in Role.values:
         raise Http404(f"There is no role {role[:20]}.")
     if request.method == "POST":
-        asked = Asked(request.user.get_username(), request.POST.get("reason", "")[:REASON_MAX].strip(), role)
+        undo = request.POST.get("undo", "")
+        looked_at = int(undo) if undo.isascii() and undo.isdecimal() and len(undo) <= ID_DIGITS else None
+        asked = Asked(request.user.get_username(), request.POST.get("reason", "")[:REASON_MAX].strip(), role, looked_at)
         try:
             chosen.act(asked)
         except Refused as refused:
@@ -129,5 +133,17 @@ def steer(request: HttpRequest, verb: str) -> HttpResponse:
         else:
             messages.success(request, chosen.done)
         return redirect(find_way_back(given))
-    context = {"verb": chosen, "role": role, "next": find_way_back(given), "reason_max": REASON_MAX}
+    context = {
+        "verb": chosen,
+        "role": role,
+        "next": find_way_back(given),
+        "reason_max": REASON_MAX,
+        "last": read_last_applies().get(role) if verb == "roll-back" else None,
+        "nothing": verb == "roll-back" and not _can_go_back(role),
+    }
     return render(request, "promotion_confirm.html", context)
+
+
+def _can_go_back(role: str) -> bool:
+    last = read_last_applies().get(role)
+    return last is not None and last.from_tag is not None and last.rolls_back_id is None

@@ -87,6 +87,10 @@ class Publisher:
         snapshot = take_snapshot(key, now=timezone.now())
         now = time.monotonic()
         with self._lock:
+            known = self._latest.get(key)
+            if known is not None and known[1].generated_at > snapshot.generated_at:
+                # Another thread began later and was done sooner.
+                return known[1]
             # Pages that nobody asks for any more are forgotten, or one entry a run would stay for ever.
             fresh = {name: entry for name, entry in self._latest.items() if now - entry[0] <= TTL_S}
             self._latest = {**fresh, key: (now, snapshot)}

@@ -23,9 +23,9 @@ import django
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
 SIZES, SCHEMES = ((1440, 1000), (390, 844)), ("light", "dark")
 # Found by octree: a median cut would turn the few red pixels of a failure grey.
-COLOURS = 128
+COLOURS = 256
 # Longer pages are cut here: what is further down is looked at in the browser.
-HEIGHT_MOST = 6_000
+HEIGHT_MOST = 12_000
 # What the README shows: the window's height of a busy page.
 COVERS = frozenset({"training-1440-light.png", "training-1440-dark.png", "home-390-light.png", "run-1440-dark.png"})
 
