@@ -176,7 +176,9 @@ def make_answer(world: World) -> None:
     )
     make_steps(run, count=3)
     first = run.steps.first()
-    Run.objects.filter(pk=run.pk).update(quotes=[{"text": PASSAGE, "url": first.url, "found": True}])
+    Run.objects.filter(pk=run.pk).update(
+        quotes=[{"text": PASSAGE, "url": first.url, "digest": first.snapshot_id}], prompt_tokens=620, duration_ms=2_200
+    )
 
 
 def make_running(world: World) -> None:
