@@ -33,6 +33,7 @@ from tests.embedded.ollama_process import run_ollama
 from training.agent.controller import format_pick, format_situation
 from training.agent.trajectory import Choice
 from training.coordinator import start_training, stop_training
+from training.heartbeats import beat
 from training.models import Host, Run, TrainingOutcome, TrainingSource
 from training.runs import begin_run
 from training.runtime_settings import apply_settings, read_settings
@@ -169,6 +170,8 @@ def train(*, until: Callable[[], bool], most: int = 80) -> None:
     for _ in range(most):
         if until():
             return
+        # It does a worker's work, and says so as one: bells that nobody answers would stop the claims.
+        beat(worker="story", doing="execute", now=timezone.now())
         pipeline.launch_training(timezone.now())
         pipeline.STAGES["execute"].work(timezone.now())
         while pipeline.STAGES["ingest"].work(timezone.now()):
