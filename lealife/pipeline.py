@@ -37,7 +37,7 @@ from learning.ingest import read_uningested
 from promotion.arms import ArmTools
 from promotion.candidates import plan_candidate, register_candidate
 from promotion.drills import has_drill_work, start_drill
-from promotion.evaluation import open_evaluation, run_pairs
+from promotion.evaluation import check_judgeable, open_evaluation, run_pairs
 from promotion.gate import Verdict
 from promotion.inspection import inspect_tags
 from promotion.models import Evaluation, PromotionWindow
@@ -189,6 +189,11 @@ def _build(now: datetime) -> bool:
     window = _window_in(State.BUILDING)
     if window is None:
         return False
+    try:
+        check_judgeable()
+    except GateRefused as error:
+        move_window(window_id=window.pk, expected=State.BUILDING, to=State.FAILED, now=now, reason=str(error))
+        return True
     try:
         plan = plan_candidate(server=get_pool())
         digest = plan.recipe.materialise(get_pool())

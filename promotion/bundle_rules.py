@@ -269,9 +269,10 @@ class Ledger:
             return f"it is called candidate {number} of the error budget, and is number {self._candidates}"
         known = sorted(self.alphas)
         # Once the setting has been lowered, no more than what is left of it.
-        given = [min(alpha * gamma_for(number), alpha - before) for alpha in known]
-        if not any(isclose(body["alpha"], level, rel_tol=CLOSE) for level in given if level > 0):
-            told = " or ".join(f"{level:.6g}" for level in given if level > 0) or "nothing"
+        levels = {level for alpha in known for level in (alpha * gamma_for(number), alpha - before)}
+        given = sorted(level for level in levels if 0 < level <= max(known) * gamma_for(number))
+        if not any(isclose(body["alpha"], level, rel_tol=CLOSE) for level in given):
+            told = " or ".join(f"{level:.6g}" for level in given)
             return f"its alpha is {body['alpha']:.6g}, the error budget gives {told} to candidate {number}"
         if self.alpha_spent > max(known) * (1 + CLOSE):
             return f"the alphas so far sum to {self.alpha_spent:.6g}, more than the lifetime's {max(known):g}"

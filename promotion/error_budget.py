@@ -24,6 +24,8 @@ from enum import StrEnum
 ALPHA_LIFE = 0.05
 EXPONENT = 1.6
 OFFSET = 3
+LEAST = 1e-9
+"""What is left below this is the rounding of a sum, and no level to be judged at."""
 ZETA = 0.7834614020
 """zeta(1.6, 4), the sum of n^-1.6 from n = 4 on, rounded up in the tenth decimal: the gammas sum to no more than 1."""
 
@@ -79,7 +81,8 @@ def alpha_for(*, k: int, promotions: int = 0, alpha_life: float = ALPHA_LIFE, ru
 def next_alpha(*, alphas: Iterable[float], alpha_life: float = ALPHA_LIFE) -> float:
     """The level of the next candidate, when those before were given `alphas`; 0 when nothing is left."""
     given = list(alphas)
-    return max(0.0, min(alpha_for(k=len(given) + 1, alpha_life=alpha_life), alpha_life - sum(given)))
+    level = min(alpha_for(k=len(given) + 1, alpha_life=alpha_life), alpha_life - math.fsum(given))
+    return level if level > LEAST else 0.0
 
 
 def spent(

@@ -38,6 +38,7 @@ Result = EvaluationPair.Result
 ENGINE = ("browser_engine", "browser_headful", "browser_autostart")
 LIMITS = ("default_pages_target", "controller_max_calls", *ENGINE, "evaluation_pairs")
 HALF = 32
+NO_TASKS = "There are no held-out tasks to judge by: let the curriculum read more pages first."
 
 
 def digest_limits(row: RuntimeSettings, *, beside: ModelTag | None) -> str:
@@ -81,7 +82,7 @@ def freeze_inputs() -> Frozen:
     """Held-out tasks with the memory recalled for each. Raises GateRefused when there are none."""
     tasks = choose_tasks(count=read_settings().evaluation_pairs, seed=read_memory_seed())
     if not tasks:
-        raise GateRefused("There are no held-out tasks to judge by: let the curriculum read more pages first.")
+        raise GateRefused(NO_TASKS)
     memories = [[asdict(item) for item in recall(host_id=task.host_id, prompt=task.prompt)] for task in tasks]
     # Whatever their order: the same tasks with the same memory share their frozen pages and measured arms.
     digest = digest_value(sorted([task.pk, items] for task, items in zip(tasks, memories, strict=True)))
@@ -97,24 +98,13 @@ def read_memory_seed() -> str:
 def _open(candidate: ModelTag, frozen: Frozen, **belongs: Any) -> Evaluation:
     routing, row = read_routing(), read_settings()
     baseline = _active(routing, candidate.role)
-    alphas = list(Evaluation.objects.values_list("alpha", flat=True))
-    alpha = next_alpha(alphas=alphas, alpha_life=row.lifetime_alpha)
-    if not alpha:
-        given = f"{sum(alphas):.4f} of {row.lifetime_alpha:g} is spent"
-        raise GateRefused(f"Nothing is left of the lifetime alpha: {given}.")
-    needed = gate.wins_needed(0, 0, alpha)
-    if needed > len(frozen.tasks):
-        # Before any run, and before anything is spent on it.
-        raise GateRefused(
-            f"{len(frozen.tasks)} held-out tasks cannot hold the {needed} wins that a verdict needs: "
-            "let the curriculum read more pages first."
-        )
+    number, alpha = _choose_level(row, tasks=len(frozen.tasks))
     evaluation = Evaluation.every.create(
         candidate=candidate,
         candidate_digest=candidate.digest,
         baseline=baseline,
         baseline_digest=baseline.digest,
-        candidate_number=len(alphas) + 1,
+        candidate_number=number,
         alpha=alpha,
         pair_budget=len(frozen.tasks),
         seed=0,
@@ -127,6 +117,29 @@ def _open(candidate: ModelTag, frozen: Frozen, **belongs: Any) -> Evaluation:
         for index, (task, items) in enumerate(zip(frozen.tasks, frozen.memories, strict=True))
     )
     return evaluation
+
+
+def check_judgeable() -> None:
+    """Raises GateRefused when no candidate could be judged now, whatever it is: asked before one is made."""
+    row = read_settings()
+    tasks = choose_tasks(count=row.evaluation_pairs, seed=0)
+    if not tasks:
+        raise GateRefused(NO_TASKS)
+    _choose_level(row, tasks=len(tasks))
+
+
+def _choose_level(row: RuntimeSettings, *, tasks: int) -> tuple[int, float]:
+    """The next candidate's number and alpha. Raises GateRefused before anything is spent on what cannot be judged."""
+    alphas = list(Evaluation.objects.order_by("id").values_list("alpha", flat=True))
+    alpha = next_alpha(alphas=alphas, alpha_life=row.lifetime_alpha)
+    if not alpha:
+        given = f"{sum(alphas):.4f} of {row.lifetime_alpha:g} is spent"
+        raise GateRefused(f"Nothing is left of the lifetime alpha: {given}.")
+    needed = gate.wins_needed(0, 0, alpha)
+    if needed > tasks:
+        then = "let the curriculum read more pages" if tasks < row.evaluation_pairs else "raise Evaluation Pairs"
+        raise GateRefused(f"{tasks} held-out tasks cannot hold the {needed} wins that a verdict needs: {then} first.")
+    return len(alphas) + 1, alpha
 
 
 def choose_tasks(*, count: int, seed: int | str) -> list[CurriculumTask]:

@@ -1,4 +1,4 @@
-"""What an evaluation costs the real model, on a few pairs; `manage.py bench prefix` does sixty."""
+"""What an evaluation costs the real model, on few pairs; `manage.py bench prefix` does sixty."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ pytestmark = [pytest.mark.model, pytest.mark.django_db(transaction=True), pytest
 
 
 def test_a_second_candidate_pays_for_its_own_arm_alone_and_mostly_from_the_cache(ollama):
-    pairs = 3
+    # As few as can hold the wins that the second candidate would need.
+    pairs = 11
     calls, cached = compare_candidates(pairs=pairs)
     assert (calls.figure, calls.holds) == (0, True)
     assert EvaluationArm.objects.count() == 3 * pairs

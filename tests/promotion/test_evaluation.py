@@ -218,7 +218,9 @@ def test_another_tag_in_the_other_role_closes_it_as_invalid(evaluation, servers)
 def test_too_few_held_out_tasks_are_refused_before_anything_is_spent(host, servers):
     make_tasks(host, 5)
     candidate = make_candidate(servers, parent=make_base_tags(servers)[0])
-    with pytest.raises(GateRefused, match="held-out tasks cannot hold the 10 wins that a verdict needs"):
+    with pytest.raises(
+        GateRefused, match="5 held-out tasks cannot hold the 10 wins that a verdict needs: let the curriculum read"
+    ):
         open_evaluation(window_id=make_window(state="building").pk, candidate=candidate, now=timezone.now())
     assert not Evaluation.objects.exists()
 
