@@ -16,6 +16,7 @@ from promotion.error_budget import alpha_for
 from promotion.evaluation import arm_inputs, choose_tasks, open_evaluation, run_pairs, settle_evaluation
 from promotion.gate import Decision, Verdict
 from promotion.models import Evaluation, EvaluationArm, EvaluationPair, ModelTag, PageFreeze
+from promotion.pair_work import goes_first
 from tests.promotion.scenes import (
     Picker,
     Servers,
@@ -145,9 +146,12 @@ def test_a_verdict_is_final(evaluation, tags, servers):
     assert (evaluation.verdict, evaluation.finished_at, evaluation.pairs.count()) == before
 
 
-def test_both_orders_of_arms_occur(evaluation, servers):
-    run_some(evaluation, make_tools(servers, Picker()), pairs=8)
-    assert len(set(evaluation.pairs.values_list("candidate_first", flat=True))) == 2
+def test_both_orders_of_arms_occur_and_are_kept(evaluation, servers):
+    drawn = [goes_first(evaluation, index=index) for index in range(200)]
+    assert 60 < sum(drawn) < 140
+    # After a third tie the candidate could not be promoted any more.
+    run_some(evaluation, make_tools(servers, Picker()), pairs=2)
+    assert list(evaluation.pairs.order_by("index").values_list("candidate_first", flat=True)) == drawn[:2]
 
 
 def test_the_next_candidate_pays_only_for_its_own_arm(evaluation, tags, servers):
