@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from lealife.lib.statements import run_statement
 
-# The newest training outcomes are looked at: the estimate is of today's memory, and costs the same for ever.
+# The newest training runs that ended with an outcome are looked at: the estimate is of today's memory, and costs the
+# same for ever.
 LOOKED_AT = 2_000
 # Fewer runs than this with a withheld item say nothing.
 LEAST_RUNS = 20
@@ -15,10 +16,10 @@ LEAST_RUNS = 20
 Z = 1.96
 _READ = f"""
     WITH newest AS (
-        SELECT outcome.success::int AS success, jsonb_array_length(run.memories) AS given,
-            jsonb_array_length(run.memory_withheld) AS kept
-        FROM training_outcomes AS outcome JOIN training_run AS run ON run.id = outcome.run_id
-        WHERE outcome.lane = 'training' ORDER BY outcome.id DESC LIMIT {LOOKED_AT}
+        SELECT (status = 'succeeded')::int AS success, jsonb_array_length(memories) AS given,
+            jsonb_array_length(memory_withheld) AS kept
+        FROM training_run WHERE lane = 'training' AND status IN ('succeeded', 'failed')
+        ORDER BY id DESC LIMIT {LOOKED_AT}
     )
     SELECT
         (SELECT json_object_agg(name, amount) FROM (

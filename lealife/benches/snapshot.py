@@ -116,6 +116,7 @@ def furnish(*, finished: int) -> None:
             to_tag=live,
             to_digest=digest,
             after_outcome_id=newest - 500,
+            applied_at=now - timedelta(minutes=10),
             applied_by="gate",
             reason="canary passed",
         )

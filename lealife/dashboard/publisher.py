@@ -18,9 +18,8 @@ from lealife.dashboard.snapshot import TTL_S, Snapshot, render_fragments, take_s
 from lealife.lib.announce import Listener
 from lealife.lib.errors import NotFound
 
-# A burst of announcements is answered by one rebuild, four times a second at most; a little less often when it is sent
-# to hundreds of sockets, so that what is shown does not slow down what it shows.
-REBUILD_EVERY_S, LONGER_AT_MOST_S, LONGER_PER_SOCKET_S = 0.25, 0.05, 0.0001
+# A burst of announcements is answered by one rebuild, four times a second at most.
+REBUILD_EVERY_S = 0.25
 LISTEN_S = 0.5
 log = logging.getLogger(__name__)
 
@@ -107,7 +106,7 @@ class Publisher:
                     continue
                 if heard:
                     # The first after a quiet time is answered at once; only a burst waits.
-                    time.sleep(max(0.0, self._choose_pause() - (time.monotonic() - answered_at)))
+                    time.sleep(max(0.0, REBUILD_EVERY_S - (time.monotonic() - answered_at)))
                     # What was announced meanwhile is in the rebuild that begins now.
                     listener.wait(timeout_s=0)
                     answered_at = time.monotonic()
@@ -116,11 +115,6 @@ class Publisher:
         finally:
             listener.close()
             connection.close()
-
-    def _choose_pause(self) -> float:
-        with self._lock:
-            sockets = sum(len(mailboxes) for mailboxes in self._mailboxes.values())
-        return REBUILD_EVERY_S + min(LONGER_AT_MOST_S, sockets * LONGER_PER_SOCKET_S)
 
     def _read_keys(self) -> list[str]:
         with self._lock:

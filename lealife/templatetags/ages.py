@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django import template
 from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from lealife.templatetags.parts import UNKNOWN
 
 register = template.Library()
 
@@ -15,13 +18,27 @@ UNITS = ((MINUTE, 1, "s"), (HOUR, MINUTE, "min"), (DAY, HOUR, "h"))
 
 
 @register.filter
-def age(at: datetime) -> str:
-    """How long ago `at` was, as of now: `3 min ago`; a moment to come is `in 3 min`."""
-    return say_age((timezone.now() - at).total_seconds())
+def when(at: datetime | None) -> SafeString:
+    """A moment as its age, the exact time on hover; a dash without one."""
+    return show_moment(at, "<time {}>{}</time>") if at else UNKNOWN
+
+
+@register.filter
+def when_taken(at: datetime) -> SafeString:
+    """As `when`, for the moment of the snapshot, which moves with every message."""
+    return show_moment(at, "<time data-snapshot-time {}>{}</time>")
+
+
+def show_moment(at: datetime, element: str) -> SafeString:
+    """The element, with its two places filled: the attributes that hold the exact time, and the age."""
+    there = at.astimezone(UTC)
+    exact = f'datetime="{there.isoformat()}" title="{there.day} {there:%b %Y, %H:%M:%S} UTC"'
+    # Digits and names of months: there is nothing to escape.
+    return SafeString(element.format(exact, say_age((timezone.now() - at).total_seconds())))
 
 
 def say_age(seconds: float) -> str:
-    """An age in its largest whole unit."""
+    """How long ago, as `3 min ago`, in the largest whole unit; a moment to come is `in 3 min`."""
     whole = abs(round(seconds))
     size, unit = next(((size, unit) for limit, size, unit in UNITS if whole < limit), (DAY, "d"))
     amount = f"{whole // size} {unit}"

@@ -13,7 +13,7 @@ from lealife.lib.announce import announce
 from training.models import TrainingOutcome
 
 pytestmark = pytest.mark.browser
-SAMPLES, BATCHES, P95_MS = 20, 3, 400
+SAMPLES, P95_MS = 40, 400
 # Notes when each count of outcomes came to stand on the page.
 WATCH = """() => {
   window.shown = {};
@@ -45,16 +45,10 @@ def test_a_committed_outcome_is_on_the_page_within_400_ms(sign_in, make_outcomes
     expect(page.locator("[data-live-word]")).to_have_text("Live")
     page.evaluate(WATCH)
     measure_one(page, make_outcomes, count=4)
-    count, chance, p95s = 4, random.Random(5), []
-    # The bar is the product's, the hiccups are the machine's: one of three batches must meet it whole.
-    for _ in range(BATCHES):
-        took = []
-        for _ in range(SAMPLES):
-            # At any phase of the publisher's rhythm.
-            page.wait_for_timeout(chance.uniform(0, 600))
-            count += 1
-            took.append(measure_one(page, make_outcomes, count=count))
-        p95s.append(sorted(took)[int(0.95 * SAMPLES) - 1])
-        if p95s[-1] <= P95_MS:
-            break
-    assert min(p95s) <= P95_MS, p95s
+    chance, took = random.Random(5), []
+    for count in range(5, 5 + SAMPLES):
+        # At any phase of the publisher's rhythm.
+        page.wait_for_timeout(chance.uniform(0, 600))
+        took.append(measure_one(page, make_outcomes, count=count))
+    p95 = sorted(took)[int(0.95 * SAMPLES) - 1]
+    assert p95 <= P95_MS, took
