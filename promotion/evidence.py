@@ -13,6 +13,11 @@ from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair
 
 # Pairs shown; a budget may be larger, and the verdict rests on all of them.
 PAIRS_SHOWN = 2_000
+_OF_AN_ARM = ("success", "invalid", "controller_calls", "run__pages", "run__error_code")
+_SHOWN = (
+    *("index", "result", "candidate_first", "candidate_arm__run__prompt", "candidate_arm__run__host__name"),
+    *(f"{arm}__{column}" for arm in ("candidate_arm", "baseline_arm") for column in _OF_AN_ARM),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def read_trial(evaluation_id: int) -> Trial:
     evaluation = evaluations.filter(pk=evaluation_id).first()
     if evaluation is None:
         raise NotFound(f"There is no evaluation {evaluation_id}.")
-    pairs = _read_pairs(evaluation_id)
+    pairs = read_pairs(evaluation_id)
     decision = decide_evaluation(evaluation, changed=[])
     pending = evaluation.verdict == Evaluation.Verdict.PENDING
     count = {result: sum(pair.result == result for pair in pairs) for result in EvaluationPair.Result.values}
@@ -133,11 +138,12 @@ def read_trial(evaluation_id: int) -> Trial:
     )
 
 
-def _read_pairs(evaluation_id: int) -> tuple[PairLine, ...]:
+def read_pairs(evaluation_id: int) -> tuple[PairLine, ...]:
+    """The pairs in their order, with the e-values after each. One query."""
     rows = (
         EvaluationPair.objects.filter(evaluation_id=evaluation_id)
         .select_related("candidate_arm__run__host", "baseline_arm__run")
-        .defer("candidate_arm__run__memories", "baseline_arm__run__memories")
+        .only(*_SHOWN)
         .order_by("index")[:PAIRS_SHOWN]
     )
     lines, wins, losses = [], 0, 0

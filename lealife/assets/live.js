@@ -9,18 +9,6 @@
   let generatedAt = Date.parse(document.body.dataset.generatedAt), heardAt = Date.now();
   let transport = "polling", timer = null;
 
-  // Times are shown as ages; the whole time stays in the title.
-  const UNITS = [[60, 1, "s"], [3600, 60, "min"], [86400, 3600, "h"], [Infinity, 86400, "d"]];
-  function showAge(time) {
-    if (!time.title) time.title = time.textContent;
-    const seconds = Math.round((Date.now() - Date.parse(time.dateTime)) / 1000);
-    const [, size, unit] = UNITS.find(([limit]) => Math.abs(seconds) < limit);
-    const age = `${Math.floor(Math.abs(seconds) / size)} ${unit}`;
-    const text = seconds < 0 ? `in ${age}` : `${age} ago`;
-    if (time.textContent !== text) time.textContent = text;
-  }
-  function showAges(root = document) { root.querySelectorAll("time[datetime]").forEach(showAge); }
-
   function setText(selector, text) {
     for (const element of document.querySelectorAll(selector)) if (element.textContent !== text) element.textContent = text;
   }
@@ -51,10 +39,9 @@
     if (old.nodeType !== Node.ELEMENT_NODE) return;
     if (old.nodeName === "TIME") {
       if (old.dateTime === fresh.dateTime) return;
-      old.dateTime = fresh.dateTime;
-      old.title = fresh.title || fresh.textContent;
+      [old.dateTime, old.title, old.textContent] = [fresh.dateTime, fresh.title, fresh.textContent];
       if (!old.hasAttribute("data-snapshot-time")) mark(old);
-      return showAge(old);
+      return;
     }
     // Whether details are open is the reader's to say.
     const isReaders = (name) => name === "open" && old.nodeName === "DETAILS";
@@ -77,7 +64,7 @@
     for (const next of [...fresh.childNodes]) {
       const key = next.dataset?.key;
       const match = key ? keyed.get(key) : at?.dataset?.key ? null : at;
-      if (!match) { old.insertBefore(next, at); if (next.nodeType === 1) { showAges(next); mark(next); } continue; }
+      if (!match) { old.insertBefore(next, at); if (next.nodeType === 1) mark(next); continue; }
       if (match !== at) old.insertBefore(match, at); else at = at.nextSibling;
       morph(match, next);
     }
@@ -99,7 +86,6 @@
     heardAt = Date.now();
     generatedAt = Date.parse(at);
     for (const time of document.querySelectorAll("[data-snapshot-time]")) time.dateTime = at;
-    showAges();
     showFreshness();
   }
   function have() {
@@ -184,9 +170,8 @@
     } catch { /* the button does the same */ }
   });
 
-  showAges();
-  setInterval(() => { showAges(); if (page) showFreshness(); }, 1000);
   if (!page) return;
+  setInterval(showFreshness, 1000);
   connect();
   timer = setTimeout(poll, POLL_MS);
 })();

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from lealife.dashboard.canary_view import CanaryView, view_canary
 from lealife.dashboard.curve import Curve, draw_curve
 from lealife.dashboard.run_view import RunPanel, build_run_page
 from lealife.dashboard.tag_view import shorten_digest
-from promotion.drills import DrillReport, read_drills
-from promotion.evidence import PairLine, Trial, read_trial
+from promotion.drills import read_drills
+from promotion.evidence import PairLine, Trial, read_pairs, read_trial
 from promotion.ledger import ErrorBudget, read_error_budget
-from promotion.models import Canary
-from promotion.windows import WindowProgress, read_window
+from promotion.windows import read_window
 from training.runtime_settings import read_settings
 
 
@@ -27,18 +27,40 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class CandidatePage:
-    """`/training/candidates/{id}/`. `left` and `right` are the candidate's and the active tag's run of `pair`."""
+class TrialPanel:
+    """What the gate says of the candidate, and the verbs that are open to an operator."""
+
+    trial: Trial
+    window_sentence: str
+    on_hold: bool
+    canary_is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePanel:
+    """The curve of the e-values, and the pairs that carry evidence on it: ties leave it as it is."""
 
     trial: Trial
     curve: Curve
+    spots: tuple[Spot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairsPanel:
+    """Every pair, in its order."""
+
+    evaluation_id: int
+    pairs: tuple[PairLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TermsPanel:
+    """Who is compared, the canary on real runs, what the test costs of the error budget, and the gate's own errors."""
+
+    trial: Trial
+    canary: CanaryView | None
     budget: ErrorBudget
-    drills: DrillReport
-    window: WindowProgress
-    on_hold: bool
-    pair: PairLine | None
-    left: RunPanel | None
-    right: RunPanel | None
+    drills: str
 
     @property
     def short_candidate_digest(self) -> str:
@@ -50,39 +72,68 @@ class CandidatePage:
         """Twelve hex digits."""
         return shorten_digest(self.trial.baseline_digest)
 
-    @property
-    def spots(self) -> tuple[Spot, ...]:
-        """The pairs that carry evidence: ties leave the curve as it is."""
-        placed = zip(self.trial.pairs, self.curve.points, strict=True)
-        return tuple(_place_spot(pair, *point) for pair, point in placed if pair.result in ("win", "loss"))
 
-    @property
-    def canary_is_open(self) -> bool:
-        """Whether there is a canary to abort."""
-        return self.trial.canary is not None and self.trial.canary.state == Canary.State.OPEN
+@dataclass(frozen=True, slots=True)
+class CandidatePage:
+    """The panels of `/training/candidates/{id}/`."""
+
+    trial: TrialPanel
+    evidence: EvidencePanel
+    pairs: PairsPanel
+    terms: TermsPanel
+    generated_at: datetime
 
 
-def build_candidate_page(*, evaluation_id: int, pair: int | None, now: datetime) -> CandidatePage:
-    """Reads the page at `now`; `pair` counts from 1, an unknown one shows none. Raises NotFound."""
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """One task of an evaluation, with the candidate's and the active tag's run of it."""
+
+    pair: PairLine
+    candidate: RunPanel
+    baseline: RunPanel
+
+
+def build_candidate_page(*, evaluation_id: int, now: datetime) -> CandidatePage:
+    """Reads and builds all panels at `now` (aware UTC). Raises NotFound."""
     trial = read_trial(evaluation_id)
     row = read_settings()
-    chosen = next((line for line in trial.pairs if line.number == pair), None)
-    return CandidatePage(
-        trial=trial,
-        curve=draw_curve(
-            better=[line.e_better for line in trial.pairs],
-            worse=[line.e_worse for line in trial.pairs],
-            promote=trial.threshold,
-            reject=trial.threshold_worse,
-        ),
-        budget=read_error_budget(row=row),
-        drills=read_drills(),
-        window=read_window(row=row),
-        on_hold=row.promotion_hold,
-        pair=chosen,
-        left=build_run_page(run_id=chosen.candidate.run_id, now=now).run if chosen else None,
-        right=build_run_page(run_id=chosen.baseline.run_id, now=now).run if chosen else None,
+    canary = view_canary(trial.canary)
+    curve = draw_curve(
+        better=[line.e_better for line in trial.pairs],
+        worse=[line.e_worse for line in trial.pairs],
+        promote=trial.threshold,
+        reject=trial.threshold_worse,
     )
+    placed = zip(trial.pairs, curve.points, strict=True)
+    # The pairs and the canary have panels of their own.
+    head = replace(trial, pairs=(), canary=None)
+    return CandidatePage(
+        trial=TrialPanel(
+            trial=head,
+            window_sentence=read_window(row=row).sentence,
+            on_hold=row.promotion_hold,
+            canary_is_open=canary is not None and canary.is_open,
+        ),
+        evidence=EvidencePanel(
+            trial=head,
+            curve=curve,
+            spots=tuple(_place_spot(pair, *point) for pair, point in placed if pair.result in ("win", "loss")),
+        ),
+        pairs=PairsPanel(evaluation_id, trial.pairs),
+        terms=TermsPanel(trial=head, canary=canary, budget=read_error_budget(row=row), drills=read_drills().sentence),
+        generated_at=now,
+    )
+
+
+def read_arms(*, evaluation_id: int, number: int | None, now: datetime) -> Arms | None:
+    """Both trajectories of the pair with this number, counted from 1; None when there is no such pair."""
+    if number is None:
+        return None
+    pair = next((line for line in read_pairs(evaluation_id) if line.number == number), None)
+    if pair is None:
+        return None
+    candidate, baseline = (build_run_page(run_id=arm.run_id, now=now).run for arm in (pair.candidate, pair.baseline))
+    return Arms(pair, candidate, baseline)
 
 
 def _place_spot(pair: PairLine, across: float, y: float) -> Spot:

@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from lealife.dashboard.access import require_staff
-from lealife.dashboard.candidate_page import build_candidate_page
+from lealife.dashboard.candidate_page import read_arms
+from lealife.dashboard.pages import render_live
 from lealife.dashboard.verbs import find_way_back
-from lealife.lib.errors import NotFound, Refused
+from lealife.lib.errors import Refused
 from promotion.applies import roll_back
 from promotion.canary import abort_open_canary
 from promotion.models import Role
@@ -104,11 +105,10 @@ def show_candidate(request: HttpRequest, evaluation_id: int) -> HttpResponse:
     """`/training/candidates/{id}/`: one evaluation; both trajectories of a task with `?pair=`."""
     pair = request.GET.get("pair", "")
     number = int(pair) if pair.isascii() and pair.isdecimal() and len(pair) <= PAIR_DIGITS else None
-    try:
-        page = build_candidate_page(evaluation_id=evaluation_id, pair=number, now=timezone.now())
-    except NotFound as error:
-        raise Http404(str(error)) from error
-    return render(request, "candidate.html", {"page": page})
+    arms = read_arms(evaluation_id=evaluation_id, number=number, now=timezone.now())
+    return render_live(
+        request, "candidate.html", key=f"candidate-{evaluation_id}", evaluation_id=evaluation_id, arms=arms
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from lealife.dashboard.canary_view import CanaryView, view_canary
 from lealife.dashboard.headline_panel import describe_next
 from lealife.dashboard.readings import Readings
 from lealife.dashboard.tag_view import (
@@ -24,20 +25,6 @@ AT_WORK = {
     PromotionWindow.State.CANARY,
     PromotionWindow.State.APPLYING,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryPart:
-    """A canary's share, in percent, and its observations in both arms."""
-
-    state: str
-    share_percent: int
-    min_observations: int
-    candidate_successes: int
-    candidate_observations: int
-    baseline_successes: int
-    baseline_observations: int
-    deadline_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +48,7 @@ class CandidatePart:
     baseline_quality: float | None
     missing: str
     summary: str
-    canary: CanaryPart | None
+    canary: CanaryView | None
 
     @property
     def quality_difference(self) -> float | None:
@@ -214,7 +201,7 @@ def view_candidate(candidate: CandidateView | None) -> CandidatePart | None:
     """The candidate as a frozen value."""
     if candidate is None:
         return None
-    pairs, canary = candidate.pairs, candidate.canary
+    pairs = candidate.pairs
     return CandidatePart(
         evaluation_id=candidate.evaluation_id,
         tag=candidate.tag,
@@ -233,16 +220,5 @@ def view_candidate(candidate: CandidateView | None) -> CandidatePart | None:
         baseline_quality=candidate.baseline_successes / pairs if pairs else None,
         missing=candidate.missing,
         summary=candidate.summary,
-        canary=None
-        if canary is None
-        else CanaryPart(
-            state=str(canary.state),
-            share_percent=canary.share_percent,
-            min_observations=canary.min_observations,
-            candidate_successes=canary.candidate_successes,
-            candidate_observations=canary.candidate_observations,
-            baseline_successes=canary.baseline_successes,
-            baseline_observations=canary.baseline_observations,
-            deadline_at=canary.deadline_at,
-        ),
+        canary=view_canary(candidate.canary),
     )

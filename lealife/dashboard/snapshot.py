@@ -12,6 +12,7 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
+from lealife.dashboard.candidate_page import build_candidate_page
 from lealife.dashboard.home_page import build_home_page
 from lealife.dashboard.run_view import build_run_page
 from lealife.dashboard.training_page import build_training_page
@@ -39,7 +40,7 @@ class Snapshot:
 
 
 def take_snapshot(key: str, *, now: datetime) -> Snapshot:
-    """Builds the page `training`, `home` or `run-<id>` at `now`. Raises NotFound for any other key."""
+    """Builds `training`, `home`, `run-<id>` or `candidate-<id>` at `now`. Raises NotFound for any other key."""
     page = _build_page(key, now=now)
     panels = {entry.name: getattr(page, entry.name) for entry in fields(page) if entry.name != "generated_at"}
     fingerprints = {name: fingerprint_panel(panel) for name, panel in panels.items()}
@@ -58,8 +59,11 @@ def _build_page(key: str, *, now: datetime) -> Any:
     if key == "home":
         return build_home_page(now=now)
     kind, _, number = key.partition("-")
-    if kind == "run" and number.isascii() and number.isdecimal() and len(number) <= ID_DIGITS:
-        return build_run_page(run_id=int(number), now=now)
+    if number.isascii() and number.isdecimal() and len(number) <= ID_DIGITS:
+        if kind == "run":
+            return build_run_page(run_id=int(number), now=now)
+        if kind == "candidate":
+            return build_candidate_page(evaluation_id=int(number), now=now)
     raise NotFound(f"There is no page {key[:40]!r}.")
 
 

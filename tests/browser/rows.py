@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from lealife.lib.digest import digest_bytes
-from promotion.models import ModelTag
+from lealife.lib.digest import digest_bytes, digest_value
+from promotion.models import ModelTag, Role
 from training.models import Host, Run, Step
 from training.runs import keep_snapshot
 
@@ -29,17 +29,26 @@ class World:
 
 
 def make_run(world: World, *, success: bool, at: datetime, **values: Any) -> Run:
-    """A finished run."""
+    """A finished run, served by the tags that it names."""
+    took = timedelta(milliseconds=1000 + world.chance.randrange(4000))
+    digests = {}
+    for role in Role:
+        if tag := values.get(f"{role}_tag"):
+            digests[f"{role}_digest"] = digests[f"served_{role}_digest"] = digest_tag(tag)
     return Run.objects.create(
         **{
             "status": "succeeded" if success else "failed",
             "pages_target": 3,
             "max_calls": 5,
-            "duration_ms": 1000 + world.chance.randrange(4000),
+            "duration_ms": took // timedelta(milliseconds=1),
             "verifier": "expected_url" if success else "",
             "created_at": at,
             "started_at": at,
-            "finished_at": at,
+            "finished_at": at + took,
+            "prompt_tokens": 310 * values["pages"],
+            "cached_tokens": 260 * values["pages"],
+            "completion_tokens": 18 * values["pages"],
+            **digests,
             **values,
         }
     )
@@ -69,4 +78,10 @@ def make_steps(run: Run, *, count: int) -> None:
             prompt_tokens=310,
             cached_tokens=260,
             completion_tokens=18,
+            created_at=run.started_at + timedelta(milliseconds=300 * (index + 1)),
         )
+
+
+def digest_tag(name: str) -> str:
+    """The digest of a tag of this world."""
+    return f"sha256:{digest_value(name)}"

@@ -138,8 +138,12 @@ def save(window: Any, name: str, *, width: int, most: int) -> None:
     """The page from its top, at most `most` pixels of it, in few colours: a picture of text needs no more."""
     from PIL import Image
 
+    from tests.browser.test_audit import FIND_CUT
+
     path = FOLDER / name
     height = min(most, window.evaluate("document.documentElement.scrollHeight"))
+    for cut in window.evaluate(FIND_CUT):
+        sys.stdout.write(f"{name}: {cut}\n")
     shot = window.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
     picture = (
         Image.open(io.BytesIO(shot))

@@ -21,6 +21,11 @@ SCHEMES, WIDTHS = ("light", "dark"), (1440, 390)
 RUN_AXE = """async () => (await axe.run()).violations.map(
   (found) => `${found.id}: ${found.help}: ${found.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`
 )"""
+# What is wider than its place: one would have to know that it scrolls.
+FIND_CUT = """() => [document.documentElement, ...document.querySelectorAll(".scroll")]
+  .filter((one) => one.scrollWidth > one.clientWidth + 1)
+  .map((one) => `${one.getAttribute("aria-label") || one.nodeName}: ${one.scrollWidth} px in ${one.clientWidth}`)
+"""
 COUNT_VIOLATIONS = """
   window.refused = [];
   document.addEventListener("securitypolicyviolation", (event) => {
@@ -49,9 +54,7 @@ def audit_one(page, name: str) -> list[str]:
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             found += [f"{name}, {scheme}, {width} px: {problem}" for problem in page.evaluate(RUN_AXE)]
-            sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            if sideways > 0:
-                found.append(f"{name}, {scheme}, {width} px: {sideways} px wider than its window")
+            found += [f"{name}, {scheme}, {width} px: {cut}" for cut in page.evaluate(FIND_CUT)]
     return found
 
 

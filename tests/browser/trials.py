@@ -153,11 +153,12 @@ def make_arm(world: World, task: CurriculumTask, *, arm: str, result: str) -> Ev
         at=world.now - timedelta(minutes=8),
         success=success,
         controller_tag=tag.name,
-        controller_calls=3,
-        pages=3,
+        controller_calls=2,
+        pages=2,
+        answer=PASSAGE if success else "",
         error_code="" if success else "no_route",
     )
     make_steps(run, count=2)
     return EvaluationArm.objects.create(
-        inputs_digest=digest_value([arm, task.pk]), run=run, success=success, controller_calls=3
+        inputs_digest=digest_value([arm, task.pk]), run=run, success=success, controller_calls=2
     )

@@ -10,7 +10,7 @@ from django.utils import timezone
 from lealife.lib.digest import digest_value
 from learning.models import MemoryItem, RunLearningOutcome
 from promotion.models import ModelTag
-from tests.browser.rows import PASSAGE, TOPICS, World, make_run, make_steps
+from tests.browser.rows import PASSAGE, TOPICS, World, digest_tag, make_run, make_steps
 from tests.browser.trials import SWITCHES, make_evaluation, make_switches
 from training.campaigns import create_campaign
 from training.chain_check import check_chain
@@ -72,7 +72,7 @@ def make_tag(role: str, number: int, status: str) -> ModelTag:
     return ModelTag.objects.create(
         role=role,
         name=name,
-        digest=f"sha256:{digest_value(name)}",
+        digest=digest_tag(name),
         base="smollm2:135m",
         status=status,
         created_at=timezone.now() - timedelta(hours=12),
@@ -176,9 +176,8 @@ def make_answer(world: World) -> None:
     )
     make_steps(run, count=3)
     first = run.steps.first()
-    Run.objects.filter(pk=run.pk).update(
-        quotes=[{"text": PASSAGE, "url": first.url, "digest": first.snapshot_id}], prompt_tokens=620, duration_ms=2_200
-    )
+    quotes = [{"text": PASSAGE, "url": first.url, "digest": first.snapshot_id}]
+    Run.objects.filter(pk=run.pk).update(quotes=quotes)
 
 
 def make_running(world: World) -> None:

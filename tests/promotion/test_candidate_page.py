@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from lealife.dashboard.curve import HEIGHT, draw_curve
+from lealife.dashboard.snapshot import render_fragment, take_snapshot
 from lealife.lib.errors import NotFound
 from promotion import gate
 from promotion.evaluation import open_evaluation, run_pairs
@@ -71,6 +72,31 @@ def test_the_curve_ends_where_the_gate_stands(evaluation):
 def test_a_trial_is_read_in_few_queries_whatever_its_pairs(evaluation, django_assert_max_num_queries):
     with django_assert_max_num_queries(3):
         read_trial(evaluation.pk)
+
+
+def test_the_page_costs_few_queries_whatever_its_pairs(evaluation, django_assert_max_num_queries):
+    with django_assert_max_num_queries(11):
+        take_snapshot(f"candidate-{evaluation.pk}", now=timezone.now())
+
+
+def test_a_pair_that_ends_is_sent_to_whoever_watches(evaluation, browser, servers):
+    key = f"candidate-{evaluation.pk}"
+    before = take_snapshot(key, now=timezone.now())
+    assert take_snapshot(key, now=timezone.now()).changed_since(before.fingerprints) == []
+    run_pairs(evaluation_id=evaluation.pk, tools=make_tools(servers, Picker()), now=timezone.now())
+    have = ",".join(f"{name}:{fingerprint}" for name, fingerprint in before.fingerprints.items())
+    answer = browser.get(f"/live/{key}/", {"have": have}).json()
+    assert set(answer["fragments"]) == {"trial", "evidence", "pairs", "terms"}
+    assert answer["fragments"]["pairs"]["html"].count("?pair=") == 6
+
+
+def test_a_hold_changes_the_verbs_alone(evaluation):
+    key = f"candidate-{evaluation.pk}"
+    before = take_snapshot(key, now=timezone.now())
+    change_settings(promotion_hold=True)
+    after = take_snapshot(key, now=timezone.now())
+    assert after.changed_since(before.fingerprints) == ["trial"]
+    assert "Resume" in render_fragment(after, "trial")
 
 
 def test_an_evaluation_that_never_was_is_not_found(db, browser):
