@@ -102,22 +102,23 @@ def _select_last_applies() -> QuerySet[LiveApply]:
 _LAST_APPLIES = KeptQuery(_select_last_applies)
 # Runs that began before the switch were promised the old tag; they prove nothing either way, unless they were held
 # back for it: those say so themselves, however early they began. A run that never reached the model was served by
-# nothing.
+# nothing. Each run is looked up from its outcome, newest first, until there are enough: joined freely, a planner that
+# expects few to match reads all since the switch.
 _SERVED = " UNION ALL ".join(
     f"""
-    (SELECT '{role}', id, served, was_held FROM (
-        SELECT outcome.id, outcome.served_{role}_digest AS served, run.{role}_digest AS promised, run.started_at,
-            EXISTS (
-                SELECT FROM promotion_watchedrun AS watched JOIN promotion_watch AS watch ON watch.id = watched.watch_id
-                WHERE watched.run_id = run.id AND watched.held_back AND watch.apply_id = %({role}_apply)s::bigint
-            ) AS was_held
-        FROM training_outcomes AS outcome JOIN training_run AS run ON run.id = outcome.run_id
-        WHERE outcome.lane = '{Run.Lane.TRAINING}' AND outcome.id > %({role}_after)s::bigint
-            AND run.started_at >= %({role}_since)s::timestamptz AND outcome.served_{role}_digest <> ''
-        ) AS live
-        WHERE was_held OR promised IS DISTINCT FROM %({role}_old)s::text
-            OR started_at >= %({role}_since)s::timestamptz + %(commit_within)s::interval
-        ORDER BY id DESC LIMIT {LOOKED_AT})
+    (SELECT '{role}', outcome.id, outcome.served_{role}_digest, run.was_held
+    FROM training_outcomes AS outcome CROSS JOIN LATERAL (
+        SELECT {role}_digest AS promised, started_at, EXISTS (
+            SELECT FROM promotion_watchedrun AS watched JOIN promotion_watch AS watch ON watch.id = watched.watch_id
+            WHERE watched.run_id = training_run.id AND watched.held_back AND watch.apply_id = %({role}_apply)s::bigint
+        ) AS was_held
+        FROM training_run WHERE id = outcome.run_id LIMIT 1
+    ) AS run
+    WHERE outcome.lane = '{Run.Lane.TRAINING}' AND outcome.id > %({role}_after)s::bigint
+        AND outcome.served_{role}_digest <> '' AND run.started_at >= %({role}_since)s::timestamptz
+        AND (run.was_held OR run.promised IS DISTINCT FROM %({role}_old)s::text
+            OR run.started_at >= %({role}_since)s::timestamptz + %(commit_within)s::interval)
+    ORDER BY outcome.id DESC LIMIT {LOOKED_AT})
     """  # noqa: S608  constants of our own, and placeholders
     for role in Role
 )
