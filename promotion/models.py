@@ -174,6 +174,9 @@ class Evaluation(models.Model):
                 condition=Q(drill=True, window=None) | Q(drill=False, window__isnull=False),
                 name="an_evaluation_has_a_window_or_is_a_drill",
             ),
+            models.UniqueConstraint(
+                fields=["candidate_number"], condition=Q(drill=False), name="one_candidate_per_number"
+            ),
         ]
 
     def __str__(self) -> str:

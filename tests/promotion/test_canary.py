@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from lealife.lib.errors import InvalidInput, NotFound
@@ -72,6 +73,23 @@ def test_a_role_has_one_open_canary(canary, servers):
         open_canary(evaluation_id=second.pk, now=timezone.now())
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"min_observations": 1},
+        {"share_percent": 90},
+        {"ramp_percent": 1},
+        {"first_outcome_id": F("first_outcome_id") + 1},
+        {"deadline_at": F("deadline_at") - timedelta(seconds=1)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_postgres_keeps_what_an_open_canary_was_opened_under(canary, change):
+    Canary.objects.filter(pk=canary.pk).update(deadline_at=F("deadline_at") + timedelta(seconds=1))
+    with pytest.raises(IntegrityError, match="is evidence"), transaction.atomic():
+        Canary.objects.filter(pk=canary.pk).update(**change)
+
+
 def test_a_canary_waits_for_its_minimum_in_both_arms(canary, host):
     observe(canary, host, lane="canary", successes=MINIMUM)
     observe(canary, host, lane="training", successes=MINIMUM - 1)
@@ -89,8 +107,9 @@ def test_a_canary_that_does_no_harm_passes(canary, host):
     assert canary.closed_at is not None
 
 
-def test_a_canary_that_does_harm_is_aborted_before_its_minimum(canary, host):
-    Canary.objects.update(min_observations=50)
+def test_a_canary_that_does_harm_is_aborted_before_its_minimum(evaluation, host):
+    change_settings(canary_min_observations=50)
+    canary = open_canary(evaluation_id=evaluation.pk, now=timezone.now())
     observe(canary, host, lane="canary", successes=0, failures=12)
     observe(canary, host, lane="training", successes=40)
     assert settle(canary) is CanaryCause.HARM

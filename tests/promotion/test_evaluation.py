@@ -15,7 +15,7 @@ from promotion.candidate_view import read_candidate
 from promotion.error_budget import alpha_for
 from promotion.evaluation import arm_inputs, choose_tasks, open_evaluation, run_pairs, settle_evaluation
 from promotion.gate import Decision, Verdict
-from promotion.models import Evaluation, EvaluationArm, EvaluationPair, ModelTag, PageFreeze
+from promotion.models import Evaluation, EvaluationArm, EvaluationPair, ModelTag, PageFreeze, PromotionWindow
 from promotion.pair_work import goes_first
 from tests.promotion.scenes import (
     Picker,
@@ -319,3 +319,11 @@ def test_postgres_keeps_a_verdict_as_it_was_given(db, servers, change):
 def test_postgres_keeps_what_an_open_evaluation_was_fixed_to(evaluation, change):
     with pytest.raises(IntegrityError, match="is evidence"), transaction.atomic():
         Evaluation.objects.filter(pk=evaluation.pk).update(**change)
+
+
+def test_no_two_candidates_have_one_number(evaluation):
+    again = Evaluation.objects.get(pk=evaluation.pk)
+    again.pk, again._state.adding = None, True
+    again.window = PromotionWindow.objects.create(number=2, size=30, watermark=30, state="building")
+    with pytest.raises(IntegrityError, match="one_candidate_per_number"), transaction.atomic():
+        again.save()
