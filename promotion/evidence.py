@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 
 from lealife.lib.errors import NotFound
 from promotion import gate
 from promotion.candidate_view import describe_missing
-from promotion.evaluation import decide_evaluation
+from promotion.evaluation import count_pairs, decide_evaluation
 from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair
 
-# Pairs shown; a budget may be larger, and the verdict rests on all of them.
-PAIRS_SHOWN = 2_000
 _OF_AN_ARM = ("success", "invalid", "controller_calls", "run__pages", "run__error_code")
 _SHOWN = (
     *("index", "result", "candidate_first", "candidate_arm__run__prompt", "candidate_arm__run__host__name"),
@@ -61,7 +61,10 @@ class PairLine:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One evaluation with all that was measured. `threshold` and `threshold_worse` are what the e-values must reach."""
+    """One evaluation with all that was measured. `threshold` and `threshold_worse` are what the e-values must reach.
+
+    `results` are the pairs' in their order, `better` and `worse` the e-values after each.
+    """
 
     evaluation_id: int
     number: int
@@ -88,7 +91,9 @@ class Trial:
     started_at: datetime
     finished_at: datetime | None
     canary: Canary | None
-    pairs: tuple[PairLine, ...]
+    results: tuple[str, ...]
+    better: tuple[float, ...]
+    worse: tuple[float, ...]
 
     @property
     def pending(self) -> bool:
@@ -97,15 +102,18 @@ class Trial:
 
 
 def read_trial(evaluation_id: int) -> Trial:
-    """The evaluation with its pairs in order. Raises NotFound. Two queries."""
+    """The evaluation with the results of its pairs. Raises NotFound. Three queries."""
     evaluations = Evaluation.every.select_related("candidate", "baseline", "window", "canary")
     evaluation = evaluations.filter(pk=evaluation_id).first()
     if evaluation is None:
         raise NotFound(f"There is no evaluation {evaluation_id}.")
-    pairs = read_pairs(evaluation_id)
-    decision = decide_evaluation(evaluation, changed=[])
+    counts = count_pairs(evaluation_id)
+    decision = decide_evaluation(evaluation, changed=[], counts=counts)
     pending = evaluation.verdict == Evaluation.Verdict.PENDING
-    count = {result: sum(pair.result == result for pair in pairs) for result in EvaluationPair.Result.values}
+    # What ended since it was counted comes with the next look.
+    pairs = EvaluationPair.objects.filter(evaluation_id=evaluation_id, index__lt=counts["done"]).order_by("index")
+    results = tuple(pairs.values_list("result", flat=True))
+    better, worse = _follow(results)
     window = evaluation.window
     return Trial(
         evaluation_id=evaluation.pk,
@@ -121,10 +129,10 @@ def read_trial(evaluation_id: int) -> Trial:
         # A closed one keeps its own reason: what made it invalid is not in the pairs.
         reason=decision.reason if pending else evaluation.reason,
         missing=describe_missing(decision.wins_needed, decision.pairs_left) if pending else "",
-        wins=count["win"],
-        losses=count["loss"],
-        ties=count["tie"],
-        invalid=count["invalid"],
+        wins=counts["wins"],
+        losses=counts["losses"],
+        ties=counts["ties"],
+        invalid=counts["done"] - counts["wins"] - counts["losses"] - counts["ties"],
         pair_budget=evaluation.pair_budget,
         e_better=decision.e_value,
         e_worse=decision.e_worse,
@@ -134,36 +142,42 @@ def read_trial(evaluation_id: int) -> Trial:
         started_at=evaluation.started_at,
         finished_at=evaluation.finished_at,
         canary=getattr(evaluation, "canary", None),
-        pairs=pairs,
+        results=results,
+        better=better,
+        worse=worse,
     )
 
 
-def read_pairs(evaluation_id: int) -> tuple[PairLine, ...]:
-    """The pairs in their order, with the e-values after each. One query."""
+def _follow(results: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Both e-values after each pair; pure."""
+    wins = tuple(accumulate(result == EvaluationPair.Result.WIN for result in results))
+    losses = tuple(accumulate(result == EvaluationPair.Result.LOSS for result in results))
+    return tuple(map(gate.e_value, wins, losses)), tuple(map(gate.e_value_worse, wins, losses))
+
+
+def read_pairs(trial: Trial, *, first: int = 0, last: int | None = None) -> tuple[PairLine, ...]:
+    """The pairs with an index from `first` to `last`, all by default, the newest first. One query."""
+    end = len(trial.results) if last is None else min(last + 1, len(trial.results))
     rows = (
-        EvaluationPair.objects.filter(evaluation_id=evaluation_id)
+        EvaluationPair.objects.filter(evaluation_id=trial.evaluation_id, index__gte=first, index__lt=end)
         .select_related("candidate_arm__run__host", "baseline_arm__run")
         .only(*_SHOWN)
-        .order_by("index")[:PAIRS_SHOWN]
+        .order_by("-index")
     )
-    lines, wins, losses = [], 0, 0
-    for pair in rows:
-        wins += pair.result == EvaluationPair.Result.WIN
-        losses += pair.result == EvaluationPair.Result.LOSS
-        lines.append(
-            PairLine(
-                index=pair.index,
-                prompt=pair.candidate_arm.run.prompt,
-                host=pair.candidate_arm.run.host.name,
-                result=pair.result,
-                candidate=_view_arm(pair.candidate_arm),
-                baseline=_view_arm(pair.baseline_arm),
-                candidate_first=pair.candidate_first,
-                e_better=gate.e_value(wins, losses),
-                e_worse=gate.e_value_worse(wins, losses),
-            )
+    return tuple(
+        PairLine(
+            index=pair.index,
+            prompt=pair.candidate_arm.run.prompt,
+            host=pair.candidate_arm.run.host.name,
+            result=pair.result,
+            candidate=_view_arm(pair.candidate_arm),
+            baseline=_view_arm(pair.baseline_arm),
+            candidate_first=pair.candidate_first,
+            e_better=trial.better[pair.index],
+            e_worse=trial.worse[pair.index],
         )
-    return tuple(lines)
+        for pair in rows
+    )
 
 
 def _view_arm(arm: EvaluationArm) -> ArmLine:

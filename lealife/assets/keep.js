@@ -1,17 +1,30 @@
-// Keeps what is half typed in a form while another of the page's buttons loads the page anew; until the form is sent.
+// Keeps what is half typed in a form until the server has accepted it: through the reload of another button, a refusal
+// and a sign-in. It forgets all of it when somebody signs out.
 (() => {
   "use strict";
-  for (const form of document.querySelectorAll("form[data-keep]")) {
-    const key = `kept ${location.pathname}${location.search} ${form.dataset.keep}`;
+  const sent = sessionStorage.getItem("sent");
+  if (sent && document.querySelector(".note[data-state=success]")) sessionStorage.removeItem(sent);
+  sessionStorage.removeItem("sent");
+  document.querySelector("form.who")?.addEventListener("submit", () => sessionStorage.clear());
+
+  const canHold = (field, value) => !field.matches("select") || [...field.options].some((one) => one.value === value && !one.disabled);
+  function keep(form) {
+    const key = `kept ${form.dataset.keep}`;
     const fields = [...form.elements].filter((field) => field.name && field.matches("textarea, select, input:not([type=hidden])"));
-    // What the server refused stands there already, with its reasons.
-    const kept = form.querySelector(".error") ? null : JSON.parse(sessionStorage.getItem(key));
-    form.addEventListener("input", () => {
-      sessionStorage.setItem(key, JSON.stringify(Object.fromEntries(fields.map((field) => [field.name, field.value]))));
-    });
-    for (const field of fields.filter(({ name }) => kept && name in kept)) field.value = kept[field.name];
-    // Whatever follows the typing follows this too.
-    if (kept) for (const field of fields) field.dispatchEvent(new Event("input", { bubbles: true }));
-    form.addEventListener("submit", () => sessionStorage.removeItem(key));
+    const save = () => sessionStorage.setItem(key, JSON.stringify(Object.fromEntries(fields.map(({ name, value }) => [name, value]))));
+    form.addEventListener("input", save);
+    form.addEventListener("submit", () => sessionStorage.setItem("sent", key));
+    if (form.querySelector(".error")) return save();
+    // An address that asks for something, such as an earlier question, is to have it.
+    const kept = location.search ? null : JSON.parse(sessionStorage.getItem(key));
+    for (const field of kept ? fields : []) {
+      const value = kept[field.name];
+      if (!value || value === field.value || !canHold(field, value)) continue;
+      field.value = value;
+      field.closest("details")?.setAttribute("open", "");
+      // Whatever follows the typing follows this too.
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    }
   }
+  document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("form[data-keep]").forEach(keep));
 })();

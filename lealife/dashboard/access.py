@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -22,11 +23,19 @@ def require_staff(view: View) -> View:
             if request.headers.get("X-Fragment"):
                 # A script asked for a part of a page, and would put the login form in its place.
                 return HttpResponse(status=401)
-            # What was sent is not sent again after signing in.
-            back = request.get_full_path() if request.method in ("GET", "HEAD") else reverse("training")
-            return redirect_to_login(back)
+            return redirect_to_login(_find_way_back(request))
         if not request.user.is_staff:
             raise PermissionDenied("Pages are for staff.")
         return view(request, *args, **kwargs)
 
     return guarded
+
+
+def _find_way_back(request: HttpRequest) -> str:
+    """Where to go on after signing in. What was sent is not sent again: its page is shown."""
+    if request.method in ("GET", "HEAD"):
+        return request.get_full_path()
+    sent_from = urlsplit(request.headers.get("Referer", ""))
+    if sent_from.netloc != request.get_host():
+        return reverse("training")
+    return sent_from._replace(scheme="", netloc="", fragment="").geturl()

@@ -9,11 +9,13 @@ from lealife.dashboard.canary_view import CanaryView, view_canary
 from lealife.dashboard.curve import Curve, draw_curve
 from lealife.dashboard.run_view import RunPanel, build_run_page
 from lealife.dashboard.tag_view import shorten_digest
-from promotion.drills import read_drills
 from promotion.evidence import PairLine, Trial, read_pairs, read_trial
-from promotion.ledger import ErrorBudget, read_error_budget
+from promotion.models import PromotionWindow
 from promotion.windows import read_window
 from training.runtime_settings import read_settings
+
+# Pairs that are shown live; a budget may be thousands, and each that ends is sent to every reader.
+NEWEST = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,13 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class TrialPanel:
-    """What the gate says of the candidate, and the verbs that are open to an operator."""
+    """What the gate says of the candidate, where promotion stands, and the verbs that are open to an operator."""
 
     trial: Trial
+    window: int
     window_sentence: str
     on_hold: bool
+    collects: bool
     canary_is_open: bool
 
 
@@ -47,20 +51,19 @@ class EvidencePanel:
 
 @dataclass(frozen=True, slots=True)
 class PairsPanel:
-    """Every pair, in its order."""
+    """The newest pairs, newest first, of `total`."""
 
     evaluation_id: int
     pairs: tuple[PairLine, ...]
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
 class TermsPanel:
-    """Who is compared, the canary on real runs, what the test costs of the error budget, and the gate's own errors."""
+    """Who is compared, and the canary on real runs."""
 
     trial: Trial
     canary: CanaryView | None
-    budget: ErrorBudget
-    drills: str
 
     @property
     def short_candidate_digest(self) -> str:
@@ -86,7 +89,7 @@ class CandidatePage:
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """One task of an evaluation, with the candidate's and the active tag's run of it."""
+    """One task of an evaluation, with the candidate's and the baseline's run of it."""
 
     pair: PairLine
     candidate: RunPanel
@@ -97,45 +100,42 @@ def build_candidate_page(*, evaluation_id: int, now: datetime) -> CandidatePage:
     """Reads and builds all panels at `now` (aware UTC). Raises NotFound."""
     trial = read_trial(evaluation_id)
     row = read_settings()
+    window = read_window(row=row)
     canary = view_canary(trial.canary)
+    total = len(trial.results)
     curve = draw_curve(
-        better=[line.e_better for line in trial.pairs],
-        worse=[line.e_worse for line in trial.pairs],
-        promote=trial.threshold,
-        reject=trial.threshold_worse,
+        better=trial.better, worse=trial.worse, promote=trial.threshold, reject=trial.threshold_worse
     )
-    placed = zip(trial.pairs, curve.points, strict=True)
     # The pairs and the canary have panels of their own.
-    head = replace(trial, pairs=(), canary=None)
+    head = replace(trial, results=(), better=(), worse=(), canary=None)
     return CandidatePage(
         trial=TrialPanel(
             trial=head,
-            window_sentence=read_window(row=row).sentence,
+            window=window.number,
+            window_sentence=window.sentence,
             on_hold=row.promotion_hold,
+            collects=window.state == PromotionWindow.State.COLLECTING,
             canary_is_open=canary is not None and canary.is_open,
         ),
-        evidence=EvidencePanel(
-            trial=head,
-            curve=curve,
-            spots=tuple(_place_spot(pair, *point) for pair, point in placed if pair.result in ("win", "loss")),
-        ),
-        pairs=PairsPanel(evaluation_id, trial.pairs),
-        terms=TermsPanel(trial=head, canary=canary, budget=read_error_budget(row=row), drills=read_drills().sentence),
+        evidence=EvidencePanel(trial=head, curve=curve, spots=_place_spots(trial, curve)),
+        pairs=PairsPanel(evaluation_id, read_pairs(trial, first=max(0, total - NEWEST)), total),
+        terms=TermsPanel(trial=head, canary=canary),
         generated_at=now,
     )
 
 
-def read_arms(*, evaluation_id: int, number: int | None, now: datetime) -> Arms | None:
+def read_arms(trial: Trial, *, number: int, now: datetime) -> Arms | None:
     """Both trajectories of the pair with this number, counted from 1; None when there is no such pair."""
-    if number is None:
-        return None
-    pair = next((line for line in read_pairs(evaluation_id) if line.number == number), None)
-    if pair is None:
-        return None
-    candidate, baseline = (build_run_page(run_id=arm.run_id, now=now).run for arm in (pair.candidate, pair.baseline))
-    return Arms(pair, candidate, baseline)
+    for pair in read_pairs(trial, first=number - 1, last=number - 1):
+        arms = (build_run_page(run_id=arm.run_id, now=now).run for arm in (pair.candidate, pair.baseline))
+        return Arms(pair, *arms)
+    return None
 
 
-def _place_spot(pair: PairLine, across: float, y: float) -> Spot:
-    words = f"Pair {pair.number}, a {pair.result}: {pair.e_better:.3g} for better, {pair.e_worse:.3g} for worse"
-    return Spot(pair.result, across, y, words)
+def _place_spots(trial: Trial, curve: Curve) -> tuple[Spot, ...]:
+    measured = zip(trial.results, curve.points, trial.better, trial.worse, strict=True)
+    return tuple(
+        Spot(result, *point, f"Pair {number}, a {result}: {better:.3g} for better, {worse:.3g} for worse")
+        for number, (result, point, better, worse) in enumerate(measured, 1)
+        if result in ("win", "loss")
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -15,9 +16,12 @@ from lealife.dashboard.access import require_staff
 from lealife.dashboard.candidate_page import read_arms
 from lealife.dashboard.pages import render_live
 from lealife.dashboard.verbs import find_way_back
-from lealife.lib.errors import Refused
+from lealife.lib.errors import NotFound, Refused
 from promotion.applies import roll_back
 from promotion.canary import abort_open_canary
+from promotion.drills import read_drills
+from promotion.evidence import read_pairs, read_trial
+from promotion.ledger import read_error_budget
 from promotion.models import Role
 from promotion.proof import read_last_applies
 from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
@@ -102,13 +106,18 @@ VERBS = {
 @require_safe
 @require_staff
 def show_candidate(request: HttpRequest, evaluation_id: int) -> HttpResponse:
-    """`/training/candidates/{id}/`: one evaluation; both trajectories of a task with `?pair=`."""
+    """`/training/candidates/{id}/`: one evaluation; a task's trajectories with `?pair=`, every pair with `?all=1`."""
     pair = request.GET.get("pair", "")
-    number = int(pair) if pair.isascii() and pair.isdecimal() and len(pair) <= PAIR_DIGITS else None
-    arms = read_arms(evaluation_id=evaluation_id, number=number, now=timezone.now())
-    return render_live(
-        request, "candidate.html", key=f"candidate-{evaluation_id}", evaluation_id=evaluation_id, arms=arms
-    )
+    number = int(pair) if pair.isascii() and pair.isdecimal() and len(pair) <= PAIR_DIGITS else 0
+    context: dict[str, object] = {"budget": read_error_budget(), "drills": read_drills()}
+    if number or "all" in request.GET:
+        try:
+            trial = read_trial(evaluation_id)
+        except NotFound as error:
+            raise Http404(str(error)) from error
+        context["arms"] = read_arms(trial, number=number, now=timezone.now()) if number else None
+        context["all_pairs"] = read_pairs(trial) if "all" in request.GET else None
+    return render_live(request, "candidate.html", key=f"candidate-{evaluation_id}", **context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -139,11 +148,18 @@ def steer(request: HttpRequest, verb: str) -> HttpResponse:
         "next": find_way_back(given),
         "reason_max": REASON_MAX,
         "last": read_last_applies().get(role) if verb == "roll-back" else None,
-        "nothing": verb == "roll-back" and not _can_go_back(role),
+        "why_not": rehearse(chosen, Asked(request.user.get_username(), "rehearsed", role)),
     }
     return render(request, "promotion_confirm.html", context)
 
 
-def _can_go_back(role: str) -> bool:
-    last = read_last_applies().get(role)
-    return last is not None and last.from_tag is not None and last.rolls_back_id is None
+def rehearse(verb: Verb, asked: Asked) -> str:
+    """Why the verb would be refused now, in its own words; empty when it would not. All that it did is taken back."""
+    with transaction.atomic():
+        try:
+            verb.act(asked)
+        except Refused as refused:
+            return str(refused)
+        finally:
+            transaction.set_rollback(True)
+    return ""

@@ -134,6 +134,10 @@ class Publisher:
             return before
         except NotFound:
             return None
+        except Exception:
+            # One page that breaks must not end the others.
+            log.exception("page %s cannot be built", key)
+            return before
         changed = snapshot.changed_since(before.fingerprints if before else {})
         push = Push(
             sequence=next(self._sequence),

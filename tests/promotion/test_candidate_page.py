@@ -8,12 +8,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from lealife.dashboard import candidate_page
 from lealife.dashboard.curve import HEIGHT, draw_curve
 from lealife.dashboard.snapshot import render_fragment, take_snapshot
 from lealife.lib.errors import NotFound
 from promotion import gate
 from promotion.evaluation import open_evaluation, run_pairs
-from promotion.evidence import read_trial
+from promotion.evidence import read_pairs, read_trial
 from promotion.models import Canary, Evaluation, GateDrill, LiveApply
 from promotion.routing import read_routing
 from tests.promotion.scenes import (
@@ -62,9 +63,10 @@ def address(verb: str, **query: str) -> str:
 def test_the_curve_ends_where_the_gate_stands(evaluation):
     trial = read_trial(evaluation.pk)
     evaluation.refresh_from_db()
-    assert [pair.result for pair in trial.pairs] == ["win"] * 5
-    assert [pair.e_better for pair in trial.pairs] == gate.evidence_curve([1] * 5)
-    assert trial.pairs[-1].e_better == trial.e_better == evaluation.e_value
+    assert trial.results == ("win",) * 5
+    assert list(trial.better) == gate.evidence_curve([1] * 5)
+    assert trial.better[-1] == trial.e_better == evaluation.e_value
+    assert [pair.e_better for pair in read_pairs(trial)] == list(reversed(trial.better))
     assert (trial.wins, trial.losses, trial.ties) == (evaluation.wins, evaluation.losses, evaluation.ties)
     assert trial.threshold == pytest.approx(1 / evaluation.alpha)
 
@@ -75,7 +77,7 @@ def test_a_trial_is_read_in_few_queries_whatever_its_pairs(evaluation, django_as
 
 
 def test_the_page_costs_few_queries_whatever_its_pairs(evaluation, django_assert_max_num_queries):
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(8):
         take_snapshot(f"candidate-{evaluation.pk}", now=timezone.now())
 
 
@@ -87,7 +89,18 @@ def test_a_pair_that_ends_is_sent_to_whoever_watches(evaluation, browser, server
     have = ",".join(f"{name}:{fingerprint}" for name, fingerprint in before.fingerprints.items())
     answer = browser.get(f"/live/{key}/", {"have": have}).json()
     assert set(answer["fragments"]) == {"trial", "evidence", "pairs", "terms"}
+    assert "5 wins, 0 losses, 1 tie," in answer["fragments"]["trial"]["html"]
     assert answer["fragments"]["pairs"]["html"].count("?pair=") == 6
+
+
+def test_many_pairs_are_shown_when_asked_for(evaluation, browser, monkeypatch):
+    monkeypatch.setattr(candidate_page, "NEWEST", 2)
+    where = reverse("candidate", args=[evaluation.pk])
+    page = browser.get(where).content.decode()
+    assert page.count("?pair=") == 2
+    assert page.index("?pair=5") < page.index("?pair=4")
+    assert "All 5 pairs</a>" in page
+    assert browser.get(where, {"all": "1"}).content.decode().count("?pair=") == 2 + 5
 
 
 def test_a_hold_changes_the_verbs_alone(evaluation):
@@ -110,14 +123,14 @@ def test_the_page_says_what_is_missing_and_shows_every_pair(evaluation, browser)
     trial = read_trial(evaluation.pk)
     assert trial.reason in page
     assert trial.missing in page
-    assert page.count("?pair=") == len(trial.pairs)
+    assert page.count("?pair=") == len(trial.results)
     assert "Nobody promotes by hand: only evidence does." in page
 
 
 @pytest.mark.parametrize("pair", ["1", "5"])
 def test_both_trajectories_of_a_pair_stand_side_by_side(evaluation, browser, pair):
     page = browser.get(reverse("candidate", args=[evaluation.pk]), {"pair": pair}).content.decode()
-    chosen = read_trial(evaluation.pk).pairs[int(pair) - 1]
+    (chosen,) = read_pairs(read_trial(evaluation.pk), first=int(pair) - 1, last=int(pair) - 1)
     for arm in (chosen.candidate, chosen.baseline):
         assert f"Run {arm.run_id}</a>" in page
     assert page.count('class="arm"') == 2
@@ -134,6 +147,23 @@ def test_a_verb_first_says_what_will_happen_and_does_nothing(evaluation, browser
     page = browser.get(address("hold", next="/training/")).content.decode()
     assert "nothing is evaluated, tried or applied until somebody resumes" in page
     assert not read_settings().promotion_hold
+
+
+@pytest.mark.parametrize(
+    ("verb", "why"),
+    [
+        ("resume", "Promotion is not on hold."),
+        ("evaluate-now", "is past collecting: it is evaluating."),
+        ("abort-canary", "No controller canary is open."),
+        ("roll-back", "The controller tag has never been switched"),
+    ],
+)
+def test_a_verb_that_would_be_refused_says_so_before_it_is_pressed(evaluation, browser, verb, why):
+    before = AuditEntry.objects.count()
+    page = browser.get(address(verb)).content.decode()
+    assert why in page
+    assert "csrfmiddlewaretoken" not in page.partition("<main")[2]
+    assert AuditEntry.objects.count() == before
 
 
 def test_hold_and_resume_leave_their_trace(evaluation, browser):

@@ -15,7 +15,7 @@ from promotion.candidate_view import read_candidate
 from promotion.error_budget import alpha_for
 from promotion.evaluation import arm_inputs, choose_tasks, open_evaluation, run_pairs, settle_evaluation
 from promotion.gate import Decision, Verdict
-from promotion.models import Evaluation, EvaluationArm, EvaluationPair, ModelTag, PageFreeze, PromotionWindow
+from promotion.models import Evaluation, EvaluationArm, EvaluationPair, ModelTag, PageFreeze
 from promotion.pair_work import goes_first
 from tests.promotion.scenes import (
     Picker,
@@ -324,6 +324,6 @@ def test_postgres_keeps_what_an_open_evaluation_was_fixed_to(evaluation, change)
 def test_no_two_candidates_have_one_number(evaluation):
     again = Evaluation.objects.get(pk=evaluation.pk)
     again.pk, again._state.adding = None, True
-    again.window = PromotionWindow.objects.create(number=2, size=30, watermark=30, state="building")
+    again.window = make_window(number=2)
     with pytest.raises(IntegrityError, match="one_candidate_per_number"), transaction.atomic():
         again.save()
