@@ -17,6 +17,7 @@ from training.audit import record_audit
 from training.models import OperatorVerdict, Run, TrainingOutcome, TrainingSource
 from training.operator_verdicts import check_judgeable, read_latest_verdict, record_verdict
 from training.sources import queue_source
+from training.tasks import check_success_check
 
 QUEUED_FROM = "run"
 # Outside of training a run is repeated in its own lane; a training run's task is asked by hand.
@@ -86,12 +87,19 @@ def train_on_run(
     _refuse(why_not_train(run))
     if CurriculumTask.objects.filter(host=run.host, split=CurriculumTask.Split.EVALUATION, prompt=run.prompt).exists():
         raise Conflict("This very question is held out for evaluations: what is held out is never trained on.")
+    given = suggest_check(run, verdict=read_latest_verdict(run_id)) if check_spec is None else check_spec
+    check = check_success_check(given, host=run.host)
+    waiting = TrainingSource.objects.pending().filter(
+        host=run.host, prompt=run.prompt, check_spec=check, queued_from=QUEUED_FROM
+    )
+    if (same := waiting.first()) is not None:
+        raise Conflict(f"Training source {same.pk} waits with this very task already.")
     with transaction.atomic():
         source = queue_source(
             title=title,
             prompt=run.prompt,
             host=run.host,
-            check_spec=suggest_check(run, verdict=read_latest_verdict(run_id)) if check_spec is None else check_spec,
+            check_spec=check,
             pages_target=run.pages_target,
             queued_from=QUEUED_FROM,
             by=by,

@@ -65,15 +65,16 @@ def read_drills() -> DrillReport:
     clone, sabotaged = (_count(kind, found[kind]) for kind in (Kind.CLONE, Kind.SABOTAGED))
     false_promotions = clone.promoted + sabotaged.promoted
     misses, judged = sabotaged.judged - sabotaged.rejected, clone.judged + sabotaged.judged
+    under_way = GateDrill.objects.open().count()
     return DrillReport(
         clone=clone,
         sabotaged=sabotaged,
         false_promotions=false_promotions,
         misses=misses,
         judged=judged,
-        open=GateDrill.objects.open().count(),
+        open=under_way,
         last_at=Evaluation.every.filter(drill=True).aggregate(Max("finished_at"))["finished_at__max"],
-        sentence=_say(clone, sabotaged, false_promotions, misses),
+        sentence=_say(clone, sabotaged, false_promotions=false_promotions, misses=misses, under_way=under_way),
     )
 
 
@@ -89,11 +90,12 @@ def _count(kind: str, found: Counter[str]) -> DrillCount:
     )
 
 
-def _say(clone: DrillCount, sabotaged: DrillCount, false_promotions: int, misses: int) -> str:
+def _say(clone: DrillCount, sabotaged: DrillCount, *, false_promotions: int, misses: int, under_way: int) -> str:
+    now = f" {under_way} drill{' is' if under_way == 1 else 's are'} under way." if under_way else ""
     if not clone.judged + sabotaged.judged:
-        return "The gate has not been drilled yet."
+        return now.strip() or "The gate has not been drilled yet."
     judged = f"{clone.judged} identical clones and {sabotaged.judged} sabotaged copies"
-    return f"Of {judged} the gate promoted {false_promotions}, and did not reject {misses} of the sabotaged."
+    return f"Of {judged} the gate promoted {false_promotions}, and did not reject {misses} of the sabotaged.{now}"
 
 
 def is_drill_due(*, now: datetime) -> bool:

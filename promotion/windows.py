@@ -27,7 +27,7 @@ _SENTENCES = {
     State.EVALUATING: ("Candidate under evaluation", "Finish the paired evaluation against the active tag."),
     State.CANARY: ("Candidate in canary", "Collect canary outcomes; abort at the first sign of harm."),
     State.APPLYING: ("Canary passed", "Apply the candidate live."),
-    State.HELD: ("Promotion is on hold", "Resume promotion in the runtime settings."),
+    State.HELD: ("Promotion is on hold", "Resume promotion."),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from lealife.launching import ask
 from lealife.lib.errors import Conflict, InvalidInput, NotFound
 from lealife.run_verbs import judge_run, repeat_run, suggest_check, train_on_run
 from learning.ingest import ingest_outcome
@@ -89,7 +90,19 @@ def test_a_check_of_ones_own_is_taken_and_an_unusable_one_refused(host):
     assert train_on_run(run_id=run.pk, title="Foxes", check_spec={}, **BY).check_spec == {}
     with pytest.raises(InvalidInput, match="does not compile"):
         train_on_run(run_id=run.pk, check_spec={"pattern": "("}, **BY)
+    with pytest.raises(Conflict, match="waits with this very task already"):
+        train_on_run(run_id=run.pk, check_spec={}, **BY)
     assert TrainingSource.objects.count() == 1
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "http://elsewhere.example/", "//", "/queue", "http://[x"])
+def test_a_page_that_no_run_of_the_host_visits_is_refused(host, url):
+    run = make_run(host)
+    with pytest.raises(InvalidInput, match="success check"):
+        train_on_run(run_id=run.pk, check_spec={"expected_urls": [url]}, **BY)
+    with pytest.raises(InvalidInput, match="success check"):
+        ask(prompt="Where?", host=host, check_spec={"expected_urls": [url]}, pages_target=None, by="ada")
+    assert TrainingSource.objects.count() == 0
 
 
 def test_what_proves_nothing_gives_no_check_unless_it_was_judged_right(host):

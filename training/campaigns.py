@@ -92,13 +92,14 @@ def create_campaign(
     """
     check_size(size)
     cleaned = check_prompt(prompt)
+    found = find_host(host, prompt=cleaned)
     now = timezone.now()
     with transaction.atomic():
         campaign = Campaign.objects.create(
             title=check_title(title, prompt=cleaned),
             prompt=cleaned,
-            host=find_host(host, prompt=cleaned),
-            check_spec=check_success_check(check_spec),
+            host=found,
+            check_spec=check_success_check(check_spec, host=found),
             pages_target=check_pages_target(pages_target),
             size=size,
             definition=definition,

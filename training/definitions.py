@@ -39,7 +39,7 @@ class Queued:
         """What was queued, for people."""
         if self.campaign_id is None:
             return f"Queued “{self.title}” as source {self.source_id}."
-        return f"Queued campaign {self.campaign_id}: “{self.title}”, {self.size:,} runs."
+        return f"Queued campaign {self.campaign_id}: “{self.title}”, {self.size:,} run{'' if self.size == 1 else 's'}."
 
 
 def save_definition(

@@ -47,12 +47,13 @@ def queue_run(
 ) -> Run:
     """Queues a run outside of training. Raises InvalidInput or NotFound with the field that is wrong."""
     cleaned = check_prompt(prompt)
+    found = find_host(host, prompt=cleaned)
     row = read_settings()
     run = Run.objects.create(
         lane=lane,
-        host=find_host(host, prompt=cleaned),
+        host=found,
         prompt=cleaned,
-        check_spec=check_success_check(check_spec),
+        check_spec=check_success_check(check_spec, host=found),
         pages_target=check_pages_target(pages_target) or row.default_pages_target,
         max_calls=row.controller_max_calls,
         requested_by=by,

@@ -41,12 +41,13 @@ def queue_source(
     Raises InvalidInput or NotFound with the field that is wrong.
     """
     cleaned = check_prompt(prompt)
+    found = find_host(host, prompt=cleaned)
     source = TrainingSource(
         kind=TrainingSource.Kind.QUEUE,
         title=check_title(title, prompt=cleaned),
         prompt=cleaned,
-        host=find_host(host, prompt=cleaned),
-        check_spec=check_success_check(check_spec),
+        host=found,
+        check_spec=check_success_check(check_spec, host=found),
         pages_target=check_pages_target(pages_target),
         priority=check_priority(priority),
         queued_from=queued_from,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from lealife.lib.digest import canonical_json
 from lealife.lib.errors import InvalidInput, NotFound
+from training.agent.address import read_origin, site_origins
 from training.agent.task import SuccessCheck, Task
 from training.models import Host, Run
 from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
@@ -53,16 +55,30 @@ def is_whole(value: object, *, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def check_success_check(check_spec: dict[str, Any] | None) -> dict[str, Any]:
-    """The success check as JSON, every part of it understood. Raises InvalidInput otherwise."""
+def check_success_check(check_spec: dict[str, Any] | None, *, host: Host | None = None) -> dict[str, Any]:
+    """The success check as JSON, every part of it understood, and its addresses such as a run on `host` can visit.
+
+    Raises InvalidInput otherwise.
+    """
     try:
-        cleaned = SuccessCheck.from_json(check_spec or {}).to_json()
+        check = SuccessCheck.from_json(check_spec or {})
+        cleaned = check.to_json()
+        if host is not None:
+            _check_reachable(check.expected_urls, host=host)
         # Unlike a prompt a check must not be changed in silence. An escaped backslash before “u0000” is none.
         if b"\\u0000" in canonical_json(cleaned).replace(b"\\\\", b""):
             raise ValueError("it holds a NUL character")
         return cleaned
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidInput(f"The success check cannot be used: {error}.", field="check") from None
+
+
+def _check_reachable(urls: Iterable[str], *, host: Host) -> None:
+    site = host.as_site()
+    for url in urls:
+        # Raises ValueError for what is no address of the web.
+        if read_origin(url) not in site_origins(site):
+            raise ValueError(f"{url[:100]} is not on {host.name}, which is all that a run of it visits")
 
 
 def find_host(host: Host | str | None, *, prompt: str = "") -> Host:

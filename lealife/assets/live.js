@@ -17,7 +17,7 @@
     const state = over || stale ? "stale" : transport;
     const mark = document.querySelector("[data-live]");
     if (mark && mark.dataset.live !== state) mark.dataset.live = state;
-    const since = new Date(heardAt).toLocaleTimeString();
+    const since = new Date(heardAt).toLocaleTimeString("en-GB");
     setText("[data-live-word]", over ? over : stale ? `Stale since ${since}` : transport === "live" ? "Live" : "Polling");
     setText("[data-snapshot-state]", stale ? "stale" : "live");
     setText("[data-snapshot-age]", `${Math.max(0, Math.round((Date.now() - generatedAt) / 1000))}s`);

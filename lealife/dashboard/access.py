@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
 from django.urls import reverse
 
 View = Callable[..., HttpResponse]
@@ -27,6 +28,20 @@ def require_staff(view: View) -> View:
         if not request.user.is_staff:
             raise PermissionDenied("Pages are for staff.")
         return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def require_post(view: View) -> View:
+    """For what a button sends: its address, opened by itself, leads to the page that has the button."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        if request.method == "POST":
+            return view(request, *args, **kwargs)
+        if request.method in ("GET", "HEAD"):
+            return redirect("run", run_id=kwargs["run_id"]) if "run_id" in kwargs else redirect("training")
+        return HttpResponseNotAllowed(["POST"])
 
     return guarded
 

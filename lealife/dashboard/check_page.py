@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_POST
 
-from lealife.dashboard.access import require_staff
+from lealife.dashboard.access import require_post, require_staff
 from lealife.dashboard.forms import QueueForm
 from lealife.dashboard.pages import render_training
 
 
-@require_POST
+@require_post
 @require_staff
 def say_check(request: HttpRequest) -> HttpResponse:
     """Queues nothing. A script gets the sentences alone, a reader without scripts the page as it was typed."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
+from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.conf import settings
 from django.contrib.auth import get_user_model
 
 from lealife.dashboard.mailbox import Mailbox
@@ -24,6 +26,7 @@ ACK_EVERY = 16
 ACK_LENGTH = 64
 # Somebody who is no longer staff keeps an open socket for this long at most.
 RECHECK_S = 60.0
+Session = import_module(settings.SESSION_ENGINE).SessionStore
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
@@ -116,15 +119,18 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         self.unread = []
         if self.sender is not None:
             self.sender.cancel()
-            with suppress(asyncio.CancelledError):
-                await self.sender
+            # It may have ended by itself: what it was sending came too late for a socket that has closed.
+            await asyncio.gather(self.sender, return_exceptions=True)
             self.sender = None
         if self.mailbox is not None:
             publisher.unsubscribe(self.page, self.mailbox)
             self.mailbox = None
 
     async def _is_staff(self) -> bool:
-        user = self.scope.get("user")
+        user, session = self.scope.get("user"), self.scope.get("session")
+        if session is not None:
+            # Read anew: whoever signed out, or whose password was changed, has it no longer.
+            user = await get_user({"session": Session(session.session_key)})
         if user is None or not user.is_authenticated:
             return False
         return await get_user_model().objects.filter(pk=user.pk, is_active=True, is_staff=True).aexists()

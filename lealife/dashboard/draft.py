@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -110,8 +111,10 @@ def _describe_change(row: RuntimeSettings, name: str, typed: str) -> PendingChan
     live = say_value(name, getattr(row, name))
     try:
         value = RuntimeSettings._meta.get_field(name).clean(typed, None)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValidationError("A number is wanted.")
     except ValidationError as error:
-        return PendingChange(LABELS[name], live, typed[:40], " ".join(error.messages))
+        return PendingChange(LABELS[name], live, typed[:40] or "nothing", " ".join(error.messages))
     return PendingChange(LABELS[name], live, say_value(name, value), "")
 
 

@@ -61,7 +61,8 @@ _COLUMNS = f"""
         (SELECT to_json(coordinator) FROM training_coordinator AS coordinator) AS loop,
         ARRAY(SELECT to_json(change) FROM training_runtimesettingschange AS change
             ORDER BY version DESC LIMIT 5) AS newest_changes,
-        ({COUNT_WAITING}) AS queue_depth
+        ({COUNT_WAITING}) AS queue_depth,
+        (SELECT opened_at FROM training_trainingcycle ORDER BY id DESC LIMIT 1) AS launched
     FROM training_runtimesettings AS settings
 """  # noqa: S608  constants of our own, and placeholders
 
@@ -106,6 +107,7 @@ class Facts:
     live_applies: int
     unused_tags: int
     queue_depth: int  # bells that wait
+    launched_at: datetime | None  # the newest cycle's, whoever picked it
     recent_hosts: tuple[int, ...]  # newest first
     coordinator: Coordinator
     changes: tuple[RuntimeSettingsChange, ...]  # the newest five
@@ -140,6 +142,7 @@ def read_facts(*, now: datetime) -> Facts:
         live_applies=row["live_applies"],
         unused_tags=row["unused_tags"],
         queue_depth=row["queue_depth"],
+        launched_at=row["launched"],
         recent_hosts=tuple(row["recent_hosts"]),
         coordinator=_load_row(Coordinator, row["loop"]),
         changes=tuple(_load_row(RuntimeSettingsChange, change) for change in row["newest_changes"]),
@@ -149,7 +152,7 @@ def read_facts(*, now: datetime) -> Facts:
 # The columns of the query, in its order.
 _NAMES = (
     *("settings", "counted", "beats", "pending", "definitions", "hosts", "consumed", "ingested", "sealed", "chain"),
-    *("live_applies", "unused_tags", "recent_hosts", "loop", "newest_changes", "queue_depth"),
+    *("live_applies", "unused_tags", "recent_hosts", "loop", "newest_changes", "queue_depth", "launched"),
 )
 
 

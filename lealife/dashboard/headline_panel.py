@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lealife.dashboard.readings import Vitals
 from lealife.health import DOWN, Health
 from promotion.models import PromotionWindow
+from training import lanes
 
 PROVEN_WORDS = {"green": "proven", "amber": "not proven yet", "red": "disproven", "unknown": "not proven yet"}
 
@@ -45,7 +46,21 @@ def describe_next(vitals: Vitals) -> str:
         return f"Nothing happens next: {vitals.health.reasons[0]}"
     if window.state != PromotionWindow.State.COLLECTING:
         return f"{window.sentence}. Next: {window.next_action}"
+    if idle := explain_idle(vitals):
+        return f"Nothing more is picked. {idle}"
     more = f"{window.until_next} more successful {'run' if window.until_next == 1 else 'runs'}"
     if not vitals.loop.enabled:
         return f"Training is stopped: start it, and {more} lead to the next evaluation."
     return f"Next: {more} until a candidate is built and evaluated."
+
+
+def explain_idle(vitals: Vitals) -> str:
+    """Why the settings leave nothing to pick; empty when they do not."""
+    mode, waiting = vitals.settings.source_lane_mode, vitals.facts.waiting
+    if mode == lanes.AUTOMATIC_ONLY:
+        return "" if waiting.curriculum or not waiting.queue else "Automatic Only ignores what waits in the queue."
+    if waiting.queue or not waiting.curriculum:
+        return ""
+    if mode == lanes.QUEUED_ONLY:
+        return "The queue is empty, and Queued Only blocks the curriculum."
+    return "" if vitals.settings.curriculum_fallback else "The queue is empty, and curriculum fallback is off."

@@ -9,9 +9,9 @@ from csp.decorators import csp_replace
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from lealife.dashboard.access import require_staff
+from lealife.dashboard.access import require_post, require_staff
 from lealife.dashboard.forms import TaskForm
 from lealife.dashboard.frozen_page import read_frozen_page
 from lealife.dashboard.pages import read_before
@@ -78,7 +78,7 @@ def show_frozen_page(request: HttpRequest, run_id: int, digest: str) -> HttpResp
     return render(request, "frozen_page.html", {"page": page})
 
 
-@require_POST
+@require_post
 @require_staff
 def act_on_run(request: HttpRequest, run_id: int, verb: str) -> HttpResponse:
     """Repeats a run, makes a training source of it, or stores a verdict on it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from lealife.dashboard.headline_panel import explain_idle
 from lealife.dashboard.lanes_panel import NO_LOCK
 from lealife.dashboard.readings import Readings
 from training.models import TrainingSource
@@ -55,6 +56,7 @@ class SourcePanel:
 def build_source_panel(readings: Readings) -> SourcePanel:
     """The panel from one set of readings; no query of its own."""
     state, sentence = describe_storage(readings)
+    idle = "" if readings.next_source.source else explain_idle(readings.vitals)
     return SourcePanel(
         running=tuple(
             RunningSource(
@@ -71,7 +73,7 @@ def build_source_panel(readings: Readings) -> SourcePanel:
         ),
         selection_mode=readings.next_source.selection_mode,
         next=view_next(readings.next_source.source),
-        next_sentence=readings.next_source.sentence,
+        next_sentence=f"{readings.next_source.sentence} {idle}".strip(),
         curriculum_fallback=readings.vitals.settings.curriculum_fallback,
         queue_pending=readings.vitals.facts.waiting.queue,
         queue_pending_training_ui=readings.vitals.facts.waiting.queue_training_ui,

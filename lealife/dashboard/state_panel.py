@@ -36,7 +36,7 @@ def build_state_panel(vitals: Vitals) -> StatePanel:
         loop_state=vitals.loop.state,
         loop_reason=vitals.loop.reason,
         enabled=vitals.loop.enabled,
-        last_launch_at=vitals.loop.last_launch_at,
+        last_launch_at=vitals.facts.launched_at,
         recent_successes=vitals.recent.successes,
         recent_total=vitals.recent.total,
         recent_percent=vitals.recent.percent,

@@ -9,13 +9,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
 
-from lealife.dashboard.access import require_staff
+from lealife.dashboard.access import require_post, require_staff
 from lealife.dashboard.draft import drop_draft, keep_draft, read_draft, rebase_draft
 from lealife.dashboard.forms import PresetForm, QueueForm
 from lealife.dashboard.pages import render_draft, render_training
-from lealife.lib.errors import Refused
+from lealife.lib.errors import InvalidInput, Refused
 from training.campaigns import cancel_campaign, create_campaign, requeue_failed
 from training.coordinator import start_training, stop_training
 from training.definitions import Queued, queue_definition
@@ -30,13 +29,14 @@ SOURCE_VERBS: dict[str, Callable[..., None]] = {
     "requeue": requeue_source,
     "cancel": cancel_source,
 }
+SOURCE_DONE = {"disable": "disabled", "enable": "enabled", "requeue": "queued again", "cancel": "cancelled"}
 CAMPAIGN_VERBS: dict[str, tuple[Callable[..., int], str]] = {
     "cancel": (cancel_campaign, "waiting sources cancelled"),
     "requeue-failed": (requeue_failed, "failed sources queued again"),
 }
 
 
-@require_POST
+@require_post
 @require_staff
 def start(request: HttpRequest) -> HttpResponse:
     """Allows training."""
@@ -45,7 +45,7 @@ def start(request: HttpRequest) -> HttpResponse:
     return redirect("training")
 
 
-@require_POST
+@require_post
 @require_staff
 def stop(request: HttpRequest) -> HttpResponse:
     """Ends new picks."""
@@ -54,7 +54,7 @@ def stop(request: HttpRequest) -> HttpResponse:
     return redirect("training")
 
 
-@require_POST
+@require_post
 @require_staff
 def queue(request: HttpRequest) -> HttpResponse:
     """Queues one run of a task definition, or a campaign of it."""
@@ -75,11 +75,14 @@ def queue_form(form: QueueForm, *, by: str, many: bool) -> str:
     if not many:
         source = queue_source(**task)
         return Queued(title=source.title, size=1, source_id=source.pk).sentence
-    campaign = create_campaign(**task, size=form.cleaned_data["size"] or 1)
+    size = form.cleaned_data["size"]
+    if size is None:
+        raise InvalidInput("Say how many runs the campaign has.", field="size")
+    campaign = create_campaign(**task, size=size)
     return Queued(title=campaign.title, size=campaign.size, campaign_id=campaign.pk).sentence
 
 
-@require_POST
+@require_post
 @require_staff
 def queue_preset(request: HttpRequest) -> HttpResponse:
     """Queues a saved task definition, once or as a campaign."""
@@ -97,7 +100,7 @@ def queue_preset(request: HttpRequest) -> HttpResponse:
     return render_training(request, form=QueueForm(), presets=form, status=422)
 
 
-@require_POST
+@require_post
 @require_staff
 def change_source(request: HttpRequest, source_id: int, verb: str) -> HttpResponse:
     """Disables, enables, requeues or cancels one source."""
@@ -109,11 +112,11 @@ def change_source(request: HttpRequest, source_id: int, verb: str) -> HttpRespon
     except Refused as refused:
         messages.error(request, str(refused))
     else:
-        messages.success(request, f"Source {source_id}: {verb} done.")
+        messages.success(request, f"Source {source_id} is {SOURCE_DONE[verb]}.")
     return redirect(find_way_back(request.POST))
 
 
-@require_POST
+@require_post
 @require_staff
 def change_campaign(request: HttpRequest, campaign_id: int, verb: str) -> HttpResponse:
     """Cancels what a campaign has not started, or queues what failed again."""
@@ -129,7 +132,7 @@ def change_campaign(request: HttpRequest, campaign_id: int, verb: str) -> HttpRe
     return redirect("training")
 
 
-@require_POST
+@require_post
 @require_staff
 def preview_settings(request: HttpRequest) -> HttpResponse:
     """Keeps the selectors as this person's draft; a script gets the pending changes alone."""
@@ -139,7 +142,7 @@ def preview_settings(request: HttpRequest) -> HttpResponse:
     return redirect(find_selectors())
 
 
-@require_POST
+@require_post
 @require_staff
 def apply_draft(request: HttpRequest) -> HttpResponse:
     """Applies the selectors against the version they were drawn from; a refusal keeps them as a draft."""
@@ -159,7 +162,7 @@ def apply_draft(request: HttpRequest) -> HttpResponse:
     return redirect(find_selectors())
 
 
-@require_POST
+@require_post
 @require_staff
 def move_draft(request: HttpRequest, verb: str) -> HttpResponse:
     """`rebase`: puts the draft on the live version; `discard`: forgets it."""

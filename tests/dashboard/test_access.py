@@ -5,6 +5,8 @@ from django.contrib.auth.models import User
 from django.contrib.staticfiles import finders
 from django.test import Client
 
+from training.coordinator import read_coordinator
+
 PAGES = ["/", "/training/", "/runs/", "/tasks/new/"]
 VERBS = ["/training/actions/start/", "/training/actions/stop/", "/training/actions/queue/"]
 
@@ -41,8 +43,21 @@ def test_a_verb_without_its_token_is_refused(staff: User) -> None:
     assert client.post("/training/actions/start/").status_code == 403
 
 
-def test_a_verb_does_not_answer_to_get(browser: Client) -> None:
-    assert browser.get("/training/actions/start/").status_code == 405
+def test_the_address_of_a_verb_leads_to_its_page(browser: Client) -> None:
+    answer = browser.get("/training/actions/start/")
+    assert (answer.status_code, answer["Location"]) == (302, "/training/")
+    assert browser.put("/training/actions/start/").status_code == 405
+    assert not read_coordinator().enabled
+
+
+def test_whoever_must_sign_in_goes_on_where_they_were() -> None:
+    for sent_from, leads_to in (
+        ("http://testserver/tasks/new/?like=3#x", "/tasks/new/%3Flike%3D3"),
+        ("http://evil.example/tasks/new/", "/training/"),
+        ("", "/training/"),
+    ):
+        answer = Client(headers={"referer": sent_from}).post("/tasks/new/", {"prompt": "?"})
+        assert answer["Location"] == f"/login/?next={leads_to}"
 
 
 def test_staff_can_sign_in_and_out(staff: User) -> None:

@@ -223,3 +223,36 @@ def test_polling_sends_what_differs_and_then_304(browser: Client, host: Host) ->
 def test_polling_an_unknown_page_is_not_found(browser: Client) -> None:
     for key in ("nowhere", "run-x", "run-12345678901234567890", "run-7"):
         assert browser.get(f"/live/{key}/").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ends", ["signed out", "password changed"])
+def test_a_socket_ends_with_the_session_that_opened_it(
+    quiet_publisher: None, staff: User, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr("lealife.dashboard.consumer.RECHECK_S", 0.0)
+    client = Client()
+    client.force_login(staff)
+    cookie = f"sessionid={client.cookies['sessionid'].value}".encode()
+
+    def end_session() -> None:
+        if ends == "signed out":
+            client.post("/logout/")
+        else:
+            staff.set_password("another long one")
+            staff.save()
+
+    async def story() -> None:
+        headers = [(b"cookie", cookie), (b"origin", b"http://localhost"), (b"host", b"localhost")]
+        socket = WebsocketCommunicator(application, "/ws/live/", headers=headers)
+        assert (await socket.connect())[0]
+        await socket.send_json_to({"page": "training", "have": {}})
+        await hear(socket, "state", "enabled false")
+        await database_sync_to_async(end_session)()
+        await database_sync_to_async(start_training)(by="ada", origin="page")
+        while (output := await socket.receive_output(timeout=10))["type"] != "websocket.close":
+            pass
+        assert output["code"] == 4403
+        await socket.disconnect()
+
+    run(story())

@@ -77,7 +77,7 @@ def test_a_question_is_asked_watched_and_its_quote_read_on_the_frozen_page(addre
         page.click("text=Turn into a training source")
         expect(page.locator("#train-text")).to_have_value(SENTENCE)
         page.goto(f"{address}/runs/?q=queue&status=succeeded")
-        page.click(".runs-question a")
+        page.click(".runs td.wide a")
         expect(page.locator(".answer")).to_be_visible()
         assert complaints == []
         chromium.close()

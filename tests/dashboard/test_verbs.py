@@ -55,8 +55,8 @@ def test_a_refusal_is_a_sentence_on_the_form(browser: Client, host: Host) -> Non
 def test_a_pending_source_is_disabled_and_a_second_time_refused(browser: Client, host: Host) -> None:
     source = TrainingSource.objects.create(title="Waiting", prompt="Find it.", host=host)
     address = f"/training/sources/{source.pk}/actions/disable/"
-    assert "disable done" in browser.post(address, follow=True).content.decode()
-    assert f"Source {source.pk} is disabled" in browser.post(address, follow=True).content.decode()
+    assert f"Source {source.pk} is disabled." in browser.post(address, follow=True).content.decode()
+    assert f"Source {source.pk} is disabled: " in browser.post(address, follow=True).content.decode()
     assert browser.post(f"/training/sources/{source.pk}/actions/explode/").status_code == 404
 
 

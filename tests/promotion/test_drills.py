@@ -92,6 +92,7 @@ def test_the_gate_rejects_both_and_the_report_counts_them(active, servers):
     assert read_drills().sentence == "The gate has not been drilled yet."
     clone, sabotaged = start_both(servers)
     assert read_drills().open == 2
+    assert read_drills().sentence == "2 drills are under way."
     run_to_verdict(clone, servers, clumsy=set())
     run_to_verdict(sabotaged, servers, clumsy={sabotaged.candidate.name})
     report = read_drills()

@@ -96,7 +96,7 @@ class TrainingSourceAdmin(VerbAdmin):
         if not still_waits.exists():
             raise Conflict(f"Source {source.pk} has started meanwhile and can no longer be corrected.")
         source.prompt = check_prompt(source.prompt)
-        source.check_spec = check_success_check(source.check_spec)
+        source.check_spec = check_success_check(source.check_spec, host=source.host)
         source.pages_target = check_pages_target(source.pages_target)
         source.priority = check_priority(source.priority)
         source.save(update_fields=form.changed_data)

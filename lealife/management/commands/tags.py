@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import filesizeformat
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from lealife.lib.gateway import ModelError
 from lealife.management.commands.create_api_key import find_user
@@ -66,7 +66,8 @@ class Command(BaseCommand):
             self.write(plan, table=tabulate_plan(plan), as_json=options["json"])
             return
         results = prune_tags(server=get_pool(), by=find_user(), origin="cli", keep=keep)
-        table = Table("tag", "bytes", "what became of it", title=f"{sum(result.pruned for result in results)} pruned")
+        pruned = sum(result.pruned for result in results)
+        table = Table(name_tags(), "bytes", "what became of it", title=f"{pruned} pruned")
         for result in results:
             table.add_row(result.tag, filesizeformat(result.bytes), result.sentence)
         self.write(results, table=table, as_json=options["json"])
@@ -82,9 +83,14 @@ class Command(BaseCommand):
             Console(file=self.stdout).print(table)
 
 
+def name_tags() -> Column:
+    """The column of tags, which is never cut: two of one installation differ at their ends."""
+    return Column("tag", no_wrap=True)
+
+
 def tabulate_findings(inspection: Inspection) -> Table:
     """Findings for people."""
-    table = Table("server", "tag", "state", "role", "status", "bytes", "what it is")
+    table = Table("server", name_tags(), "state", "role", "status", "bytes", "what it is")
     for finding in inspection.findings:
         size = filesizeformat(finding.bytes)
         known = (finding.role or "–", finding.status or "unused")
@@ -97,7 +103,7 @@ def tabulate_plan(plan: Iterable[PruningRow]) -> Table:
     going = [row for row in plan if row.goes]
     told = filesizeformat(sum(row.bytes for row in going))
     table = Table(
-        "tag", "role", "status", "bytes", "servers", "", "why",
+        name_tags(), "role", "status", "bytes", "servers", "", "why",
         title=f"{len(going)} would go, {told} as the servers tell",
         caption="Tags of one base share its weights on disk: those leave with the last of them.",
     )  # fmt: skip
