@@ -103,9 +103,7 @@ def build_candidate_page(*, evaluation_id: int, now: datetime) -> CandidatePage:
     window = read_window(row=row)
     canary = view_canary(trial.canary)
     total = len(trial.results)
-    curve = draw_curve(
-        better=trial.better, worse=trial.worse, promote=trial.threshold, reject=trial.threshold_worse
-    )
+    curve = draw_curve(better=trial.better, worse=trial.worse, promote=trial.threshold, reject=trial.threshold_worse)
     # The pairs and the canary have panels of their own.
     head = replace(trial, results=(), better=(), worse=(), canary=None)
     return CandidatePage(
