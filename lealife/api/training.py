@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 from django.http import HttpRequest
@@ -29,7 +29,7 @@ from lealife.auth import RANKS, require_scope
 from lealife.dashboard.training_page import TrainingPage, build_training_page
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.coordinator import LoopState, read_loop, start_training, stop_training
-from training.models import RuntimeSettings, TrainingSource
+from training.models import RuntimeSettings, TrainingCycle, TrainingSource
 from training.runtime_settings import FIELDS, TRAINING_ONLY, apply_settings, read_settings
 from training.sources import queue_source
 
@@ -43,14 +43,20 @@ router = Router(tags=["training"])
 def start(request: HttpRequest) -> LoopState:
     """Allows training: picks begin at the next tick."""
     start_training(by=str(request.auth), origin=ORIGIN)
-    return read_loop(now=timezone.now())
+    return show_loop()
 
 
 @router.post("/stop", response=declare_responses(200, LoopState), auth=require_scope("operate"))
 def stop(request: HttpRequest) -> LoopState:
     """Ends new picks. In-flight runs continue to terminal state."""
     stop_training(by=str(request.auth), origin=ORIGIN)
-    return read_loop(now=timezone.now())
+    return show_loop()
+
+
+def show_loop() -> LoopState:
+    """The loop, with the newest pick whoever made it: workers that end a run pick the next for themselves."""
+    newest = TrainingCycle.objects.order_by("-id").values_list("opened_at", flat=True).first()
+    return replace(read_loop(now=timezone.now()), last_launch_at=newest)
 
 
 @router.get("/status", response=declare_responses(200, TrainingPage))
