@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from lealife.story import Story
 from promotion.candidate_view import read_candidate
@@ -89,12 +89,15 @@ def print_story(story: Story) -> None:
 
 def draw_ledger(ledger: dict[str, Any]) -> Table:
     """Every candidate with its verdict; a gate that mostly rejects is right."""
-    table = Table("k", "candidate", "verdict", "wins–losses", "e-value", "needed", "why", title=describe_ledger(ledger))
+    # Only this column gives way: names differ at their ends, and a verdict is nothing without its figures.
+    candidate = Column("candidate, and why", overflow="fold")
+    others = (Column(name, no_wrap=True) for name in ("verdict", "won–lost", "e-value", "needed"))
+    table = Table(Column("k", no_wrap=True), candidate, *others, title=describe_ledger(ledger))
     table.title_justify = "left"
     for line in ledger["candidates"]:
         score = f"{line['wins']}–{line['losses']}"
         figures = (format_e_value(line["e_value"]), format_e_value(line["needed"]))
-        table.add_row(str(line["k"]), line["tag"], line["verdict"], score, *figures, line["reason"])
+        table.add_row(str(line["k"]), f"{line['tag']}\n{line['reason']}", line["verdict"], score, *figures)
     return table
 
 
