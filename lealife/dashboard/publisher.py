@@ -128,6 +128,12 @@ class Publisher:
         close_old_connections()
         try:
             snapshot = self._build(key)
+            push = Push(
+                sequence=next(self._sequence),
+                generated_at=snapshot.generated_at,
+                fingerprint=snapshot.fingerprint,
+                fragments=make_fragments(snapshot, snapshot.changed_since(before.fingerprints if before else {})),
+            )
         except DatabaseFailure as error:
             # The watchers notice by themselves: without a push their page says since when it is stale.
             log.warning("page %s cannot be rebuilt: %s", key, error)
@@ -138,13 +144,6 @@ class Publisher:
             # One page that breaks must not end the others.
             log.exception("page %s cannot be built", key)
             return before
-        changed = snapshot.changed_since(before.fingerprints if before else {})
-        push = Push(
-            sequence=next(self._sequence),
-            generated_at=snapshot.generated_at,
-            fingerprint=snapshot.fingerprint,
-            fragments=make_fragments(snapshot, changed),
-        )
         by_loop: dict[asyncio.AbstractEventLoop, list[Mailbox]] = {}
         with self._lock:
             for mailbox in self._mailboxes.get(key, ()):

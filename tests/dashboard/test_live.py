@@ -17,6 +17,7 @@ from lealife.asgi import application
 from lealife.dashboard.consumer import ACK_EVERY, LiveConsumer
 from lealife.dashboard.mailbox import Mailbox, Push, make_fragment
 from lealife.dashboard.publisher import publisher
+from lealife.dashboard.snapshot import Snapshot, take_snapshot
 from training.coordinator import start_training
 from training.models import Host
 
@@ -254,5 +255,35 @@ def test_a_socket_ends_with_the_session_that_opened_it(
             pass
         assert output["code"] == 4403
         await socket.disconnect()
+
+    run(story())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_that_cannot_be_built_does_not_end_the_others(
+    quiet_publisher: None, staff: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken: list[str] = []
+
+    def take(key: str, *, now: datetime) -> Snapshot:
+        if key in broken:
+            raise ValueError("rows that contradict each other")
+        return take_snapshot(key, now=now)
+
+    monkeypatch.setattr("lealife.dashboard.publisher.take_snapshot", take)
+
+    async def story() -> None:
+        pages = {page: open_socket(staff) for page in ("home", "training")}
+        for page, socket in pages.items():
+            await socket.connect()
+            await socket.send_json_to({"page": page, "have": {}})
+            await hear(socket, "state", "enabled false")
+        broken.append("home")
+        await database_sync_to_async(start_training)(by="ada", origin="page")
+        await hear(pages["training"], "state", "enabled true")
+        broken.clear()
+        await hear(pages["home"], "state", "enabled true")
+        for socket in pages.values():
+            await socket.disconnect()
 
     run(story())
