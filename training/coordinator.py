@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from lealife.lib.announce import Listener, announce
 from training.audit import record_audit
-from training.models import Coordinator
-from training.outcomes import read_breaker
+from training.models import Coordinator, Host, TrainingSource
+from training.outcomes import RETRY_AFTER, read_breaker
 from training.runtime_settings import read_settings
 
 LEASE = timedelta(seconds=settings.LEALIFE_COORDINATOR_LEASE_S)
@@ -201,6 +201,15 @@ def release_lease(*, fence: int) -> None:
     Coordinator.objects.filter(id=1, fence=fence).update(lease_until=None)
 
 
+def forget_future(*, now: datetime) -> None:
+    """After a clock was put back: a source does not rest until what the clock said before, nor is a host taken for
+    one that was served just now until then.
+    """
+    TrainingSource.objects.pending().filter(not_before__gt=now + max(RETRY_AFTER.values())).update(not_before=None)
+    Host.objects.filter(last_served_at__gt=now).update(last_served_at=now)
+    announce("sources")
+
+
 def run_loop(
     *,
     holder: str,
@@ -218,11 +227,16 @@ def run_loop(
     if fence is None:
         return False
     ends = None if hold_s is None else time.monotonic() + hold_s
+    ticked_at = read_coordinator().last_tick_at
     listener = Listener()
     try:
         while not should_stop() and (ends is None or time.monotonic() < ends):
+            now = timezone.now()
+            if ticked_at is not None and ticked_at - now > LEASE:
+                forget_future(now=now)
+            ticked_at = now
             try:
-                launched = tick(timezone.now())
+                launched = tick(now)
             except Exception as error:
                 record_broken_tick(fence=fence, error=error)
                 raise

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from tests.factories import START, begin_claimed, finish, later, make_source
 from training.coordinator import (
@@ -22,7 +24,7 @@ from training.coordinator import (
     stop_training,
     take_lease,
 )
-from training.models import AuditEntry, Coordinator
+from training.models import AuditEntry, Coordinator, Host
 
 LAPSED = later(seconds=LEASE.total_seconds() + 1)
 
@@ -211,6 +213,25 @@ def test_a_loop_that_nobody_ticks_is_stalled_whatever_the_clock_did(db, put_by_s
     assert (loop.state, loop.holder) == ("stalled", "")
     said = "nobody has ticked for 86400 s" if put_by_s > 0 else "the last tick lies ahead of this clock"
     assert said in loop.reason
+
+
+@pytest.mark.parametrize(("put_back", "rests"), [(True, False), (False, True)])
+def test_after_a_clock_was_put_back_no_source_rests_and_no_host_is_avoided_until_then(
+    transactional_db, host, silent, put_back, rests
+):
+    now = timezone.now()
+    tomorrow, soon = now + timedelta(days=1), now + timedelta(minutes=4)
+    long, short = (make_source(host, not_before=at) for at in (tomorrow, soon))
+    Host.objects.filter(pk=long.host_id).update(last_served_at=tomorrow)
+    read_coordinator()
+    Coordinator.objects.update(last_tick_at=tomorrow if put_back else now)
+    loop_until(ticks := [], count=1)
+    long.refresh_from_db()
+    short.refresh_from_db()
+    assert (long.not_before is not None) == rests
+    assert short.not_before == soon
+    assert (Host.objects.get(pk=long.host_id).last_served_at == tomorrow) == rests
+    assert len(ticks) == 1
 
 
 def test_a_stalled_loop_says_why_its_last_tick_broke(transactional_db, silent):
