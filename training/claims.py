@@ -7,7 +7,7 @@ from datetime import datetime
 
 from lealife.lib.announce import announce
 from lealife.lib.digest import unit_interval
-from lealife.lib.statements import brief_transaction, run_statement
+from lealife.lib.statements import brief_transaction, run_last
 from training.lane_state import NoSettings, lock_for_claim, read_lane_state
 from training.models import RuntimeSettings
 from training.models.runs import LEASE
@@ -71,28 +71,26 @@ def claim_sources(
 
 
 def _claim(*, now: datetime, limit: int, canary: CanarySplit | None, worker: str, while_enabled: bool) -> list[Claim]:
-    with brief_transaction():
-        reads = lock_for_claim(now=now, wanted=limit)
-        stopped = while_enabled and not reads.enabled
-        wanted = 0 if stopped else min(limit, reads.slots.free_for_training)
-        skipped: list[int] = []
-        while wanted > 0:
-            state = read_lane_state(reads, now=now, skip=skipped)
-            chosen = {choice.waiting.source_id: choice.selection_mode for choice in state.choose_many(wanted)}
-            if not chosen:
-                break
-            claims = _open_cycles(chosen, row=reads.row, now=now, canary=canary, worker=worker)
-            if claims:
-                return claims
-            skipped += chosen
-        return []
+    skipped: list[int] = []
+    while True:
+        with brief_transaction():
+            reads = lock_for_claim(now=now, wanted=limit)
+            stopped = while_enabled and not reads.enabled
+            wanted = 0 if stopped else min(limit, reads.slots.free_for_training)
+            state = read_lane_state(reads, now=now, skip=skipped) if wanted > 0 else None
+            choices = state.choose_many(wanted) if state else ()
+            chosen = {choice.waiting.source_id: choice.selection_mode for choice in choices}
+            claims = _open_cycles(chosen, row=reads.row, now=now, canary=canary, worker=worker) if chosen else []
+        if claims or not chosen:
+            return claims
+        skipped += chosen
 
 
 def _open_cycles(
     chosen: dict[int, str], *, row: RuntimeSettings, now: datetime, canary: CanarySplit | None, worker: str
 ) -> list[Claim]:
     covered = [source_id for source_id in chosen if canary is not None and canary.covers(source_id)]
-    opened = run_statement(
+    opened = run_last(
         _OPEN_CYCLES,
         {
             "chosen": list(chosen),

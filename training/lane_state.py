@@ -41,11 +41,6 @@ _READS = f"""
     FROM training_runtimesettings AS settings WHERE settings.id = 1
 """  # noqa: S608  constants of our own
 
-_WAITING = """
-    status = 'pending' AND kind = %(kind)s AND host_id = host.id
-    AND (not_before IS NULL OR not_before <= %(now)s::timestamptz)
-    AND (%(campaign)s::bigint IS NULL OR campaign_id = %(campaign)s::bigint) AND id <> ALL(%(skip)s::bigint[])
-"""
 # Migration 0008 tells how.
 _LOCK = f"""
     SELECT counted, busy, recent, allowed, heads, {", ".join(f"(settings).{name}" for name in _SETTINGS)}
@@ -53,22 +48,11 @@ _LOCK = f"""
         {SLOT_LOCK}, %(now)s::timestamptz, %(wanted)s::int, {AGEING_S}, {lanes.FAIR_EVERY}
     )
 """  # noqa: S608  constants of our own, and placeholders
-# The best head decides when a host's turn comes; every tenth time it is the longest waiting source that is served,
-# which is looked for then only: as a condition of the join it would be looked for on every host.
+# Migration 0013 tells how.
 _HEADS = f"""
-    SELECT coalesce(longest.id, best.id), host.id, best.queue_rank, coalesce(longest.campaign_id, best.campaign_id),
-        coalesce(date_part('epoch', host.last_served_at), 0),
-        floor((date_part('epoch', %(now)s::timestamptz) - best.queue_rank) / {AGEING_S})::int
-    FROM training_host AS host
-    CROSS JOIN LATERAL (
-        SELECT id, queue_rank, campaign_id FROM training_trainingsource
-        WHERE {_WAITING} ORDER BY queue_rank, id LIMIT 1
-    ) AS best
-    LEFT JOIN LATERAL (
-        SELECT id, campaign_id FROM training_trainingsource
-        WHERE host.claims %% {lanes.FAIR_EVERY} = {lanes.FAIR_EVERY - 1} AND {_WAITING} ORDER BY id LIMIT 1
-    ) AS longest ON true
-    WHERE host.enabled
+    SELECT source, host, rank, campaign, served_s, level FROM training_read_heads(
+        %(kind)s::text, %(now)s::timestamptz, %(campaign)s::bigint, %(skip)s::bigint[], {AGEING_S}, {lanes.FAIR_EVERY}
+    )
 """  # noqa: S608  constants of our own, and placeholders
 
 
@@ -166,14 +150,8 @@ def read_heads(
     *, kind: str, now: datetime, campaign_id: int | None = None, skip: list[int] | None = None
 ) -> list[lanes.Waiting]:
     """The head of each enabled host's queue of one kind (of one campaign, when it is given). One query."""
-    rows = run_statement(_HEADS, _heads_of(kind, now=now, campaign_id=campaign_id, skip=skip))
-    return _load_heads(rows, kind=kind)
-
-
-def _heads_of(
-    kind: str, /, *, now: datetime, campaign_id: int | None = None, skip: list[int] | None = None
-) -> dict[str, Any]:
-    return {"kind": kind, "now": now, "campaign": campaign_id, "skip": skip or []}
+    values = {"kind": kind, "now": now, "campaign": campaign_id, "skip": skip or []}
+    return _load_heads(run_statement(_HEADS, values), kind=kind)
 
 
 def _load_heads(rows: Iterable[Sequence[Any]], *, kind: str) -> list[lanes.Waiting]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection, transaction
@@ -78,6 +79,7 @@ class Finished:
 
 
 _RESULT = tuple(field.name for field in fields(Result) if field.name != "success")
+_read_result = attrgetter(*_RESULT)
 _FINISHED = (*_RESULT, "status", "served_controller_digest", "served_task_digest")
 # Only (id, fence) decide: another predicate on the status would make the plan depend on stale statistics. The new
 # fence refuses whoever still holds the old one from here on, this worker's twin included.
@@ -129,18 +131,20 @@ def _write_rows(finished: Sequence[Finished]) -> str:
         {
             "run_id": one.held.run_id,
             "held_fence": one.held.fence,
-            "status": str(Run.Status.SUCCEEDED if one.result.success else Run.Status.FAILED),
+            "status": Run.Status.SUCCEEDED.value if one.result.success else Run.Status.FAILED.value,
             "served_controller_digest": one.served_controller,
             "served_task_digest": one.served_task,
-            **{name: _clean(getattr(one.result, name)) for name in _RESULT},
+            **dict(zip(_RESULT, _read_result(one.result), strict=True)),
         }
         for one in finished
     ]
-    return json.dumps(rows)
+    written = json.dumps(rows)
+    # What a model wrote may hold NUL or half a surrogate pair, and Postgres can store neither. It seldom does, and
+    # then every text is looked at; whole pairs, and text that spells such an escape, are looked at for nothing.
+    return json.dumps(_clean(rows)) if "\\u0000" in written or "\\ud" in written else written
 
 
 def _clean(value: Any) -> Any:
-    # What a model wrote may hold NUL or half a surrogate pair, and Postgres can store neither.
     if isinstance(value, str):
         return value.replace("\x00", "").encode(errors="replace").decode()
     if isinstance(value, dict):

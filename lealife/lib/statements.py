@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import select
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -40,7 +41,7 @@ def run_statement(sql: str, parameters: Mapping[str, Any] | None = None) -> list
     """
     # Once, because looking through Django's proxy costs more than all that is asked of it here.
     database = connections[DEFAULT_DB_ALIAS]
-    if database.execute_wrappers or database.queries_logged:
+    if _is_watched(database):
         return _run_watched(database, sql, parameters or {})
     database.ensure_connection()
     database.validate_no_broken_transaction()
@@ -63,25 +64,45 @@ def run_steadily(*statements: Statement, relaxed: bool = False) -> Any:
 
 @contextmanager
 def brief_transaction() -> Iterator[None]:
-    """A transaction of a few statements of this module's; within another one, a part of it.
+    """A transaction of a few statements, the first of them one of this module's; within another one, a part of it.
 
     Half as dear as Django's, which does not know of it: what is done inside may not open another, and what is to
-    happen after the commit stands behind it. An error takes everything back, and within another transaction must
-    end that too.
+    happen after the commit stands behind it. BEGIN travels with the first statement, COMMIT with one that is given
+    to `run_last`. An error takes everything back, and within another transaction must end that too.
     """
     database = connections[DEFAULT_DB_ALIAS]
     if database.in_atomic_block:
         yield
         return
-    run_statement("BEGIN")
+    database.ensure_connection()
+    link, session = database.connection, _open_session(database)
+    if _is_watched(database):
+        run_statement("BEGIN")
+    else:
+        session.begins = True
     try:
         yield
+        if link.pgconn.transaction_status != TransactionStatus.IDLE:
+            run_statement("COMMIT")
     except BaseException:
-        link = database.connection
-        if link is not None and not link.closed:
+        if not link.closed:
             link.rollback()
         raise
-    run_statement("COMMIT")
+    finally:
+        session.begins = False
+
+
+def run_last(sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    """The last statement of a brief transaction: what `run_statement` does, and the commit in the same round trip."""
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.in_atomic_block or _is_watched(database):
+        return run_statement(sql, parameters)
+    with database.wrap_database_errors:
+        return _open_session(database).run(sql, parameters, commits=True)
+
+
+def _is_watched(database: Any) -> bool:
+    return bool(database.execute_wrappers or database.queries_logged)
 
 
 def _run_watched(database: Any, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
@@ -101,18 +122,63 @@ class _Session:
         self._server = link.pgconn
         self._transformer = Transformer(link)
         self._prepared: dict[str, tuple[bytes, list[str]]] = {}
+        self.begins = False  # whether BEGIN is to travel with the next statement
+        self._readable = select.poll()
+        self._readable.register(link.fileno(), select.POLLIN)
 
-    def run(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-        """Runs a statement, which is prepared when it is met first; returns its rows."""
-        if not self.link.autocommit and self._server.transaction_status == TransactionStatus.IDLE:
-            self._check(self._server.exec_(b"BEGIN"))
+    def run(self, sql: str, parameters: Mapping[str, Any], *, commits: bool = False) -> list[Row]:
+        """Runs a statement, which is prepared when it is met first, and commits when asked to; returns its rows."""
         name, order = self._prepared.get(sql) or self._prepare(sql)
         values = self._transformer.dump_sequence([parameters[each] for each in order], [PyFormat.TEXT] * len(order))
-        result = self._check(self._server.exec_prepared(name, values))
+        idle = self._server.transaction_status == TransactionStatus.IDLE
+        begins, self.begins = idle and (self.begins or not self.link.autocommit), False
+        if begins or commits:
+            result = self._run_together(name, values, begins=begins, commits=commits)
+        else:
+            result = self._check(self._server.exec_prepared(name, values))
         if result.status != ExecStatus.TUPLES_OK:
             return []
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)
+
+    def _run_together(self, name: bytes, values: Sequence[Any], *, begins: bool, commits: bool) -> PGresult:
+        """BEGIN, the statement and COMMIT in one round trip; the server skips what follows an error."""
+        try:
+            results = self._send_together(name, values, begins=begins, commits=commits)
+        except BaseException:
+            # Left in between, the connection is of no more use; the server takes back what was not committed.
+            self.link.close()
+            raise
+        for result in results:
+            self._check(result)
+        return results[int(begins)]
+
+    def _send_together(self, name: bytes, values: Sequence[Any], *, begins: bool, commits: bool) -> list[PGresult]:
+        server = self._server
+        server.enter_pipeline_mode()
+        if begins:
+            server.send_query_params(b"BEGIN", None)
+        server.send_query_prepared(name, values)
+        if commits:
+            server.send_query_params(b"COMMIT", None)
+        server.pipeline_sync()
+        results: list[PGresult] = []
+        while (result := self._wait_for_result()).status != ExecStatus.PIPELINE_SYNC:
+            results.append(result)
+        server.exit_pipeline_mode()
+        return results
+
+    def _wait_for_result(self) -> PGresult:
+        # Waiting in libpq for a result would hold the interpreter's lock, and with it whoever is waited for.
+        while True:
+            while self._server.is_busy():
+                self._readable.poll()
+                self._server.consume_input()
+            result = self._server.get_result()
+            if result is not None:
+                return result
+            if self._server.status == ConnStatus.BAD:
+                raise psycopg.OperationalError("the connection is lost")
 
     def _prepare(self, sql: str) -> tuple[bytes, list[str]]:
         name, order = b"lealife_%d" % len(self._prepared), list(dict.fromkeys(_NAMED.findall(sql)))

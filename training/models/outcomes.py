@@ -14,9 +14,10 @@ class TrainingOutcome(models.Model):
     """How one cycle ended. Never updated, never deleted: a trigger refuses."""
 
     cycle = models.OneToOneField(TrainingCycle, on_delete=models.PROTECT, related_name="outcome")
-    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="outcome")
-    source = models.ForeignKey(TrainingSource, on_delete=models.PROTECT, related_name="outcomes")
-    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
+    # Copies of what the cycle and its run say: theirs are the constraints, and neither can go while the outcome stays.
+    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="outcome", db_constraint=False)
+    source = models.ForeignKey(TrainingSource, on_delete=models.PROTECT, related_name="outcomes", db_constraint=False)
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+", db_constraint=False)
     lane = models.CharField(max_length=12, choices=Run.Lane)
     success = models.BooleanField()
     error_code = models.CharField(max_length=40, blank=True)
