@@ -79,11 +79,13 @@ class ChromiumBrowser:
             tab = self._open_context().new_page()
             try:
                 tab.goto(document.final_url, wait_until="load", timeout=LOAD_SECONDS * 1000)
+                # A script that never ends would hold up the look at the page, which knows no limit, for ever.
+                tab.wait_for_function("true", timeout=LOAD_SECONDS * 1000)
                 landed, body = tab.url, tab.content().encode()
             finally:
                 tab.close()
         except PlaywrightError as error:
-            first_line = str(error).splitlines()[0]
+            first_line = str(error).splitlines()[0].rstrip(".")
             raise AgentError(ErrorCode.FETCH_FAILED, f"Chromium cannot show {url[:200]}: {first_line}.") from None
         check_address(landed, site=self._site)
         if len(body) > BODY_BYTES_MAX:

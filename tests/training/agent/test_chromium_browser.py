@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.training.agent.sites import Stub, serve
+from training.agent import chromium_browser
 from training.agent.chromium_browser import ChromiumBrowser, find_chromium
-from training.agent.errors import AgentError
+from training.agent.errors import AgentError, ErrorCode
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
 
@@ -32,3 +33,15 @@ def test_a_page_is_read_after_its_scripts_and_nothing_else_is_reached() -> None:
             with pytest.raises(AgentError):
                 browser.fetch(stub.url + "away")
         assert other.asked == []
+
+
+@pytest.mark.parametrize("delay_ms", [0, 20])
+def test_a_page_whose_script_never_ends_is_given_up_and_the_next_one_is_read(monkeypatch, delay_ms) -> None:
+    monkeypatch.setattr(chromium_browser, "LOAD_SECONDS", 2.0)
+    endless = f"<script>addEventListener('load', () => setTimeout(() => {{ while (true) {{}} }}, {delay_ms}))</script>"
+    pages = {"/": f"<title>t</title><p>x</p>{endless}".encode(), "/next": b"<title>n</title><p>fine</p>"}
+    with serve(pages) as stub, ChromiumBrowser(site=stub.site()) as browser:
+        with pytest.raises(AgentError, match="Timeout 2000ms exceeded") as refused:
+            browser.fetch(stub.url)
+        assert refused.value.code == ErrorCode.FETCH_FAILED
+        assert b"fine" in browser.fetch(stub.url + "next").body
