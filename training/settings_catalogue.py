@@ -78,7 +78,8 @@ _ALL = (
         least=0.05,
         most=3600,
         unit="seconds",
-        hint="Delay between scheduler ticks when capacity is available.",
+        hint="Delay between scheduler ticks when capacity is available. Past half of the coordinator's lease it has no "
+        "further effect: who leads must be heard of.",
     ),
     _whole(
         "recent_host_window",

@@ -40,9 +40,7 @@ def open_scene(host: Host, servers: Servers) -> tuple[Evaluation, ModelTag]:
     """An evaluation of `PAIRS` tasks in which one pick decides, and its baseline."""
     active, _ = make_base_tags(servers)
     make_tasks(host, PAIRS)
-    change_settings(
-        controller_max_calls=1, default_pages_target=2, evaluation_pairs=PAIRS, reserved_control_slots=2
-    )
+    change_settings(controller_max_calls=1, default_pages_target=2, evaluation_pairs=PAIRS, reserved_control_slots=2)
     candidate = make_candidate(servers, active)
     return open_evaluation(window_id=make_window().pk, candidate=candidate, now=timezone.now()), active
 

@@ -18,8 +18,7 @@ from training.agent.task import Site
 
 # What a host that may be private may resolve to. Link-local and the metadata addresses in it stay refused.
 PRIVATE_NETWORKS = tuple(
-    ip_network(text)
-    for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
+    ip_network(text) for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
 )
 
 
