@@ -64,6 +64,9 @@ def save_definition(
             setattr(row, name, cleaned[name])
         if row.enabled and row.host is None:
             raise InvalidInput(f"“{row.title}” is enabled and needs its host: disable it first.", field="host")
+        if row.host is not None and not {"host", "check_spec"}.isdisjoint(changed):
+            # Told now, and not to whoever queues it.
+            check_success_check(row.check_spec, host=row.host)
         row.updated_by = by
         _write(row, changed)
         record_audit(

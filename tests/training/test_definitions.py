@@ -113,6 +113,18 @@ def test_an_enabled_definition_keeps_a_host(host):
     assert save_definition(definition_id=row.pk, changes={"host": None}, **WHO).host is None
 
 
+def test_a_check_names_pages_of_the_definitions_host_only(host):
+    elsewhere = {"expected_urls": ["http://elsewhere.example/prices"]}
+    with pytest.raises(InvalidInput, match=f"is not on {host.name}"):
+        save(host=host, check_spec=elsewhere)
+    row = save(host=None, check_spec=elsewhere)
+    with pytest.raises(InvalidInput, match=f"is not on {host.name}") as refusal:
+        save_definition(definition_id=row.pk, changes={"host": host}, **WHO)
+    assert refusal.value.details["field"] == "check"
+    row.refresh_from_db()
+    assert row.host is None
+
+
 def test_postgres_refuses_an_enabled_definition_without_a_host(db):
     with pytest.raises(IntegrityError, match="an_enabled_definition_has_a_host"), transaction.atomic():
         TaskDefinition.objects.create(**TASK, enabled=True, created_by="ada", updated_by="ada")
