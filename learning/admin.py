@@ -14,7 +14,14 @@ from django.utils.safestring import SafeString
 from lealife.lib.readonly_admin import ReadOnlyAdmin, link_rows
 from lealife.lib.verb_admin import ORIGIN, read_actor
 from learning.memory import purge_memory, retire_items
-from learning.models import CurriculumTask, FrontierPage, MemoryEvidence, MemoryItem, RunLearningOutcome
+from learning.models import (
+    CurriculumTask,
+    FrontierPage,
+    MemoryCount,
+    MemoryEvidence,
+    MemoryItem,
+    RunLearningOutcome,
+)
 
 CONFIRMATION = "purge"
 
@@ -94,6 +101,15 @@ class MemoryItemAdmin(ReadOnlyAdmin):
         nothing = {"host_id": None, "outcome_id": None, "since": None}
         purged = sum(purge_memory(**nothing | scope, by=read_actor(request), origin=ORIGIN) for scope in scopes)
         self.message_user(request, f"{purged} purged.", messages.SUCCESS)
+
+
+@admin.register(MemoryCount)
+class MemoryCountAdmin(ReadOnlyAdmin):
+    """The parts of each count of memory items."""
+
+    list_display = ("name", "slot", "count")
+    list_filter = ("name",)
+    ordering = ("name", "slot")
 
 
 @admin.register(MemoryEvidence)

@@ -88,6 +88,21 @@ class MemoryItem(models.Model):
         return f"{self.kind}: {self.title or self.url}"
 
 
+class MemoryCount(models.Model):
+    """One of 16 parts of how many items of a kind have a status; triggers keep it."""
+
+    name = models.CharField(max_length=30, help_text="kind/status")
+    slot = models.SmallIntegerField()
+    count = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "memory_counts"
+        constraints = [models.UniqueConstraint(fields=["name", "slot"], name="one_row_per_memory_count_slot")]
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.slot}"
+
+
 class MemoryEvidence(models.Model):
     """Which outcome taught which item, from which page content. Append-only."""
 

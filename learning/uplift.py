@@ -23,7 +23,7 @@ _READ = f"""
     )
     SELECT
         (SELECT json_object_agg(name, amount) FROM (
-            SELECT kind || '/' || status AS name, count(*) AS amount FROM memory_items GROUP BY kind, status
+            SELECT name, sum(count)::bigint AS amount FROM memory_counts GROUP BY name HAVING sum(count) <> 0
         ) AS counted),
         coalesce(sum(given), 0), coalesce(sum(given * success), 0), coalesce(sum(kept), 0),
         coalesce(sum(kept * success), 0), count(*) FILTER (WHERE given > 0), count(*) FILTER (WHERE kept > 0)

@@ -12,6 +12,7 @@ from django.db.models import Count, F
 from lealife.chaos import model, site
 from lealife.chaos.effects import EffectLog, Request
 from learning.models import MemoryItem, RunLearningOutcome
+from learning.uplift import read_standing
 from training.counters import read_counters
 from training.models import Run, Step, TrainingCycle, TrainingOutcome, TrainingSource
 from training.runtime_settings import read_settings
@@ -112,6 +113,12 @@ def find_bad_counters() -> list[str]:
         "open runs": Run.objects.open().count(),
     }
     told = {**read_counters(), "open runs": read_slots().running_total}
+    items = MemoryItem.objects.values_list("kind", "status").annotate(n=Count("pk")).order_by()
+    for kind in MemoryItem.Kind.values:
+        for status in MemoryItem.Status.values:
+            counted[f"{kind}/{status}"], told[f"{kind}/{status}"] = 0, 0
+    counted |= {f"{kind}/{status}": n for kind, status, n in items}
+    told |= read_standing().counts
     return [f"{name} is {told[name]}, not {count}" for name, count in counted.items() if told[name] != count]
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+from threading import Event, Thread
+
 import pytest
+from django.db import connection, transaction
 
 from lealife.lib.errors import InvalidInput
 from learning.ingest import ingest_outcome
@@ -10,7 +14,7 @@ from learning.memory import item_key, purge_memory, retire_items, split_identifi
 from learning.models import MemoryEvidence, MemoryItem, RunLearningOutcome
 from learning.uplift import read_standing
 from tests.factories import PASSAGE, START, later, make_host, make_html, make_outcome, make_step
-from training.models import AuditEntry, TrainingOutcome
+from training.models import AuditEntry, Host, TrainingOutcome
 
 WHO = {"by": "ada", "origin": "admin"}
 
@@ -94,8 +98,52 @@ def test_retiring_takes_items_out_of_recall_and_is_logged(host):
 
 
 def test_items_are_counted_by_kind_and_status(host):
+    assert read_standing().counts == {}
     learn(host, "a", "b")
     assert read_standing().counts == {"page/quarantined": 2}
+    learn(host, "b", hour=1)
+    assert read_standing().counts == {"page/quarantined": 1, "page/trusted": 1}
+    retire_items(item_ids=MemoryItem.objects.values_list("pk", flat=True), **WHO)
+    assert read_standing().counts == {"page/retired": 2}
+    purge(host_id=host.pk)
+    assert read_standing().counts == {}
+
+
+def test_writers_that_count_in_other_orders_never_wait_for_each_other_in_a_circle(race):
+    first_host, second_host, counted = make_host(), make_host(), Event()
+
+    def write(host: Host, kind: str) -> None:
+        MemoryItem.objects.create(host=host, kind=kind, key=kind)
+
+    def write_both_ways(slot: int) -> None:
+        while not MemoryItem.objects.filter(host=second_host).exists():
+            with transaction.atomic():
+                # Two transactions of one slot: their numbers are sixteen apart.
+                if read_slot() == slot:
+                    write(second_host, "route")
+                    counted.set()
+                    write(second_host, "page")
+
+    def write_between() -> None:
+        with transaction.atomic():
+            write(first_host, "page")
+            attempt = partial(race, partial(write_both_ways, read_slot()))
+            other = Thread(target=lambda: results.extend(attempt()), daemon=True)
+            other.start()
+            counted.wait(0.5)
+            write(first_host, "route")
+        other.join(timeout=30)
+
+    results: list[object] = []
+    assert race(write_between) == [None]
+    assert results == [None]
+    assert read_standing().counts == {"page/quarantined": 2, "route/quarantined": 2}
+
+
+def read_slot() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT txid_current() % 16")
+        return cursor.fetchone()[0]
 
 
 def test_the_key_of_an_item_depends_on_its_kind_and_parts():

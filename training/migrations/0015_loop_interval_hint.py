@@ -15,7 +15,8 @@ class Migration(migrations.Migration):
             name="loop_interval_s",
             field=models.FloatField(
                 default=1.0,
-                help_text="Delay between scheduler ticks when capacity is available. Past half of the coordinator's lease it has no further effect: who leads must be heard of.",
+                help_text="Delay between scheduler ticks when capacity is available. Past half of the coordinator's "
+                "lease it has no further effect: who leads must be heard of.",
                 validators=[
                     django.core.validators.MinValueValidator(0.05),
                     django.core.validators.MaxValueValidator(3600),
