@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib.postgres.search import SearchVector
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 
 from lealife.lib.announce import announce
@@ -58,6 +58,11 @@ def lock_memory(*host_ids: int) -> None:
     # In one order, so that two of several hosts never wait for each other in a circle.
     for key in sorted({host_id % 2**31 for host_id in host_ids}):
         run_statement("SELECT pg_advisory_xact_lock(%(lock)s::int, %(host)s::int)", {"lock": MEMORY_LOCK, "host": key})
+
+
+def _lock_memory_of(items: QuerySet[MemoryItem]) -> None:
+    # Before any of the rows: whoever ingests holds the count of its items and may want one of these next.
+    lock_memory(*items.order_by().values_list("host_id", flat=True).distinct())
 
 
 def store_lessons(*, outcome: TrainingOutcome, lessons: Iterable[Lesson], now: datetime) -> int:
@@ -174,10 +179,11 @@ def count_recalls(*, recalled: Iterable[int], helped: Iterable[int]) -> None:
 
 def retire_items(*, item_ids: Iterable[int], by: str, origin: str) -> int:
     """Takes items out of recall; they stay as a record. Returns how many changed."""
+    chosen = MemoryItem.objects.filter(pk__in=list(item_ids))
     with transaction.atomic():
+        _lock_memory_of(chosen)
         changed = (
-            MemoryItem.objects.filter(pk__in=list(item_ids))
-            .exclude(status=MemoryItem.Status.RETIRED)
+            chosen.exclude(status=MemoryItem.Status.RETIRED)
             .update(status=MemoryItem.Status.RETIRED, updated_at=timezone.now())
         )
         record_audit(actor=by, origin=origin, action="retire memory", subject=f"{changed} items")
@@ -205,6 +211,7 @@ def purge_memory(*, host_id: int | None, outcome_id: int | None, since: datetime
         rewritten = Q(updated_at__gte=since) & ~Exists(seen_before)
         chosen = chosen.filter(Q(created_at__gte=since) | rewritten)
     with transaction.atomic():
+        _lock_memory_of(chosen)
         ids = list(chosen.values_list("pk", flat=True))
         with connection.cursor() as cursor:
             # Evidence of what is forgotten goes with it; the outcomes themselves stay.

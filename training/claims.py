@@ -83,6 +83,7 @@ def _claim(*, now: datetime, limit: int, canary: CanarySplit | None, worker: str
             claims = _open_cycles(chosen, row=reads.row, now=now, canary=canary, worker=worker) if chosen else []
         if claims or not chosen:
             return claims
+        # An operator was changing all of them just now: again without them, and under the slot lock anew.
         skipped += chosen
 
 

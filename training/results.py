@@ -139,8 +139,8 @@ def _write_rows(finished: Sequence[Finished]) -> str:
         for one in finished
     ]
     written = json.dumps(rows)
-    # What a model wrote may hold NUL or half a surrogate pair, and Postgres can store neither. It seldom does, and
-    # then every text is looked at; whole pairs, and text that spells such an escape, are looked at for nothing.
+    # What a model wrote may hold NUL or half a surrogate pair, and Postgres can store neither. A whole pair, or text
+    # that spells such an escape, matches too: that costs time only.
     return json.dumps(_clean(rows)) if "\\u0000" in written or "\\ud" in written else written
 
 

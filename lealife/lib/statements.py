@@ -2,8 +2,9 @@
 
 Django binds parameters on the client, so that the server plans every statement anew, and psycopg waits for an answer
 in Python. For a claim or a finish both cost more than the statement itself. Here libpq waits. A signal's handler
-therefore runs when the statement has ended: these statements are short. What is prepared here still passes Django's
-execute wrappers, when there are any, and its error translation.
+therefore runs when the statement has ended: these statements are short. Only where BEGIN or COMMIT travels with a
+statement is the wait Python's. What is prepared here still passes Django's execute wrappers, when there are any, and
+its error translation.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import re
 import select
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -43,7 +44,7 @@ def run_statement(sql: str, parameters: Mapping[str, Any] | None = None) -> list
     database = connections[DEFAULT_DB_ALIAS]
     if _is_watched(database):
         return _run_watched(database, sql, parameters or {})
-    database.ensure_connection()
+    _connect(database)
     database.validate_no_broken_transaction()
     with database.wrap_database_errors:
         return _open_session(database).run(sql, parameters or {})
@@ -74,7 +75,7 @@ def brief_transaction() -> Iterator[None]:
     if database.in_atomic_block:
         yield
         return
-    database.ensure_connection()
+    _connect(database)
     link, session = database.connection, _open_session(database)
     if _is_watched(database):
         run_statement("BEGIN")
@@ -82,6 +83,8 @@ def brief_transaction() -> Iterator[None]:
         session.begins = True
     try:
         yield
+        if session.begins:
+            raise RuntimeError("A brief transaction must begin with a statement of this module's.")
         if link.pgconn.transaction_status != TransactionStatus.IDLE:
             run_statement("COMMIT")
     except BaseException:
@@ -101,12 +104,19 @@ def run_last(sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         return _open_session(database).run(sql, parameters, commits=True)
 
 
+def _connect(database: Any) -> None:
+    # A connection that broke under a statement is still there for Django until a request or a task ends.
+    if database.connection is not None and database.connection.closed and not database.in_atomic_block:
+        database.close()
+    database.ensure_connection()
+
+
 def _is_watched(database: Any) -> bool:
     return bool(database.execute_wrappers or database.queries_logged)
 
 
 def _run_watched(database: Any, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-    database.ensure_connection()
+    _connect(database)
     cursor = psycopg.Cursor(database.connection)
     wrapped = database.make_debug_cursor(cursor) if database.queries_logged else database.make_cursor(cursor)
     with wrapped:
@@ -123,8 +133,8 @@ class _Session:
         self._transformer = Transformer(link)
         self._prepared: dict[str, tuple[bytes, list[str]]] = {}
         self.begins = False  # whether BEGIN is to travel with the next statement
-        self._readable = select.poll()
-        self._readable.register(link.fileno(), select.POLLIN)
+        self._socket = select.poll()
+        self._socket.register(link.fileno(), select.POLLIN)
 
     def run(self, sql: str, parameters: Mapping[str, Any], *, commits: bool = False) -> list[Row]:
         """Runs a statement, which is prepared when it is met first, and commits when asked to; returns its rows."""
@@ -163,22 +173,28 @@ class _Session:
             server.send_query_params(b"COMMIT", None)
         server.pipeline_sync()
         results: list[PGresult] = []
-        while (result := self._wait_for_result()).status != ExecStatus.PIPELINE_SYNC:
-            results.append(result)
-        server.exit_pipeline_mode()
-        return results
-
-    def _wait_for_result(self) -> PGresult:
-        # Waiting in libpq for a result would hold the interpreter's lock, and with it whoever is waited for.
         while True:
-            while self._server.is_busy():
-                self._readable.poll()
-                self._server.consume_input()
-            result = self._server.get_result()
+            result = self._wait_for_result()
+            if result is not None and result.status == ExecStatus.PIPELINE_SYNC:
+                server.exit_pipeline_mode()
+                return results
             if result is not None:
-                return result
-            if self._server.status == ConnStatus.BAD:
+                results.append(result)
+            if server.status == ConnStatus.BAD:
+                if results:
+                    # The last one holds what the server said before it hung up.
+                    return results
                 raise psycopg.OperationalError("the connection is lost")
+
+    def _wait_for_result(self) -> PGresult | None:
+        # Waiting in libpq for a result would hold the interpreter's lock, and with it whoever is waited for. The
+        # socket takes only so much at once: what it did not take is sent when it is ready for more.
+        with suppress(psycopg.OperationalError):
+            while (unsent := self._server.flush()) or self._server.is_busy():
+                self._socket.modify(self.link.fileno(), select.POLLIN | (select.POLLOUT if unsent else 0))
+                self._socket.poll()
+                self._server.consume_input()
+        return self._server.get_result()
 
     def _prepare(self, sql: str) -> tuple[bytes, list[str]]:
         name, order = b"lealife_%d" % len(self._prepared), list(dict.fromkeys(_NAMED.findall(sql)))

@@ -6,19 +6,20 @@ from django.db import migrations, models
 ROOM = ("ALTER TABLE memory_counts SET (fillfactor = 10)", "ALTER TABLE memory_counts RESET (fillfactor)")
 
 # All counts of one transaction take the slot of its number. Statements of one transaction may count in any order:
-# the lock of the slot, taken before the first, keeps two of them from waiting for each other in a circle.
+# the lock of the slot, taken before the first count, keeps two transactions from waiting for each other's counts in a
+# circle. It comes after the rows of the statement, so that whoever changes items locks the memory of their hosts first.
 COUNT_MEMORY = """
     CREATE FUNCTION learning_count_memory_{event}() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
-        taken smallint := txid_current() % 16;
-        one record;
+        slot_taken smallint := txid_current() % 16;
+        counted record;
     BEGIN
-        FOR one IN
-            SELECT kind || '/' || status AS counter, sum(change) AS amount FROM ({changes}) AS moved
+        FOR counted IN
+            SELECT kind || '/' || status AS name, sum(change) AS amount FROM ({changes}) AS moved
             GROUP BY 1 HAVING sum(change) <> 0 ORDER BY 1
         LOOP
-            PERFORM pg_advisory_xact_lock({lock}, taken);
-            INSERT INTO memory_counts (name, slot, count) VALUES (one.counter, taken, one.amount)
+            PERFORM pg_advisory_xact_lock({lock}, slot_taken);
+            INSERT INTO memory_counts (name, slot, count) VALUES (counted.name, slot_taken, counted.amount)
             ON CONFLICT (name, slot) DO UPDATE SET count = memory_counts.count + EXCLUDED.count;
         END LOOP;
         RETURN NULL;
@@ -28,9 +29,9 @@ COUNT_MEMORY = """
     REFERENCING {tables} FOR EACH STATEMENT EXECUTE FUNCTION learning_count_memory_{event}()
 """
 LOCK = 0x4C6543
-BEFORE = "SELECT kind, status, -1 AS change FROM gone"
-AFTER = "SELECT kind, status, 1 AS change FROM come"
-GONE, COME = "OLD TABLE AS gone", "NEW TABLE AS come"
+BEFORE = "SELECT kind, status, -1 AS change FROM old_rows"
+AFTER = "SELECT kind, status, 1 AS change FROM new_rows"
+GONE, COME = "OLD TABLE AS old_rows", "NEW TABLE AS new_rows"
 
 
 def count_memory(event: str, changes: str, tables: str) -> migrations.RunSQL:

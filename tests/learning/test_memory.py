@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from lealife.lib.errors import InvalidInput
 from learning.ingest import ingest_outcome
-from learning.memory import item_key, purge_memory, retire_items, split_identifiers
+from learning.memory import item_key, lock_memory, purge_memory, retire_items, split_identifiers
 from learning.models import MemoryEvidence, MemoryItem, RunLearningOutcome
 from learning.uplift import read_standing
 from tests.factories import PASSAGE, START, later, make_host, make_html, make_outcome, make_step
@@ -138,6 +138,29 @@ def test_writers_that_count_in_other_orders_never_wait_for_each_other_in_a_circl
     assert race(write_between) == [None]
     assert results == [None]
     assert read_standing().counts == {"page/quarantined": 2, "route/quarantined": 2}
+
+
+@pytest.mark.parametrize("change", ["retire", "purge"])
+def test_who_changes_items_waits_for_who_learns_of_their_host(race, change):
+    host = make_host()
+    item = MemoryItem.objects.create(host=host, kind="page", key="k")
+    changes = {
+        "retire": lambda: retire_items(item_ids=[item.pk], **WHO),
+        "purge": lambda: purge(host_id=host.pk),
+    }
+    changed: list[int] = []
+    other = Thread(target=lambda: changed.extend(race(changes[change])), daemon=True)
+
+    def learn_slowly() -> None:
+        with transaction.atomic():
+            lock_memory(host.pk)
+            other.start()
+            other.join(timeout=0.5)
+            # Its row is free, for whoever holds the count of another item to take next.
+            assert MemoryItem.objects.select_for_update(nowait=True).get(pk=item.pk).status == "quarantined"
+        other.join(timeout=30)
+
+    assert (race(learn_slowly), changed) == ([None], [1])
 
 
 def read_slot() -> int:

@@ -7,9 +7,14 @@ Chromium; whatever escapes the interception (sockets, WebRTC, prefetching) meets
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+from contextlib import suppress
+from threading import Timer
 from types import TracebackType
 from typing import Any
+
+import psutil
 
 from training.agent.address import canonical_url
 from training.agent.browser import USER_AGENT, Page
@@ -23,6 +28,8 @@ EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
 KINDS_ALLOWED = frozenset({"script", "xhr", "fetch"})
 PARTS_MAX = 40
 LOAD_SECONDS = 10.0
+# Reading a page and closing it know no limit of their own, and a script that never ends holds both up for ever.
+REST_SECONDS = 20.0
 BODY_BYTES_MAX = 8_000_000
 _ARGUMENTS = (
     "--proxy-server=socks5://127.0.0.1:1",
@@ -47,6 +54,9 @@ class ChromiumBrowser:
         self._site = site
         self._http = http or HttpBrowser(site=site)
         self._headful = headful
+        # An argument that Chromium does not know: by it this browser's own is told from another's.
+        self._mark = f"--lealife-browser={secrets.token_hex(8)}"
+        self._killed = False
         self._driver: Any = None
         self._context: Any = None
         self._document: Page | None = None
@@ -62,10 +72,21 @@ class ChromiumBrowser:
 
     def close(self) -> None:
         """Ends Chromium and closes the connections."""
+        self._stop_driver()
+        self._http.close()
+
+    def _stop_driver(self) -> None:
         if self._driver is not None:
             self._driver.stop()
             self._driver = self._context = None
-        self._http.close()
+
+    def _kill(self) -> None:
+        """Ends Chromium whatever it does; what waits for it then fails, and the next page starts another."""
+        self._killed = True
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                if self._mark in process.cmdline():
+                    process.kill()
 
     def fetch(self, url: str) -> Page:
         """The page at `url` with its scripts run; see Browser. A page that is no HTML is given as it came."""
@@ -75,18 +96,25 @@ class ChromiumBrowser:
         if document.status >= 400 or document.media_type == "text/plain":
             return document
         self._document, self._parts_left = document, PARTS_MAX
+        context = self._open_context()
+        watchdog = Timer(REST_SECONDS, self._kill)
+        watchdog.start()
         try:
-            tab = self._open_context().new_page()
+            tab = context.new_page()
             try:
                 tab.goto(document.final_url, wait_until="load", timeout=LOAD_SECONDS * 1000)
-                # A script that never ends would hold up the look at the page, which knows no limit, for ever.
-                tab.wait_for_function("true", timeout=LOAD_SECONDS * 1000)
                 landed, body = tab.url, tab.content().encode()
             finally:
                 tab.close()
         except PlaywrightError as error:
             first_line = str(error).splitlines()[0].rstrip(".")
+            if self._killed:
+                first_line = f"its scripts did not come to rest within {REST_SECONDS:g} seconds"
             raise AgentError(ErrorCode.FETCH_FAILED, f"Chromium cannot show {url[:200]}: {first_line}.") from None
+        finally:
+            watchdog.cancel()
+            if self._killed:
+                self._stop_driver()
         check_address(landed, site=self._site)
         if len(body) > BODY_BYTES_MAX:
             raise AgentError(ErrorCode.TOO_LARGE, f"{url[:200]} grew past {BODY_BYTES_MAX:,} bytes.")
@@ -105,7 +133,8 @@ class ChromiumBrowser:
             executable = find_chromium()
             if executable is None:
                 raise AgentError(ErrorCode.FETCH_FAILED, f"No Chromium is installed: {', '.join(EXECUTABLES)}.")
-            arguments = [*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+            self._killed = False
+            arguments = [*_ARGUMENTS, self._mark, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
             self._driver = sync_playwright().start()
             chromium = self._driver.chromium.launch(
                 executable_path=executable, headless=not self._headful, args=arguments

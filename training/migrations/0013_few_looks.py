@@ -7,7 +7,8 @@ sorting is avoided, the order decides.
 
 from django.db import migrations
 
-STEADY = "SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off"
+STEADY = "SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off"
+UNSORTED = "SET enable_sort = off"
 LOCK_FOR_CLAIM = "training_lock_for_claim(bigint, timestamptz, int, int, int)"
 
 # The first source of every enabled host's queue of one kind, of one campaign when it is given. The best one decides
@@ -17,7 +18,7 @@ READ_HEADS = f"""
     CREATE FUNCTION training_read_heads(
         of_kind text, at timestamptz, of_campaign bigint, passed_over bigint[], ageing_s int, fair_every int
     ) RETURNS TABLE (source bigint, host bigint, rank float8, campaign bigint, served_s float8, level int)
-    LANGUAGE plpgsql STABLE {STEADY} AS $$
+    LANGUAGE plpgsql STABLE {STEADY} {UNSORTED} AS $$
     BEGIN
         RETURN QUERY
         SELECT coalesce(longest.id, best.id), one.id, best.queue_rank,
@@ -51,7 +52,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(
-            f"ALTER FUNCTION {LOCK_FOR_CLAIM} SET enable_sort = off",
+            f"ALTER FUNCTION {LOCK_FOR_CLAIM} {UNSORTED}",
             f"ALTER FUNCTION {LOCK_FOR_CLAIM} RESET enable_sort",
         ),
         migrations.RunSQL(

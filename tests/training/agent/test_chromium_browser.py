@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
 import pytest
 
 from tests.training.agent.sites import Stub, serve
 from training.agent import chromium_browser
 from training.agent.chromium_browser import ChromiumBrowser, find_chromium
-from training.agent.errors import AgentError, ErrorCode
+from training.agent.errors import AgentError
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
 
@@ -35,13 +38,22 @@ def test_a_page_is_read_after_its_scripts_and_nothing_else_is_reached() -> None:
         assert other.asked == []
 
 
+@pytest.mark.parametrize("endless", ["while (true) {}", "location.reload()"])
 @pytest.mark.parametrize("delay_ms", [0, 20])
-def test_a_page_whose_script_never_ends_is_given_up_and_the_next_one_is_read(monkeypatch, delay_ms) -> None:
-    monkeypatch.setattr(chromium_browser, "LOAD_SECONDS", 2.0)
-    endless = f"<script>addEventListener('load', () => setTimeout(() => {{ while (true) {{}} }}, {delay_ms}))</script>"
-    pages = {"/": f"<title>t</title><p>x</p>{endless}".encode(), "/next": b"<title>n</title><p>fine</p>"}
+def test_a_page_that_never_comes_to_rest_is_given_up_and_the_next_one_is_read(monkeypatch, endless, delay_ms) -> None:
+    monkeypatch.setattr(chromium_browser, "REST_SECONDS", 3.0)
+    script = f"<script>addEventListener('load', () => setTimeout(() => {{ {endless} }}, {delay_ms}))</script>"
+    pages = {"/": f"<title>t</title><p>x</p>{script}".encode(), "/next": b"<title>n</title><p>fine</p>"}
     with serve(pages) as stub, ChromiumBrowser(site=stub.site()) as browser:
-        with pytest.raises(AgentError, match="Timeout 2000ms exceeded") as refused:
+        started = time.monotonic()
+        # A page that reloads itself may be caught at rest between two loads.
+        with suppress(AgentError) if "reload" in endless else pytest.raises(AgentError, match="did not come to rest"):
             browser.fetch(stub.url)
-        assert refused.value.code == ErrorCode.FETCH_FAILED
+        assert time.monotonic() - started < 10
         assert b"fine" in browser.fetch(stub.url + "next").body
+
+
+def test_a_page_that_changes_what_scripts_stand_on_is_read() -> None:
+    pages = {"/": b"<title>t</title><p>fine</p><script>window.eval = () => { throw 1 }; window.Set = null</script>"}
+    with serve(pages) as stub, ChromiumBrowser(site=stub.site()) as browser:
+        assert b"fine" in browser.fetch(stub.url).body
