@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
@@ -75,7 +76,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument("--size", type=int, default=0, help="How much of the load; 0 is the full size.")
         parser.add_argument("--rounds", type=int, default=5, help="Loads are measured in turn so often.")
-        parser.add_argument("--workers", type=int, default=4, help="Processes of each load.")
+        parser.add_argument("--workers", type=int, default=os.cpu_count(), help="Processes of each load; one a core.")
         parser.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
 
     def handle(self, *args: Any, **options: Any) -> None:
