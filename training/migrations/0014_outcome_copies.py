@@ -1,6 +1,6 @@
 """An outcome's run, source and host repeat what its cycle and its run say, whose constraints hold for both.
 
-They were three of the eight foreign keys that a cycle has checked, and a twelfth of its time in batches.
+They were three of the eight foreign keys that a cycle has checked, and a twenty-fifth of its time in batches.
 """
 
 import django.db.models.deletion
