@@ -181,9 +181,10 @@ class _Session:
             if result is not None:
                 results.append(result)
             if server.status == ConnStatus.BAD:
-                if results:
-                    # The last one holds what the server said before it hung up.
-                    return results
+                # The last one may hold what the server said before it hung up. Without an answer to COMMIT nobody
+                # knows whether it was done: never a success.
+                for answered in results:
+                    self._check(answered)
                 raise psycopg.OperationalError("the connection is lost")
 
     def _wait_for_result(self) -> PGresult | None:

@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from lealife.lib.statements import write_insert
 from tests.factories import START, begin_claimed, finish, later, make_curriculum_source, make_host, make_source
 from training import lanes
 from training.campaigns import create_campaign
@@ -18,16 +17,6 @@ from training.lane_state import read_locked_campaign
 from training.models import Host, Run, TrainingCycle, TrainingSource
 from training.preview import preview_next
 from training.runs import begin_runs, claim_queued_run, queue_run
-
-MANY_MORE = write_insert(
-    TrainingSource,
-    "FROM generate_series(1, 30000) AS number",
-    kind="%s",
-    title="'t'",
-    prompt="'p'",
-    host_id="%s",
-    queue_rank="-number",
-)
 
 
 def make_campaign(host: Host, *, size: int = 2):
@@ -274,27 +263,6 @@ def _count_statements() -> int:
     with CaptureQueriesContext(connection) as captured:
         assert claim_next_source(now=START + timedelta(days=1)) is not None
     return len(captured)
-
-
-@pytest.mark.parametrize("kind", [lanes.QUEUE, lanes.CURRICULUM])
-def test_a_claim_looks_at_few_sources_however_many_wait(kind, db):
-    # So many that one index is deeper than the other, and queued in another order than ranked: the index of the one
-    # is no help with the other. Statistics know of none of them.
-    source = make_source(make_host(), kind=kind)
-    with connection.cursor() as cursor:
-        cursor.execute(MANY_MORE, [kind, source.host_id])
-    before = _count_sources_looked_at()
-    assert claim_next_source(now=START + timedelta(days=1)) is not None
-    assert _count_sources_looked_at() - before < 50
-
-
-def _count_sources_looked_at() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = %s",
-            [TrainingSource._meta.db_table],
-        )
-        return cursor.fetchone()[0]
 
 
 def shown(setting: str) -> str:

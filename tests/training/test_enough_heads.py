@@ -6,13 +6,25 @@ import random
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
+from lealife.lib.statements import write_insert
 from tests.factories import START, later, make_host, make_outcome, make_source
+from training import lanes
+from training.claims import claim_next_source
 from training.lane_state import lock_for_claim, read_for_preview, read_lane_state
-from training.models import Host, Run
+from training.models import Host, Run, TrainingSource
 
 HOSTS = 14
+MANY_MORE = write_insert(
+    TrainingSource,
+    "FROM generate_series(1, 30000) AS number",
+    kind="%s",
+    title="'t'",
+    prompt="'p'",
+    host_id="%s",
+    queue_rank="-number",
+)
 
 
 @pytest.mark.parametrize("window", [0, 3, 20])
@@ -43,3 +55,24 @@ def test_a_claim_chooses_from_its_few_heads_as_from_all(settle, seed, window):
             assert list(few.choose_many(wanted)) == list(every.choose_many(wanted)), f"turn {turn}, {wanted} wanted"
             assert len(few.heads) <= len(every.heads)
         make_outcome(Host.objects.order_by("id").last())
+
+
+@pytest.mark.parametrize("kind", [lanes.QUEUE, lanes.CURRICULUM])
+def test_a_claim_looks_at_few_sources_however_many_wait(kind, db):
+    # So many that one index is deeper than the other, and queued in another order than ranked: the index of the one
+    # is no help with the other. Statistics know of none of them.
+    source = make_source(make_host(), kind=kind)
+    with connection.cursor() as cursor:
+        cursor.execute(MANY_MORE, [kind, source.host_id])
+    before = _count_sources_looked_at()
+    assert claim_next_source(now=START + timedelta(days=1)) is not None
+    assert _count_sources_looked_at() - before < 50
+
+
+def _count_sources_looked_at() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = %s",
+            [TrainingSource._meta.db_table],
+        )
+        return cursor.fetchone()[0]
