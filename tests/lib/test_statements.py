@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import select
+import socket
+from threading import Thread
+
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 
@@ -74,6 +78,36 @@ def test_a_server_that_hangs_up_is_quoted_and_the_next_statement_connects_again(
         # Its own backend, so that the farewell is the answer.
         run("SELECT pg_terminate_backend(pg_backend_pid(), %(wait)s::bigint)", {"wait": 0})
     assert is_idle()
+
+
+def test_a_lost_answer_to_commit_is_no_success(monkeypatch):
+    given, listener = connection.settings_dict, socket.create_server(("127.0.0.1", 0))
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(f"{given['HOST']}/.s.PGSQL.{given['PORT'] or 5432}")
+
+    def pass_on() -> None:
+        client, _ = listener.accept()
+        with client, server:
+            while ready := select.select([client, server], [], [], 10)[0]:
+                for side, other in ((client, server), (server, client)):
+                    data = side.recv(65_536) if side in ready else b""
+                    if side is server and b"COMMIT\x00" in data:
+                        # Up to the answer to the statement before: the server has done it, and nobody hears of it.
+                        client.sendall(data[: data.index(b"C\x00\x00\x00\x0bCOMMIT\x00")])
+                        return
+                    other.sendall(data)
+
+    with listener:
+        Thread(target=pass_on, daemon=True).start()
+        connection.close()
+        with monkeypatch.context() as through:
+            through.setitem(given, "HOST", "127.0.0.1")
+            through.setitem(given, "PORT", str(listener.getsockname()[1]))
+            with pytest.raises(OperationalError), brief_transaction():
+                run_statement(WRITE, {"by": "ada"})
+                run_last("SELECT count(*) FROM training_auditentry", {})
+        connection.close()
+    assert (AuditEntry.objects.count(), is_idle()) == (1, True)
 
 
 def test_a_brief_transaction_that_begins_with_another_modules_statement_says_so():
