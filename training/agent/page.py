@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from urllib.parse import urljoin
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from training.agent.address import canonical_url, read_origin, site_origins
+from training.agent.address import canonical_url, is_same_site, read_origin, site_origins
 from training.agent.task import Site
 
 PASSAGE_MIN = 40
@@ -54,13 +55,26 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
-    """What a page says: `passages` are sentences of 40 to 300 characters, `text` has a line per block."""
+    """What a page says: `passages` are sentences of 40 to 300 characters, `text` has a line per block.
+
+    `canonical` is the address on this site that the page names as its own (`<link rel="canonical">`), or empty.
+    """
 
     url: str
     title: str
     links: tuple[Link, ...]
     passages: tuple[str, ...]
     text: str
+    canonical: str = ""
+
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 hex of what the page says: title, text and links.
+
+        A token, a nonce or a build time in the markup changes the bytes of a page, but not this.
+        """
+        links = sorted(f"{link.url} {link.text}" for link in self.links)
+        return hashlib.sha256("\n".join([self.title, self.text, *links]).encode("utf-8", "replace")).hexdigest()
 
 
 def parse_page(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedPage:
@@ -76,7 +90,8 @@ def parse_page(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedP
     tree.strip_tags(_SKIPPED)
     links = tuple(_read_links(tree, url=url, site=site))
     blocks = _BlockReader().read(tree.body) if tree.body else []
-    return _assemble(url=url, title=title, links=links, blocks=blocks)
+    canonical = _find_canonical(tree, url=url, site=site)
+    return _assemble(url=url, title=title, links=links, blocks=blocks, canonical=canonical)
 
 
 def squeeze(text: str) -> str:
@@ -114,12 +129,14 @@ def _split_sentences(block: str) -> Iterable[str]:
             yield sentence
 
 
-def _assemble(*, url: str, title: str, links: tuple[Link, ...], blocks: list[tuple[str, bool]]) -> ParsedPage:
+def _assemble(
+    *, url: str, title: str, links: tuple[Link, ...], blocks: list[tuple[str, bool]], canonical: str = ""
+) -> ParsedPage:
     passages: dict[str, None] = {}
     for text, is_navigation in blocks:
         if not is_navigation and len(text) >= PASSAGE_MIN:
             passages.update(dict.fromkeys(split_passages(text)))
-    return ParsedPage(url, title, links, tuple(passages), "\n".join(text for text, _ in blocks))
+    return ParsedPage(url, title, links, tuple(passages), "\n".join(text for text, _ in blocks), canonical)
 
 
 def _read_links(tree: LexborHTMLParser, *, url: str, site: Site) -> Iterable[Link]:
@@ -143,6 +160,15 @@ def _read_links(tree: LexborHTMLParser, *, url: str, site: Site) -> Iterable[Lin
             continue
         seen.add(target)
         yield Link(target, squeeze(node.text())[:TITLE_MAX])
+
+
+def _find_canonical(tree: LexborHTMLParser, *, url: str, site: Site) -> str:
+    node = tree.css_first('link[rel~="canonical"][href]')
+    try:
+        target = canonical_url(urljoin(url, node.attributes.get("href") or "")) if node else ""
+    except ValueError:
+        return ""
+    return target if target and is_same_site(target, site=site) else ""
 
 
 def _find_base(tree: LexborHTMLParser, *, url: str) -> str:

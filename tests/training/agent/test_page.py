@@ -100,3 +100,16 @@ def test_a_page_of_500_links_is_read_quickly() -> None:
     assert len(page.links) == 500
     # 20 ms is the aim on a quiet machine; five times that still catches anything quadratic.
     assert min(durations) < 0.1
+
+
+def test_a_token_or_a_nonce_in_the_markup_leaves_the_content_digest_alone() -> None:
+    one = read('<script nonce="a1">f()</script><input type="hidden" value="t1"><p>Open daily.</p><!-- built 9:01 -->')
+    two = read('<script nonce="b2">f()</script><input type="hidden" value="t2"><p>Open daily.</p><!-- built 9:02 -->')
+    other = read("<p>Open on Mondays.</p>")
+    assert one.content_digest == two.content_digest != other.content_digest
+
+
+def test_a_page_names_its_own_address_on_this_site_only() -> None:
+    assert read('<link rel="canonical" href="../one.html">').canonical == "http://site.example/one.html"
+    assert read('<link rel="canonical" href="http://other.example/">').canonical == ""
+    assert read("<p>none</p>").canonical == ""
