@@ -118,16 +118,24 @@ def _set_aside(entry: FrontierPage, *, code: ErrorCode, passes: bool, now: datet
 def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> int:
     """Stores a crawled page: its links join the frontier, its passages become tasks. Returns the tasks made."""
     url = canonical_url(page.final_url)
-    parsed = parse_page(body=page.body, media_type=page.media_type, url=url, site=entry.host.as_site())
+    try:
+        parsed = parse_page(body=page.body, media_type=page.media_type, url=url, site=entry.host.as_site())
+    except AgentError as error:
+        _set_aside(entry, code=error.code, passes=False, now=now)
+        return 0
     with transaction.atomic():
         moved = FrontierPage.objects.filter(pk=entry.pk, state=FrontierPage.State.KNOWN).update(
             state=FrontierPage.State.READ,
-            snapshot=keep_snapshot(page.body, digest=page.digest, media_type=page.media_type),
+            snapshot=None
+            if parsed.noindex
+            else keep_snapshot(page.body, digest=page.digest, media_type=page.media_type),
         )
         if not moved:
             return 0
-        confirm_crawled(host_id=entry.host_id, content_hash=page.digest, now=now)
         _extend_frontier(entry, parsed)
+        if parsed.noindex:
+            return 0
+        confirm_crawled(host_id=entry.host_id, content_hash=page.digest, now=now)
         # The start page is where every run begins: nothing has to be found to reach it.
         tasks = _make_tasks(entry, url, parsed) if entry.depth else []
         _queue_training(entry.host, tasks, now=now)

@@ -14,7 +14,7 @@ from lealife.lib.errors import NotFound
 from lealife.lib.statements import run_statement, run_steadily, write_insert
 from learning.memory import Lesson, count_recalls, item_key, lock_memory, store_lessons
 from learning.models import CurriculumTask, MemoryItem, RunLearningOutcome
-from training.agent.page import canonical_url, parse_page
+from training.agent.page import ParsedPage, canonical_url, parse_kept
 from training.agent.task import Site
 from training.counters import COUNT_ENDINGS, read_counters
 from training.models import Step, TrainingOutcome
@@ -154,27 +154,33 @@ def draw_lessons(outcome: TrainingOutcome) -> list[Lesson]:
     """
     steps = list(Step.objects.select_related("snapshot").filter(run=outcome.run).order_by("index"))
     site = outcome.host.as_site()
-    lessons = [lesson for step in steps if (lesson := _page_lesson(step, site=site))]
+    pages = [(step, page) for step in steps if (page := _read_kept(step, site=site))]
+    lessons = [_page_lesson(step, page) for step, page in pages]
     lessons += [lesson for step in steps if (lesson := _pitfall_lesson(step))]
-    if outcome.success:
+    kept = {step.snapshot_id for step, _ in pages}
+    # A site that asks us to keep nothing of a page asks so of its quotes too.
+    if outcome.success and all(quote["digest"] in kept for quote in outcome.run.quotes):
         lessons += _route_lessons(outcome, steps)
         lessons += _exemplar_lessons(outcome, steps)
     return lessons
 
 
-def _page_lesson(step: Step, *, site: Site) -> Lesson | None:
+def _read_kept(step: Step, *, site: Site) -> ParsedPage | None:
     if step.snapshot is None or step.error_code:
         return None
     url = canonical_url(step.final_url or step.url)
-    page = parse_page(body=step.snapshot.body, media_type=step.snapshot.media_type, url=url, site=site)
+    return parse_kept(body=step.snapshot.body, media_type=step.snapshot.media_type, url=url, site=site)
+
+
+def _page_lesson(step: Step, page: ParsedPage) -> Lesson:
     return Lesson(
         kind=MemoryItem.Kind.PAGE,
-        key=item_key("page", url),
-        url=url,
+        key=item_key("page", page.url),
+        url=page.url,
         title=page.title[:300],
         # Plain text may hold NUL, Postgres cannot.
         text=" ".join(page.text[: EXTRACT_CHARACTERS * 2].replace("\x00", " ").split())[:EXTRACT_CHARACTERS],
-        content_hash=step.snapshot.digest,
+        content_hash=step.snapshot_id,
         searched=page.text,
     )
 

@@ -11,14 +11,14 @@ from lealife.lib.digest import unit_interval
 from learning.memory import SEARCH_CONFIG, split_identifiers
 from learning.models import MemoryItem
 from training.agent.brain import RULED_OUT, Recalled
-from training.agent.page import parse_page
+from training.agent.page import parse_kept
+from training.agent.words import PHRASE_MIN, find_phrases
 from training.models import PageSnapshot
 
 LIMIT = 8
 RULED_OUT_MAX = 1_000
 # One recalled item in twenty-five is withheld from training runs, to see what it would have been worth.
 WITHHOLD_SHARE = 0.04
-_QUOTED = re.compile(r"[“\"']([^“”\"]{8,400})[”\"']")
 _WORD = re.compile(r"[^\W_]{3,}")
 _TERMS = 12
 # Each costs a search and a look at its pages; a prompt of a thousand phrases is no question.
@@ -60,7 +60,7 @@ def recall(*, host_id: int, prompt: str, limit: int = LIMIT) -> tuple[Recalled, 
     ruled out, and a run that looks for the phrase leaves them for last. Other prompts get the items with all
     their telling words first, then those with any.
     """
-    phrases = find_phrases(prompt)[:_PHRASES]
+    phrases = [phrase for phrase in find_phrases(prompt) if len(phrase) >= PHRASE_MIN][:_PHRASES]
     if phrases:
         searched = [_search_phrase(phrase, host_id=host_id, limit=limit) for phrase in phrases]
         holding = [item for held, _ in searched for item in held]
@@ -77,11 +77,6 @@ def recall(*, host_id: int, prompt: str, limit: int = LIMIT) -> tuple[Recalled, 
 def shown(items: tuple[Recalled, ...]) -> tuple[Recalled, ...]:
     """The items that say where to go, without those that only say where not to."""
     return tuple(item for item in items if item.kind != RULED_OUT)
-
-
-def find_phrases(prompt: str) -> list[str]:
-    """What the prompt puts in quotation marks."""
-    return [" ".join(phrase.split()) for phrase in _QUOTED.findall(prompt)]
 
 
 def _unique(items: list[Recalled], *, limit: int) -> tuple[Recalled, ...]:
@@ -117,13 +112,14 @@ def _read_contents(items: list[Recalled]) -> dict[int, str]:
     rows = MemoryItem.objects.filter(pk__in=[item.item_id for item in items], kind=MemoryItem.Kind.PAGE)
     hashes = {item.pk: (item.content_hash, item.url, item.host) for item in rows.select_related("host")}
     snapshots = PageSnapshot.objects.in_bulk([content for content, _, _ in hashes.values()])
-    return {
-        pk: parse_page(
-            body=snapshots[content].body, media_type=snapshots[content].media_type, url=url, site=host.as_site()
-        ).text
-        for pk, (content, url, host) in hashes.items()
-        if content in snapshots
-    }
+    contents = {}
+    for pk, (content, url, host) in hashes.items():
+        kept = snapshots.get(content)
+        site = host.as_site()
+        page = parse_kept(body=kept.body, media_type=kept.media_type, url=url, site=site) if kept else None
+        if page:
+            contents[pk] = page.text
+    return contents
 
 
 def cut_excerpt(text: str, phrase: str, *, around: int = 120) -> str:

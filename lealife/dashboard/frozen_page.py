@@ -10,7 +10,9 @@ from itertools import pairwise
 from lealife.dashboard.addresses import link_address
 from lealife.lib.digest import digest_bytes
 from lealife.lib.errors import NotFound
-from training.agent.page import parse_page, squeeze
+from training.agent.errors import AgentError
+from training.agent.page import ParsedPage, parse_page
+from training.agent.text import clean_text
 from training.models import Step
 
 # A longer page is shown from its first quote on.
@@ -31,7 +33,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class FrozenPage:
-    """The stored page. `lines` are its blocks of text, each as pieces; `left_out` counts characters not shown."""
+    """The stored page. `lines` are its blocks of text, each as pieces; `left_out` counts characters not shown.
+
+    `unread` says why there are no lines, when the page is past what is read.
+    """
 
     run_id: int
     prompt: str
@@ -49,6 +54,7 @@ class FrozenPage:
     quotes: int
     anchors: tuple[str, ...]
     left_out: int
+    unread: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +78,12 @@ def read_frozen_page(*, run_id: int, digest: str) -> FrozenPage:
         raise NotFound(f"Run {run_id} saw no page with this content.")
     run, snapshot = step.run, step.snapshot
     body, url = snapshot.body, step.final_url or step.url
-    # Its text alone is wanted: where its links lead from, no matter.
-    page = parse_page(body=body, media_type=snapshot.media_type, url=run.host.base_url, site=run.host.as_site())
+    base, unread = run.host.base_url, ""
+    try:
+        # Its text alone is wanted: where its links lead from, no matter.
+        page = parse_page(body=body, media_type=snapshot.media_type, url=base, site=run.host.as_site())
+    except AgentError as error:
+        page, unread = ParsedPage(base, "", (), (), ""), error.message
     texts = [str(quote.get("text", "")) for quote in run.quotes if quote.get("digest") == digest]
     lines = [line for line in page.text.split("\n") if line]
     spans = find_quotes(lines, texts)
@@ -95,18 +105,20 @@ def read_frozen_page(*, run_id: int, digest: str) -> FrozenPage:
         quotes=len(texts),
         anchors=tuple(name_anchor(number) for number in sorted(span.quote for span in spans)),
         left_out=left_out,
+        unread=unread,
     )
 
 
 def find_quotes(lines: Sequence[str], texts: Iterable[str]) -> tuple[Span, ...]:
     """Where quotes stand in the lines joined by blanks, first come first; numbered from 1 as they are given.
 
-    The agent checked them against the same text, white space squeezed; one that is not there is left out.
+    The agent checked them against the same text, white space squeezed; one that is not there is left out. Those of
+    older runs are cleaned as the text is.
     """
     whole = " ".join(lines)
     found = []
     for number, text in enumerate(texts, 1):
-        wanted = squeeze(text)
+        wanted = clean_text(text)
         start = whole.find(wanted) if wanted else -1
         if start >= 0:
             found.append(Span(start, start + len(wanted), number))

@@ -92,6 +92,24 @@ def test_plain_text_and_an_empty_page_are_shown_too(browser: Client, host: Host)
     assert "The page holds no text" in open_page(browser, empty, digest_bytes(b"<html></html>")).content.decode()
 
 
+def test_a_page_past_what_is_read_says_so(browser: Client, host: Host) -> None:
+    body = b"<b>" * 300_000
+    run = make_run(host, "A quote", body=body)
+    page = open_page(browser, run, digest_bytes(body)).content.decode()
+    assert "The page has more than 250,000 tags" in page
+    assert "The page holds no text" not in page
+
+
+def test_a_quote_is_marked_on_a_page_with_soft_hyphens_and_another_character_set(browser: Client, host: Host) -> None:
+    body = "<p>Aufbewahrungs\u00adfrist f\u00fcr Ger\u00e4te: 90 Tage.</p>".encode("cp1252")
+    kind = "text/html; charset=windows-1252"
+    # As an older run kept it, and as it is kept now.
+    run = make_run(host, "Aufbewahrungs\u00adfrist", "f\u00fcr Gera\u0308te", body=body, media_type=kind)
+    page = open_page(browser, run, digest_bytes(body)).content.decode()
+    assert "<mark>Aufbewahrungsfrist</mark>" in page
+    assert "<mark>f\u00fcr Ger\u00e4te</mark>" in page
+
+
 def test_content_that_was_tampered_with_says_so(browser: Client, host: Host) -> None:
     run = make_run(host, "not there at all")
     PageSnapshot.objects.filter(digest=DIGEST).update(body_zlib=zlib.compress(b"<p>Other words.</p>"))

@@ -52,6 +52,26 @@ class Shelf:
         return Page.of(url=url, final_url=url, status=self.status, media_type=self.media_type, body=self.pages[path])
 
 
+def test_of_a_page_that_may_not_be_kept_only_the_links_are_taken(host):
+    closed = b'<meta name="robots" content="noindex">' + make_html("Closed", SENTENCE, links=[f"{host.base_url}open"])
+    pages = {
+        "": make_html("Start", links=[f"{host.base_url}closed"]),
+        "closed": closed,
+        "open": make_html("Open", SENTENCE),
+    }
+    crawl(host, pages)
+    read = {entry.url.removeprefix(host.base_url): entry for entry in FrontierPage.objects.all()}
+    assert {path: entry.state for path, entry in read.items()} == {"": "read", "closed": "read", "open": "read"}
+    assert (read["closed"].snapshot_id, read["closed"].passage_keys) == (None, [])
+    assert {task.expected_url for task in CurriculumTask.objects.all()} == {f"{host.base_url}open"}
+
+
+def test_a_page_past_what_is_read_is_set_aside(host):
+    crawl(host, {"": b"<b>" * 300_000})
+    assert FrontierPage.objects.get().state == "unreadable"
+    assert FrontierPage.objects.get().error_code == "too_large"
+
+
 def crawl(host: Host, pages: dict[str, bytes], *, visits: int = 30, **shelf) -> Shelf:
     """Crawls until the frontier is empty, or `visits` pages were read."""
     found = Shelf(host, pages, **shelf)

@@ -55,6 +55,19 @@ def test_an_outcome_is_ingested_once(host):
     assert read_counters()["ingested.total"] == 1
 
 
+@pytest.mark.parametrize("body", [b"<meta name=robots content=noindex>" + FOX, FOX + b"<b>" * 300_000])
+def test_nothing_is_kept_of_a_page_that_may_not_be_kept_or_is_too_large(host, body):
+    step = visit(host, body=body)
+    outcome = make_outcome(host, success=True, steps=[step], quotes=[quote_of(step)])
+    assert ingest(outcome).items_written == 0
+    assert not MemoryItem.objects.exists()
+
+
+def test_what_the_headers_forbade_is_not_kept(host):
+    outcome = make_outcome(host, steps=[visit(host, media_type="text/html; charset=utf-8; robots=noindex")])
+    assert ingest(outcome).items_written == 0
+
+
 def test_postgres_refuses_a_second_ingest(host):
     outcome = make_outcome(host)
     ingest(outcome)

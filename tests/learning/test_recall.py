@@ -14,7 +14,6 @@ from learning.recall import (
     LIMIT,
     WITHHOLD_SHARE,
     cut_excerpt,
-    find_phrases,
     recall,
     shown,
     telling_words,
@@ -196,11 +195,18 @@ def test_a_prompt_full_of_phrases_costs_no_more_than_a_few(host, memory):
     assert time.monotonic() - began < 2
 
 
-def test_phrases_are_what_stands_in_quotation_marks():
-    assert find_phrases("Which says “the first thing”, \"the second thing\" or 'too few'?") == [
-        "the first thing",
-        "the second thing",
-    ]
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "What's the fox's way over the lazy dog at the river's bank?",
+        "I don't know where the quick fox jumps over the lazy dog, and I can't find it.",
+        "Where does ‘the fox’ jump over the lazy dog? It’s said that it’s near the river.",
+    ],
+)
+def test_an_apostrophe_opens_no_quotation(host, memory, prompt):
+    recalled = recall(host_id=host.pk, prompt=prompt)
+    assert recalled[0].item_id == memory["fox"]
+    assert all(item.kind != RULED_OUT for item in recalled)
 
 
 def test_an_excerpt_stands_around_the_phrase():

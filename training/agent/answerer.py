@@ -168,10 +168,11 @@ def _end_with_sentence(text: str) -> str:
 
 def _quote_phrases(question: Question, pages: Sequence[Evidence]) -> tuple[Quote, ...]:
     found: list[tuple[str, Evidence]] = []
+    texts = [fold(evidence.page.text) for evidence in pages]
     for phrase in question.phrases:
-        for evidence in pages:
-            if phrase in fold(evidence.page.text):
-                passage = next((text for text in evidence.page.passages if phrase in fold(text)), "")
+        for evidence, text in zip(pages, texts, strict=True):
+            if phrase in text:
+                passage = next((each for each in evidence.page.passages if phrase in fold(each)), "")
                 found.append((passage or _cut_out(phrase, evidence.page.text), evidence))
     return _unique_quotes((text, evidence) for text, evidence in found if text)
 

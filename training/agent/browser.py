@@ -12,7 +12,11 @@ ROBOTS_NAME = "LeaLife"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One response as it came: `url` asked, `final_url` answered; `digest` is SHA-256 hex of the body."""
+    """One response as it came: `url` asked, `final_url` answered; `digest` is SHA-256 hex of the body.
+
+    `media_type` says all that the headers say of how to read it (charset.describe_media_type). `scripts_ran`: the
+    body is what the page's scripts made of it.
+    """
 
     url: str
     final_url: str
@@ -20,11 +24,14 @@ class Page:
     media_type: str
     body: bytes = field(repr=False)
     digest: str
+    scripts_ran: bool = False
 
     @classmethod
-    def of(cls, *, url: str, final_url: str, status: int, media_type: str, body: bytes) -> Page:
+    def of(
+        cls, *, url: str, final_url: str, status: int, media_type: str, body: bytes, scripts_ran: bool = False
+    ) -> Page:
         """A page with the digest of its body."""
-        return cls(url, final_url, status, media_type, body, hashlib.sha256(body).hexdigest())
+        return cls(url, final_url, status, media_type, body, hashlib.sha256(body).hexdigest(), scripts_ran)
 
 
 class Browser(Protocol):

@@ -18,6 +18,7 @@ import psutil
 
 from training.agent.address import canonical_url
 from training.agent.browser import USER_AGENT, Page
+from training.agent.charset import PLAIN_TEXT, bare_type, describe_media_type, read_forbidden
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.guard import check_address
 from training.agent.http_browser import HttpBrowser
@@ -93,7 +94,7 @@ class ChromiumBrowser:
         from playwright.sync_api import Error as PlaywrightError
 
         document = self._http.fetch(url)
-        if document.status >= 400 or document.media_type == "text/plain":
+        if document.status >= 400 or bare_type(document.media_type) == PLAIN_TEXT:
             return document
         self._document, self._parts_left = document, PARTS_MAX
         context = self._open_context()
@@ -116,14 +117,17 @@ class ChromiumBrowser:
             if self._killed:
                 self._stop_driver()
         check_address(landed, site=self._site)
+        robots = ",".join(sorted(read_forbidden(document.media_type)))
         if len(body) > BODY_BYTES_MAX:
             raise AgentError(ErrorCode.TOO_LARGE, f"{url[:200]} grew past {BODY_BYTES_MAX:,} bytes.")
         return Page.of(
             url=url,
             final_url=document.final_url,
             status=document.status,
-            media_type="text/html",
+            # Whatever the page was written in, this is not.
+            media_type=describe_media_type(content_type="text/html; charset=utf-8", robots=[robots]),
             body=body,
+            scripts_ran=True,
         )
 
     def _open_context(self) -> Any:

@@ -15,6 +15,7 @@ from ssrfguard import Resolver, SSRFGuardError
 
 from training.agent.address import canonical_url, read_origin
 from training.agent.browser import USER_AGENT, Page
+from training.agent.charset import bare_type, describe_media_type
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.guard import Deadline, GuardedTransport, check_address
 from training.agent.robots import ROBOTS_BYTES_MAX, Robots, robots_url
@@ -111,6 +112,9 @@ class HttpBrowser:
         media_type = _read_media_type(response)
         if media_types is not None and media_type not in media_types:
             raise AgentError(ErrorCode.NOT_HTML, f"{target[:200]} is {media_type or 'of no type'}, not a page.")
+        media_type = describe_media_type(
+            content_type=response.headers.get("content-type", ""), robots=response.headers.get_list("x-robots-tag")
+        )
         return Page.of(url=url, final_url=target, status=response.status_code, media_type=media_type, body=body)
 
     def _check(self, url: str) -> str:
@@ -211,7 +215,7 @@ def _build_request(url: str, *, timeout_s: float) -> httpx.Request:
 
 
 def _read_media_type(response: httpx.Response) -> str:
-    return str(response.headers.get("content-type", "")).split(";", 1)[0].strip().lower()
+    return bare_type(response.headers.get("content-type", ""))
 
 
 def _choose_unpacking(url: str, response: httpx.Response) -> Callable[[bytes, int], bytes]:

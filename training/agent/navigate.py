@@ -21,9 +21,12 @@ from training.agent.verifier import Gathered, Verdict, check_gathered, check_quo
 from training.agent.words import read_question
 
 OK_BELOW = 400
+SHELL_SAYS_LITTLE = (
+    "Its scripts write what it says: the browser engine \u201cchromium\u201d runs them, \u201chttp\u201d does not."
+)
 # Goes up with whatever can change what a run does with the same task, pages, tags and memory: measured arms of another
 # version are not compared with new ones.
-AGENT_VERSION = 1
+AGENT_VERSION = 2
 
 
 def navigate(
@@ -80,6 +83,10 @@ class _Run:
         self.controller_calls = self.invalid_picks = 0
         self.answer = ""
         self.quotes: tuple[Quote, ...] = ()
+        # Whether there is nothing more to read.
+        self.has_read_all = False
+        # Pages that were read and say next to nothing without their scripts.
+        self.shells = 0
 
     def visit_pages(self) -> ErrorCode:
         """Visits until enough is known; returns what to call it should the checks fail."""
@@ -89,6 +96,7 @@ class _Run:
                 return ErrorCode.BUDGET_SPENT
             shortlist = self.candidates.rank(visited=self.visited | self.twins, size=self.brain.shortlist_size)
             if not shortlist:
+                self.has_read_all = True
                 return ErrorCode.NO_ROUTE
             self._check_may_go_on()
             began = self.clock()
@@ -105,22 +113,31 @@ class _Run:
         chosen = choose_quotes(self.question, self.evidence)
         self.quotes = check_quotes(quotes=chosen, pages=self.evidence)
         gathered = Gathered(pages=tuple(self.evidence), quotes=self.quotes)
-        visits = check_visits(task=self.task, gathered=gathered)
+        task = self._reachable_task()
+        visits = check_visits(task=task, gathered=gathered)
         if not visits.success:
             return visits
         if self.quotes:
             self.answer = self._write_answer()
-        return check_gathered(task=self.task, gathered=replace(gathered, answer=self.answer))
+        return check_gathered(task=task, gathered=replace(gathered, answer=self.answer))
+
+    def _reachable_task(self) -> Task:
+        """The task, wanting no more pages than there are to read."""
+        if not self.has_read_all:
+            return self.task
+        return replace(self.task, pages_target=min(self.task.pages_target, self._count_pages()))
 
     def name_failure(self, ended_by: ErrorCode) -> str:
         """The code of a run whose checks failed: what kept every page away, else how the visits ended."""
-        return ended_by if self.evidence else self.steps[-1].error_code
+        return ended_by if self.evidence else self.steps[-1].error_code or ended_by
 
     def close(self, *, verdict: Verdict, code: str) -> Trajectory:
         """The finished run as a value."""
         reason = verdict.reason
         if code and not self.evidence and self.steps and self.steps[-1].error_code == code:
             reason = self.steps[-1].error
+        elif code and self.shells and self.shells == len(self.evidence):
+            reason += f". {SHELL_SAYS_LITTLE}"
         replies = [*self.picks, self.task_reply]
         return Trajectory(
             steps=tuple(self.steps),
@@ -189,7 +206,14 @@ class _Run:
         parsed = parse_page(body=page.body, media_type=page.media_type, url=final_url, site=self.task.site)
         self._mark_visited(final_url)
         self.candidates.add_links(parsed.links)
-        self.evidence.append(Evidence(parsed, frozenset({page.url, final_url}), page.digest))
+        is_shell = parsed.needs_scripts and not page.scripts_ran
+        if parsed.is_empty:
+            said = f"{final_url} is an empty page."
+            raise AgentError(ErrorCode.FETCH_FAILED, f"{said} {SHELL_SAYS_LITTLE}" if is_shell else said)
+        # A page of links alone leads on, but it says nothing.
+        if parsed.text:
+            self.evidence.append(Evidence(parsed, frozenset({page.url, final_url}), page.digest))
+            self.shells += is_shell
         return parsed.title
 
     def _mark_visited(self, url: str) -> None:

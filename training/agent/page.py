@@ -3,61 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable
+from collections.abc import Set
 from dataclasses import dataclass
-from urllib.parse import urljoin
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
-
-from training.agent.address import canonical_url, is_same_site, read_origin, site_origins
+from training.agent.address import canonical_url, is_same_site
+from training.agent.blocks import BLOCK_TAGS, PASSAGE_MAX, PASSAGE_MIN, BlockReader, read_plain, split_passages
+from training.agent.charset import PLAIN_TEXT, XHTML, bare_type, decode_body, read_forbidden, read_robots_rules
+from training.agent.errors import AgentError
+from training.agent.links import Link, LinkReader, resolve
+from training.agent.markup import Tag, read_markup
 from training.agent.task import Site
+from training.agent.text import clean_text, squeeze
 
-PASSAGE_MIN = 40
-PASSAGE_MAX = 300
-URL_MAX = 2_000
-TITLE_MAX = 200
-
-_BLOCK_TAGS = (
-    "address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption "
-    "figure footer form h1 h2 h3 h4 h5 h6 header hr legend li main menu nav ol option p pre section summary "
-    "table tbody td tfoot th thead tr ul"
-)
-_BLOCKS = frozenset(_BLOCK_TAGS.split())
-_SKIPPED = [
-    "script",
-    "style",
-    "noscript",
-    "template",
-    "svg",
-    "math",
-    "iframe",
-    "object",
-    "select",
-    "textarea",
+__all__ = [
+    "PASSAGE_MAX",
+    "PASSAGE_MIN",
+    "Link",
+    "ParsedPage",
+    "canonical_url",
+    "parse_page",
+    "split_passages",
+    "squeeze",
 ]
-# A hostile page may nest without end: beyond this depth of inline elements a block is no longer told apart.
-_DEPTH_MAX = 24
-_LINK_SHARE_MAX = 0.5
-# A name in the same folder, which is most links of most pages: canonical as it stands.
-_PLAIN_HREF = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*")
-_BLANKS = re.compile(r"\s+")
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?:[\"')\]\u201d\u2019]*)\s+(?=[\"'(\[`\u201c\u2018:]*[A-Z0-9])")
 
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A link to another page of the site; `url` is canonical."""
-
-    url: str
-    text: str
+TITLE_MAX = 200
+# Robots meta tags that speak to this agent.
+_ROBOTS_NAMES = frozenset({"robots", "lealife"})
+# A shell says next to nothing ("Loading …") until its scripts have run.
+_SHELL_TEXT_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
-    """What a page says: `passages` are sentences of 40 to 300 characters, `text` has a line per block.
+    """What a page says: `passages` are what can be quoted of it, `text` has a line per block.
 
+    A passage is sentences of 40 to 300 characters, or a row, an entry or a list item that may be shorter.
     `canonical` is the address on this site that the page names as its own (`<link rel="canonical">`), or empty.
+    `noindex`: the site asks that nothing of the page be kept. `needs_scripts`: it says next to nothing, and has
+    scripts that may write the rest.
     """
 
     url: str
@@ -66,6 +49,13 @@ class ParsedPage:
     passages: tuple[str, ...]
     text: str
     canonical: str = ""
+    noindex: bool = False
+    needs_scripts: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the page neither says anything nor leads anywhere."""
+        return not self.text and not self.links
 
     @property
     def content_digest(self) -> str:
@@ -78,175 +68,111 @@ class ParsedPage:
 
 
 def parse_page(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedPage:
-    """The page at `url` (the final one) read from its body; never raises on broken markup."""
-    if media_type == "text/plain":
-        # No text of a database holds a NUL.
-        text = body.decode("utf-8", "replace").replace("\r\n", "\n").replace("\x00", " ")
-        blocks = [(squeeze(block), False) for block in re.split(r"\n\s*\n", text)]
-        return _assemble(url=url, title="", links=(), blocks=[block for block in blocks if block[0]])
-    tree = LexborHTMLParser(body)
-    title_node = tree.css_first("title")
-    title = squeeze(title_node.text())[:TITLE_MAX] if title_node else ""
-    tree.strip_tags(_SKIPPED)
-    links = tuple(_read_links(tree, url=url, site=site))
-    blocks = _BlockReader().read(tree.body) if tree.body else []
-    canonical = _find_canonical(tree, url=url, site=site)
-    return _assemble(url=url, title=title, links=links, blocks=blocks, canonical=canonical)
+    """The page at `url` (the final one) read from its body; broken markup is read as far as it goes.
 
-
-def squeeze(text: str) -> str:
-    """The text with every run of white space as one blank."""
-    return _BLANKS.sub(" ", text).strip()
-
-
-def split_passages(block: str) -> list[str]:
-    """Sentences of a block, short ones joined to the next, none above 300 characters, none below 40."""
-    passages: list[str] = []
-    held = ""
-    for sentence in _split_sentences(block):
-        joined = f"{held} {sentence}" if held else sentence
-        if len(joined) > PASSAGE_MAX:
-            passages.append(held)
-            joined = sentence
-        held = joined
-        if len(held) >= PASSAGE_MIN:
-            passages.append(held)
-            held = ""
-    return [passage for passage in passages if len(passage) >= PASSAGE_MIN]
-
-
-def _split_sentences(block: str) -> Iterable[str]:
-    start = 0
-    for end in [match.end() for match in _SENTENCE_END.finditer(block)] + [len(block)]:
-        sentence = block[start:end].strip()
-        start = end
-        while len(sentence) > PASSAGE_MAX:
-            cut = sentence.rfind(" ", 0, PASSAGE_MAX)
-            cut = cut if cut > 0 else PASSAGE_MAX
-            yield sentence[:cut]
-            sentence = sentence[cut:].strip()
-        if sentence:
-            yield sentence
-
-
-def _assemble(
-    *, url: str, title: str, links: tuple[Link, ...], blocks: list[tuple[str, bool]], canonical: str = ""
-) -> ParsedPage:
-    passages: dict[str, None] = {}
-    for text, is_navigation in blocks:
-        if not is_navigation and len(text) >= PASSAGE_MIN:
-            passages.update(dict.fromkeys(split_passages(text)))
-    return ParsedPage(url, title, links, tuple(passages), "\n".join(text for text, _ in blocks), canonical)
-
-
-def _read_links(tree: LexborHTMLParser, *, url: str, site: Site) -> Iterable[Link]:
-    base = _find_base(tree, url=url)
-    folder = canonical_url(urljoin(base, "."))
-    origins = site_origins(site)
-    seen: set[str] = {canonical_url(url)}
-    hrefs: set[str] = set()
-    for node in tree.css("a[href]"):
-        href = (node.attributes.get("href") or "").split("#", 1)[0].strip()
-        if not href or href in hrefs or len(href) > URL_MAX:
-            continue
-        hrefs.add(href)
-        try:
-            target = folder + href if _PLAIN_HREF.fullmatch(href) else canonical_url(urljoin(base, href))
-            # The part up to the path is the same for all links of a site, and remembered.
-            is_ours = read_origin(target[: target.index("/", len("https://"))]) in origins
-        except ValueError:
-            continue
-        if target in seen or not is_ours:
-            continue
-        seen.add(target)
-        yield Link(target, squeeze(node.text())[:TITLE_MAX])
-
-
-def _find_canonical(tree: LexborHTMLParser, *, url: str, site: Site) -> str:
-    node = tree.css_first('link[rel~="canonical"][href]')
-    try:
-        target = canonical_url(urljoin(url, node.attributes.get("href") or "")) if node else ""
-    except ValueError:
-        return ""
-    return target if target and is_same_site(target, site=site) else ""
-
-
-def _find_base(tree: LexborHTMLParser, *, url: str) -> str:
-    node = tree.css_first("base[href]")
-    try:
-        return canonical_url(urljoin(url, node.attributes.get("href") or "")) if node else url
-    except ValueError:
-        return url
-
-
-class _BlockReader:
-    """Collects the text of a page into blocks: (text, is mostly links), in order.
-
-    A blank line made by <br> or standing in <pre> ends a block as an element does.
+    `media_type` as the browser gave it, with the character set and what the headers forbid. Time and memory grow with
+    the size of the body alone. Raises AgentError too_large for more tags, lines or text than an ordinary page has.
     """
-
-    def __init__(self) -> None:
-        self.blocks: list[tuple[str, bool]] = []
-        self._pieces: list[str] = []
-        self._linked = 0
-        self._block_id = 0
-        self._line_is_blank = True
-
-    def read(self, body: LexborNode) -> list[tuple[str, bool]]:
-        """Every block below `body`."""
-        for node in body.traverse(include_text=True):
-            if node.tag == "br":
-                self._end_line()
-            elif node.tag == "-text":
-                self._add_text(node)
-        self._end_block()
-        return self.blocks
-
-    def _add_text(self, node: LexborNode) -> None:
-        block, in_link = _find_block(node)
-        block_id = block.mem_id if block is not None else 0
-        if block_id != self._block_id:
-            self._end_block()
-            self._block_id = block_id
-        content = node.text_content or ""
-        if block is None or block.tag != "pre":
-            self._add_line(content, in_link)
-            return
-        first, *others = content.split("\n")
-        self._add_line(first, in_link)
-        for line in others:
-            self._end_line()
-            self._add_line(line, in_link)
-
-    def _add_line(self, line: str, in_link: bool) -> None:
-        words = len(line.strip())
-        if words:
-            self._line_is_blank = False
-            self._linked += words if in_link else 0
-        self._pieces.append(line)
-
-    def _end_line(self) -> None:
-        if self._line_is_blank:
-            self._end_block()
-        self._pieces.append(" ")
-        self._line_is_blank = True
-
-    def _end_block(self) -> None:
-        text = squeeze("".join(self._pieces))
-        if text:
-            self.blocks.append((text, self._linked > len(text) * _LINK_SHARE_MAX))
-        self._pieces.clear()
-        self._linked = 0
-        self._line_is_blank = True
+    text = decode_body(body, media_type=media_type)
+    forbidden = read_forbidden(media_type)
+    if bare_type(media_type) == PLAIN_TEXT:
+        blocks = read_plain(text)
+        said = "\n".join(blocks.lines)
+        return ParsedPage(url, "", (), tuple(blocks.passages), said, noindex="noindex" in forbidden)
+    reader = _PageReader(forbidden)
+    for piece in read_markup(text, is_xml=bare_type(media_type) == XHTML):
+        reader.read(piece)
+    return reader.close(url=url, site=site)
 
 
-def _find_block(node: LexborNode) -> tuple[LexborNode | None, bool]:
-    """The nearest block above a text, and whether a link lies between."""
-    in_link = False
-    parent = node.parent
-    for _ in range(_DEPTH_MAX):
-        if parent is None or parent.tag in _BLOCKS:
-            return parent, in_link
-        in_link = in_link or parent.tag == "a"
-        parent = parent.parent
-    return None, in_link
+def parse_kept(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedPage | None:
+    """The page as `parse_page` reads it, for those who keep what it says: None when it says noindex or is too large."""
+    try:
+        page = parse_page(body=body, media_type=media_type, url=url, site=site)
+    except AgentError:
+        return None
+    return None if page.noindex else page
+
+
+class _PageReader:
+    """Puts a page together from its tags and text."""
+
+    def __init__(self, forbidden: Set[str]) -> None:
+        self._forbidden = set(forbidden)
+        self._blocks = BlockReader()
+        self._links = LinkReader()
+        self._title = ""
+        self._in_title = False
+        self._has_scripts = False
+        # Whether the text that comes next is a link's, with no block of its own between.
+        self._in_link = False
+
+    def read(self, piece: Tag | str) -> None:
+        if isinstance(piece, Tag):
+            self._read_tag(piece)
+        elif self._in_title:
+            self._title = self._title or clean_text(piece)[:TITLE_MAX]
+        else:
+            self._links.add_text(piece)
+            self._blocks.add_text(piece, in_link=self._in_link)
+
+    def close(self, *, url: str, site: Site) -> ParsedPage:
+        self._blocks.close()
+        text = "\n".join(self._blocks.lines)
+        links = () if "nofollow" in self._forbidden else tuple(self._links.read_links(url=url, site=site))
+        canonical = resolve(self._links.canonical, base=url)
+        return ParsedPage(
+            url=url,
+            title=self._title,
+            links=links,
+            passages=tuple(self._blocks.passages),
+            text=text,
+            canonical=canonical if canonical and is_same_site(canonical, site=site) else "",
+            noindex="noindex" in self._forbidden,
+            needs_scripts=self._has_scripts and not links and len(text) <= _SHELL_TEXT_MAX,
+        )
+
+    def _read_tag(self, tag: Tag) -> None:
+        name = tag.name
+        if name in BLOCK_TAGS:
+            self._in_link = False
+            if tag.is_end:
+                self._blocks.end_block(name)
+            else:
+                self._blocks.start_block(name)
+        elif name == "a":
+            self._in_link = not tag.is_end
+            if tag.is_end:
+                self._links.end()
+            else:
+                self._links.start(tag.attributes)
+        elif name == "title":
+            self._in_title = not tag.is_end
+        elif not tag.is_end:
+            self._read_start(name, tag)
+
+    def _read_start(self, name: str, tag: Tag) -> None:
+        attributes = tag.attributes
+        if name == "br":
+            self._blocks.end_line()
+        elif name == "img":
+            self._links.add_image(attributes)
+        elif name == "area":
+            self._links.add_area(attributes)
+        elif name in ("frame", "iframe"):
+            self._links.add_frame(attributes)
+        elif name == "script":
+            self._has_scripts = True
+        elif name == "base":
+            self._links.base = self._links.base or attributes.get("href", "")
+        elif name == "link" and "canonical" in attributes.get("rel", "").lower().split():
+            self._links.canonical = self._links.canonical or attributes.get("href", "")
+        elif name == "meta":
+            name = attributes.get("name") or attributes.get("http-equiv", "")
+            self._read_meta(name, attributes.get("content", ""))
+
+    def _read_meta(self, name: str, content: str) -> None:
+        if name.lower() in _ROBOTS_NAMES:
+            self._forbidden |= read_robots_rules(content)
+        elif name.lower() == "refresh":
+            self._links.add_refresh(content)

@@ -11,6 +11,7 @@ from tests.training.agent.sites import Stub, serve
 from training.agent import chromium_browser
 from training.agent.chromium_browser import ChromiumBrowser, find_chromium
 from training.agent.errors import AgentError
+from training.agent.page import parse_page
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
 
@@ -51,6 +52,16 @@ def test_a_page_that_never_comes_to_rest_is_given_up_and_the_next_one_is_read(mo
             browser.fetch(stub.url)
         assert time.monotonic() - started < 10
         assert b"fine" in browser.fetch(stub.url + "next").body
+
+
+def test_what_scripts_made_of_a_page_is_utf_8_whatever_the_page_declares() -> None:
+    body = "<meta charset=windows-1252><p>Caf\u00e9 \u2013 5 \u20ac</p><script>1</script>".encode("cp1252")
+    with serve({"/": Stub(body, media_type="text/html", headers={"X-Robots-Tag": "nofollow"})}) as stub:
+        with ChromiumBrowser(site=stub.site()) as browser:
+            page = browser.fetch(stub.url)
+        parsed = parse_page(body=page.body, media_type=page.media_type, url=stub.url, site=stub.site())
+    assert parsed.text == "Caf\u00e9 \u2013 5 \u20ac"
+    assert (page.media_type, page.scripts_ran) == ("text/html; charset=utf-8; robots=nofollow", True)
 
 
 def test_a_page_that_changes_what_scripts_stand_on_is_read() -> None:

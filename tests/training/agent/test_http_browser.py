@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from tests.training.agent.sites import GARDEN, Stub, packed, serve
+from tests.training.agent.sites import GARDEN, HTML, Stub, packed, serve
 from training.agent.browser import USER_AGENT
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.http_browser import Caps, HttpBrowser
@@ -30,7 +30,7 @@ def redirect(to: str, status: int = 302) -> Stub:
 def test_a_page_comes_with_its_digest_and_our_name_is_told() -> None:
     with serve(GARDEN) as stub, HttpBrowser(site=stub.site()) as browser:
         page = browser.fetch(stub.url + "roses.html#water")
-        assert (page.status, page.media_type, page.body) == (200, "text/html", GARDEN["/roses.html"])
+        assert (page.status, page.media_type, page.body) == (200, HTML, GARDEN["/roses.html"])
         assert len(page.digest) == 64
         assert page.final_url == stub.url + "roses.html"
         assert set(stub.agents) == {USER_AGENT}
@@ -74,6 +74,12 @@ def test_redirects_without_end_end() -> None:
     with serve(pages) as stub, HttpBrowser(site=stub.site()) as browser:
         assert failure(browser, stub.url + "0") == ErrorCode.REDIRECT_LOOP
         assert len(stub.asked) <= 7
+
+
+def test_a_page_comes_with_what_its_headers_say_of_reading_it() -> None:
+    said = Stub(b"x", media_type="Text/HTML;charset=Shift_JIS", headers={"X-Robots-Tag": "noindex"})
+    with serve({"/": said}) as stub, HttpBrowser(site=stub.site()) as browser:
+        assert browser.fetch(stub.url).media_type == "text/html; charset=shift_jis; robots=noindex"
 
 
 @pytest.mark.parametrize("media_type", ["image/png", "application/pdf", "application/json", ""])

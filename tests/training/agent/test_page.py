@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.agent.page import PASSAGE_MAX, PASSAGE_MIN, ParsedPage, parse_page, split_passages, squeeze
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.page import PASSAGE_MAX, PASSAGE_MIN, ParsedPage, parse_kept, parse_page, split_passages, squeeze
 from training.agent.task import Site
 
 SITE = Site("stub", "http://site.example/")
@@ -100,6 +101,173 @@ def test_a_page_of_500_links_is_read_quickly() -> None:
     assert len(page.links) == 500
     # 20 ms is the aim on a quiet machine; five times that still catches anything quadratic.
     assert min(durations) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("href", "url"),
+    [
+        (" \n/line\nbreak.html ", "http://site.example/linebreak.html"),
+        ("c\\d.html", "http://site.example/a/c/d.html"),
+        ("\\\\site.example\\x", "http://site.example/x"),
+        ("HTTP://SITE.example/Up", "http://site.example/Up"),
+        ("?q=1\\2", "http://site.example/a/page.html?q=1\\2"),
+        ("?a=1&copy=2&amp;lang=en", "http://site.example/a/page.html?a=1&copy=2&lang=en"),
+        ("../up.html#part", "http://site.example/up.html"),
+        ("//site.example/pr", "http://site.example/pr"),
+    ],
+)
+def test_an_address_is_read_as_browsers_read_it(href: str, url: str) -> None:
+    assert [link.url for link in read(f'<a href="{href}">x</a>').links] == [url]
+
+
+def test_frames_areas_and_refreshes_lead_on() -> None:
+    page = read(
+        """<meta http-equiv="refresh" content="3; URL='next.html'"><frameset><frame src=toc.html name=toc>
+        <frame src="main.html" title="Manual"></frameset><map><area href="/north.html" alt="North"></map>
+        <iframe src="/inner.html"></iframe><iframe src="//ads.example/"></iframe>"""
+    )
+    assert [(link.url, link.text) for link in page.links] == [
+        ("http://site.example/a/next.html", ""),
+        ("http://site.example/a/toc.html", "toc"),
+        ("http://site.example/a/main.html", "Manual"),
+        ("http://site.example/north.html", "North"),
+        ("http://site.example/inner.html", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("link", "name"),
+    [
+        ('<a href="x"><img src="i.png" alt="Open the shed"></a>', "Open the shed"),
+        ('<a href="x" aria-label="Open the shed"><svg><path/></svg></a>', "Open the shed"),
+        ('<a href="x" title="Open the shed"> </a>', "Open the shed"),
+        ('<a href="x" title="Title">Shown</a>', "Shown"),
+    ],
+)
+def test_a_link_without_text_is_called_what_describes_it(link: str, name: str) -> None:
+    assert [each.text for each in read(link).links] == [name]
+
+
+def test_an_unclosed_link_ends_where_the_next_begins() -> None:
+    page = read('<a href="x">One <a href="y">Two</a> three')
+    assert [link.text for link in page.links] == ["One", "Two"]
+
+
+@pytest.mark.parametrize(
+    ("head", "media_type"),
+    [
+        ('<meta name="robots" content="noindex, nofollow">', "text/html"),
+        ('<META NAME=LeaLife CONTENT="none">', "text/html"),
+        ("", "text/html; charset=utf-8; robots=nofollow,noindex"),
+    ],
+)
+def test_what_a_site_forbids_is_known(head: str, media_type: str) -> None:
+    page = read(f'{head}<p>Text</p><a href="x">x</a>', media_type=media_type)
+    assert (page.noindex, page.links, page.text) == (True, (), "Text\nx")
+    open_page = read('<meta name="otherbot" content="none"><a href="x">x</a><a rel="ugc nofollow" href="trap">y</a>')
+    assert (open_page.noindex, [link.text for link in open_page.links]) == (False, ["x"])
+
+
+def test_a_page_to_keep_is_none_when_it_may_not_be_kept_or_is_too_large() -> None:
+    def keep(body: str) -> ParsedPage | None:
+        return parse_kept(body=body.encode(), media_type="text/html", url="http://site.example/", site=SITE)
+
+    assert keep("<p>Text") == read("<p>Text", url="http://site.example/")
+    assert keep("<meta name=robots content=noindex><p>Text") is None
+    assert keep("<b>" * 300_000) is None
+    with pytest.raises(AgentError, match="more than 250,000 tags") as refused:
+        read("<b>" * 300_000)
+    assert refused.value.code == ErrorCode.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("body", "needs_scripts", "is_empty"),
+    [
+        (
+            '<title>App</title><noscript>Enable it.</noscript><div id=root></div><script src="m.js"></script>',
+            True,
+            True,
+        ),
+        ("<app-root>Loading \u2026</app-root><script>start()</script>", True, False),
+        ('<script src="m.js"></script><p>Text</p><a href="x">x</a>', False, False),
+        ("<p></p>", False, True),
+        ("", False, True),
+    ],
+)
+def test_a_shell_is_told_from_an_empty_page(body: str, needs_scripts: bool, is_empty: bool) -> None:
+    page = read(body)
+    assert (page.needs_scripts, page.is_empty) == (needs_scripts, is_empty)
+
+
+def test_short_rows_entries_and_items_can_be_quoted() -> None:
+    page = read(
+        """<table><tr><th>Default port<td>5432<tr><td>Vendor<td>A firm in the northern valley of the river
+        </table><dl><dt>Maximum length<dd><p>63 bytes</p><dt>Mode<dd>A description that is a passage of its own.</dl>
+        <ul><li>Retention: 90 days<li><a href=x>Only a link</a><li>Yes</ul><p>Too short.</p>"""
+    )
+    assert page.passages == (
+        "Default port 5432",
+        "Vendor A firm in the northern valley of the river",
+        "Maximum length 63 bytes",
+        "A description that is a passage of its own.",
+        "Retention: 90 days",
+    )
+    text = squeeze(page.text)
+    assert all(passage in text for passage in page.passages)
+
+
+def test_invisible_characters_are_left_out_and_accents_composed() -> None:
+    page = read(
+        "<title>Wid&shy;gets</title><p>The reten&shy;tion of pur&#8203;ple \ufeffwid\u2060gets: e<b>\u0301</b></p>"
+    )
+    assert (page.title, page.text) == ("Widgets", "The retention of purple widgets: \u00e9")
+
+
+@pytest.mark.parametrize(
+    ("letter", "mark"),
+    [
+        ("\u7d2b", "\u3002"),
+        ("\u7d2b", "\uff01"),
+        ("\ubcf4\uad00 ", ". "),
+        ("\u0421\u0440\u043e\u043a ", ". "),
+        ("\u0930\u0916\u0928\u0947 ", "\u0964 "),
+        ("\u0645\u062f\u0629 ", "\u061f "),
+        ("\u00c9t\u00e9 ", ". "),
+    ],
+)
+def test_sentences_end_in_every_script(letter: str, mark: str) -> None:
+    sentence = f"{letter * 14}{mark}"
+    found = split_passages(squeeze(sentence * 2))
+    assert found == [squeeze(sentence)] * 2
+
+
+def test_xhtml_closes_what_says_so_and_holds_text_in_cdata() -> None:
+    head = '<html><head><title>T</title><script src="x"/></head>'
+    body = f'{head}<body><a id="x"/><div/><p>One<![CDATA[ < two]]></p></body></html>'
+    page = read(body, media_type="application/xhtml+xml; charset=utf-8")
+    assert (page.title, page.text) == ("T", "One < two")
+    assert read(body).text == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ('<p title="a > b">x', "x"),
+        ("<p title=a>x</p", "x"),
+        ("<!-->x<!-- > y -->z", "xz"),
+        ("<svg><title>no</title><style/><foreignObject><p>no</p></foreignObject></svg>x", "x"),
+        ("<svg><g>no<p>x", "x"),
+        ("<select><option>no</select>x", "x"),
+        ("<table><tr><td><select><option>no<td>x</table>", "x"),
+        ("1 < 2 &lt; 3 &amp;lt; &copy; &#x41;&#0;", "1 < 2 < 3 &lt; \u00a9 A\ufffd"),
+        ("<script>if (a < b) { '</p>' }</SCRIPT >x", "x"),
+        ("<textarea><p>no</textarea><iframe>no</iframe><template><p>no</template>x", "x"),
+        ("<plaintext><p>x", "<p>x"),
+        ("a\x00b", "ab"),
+    ],
+)
+def test_markup_is_read_as_browsers_read_it(body: str, text: str) -> None:
+    assert read(body).text == text
 
 
 def test_a_token_or_a_nonce_in_the_markup_leaves_the_content_digest_alone() -> None:

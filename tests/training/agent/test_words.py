@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from training.agent.words import find_phrases, fold, read_question, split_words
+from training.agent.words import PHRASES_MAX, content_words, find_phrases, fold, read_question, split_words
 
 
 @pytest.mark.parametrize(
@@ -16,6 +18,12 @@ from training.agent.words import find_phrases, fold, read_question, split_words
         ("sha256 utf8", ("sha256", "utf8")),
         ("Bücher über Café", ("bücher", "über", "café")),
         ("parsing libraries", ("pars", "library")),
+        ("cafe\u0301 reten\u00adtion Auf\u200clage", ("caf\u00e9", "retention", "auflage")),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940 \uff50ort", ("\u0939\u093f\u0928\u094d\u0926\u0940", "port")),
+        ("\u4fdd\u5b58\u671f\u9593\u306f\uff1f", ("\u4fdd\u5b58", "\u5b58\u671f", "\u671f\u9593", "\u306f")),
+        ("\u671f\u9650\u662f\u591a\u4e45", ("\u671f\u9650", "\u591a\u4e45")),
+        ("SQL\u306e\u30dd\u30fc\u30c8\u306f5432", ("sql", "\u306e", "\u30dd\u30fc\u30c8", "\u306f", "5432")),
+        ("\ubd80\ud488\uc758", ("\ubd80\ud488", "\ud488\uc758")),
     ],
 )
 def test_identifiers_come_apart(text: str, words: tuple[str, ...]) -> None:
@@ -32,6 +40,11 @@ def test_identifiers_come_apart(text: str, words: tuple[str, ...]) -> None:
         ("Says \u201ccalled a \u201cstarred target: so\u201d?", ["called a \u201cstarred target: so"]),
         ("\u201eGuten Tag\u201c and \u00abBonjour\u00bb", ["Guten Tag", "Bonjour"]),
         ("No quotes, it's plain", []),
+        ("What's the warehouse's retention period?", []),
+        ("I don\u2019t know it, and I can\u2019t find \u2018it\u2019.", []),
+        ("Is 'a thing in single marks' quoted?", []),
+        ('A 5" disk beside a 3" one', []),
+        ("\u300c\u4fdd\u5b58\u671f\u9593\u300d and \u00bbGuten Tag\u00ab", ["\u4fdd\u5b58\u671f\u9593", "Guten Tag"]),
     ],
 )
 def test_phrases_stand_between_quotation_marks(prompt: str, phrases: list[str]) -> None:
@@ -44,5 +57,28 @@ def test_quoted_words_weigh_more_and_question_words_nothing() -> None:
     assert question.phrases == ("prune the roses",)
 
 
+@pytest.mark.parametrize(
+    "pair", ["\u201c\u201c", "\u201c\u201d", "\u201d\u201c", "\u201e\u201c", "\u00ab\u00bb", "\u300c\u300c", '""', "''"]
+)
+@pytest.mark.parametrize("word", ["", "a", " abcdefgh "])
+def test_twenty_thousand_quotation_marks_take_no_time(pair: str, word: str) -> None:
+    for prompt in (word.join(pair * 10_000), pair[0] * 10_000 + word + pair[1] * 9_999):
+        began = time.thread_time()
+        question = read_question(prompt)
+        assert time.thread_time() - began < 0.5
+        assert len(question.phrases) <= PHRASES_MAX
+
+
+def test_a_short_phrase_of_chinese_characters_is_a_phrase() -> None:
+    assert read_question("\u300c\u4fdd\u5b58\u671f\u9593\u300d").phrases == ("\u4fdd\u5b58\u671f\u9593",)
+    assert read_question("\u300cABC\u300d").phrases == ()
+
+
+def test_hiragana_alone_says_nothing_where_something_else_does() -> None:
+    assert content_words("\u90e8\u54c1\u306e\u4fdd\u5b58\u3067\u3059") == {"\u90e8\u54c1", "\u4fdd\u5b58"}
+    assert content_words("\u3055\u304f\u3089") == {"\u3055\u304f", "\u304f\u3089"}
+
+
 def test_folding_forgets_case_quotes_and_blanks() -> None:
+    assert fold("Zero\u200b-width re\u00adsum\u200ce\u0301") == "zero-width resum\u00e9"
     assert fold("It\u2019s\u00a0 \u201cSO\u201d \u2013 \ufb01ne") == 'it\'s "so" - fine'

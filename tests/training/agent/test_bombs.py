@@ -1,0 +1,50 @@
+"""Pages that are made to burn time and memory: each is read or refused within bounds, and the reader reads on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training.agent.bombs import BOMBS, PLAIN_BOMBS
+from tests.training.agent.sites import GARDEN, ScriptedModel, Stub, brain, serve, task
+from training.agent.http_browser import HttpBrowser
+from training.agent.navigate import navigate
+
+ROOT = Path(__file__).parents[3]
+EXTRA_MEMORY = 64 * 1024**2
+# Of processor time; the most expensive takes a little over one on the slowest machine that was tried.
+SECONDS = 5.0
+
+
+@pytest.fixture(scope="module")
+def costs() -> dict[str, dict[str, object]]:
+    """What each bomb cost a process of its own that reads them one after the other."""
+    names = [*BOMBS, *PLAIN_BOMBS]
+    command = [sys.executable, "-m", "tests.training.agent.bombs", *names]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+    return {cost["name"]: cost for cost in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.mark.parametrize("name", [*BOMBS, *PLAIN_BOMBS])
+def test_a_bomb_costs_little_time_and_memory(costs: dict[str, dict[str, object]], name: str) -> None:
+    cost = costs[name]
+    assert cost["said"]
+    assert cost["bytes"] <= EXTRA_MEMORY
+    assert cost["seconds"] <= SECONDS
+
+
+def test_a_run_over_a_bomb_says_too_large_and_goes_on() -> None:
+    pages = {
+        "/": b'<a href="/bomb.html">green door</a><a href="/shed.html">green shed</a>',
+        "/bomb.html": Stub(BOMBS["unclosed_b_that_differ"]()[:4_900_000]),
+        "/shed.html": GARDEN["/tools/spade.html"],
+    }
+    with serve(pages) as stub, HttpBrowser(site=stub.site()) as browser:
+        the_task = task("Which page says \u201cbehind the green door\u201d?", stub.site())
+        trajectory = navigate(task=the_task, brain=brain(), browser=browser, model=ScriptedModel())
+    assert [step.error_code for step in trajectory.steps] == ["", "too_large", ""]
+    assert trajectory.success
