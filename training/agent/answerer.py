@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 from training.agent.brain import Brain
@@ -178,10 +179,20 @@ def _quote_phrases(question: Question, pages: Sequence[Evidence]) -> tuple[Quote
 
 
 def _cut_out(phrase: str, text: str) -> str:
-    """The phrase as the page spells it, over several passages perhaps; empty when only folding matched it."""
+    """The phrase as the page spells it, over several passages perhaps: whole words where only folding matches it."""
     pattern = r"\s+".join(re.escape(word) for word in phrase.split())
     match = re.search(pattern, text, re.IGNORECASE)
-    return squeeze(match.group())[:PHRASE_QUOTE_MAX] if match else ""
+    if match:
+        return squeeze(match.group())[:PHRASE_QUOTE_MAX]
+    words = text.split()
+    folded = [fold(word) for word in words]
+    start = " ".join(folded).find(phrase)
+    if start < 0:
+        return ""
+    # Where each word ends, in the folded text.
+    ends = list(accumulate(folded, lambda end, word: end + 1 + len(word), initial=-1))[1:]
+    first, last = bisect_right(ends, start), bisect_left(ends, start + len(phrase))
+    return " ".join(words[first : last + 1])[:PHRASE_QUOTE_MAX]
 
 
 def _unique_quotes(found: Iterable[tuple[str, Evidence]]) -> tuple[Quote, ...]:

@@ -72,6 +72,7 @@ _META = re.compile(rb"<meta\s[^>]*?(?<![\w-])charset\s*=\s*[\"']?\s*([\w:.-]{1,4
 _XML = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w:.-]{1,40})[\"']")
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?\s*([\w:.-]{1,40})", re.IGNORECASE)
 _ROBOTS = re.compile(r";\s*robots=([a-z,]+)")
+_BETWEEN_RULES = re.compile(r"[\s,;]+")
 _AGENT = re.compile(r"\s*([\w-]+)\s*:")
 
 
@@ -105,7 +106,7 @@ def read_robots_rules(content: str) -> frozenset[str]:
     agent = _AGENT.match(content)
     if agent and agent[1].casefold() not in (ROBOTS_NAME.casefold(), "unavailable_after"):
         return frozenset()
-    said = {word.strip().lower() for word in (content[agent.end() :] if agent else content).split(",")}
+    said = set(_BETWEEN_RULES.split((content[agent.end() :] if agent else content).lower()))
     return frozenset({"noindex", "nofollow"} if "none" in said else said & {"noindex", "nofollow"})
 
 

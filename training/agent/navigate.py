@@ -22,7 +22,8 @@ from training.agent.words import read_question
 
 OK_BELOW = 400
 SHELL_SAYS_LITTLE = (
-    "Its scripts write what it says: the browser engine \u201cchromium\u201d runs them, \u201chttp\u201d does not."
+    "Without its scripts it says next to nothing: the browser engine \u201cchromium\u201d runs them, "
+    "\u201chttp\u201d does not."
 )
 # Goes up with whatever can change what a run does with the same task, pages, tags and memory: measured arms of another
 # version are not compared with new ones.
@@ -137,7 +138,7 @@ class _Run:
         if code and not self.evidence and self.steps and self.steps[-1].error_code == code:
             reason = self.steps[-1].error
         elif code and self.shells and self.shells == len(self.evidence):
-            reason += f". {SHELL_SAYS_LITTLE}"
+            reason += f". {self.evidence[0].page.url} was read without its scripts. {SHELL_SAYS_LITTLE}"
         replies = [*self.picks, self.task_reply]
         return Trajectory(
             steps=tuple(self.steps),

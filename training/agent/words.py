@@ -34,8 +34,9 @@ _HAN_STOP = regex.compile(
     "[\u7684\u4e86\u662f\u5417\u55ce\u5462\u5427\u4e48\u9ebc\u4ec0\u54ea\u8c01\u8ab0\u600e\u51e0\u5e7e\u4f55\u8bf7\u8acb]+"
 )
 _HIRAGANA = regex.compile(r"\p{Hiragana}+")
-# Joiners and non-joiners shape letters; to compare words they are nothing.
-_JOINERS = re.compile("[\u200c\u200d]")
+# Joiners and non-joiners shape letters; to compare words they are nothing. Nor are two Arabic ligatures that stand for
+# a whole sentence: a page of them would grow eighteenfold.
+_JOINERS = re.compile("[\u200c\u200d\ufdfa\ufdfb]")
 # After a letter or a digit the mark is none: 5" are five inches.
 _PLAIN_QUOTED = re.compile(r'(?<![0-9A-Za-z])"([^"]+)"(?![0-9A-Za-z])')
 _DOUBLE_QUOTES = "\u201c\u201d\u201e"

@@ -58,6 +58,13 @@ def test_a_quoted_phrase_is_found_literally_or_not_at_all() -> None:
     assert quotes("Who says \u201cbefore the leaves begin\u201d?") == []
 
 
+def test_a_phrase_over_two_passages_is_found_whatever_its_marks_and_letters() -> None:
+    spelled = evidence("a", "A", "It isn\u2019t done in \ufb01ne weather \u2013 not at all.", "Au\u200cf Wiedersehen.")
+    question = read_question("Who says \u201cisn't done in fine weather - not at all. auf wied\u201d?")
+    found = [quote.text for quote in choose_quotes(question, [spelled])]
+    assert found == ["isn\u2019t done in \ufb01ne weather \u2013 not at all. Au\u200cf Wiedersehen."]
+
+
 def test_a_phrase_over_two_passages_is_cut_out_of_the_page() -> None:
     phrase = "begin to swell. Water is best"
     assert quotes(f"Who says \u201c{phrase}\u201d?") == [phrase]

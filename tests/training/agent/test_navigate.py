@@ -176,7 +176,8 @@ def test_a_shell_that_scripts_fill_is_named_and_the_engine_that_runs_them(says: 
         trajectory = run(stub)
     assert not trajectory.success
     assert trajectory.error.endswith(
-        "Its scripts write what it says: the browser engine \u201cchromium\u201d runs them, \u201chttp\u201d does not."
+        "Without its scripts it says next to nothing: the browser engine \u201cchromium\u201d runs them, "
+        "\u201chttp\u201d does not."
     )
 
 
