@@ -195,7 +195,9 @@ def _says_one_thing(fact: list[tuple[str, int, str]], tag: str) -> bool:
     """Whether these blocks are understood together only: a row with a short cell, a short entry, a short item."""
     short = [measure_length(text) < PASSAGE_MIN for text, _, _ in fact]
     if tag == "tr":
-        return any(short)
+        # Several long cells, or one of several sentences, are understood without the others.
+        long = [text for is_short, (text, _, _) in zip(short, fact, strict=True) if not is_short]
+        return any(short) and len(long) <= 1 and all(len(split_passages(text)) == 1 for text in long)
     if tag == "dt":
         described = [is_short for is_short, (_, _, part) in zip(short, fact, strict=True) if part == "dd"]
         return all(described) if described else False

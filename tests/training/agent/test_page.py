@@ -203,6 +203,7 @@ def test_short_rows_entries_and_items_can_be_quoted() -> None:
     page = read(
         """<table><tr><th>Default port<td>5432<tr><td>Vendor<td>A firm in the northern valley of the river
         </table><dl><dt>Maximum length<dd><p>63 bytes</p><dt>Mode<dd>A description that is a passage of its own.</dl>
+        <table><tr><td>Long<td>This sentence is a passage all of its own. And this is another, about as long as that.</table>
         <ul><li>Retention: 90 days<li><a href=x>Only a link</a><li>Yes</ul><p>Too short.</p>"""
     )
     assert page.passages == (
@@ -210,6 +211,8 @@ def test_short_rows_entries_and_items_can_be_quoted() -> None:
         "Vendor A firm in the northern valley of the river",
         "Maximum length 63 bytes",
         "A description that is a passage of its own.",
+        "This sentence is a passage all of its own.",
+        "And this is another, about as long as that.",
         "Retention: 90 days",
     )
     text = squeeze(page.text)
