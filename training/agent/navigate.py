@@ -86,8 +86,9 @@ class _Run:
         self.quotes: tuple[Quote, ...] = ()
         # Whether there is nothing more to read.
         self.has_read_all = False
-        # Pages that were read and say next to nothing without their scripts.
-        self.shells = 0
+        # A page that says next to nothing without its scripts, and how many that were read say more.
+        self.shell_url = ""
+        self.full_pages = 0
 
     def visit_pages(self) -> ErrorCode:
         """Visits until enough is known; returns what to call it should the checks fail."""
@@ -137,8 +138,8 @@ class _Run:
         reason = verdict.reason
         if code and not self.evidence and self.steps and self.steps[-1].error_code == code:
             reason = self.steps[-1].error
-        elif code and self.shells and self.shells == len(self.evidence):
-            reason += f". {self.evidence[0].page.url} was read without its scripts. {SHELL_SAYS_LITTLE}"
+        elif code and self.shell_url and not self.full_pages:
+            reason += f". {self.shell_url} was read without its scripts. {SHELL_SAYS_LITTLE}"
         replies = [*self.picks, self.task_reply]
         return Trajectory(
             steps=tuple(self.steps),
@@ -214,7 +215,8 @@ class _Run:
         # A page of links alone leads on, but it says nothing.
         if parsed.text:
             self.evidence.append(Evidence(parsed, frozenset({page.url, final_url}), page.digest))
-            self.shells += is_shell
+        self.shell_url = final_url if is_shell else self.shell_url
+        self.full_pages += not is_shell
         return parsed.title
 
     def _mark_visited(self, url: str) -> None:

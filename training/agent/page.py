@@ -129,7 +129,7 @@ class _PageReader:
             text=text,
             canonical=canonical if canonical and is_same_site(canonical, site=site) else "",
             noindex="noindex" in self._forbidden,
-            needs_scripts=self._has_scripts and not links and len(text) <= _SHELL_TEXT_MAX,
+            needs_scripts=self._has_scripts and not self._blocks.passages and len(text) <= _SHELL_TEXT_MAX,
         )
 
     def _read_tag(self, tag: Tag) -> None:

@@ -169,7 +169,9 @@ def test_an_empty_page_is_no_page_read() -> None:
     assert trajectory.error == f"{stub.url} is an empty page."
 
 
-@pytest.mark.parametrize("says", ["", "Loading \u2026"])
+@pytest.mark.parametrize(
+    "says", ["", "Loading \u2026", '<a href="/"><img src="/logo.png"></a>', '<a href="/x">Help</a>']
+)
 def test_a_shell_that_scripts_fill_is_named_and_the_engine_that_runs_them(says: str) -> None:
     shell = f'<title>App</title><div id="root">{says}</div><script src="/m.js"></script>'
     with serve({"/": shell.encode()}) as stub:

@@ -189,7 +189,9 @@ def test_a_page_to_keep_is_none_when_it_may_not_be_kept_or_is_too_large() -> Non
             True,
         ),
         ("<app-root>Loading \u2026</app-root><script>start()</script>", True, False),
-        ('<script src="m.js"></script><p>Text</p><a href="x">x</a>', False, False),
+        ('<script src="m.js"></script><p>Text</p><a href="x">x</a>', True, False),
+        ('<script src="m.js"></script><p>This sentence is long enough to be quoted by a run.</p>', False, False),
+        ('<p>Text</p><a href="x">x</a>', False, False),
         ("<p></p>", False, True),
         ("", False, True),
     ],
@@ -203,7 +205,8 @@ def test_short_rows_entries_and_items_can_be_quoted() -> None:
     page = read(
         """<table><tr><th>Default port<td>5432<tr><td>Vendor<td>A firm in the northern valley of the river
         </table><dl><dt>Maximum length<dd><p>63 bytes</p><dt>Mode<dd>A description that is a passage of its own.</dl>
-        <table><tr><td>Long<td>This sentence is a passage all of its own. And this is another, about as long as that.</table>
+        <table><tr><td>Long
+        <td>This sentence is a passage all of its own. And this is another, about as long as that.</table>
         <ul><li>Retention: 90 days<li><a href=x>Only a link</a><li>Yes</ul><p>Too short.</p>"""
     )
     assert page.passages == (
