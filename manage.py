@@ -17,9 +17,16 @@ def main() -> None:
         os.environ.setdefault("DATABASE_URL", "postgresql:///unused")
     else:
         ensure_database_url()
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from lealife.lib.errors import Refused
+
+    try:
+        execute_from_command_line(sys.argv)
+    except (ImproperlyConfigured, Refused) as error:
+        # A variable that cannot be meant: its own sentence says how to put it right.
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

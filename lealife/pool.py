@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -19,18 +20,33 @@ MIXED, MISSING = "mixed", "missing"
 def get_pool() -> OllamaPool:
     """The pool that `OLLAMA_HOST` names, or the embedded server.
 
-    Raises ModelUnavailable when neither is there.
+    Raises ModelUnavailable when neither is there, or the variable names none.
     """
     named = settings.OLLAMA_HOST or read_address()
     if not named:
         raise ModelUnavailable("No model server: set OLLAMA_HOST, or start the embedded one with scripts/up.")
-    return _open_pool(named)
+    try:
+        return _open_pool(named)
+    except ValueError as error:
+        raise ModelUnavailable(str(error)) from None
 
 
 @lru_cache(maxsize=4)
 def _open_pool(named: str) -> OllamaPool:
     # One pool an address and process: it remembers which servers are down and keeps connections open.
-    return OllamaPool(hosts=parse_hosts(named))
+    return OllamaPool(
+        hosts=parse_hosts(named),
+        deadline_s=settings.LEALIFE_MODEL_DEADLINE_S,
+        keep_alive=_read_keep_alive(settings.LEALIFE_MODEL_KEEP_ALIVE),
+        num_thread=settings.LEALIFE_MODEL_THREADS or None,
+    )
+
+
+def _read_keep_alive(text: str) -> str | float | None:
+    # Ollama takes a bare number of seconds as a number only.
+    with suppress(ValueError):
+        return float(text)
+    return text or None
 
 
 def read_served_digest(tag: str) -> str:
@@ -44,9 +60,11 @@ def read_served_digest(tag: str) -> str:
         raise AgentError(ErrorCode.MODEL_UNAVAILABLE, str(error)) from error
     except ModelInvalid:
         return MISSING
-    if len(digests) > 1:
+    # A server that has lost the tag answers nothing under its name.
+    found = digests - {""}
+    if len(found) > 1:
         return MIXED
-    return next(iter(digests), "") or MISSING
+    return next(iter(found), MISSING)
 
 
 class PoolModel:
@@ -78,4 +96,5 @@ class PoolModel:
             completion_tokens=reply.completion_tokens,
             latency_ms=int(reply.latency_ms),
             digest=reply.digest,
+            cut=reply.cut,
         )

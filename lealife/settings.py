@@ -126,7 +126,16 @@ LEALIFE_COORDINATOR_LEASE_S = read_int("LEALIFE_COORDINATOR_LEASE_S", default=15
 # A first-run default only: the row in the database is what runs (training.RuntimeSettings).
 LEALIFE_WINDOW_SIZE = read_int("LEALIFE_WINDOW_SIZE", default=30, least=2, most=10_000)
 LEALIFE_BASE_MODEL = read_text("LEALIFE_BASE_MODEL", default="smollm2:135m")
+# One Ollama, or a comma-separated list of several. Its own client is never let see it: it knows no lists.
 OLLAMA_HOST = read_text("OLLAMA_HOST", default="")
+# The longest that one call of a model may take, in seconds.
+LEALIFE_MODEL_DEADLINE_S = read_int("LEALIFE_MODEL_DEADLINE_S", default=120, least=5, most=3600)
+# How long Ollama keeps a model loaded after a call, as it writes it (`30m`, `-1` for ever); empty: its own choice.
+LEALIFE_MODEL_KEEP_ALIVE = read_text("LEALIFE_MODEL_KEEP_ALIVE", default="")
+# Threads a call may use; 0: the server's own choice. On few busy cores one thread is often the fastest.
+LEALIFE_MODEL_THREADS = read_int("LEALIFE_MODEL_THREADS", default=0, least=0, most=1024)
+
+DEFAULT_EXCEPTION_REPORTER_FILTER = "lealife.lib.error_reports.ErrorReportFilter"
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

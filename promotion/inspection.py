@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lealife.lib.gateway import TagInfo
+from lealife.lib.model_names import normalise_name
 from promotion.models import ModelTag
 
 INSTALLED, FOREIGN, MISSING, DRIFTED, LEFT_OVER = "installed", "foreign", "missing", "drifted", "left over"
+ADVICE = "If its content is the same, take its digest over with: manage.py tags adopt"
 ALARMS = (MISSING, DRIFTED)
 SERVING = (ModelTag.Status.ACTIVE, ModelTag.Status.CANDIDATE)
 # Tags of this shape are ours by name; without a row they were made by a process that died before it registered them.
@@ -69,7 +71,7 @@ def inspect_tags(*, server: TagServers) -> Inspection:
     up = server.is_up()
     installed = server.list_tags()
     rows = {tag.name: tag for tag in ModelTag.objects.order_by("role", "pk")}
-    bases = {name_fully(tag.base) for tag in rows.values() if tag.status != ModelTag.Status.PRUNED}
+    bases = {normalise_name(tag.base) for tag in rows.values() if tag.status != ModelTag.Status.PRUNED}
     answering = sorted(
         {host for host, answers in up.items() if answers} | {h for found in installed.values() for h in found}
     )
@@ -86,11 +88,6 @@ def inspect_tags(*, server: TagServers) -> Inspection:
     return Inspection(findings=tuple(findings), away=tuple(sorted(set(up) - set(answering))))
 
 
-def name_fully(tag: str) -> str:
-    """The name as servers list it: without a version it is the latest."""
-    return tag if ":" in tag else f"{tag}:latest"
-
-
 def _judge_known(tag: ModelTag, *, host: str, info: TagInfo | None) -> Finding | None:
     what = f"{tag.name}, {tag.status} as {tag.role},"
     pruned = tag.status == ModelTag.Status.PRUNED
@@ -101,7 +98,7 @@ def _judge_known(tag: ModelTag, *, host: str, info: TagInfo | None) -> Finding |
     elif info.digest != tag.digest:
         state = FOREIGN if pruned else DRIFTED
         told = f"{short_digest(info.digest)} instead of {short_digest(tag.digest)}"
-        sentence = f"{what} has the digest {told} on {host}: it was made anew outside."
+        sentence = f"{what} has the digest {told} on {host}: it was made again outside. {ADVICE}"
     elif pruned:
         state, sentence = LEFT_OVER, f"{tag.name} has been pruned and is still on {host}: prune again."
     else:

@@ -11,8 +11,9 @@ from django.db.models import Q
 
 from lealife.lib.announce import announce
 from lealife.lib.gateway import ModelError, TagInfo
+from lealife.lib.model_names import normalise_name
 from promotion.applies import lock_role
-from promotion.inspection import TagServers, name_fully
+from promotion.inspection import TagServers
 from promotion.models import Canary, Evaluation, LiveApply, ModelTag, PromotionWindow, Role
 from promotion.tags import KEEP_TAGS
 from training.audit import record_audit
@@ -102,7 +103,7 @@ def prune_tags(*, server: TagServers, by: str, origin: str, keep: int = KEEP_TAG
 def read_kept(*, keep: int = KEEP_TAGS) -> dict[int, str]:
     """Tags that must stay, by id, each with the reason in one sentence. No network."""
     tags = list(ModelTag.objects.exclude(status=Status.PRUNED).order_by("-pk"))
-    bases = {name_fully(tag.base) for tag in tags}
+    bases = {normalise_name(tag.base) for tag in tags}
     parents = {tag.parent_id for tag in tags if tag.status == Status.ACTIVE}
     judged, switched, running = _read_judged(), _read_switched(), _read_running()
     kept: dict[int, str] = {}

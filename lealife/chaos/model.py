@@ -13,6 +13,8 @@ from lealife.chaos.effects import EffectLog
 from lealife.chaos.server import Answer, Asked, StubServer
 
 NAME = "model"
+# What tags are made from: there, as a real server has it once it was pulled.
+BASE = "smollm2:135m"
 CHAT = "/api/chat"
 _WHEN = "2030-01-01T00:00:00Z"
 
@@ -21,7 +23,7 @@ class Ollama:
     """Tags by name, as real as their digests: the same recipe has the same digest."""
 
     def __init__(self, *, takes_s: float = 0.0) -> None:
-        self._digests: dict[str, str] = {}
+        self._digests: dict[str, str] = {BASE: _digest({})}
         self._lock = threading.Lock()
         self._takes_s = takes_s
 

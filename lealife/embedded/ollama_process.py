@@ -67,7 +67,7 @@ def wait_for_address(*, within_s: float = START_WITHIN_S) -> str:
 
 def ensure_ollama() -> str:
     """`OLLAMA_HOST`, a running embedded server's address, or that of one started for as long as this process lives."""
-    named = os.environ.get("OLLAMA_HOST")
+    named = os.environ.get("OLLAMA_HOST", "").strip()
     if named:
         return named
     address = read_address()

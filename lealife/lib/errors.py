@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from lealife.lib.ollama_hosts import hide_credentials
+
+BREAKAGE_MAX = 500
+
 
 class Refused(Exception):
     """A request that cannot be done. `str(error)` is the sentence; `details` is machine-readable."""
@@ -50,3 +54,12 @@ class GateRefused(Refused):
     """The promotion gate does not allow it."""
 
     code = "gate_refused"
+
+
+def describe_breakage(error: BaseException) -> str:
+    """An unforeseen error as a run's row and its page show it: no SQL, no password, not long."""
+    name = type(error).__name__
+    if any(kind.__module__ == "django.db.utils" for kind in type(error).__mro__):
+        # Its words hold the statement, and values from it.
+        return f"The database refused what the run had to write ({name}); the worker's log says more."
+    return hide_credentials(f"{name}: {error}")[:BREAKAGE_MAX]

@@ -122,4 +122,4 @@ def test_without_the_check_the_command_names_drift_and_ends_well(configured, con
     configured.create_tag(tag=controller.name, base=BASE, system="Always pick the last.")
     err = StringIO()
     call_command("tags", stdout=StringIO(), stderr=err)
-    assert "made anew outside" in err.getvalue()
+    assert "made again outside" in err.getvalue()

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -126,7 +127,7 @@ class Command(BaseCommand):
 
     def start_servers(self, supervisor: Supervisor, *, demo: bool, train: bool) -> None:
         """The model server, the demo site and the workers."""
-        if not os.environ.get("OLLAMA_HOST"):
+        if not settings.OLLAMA_HOST:
             (ollama_dir() / "address").unlink(missing_ok=True)
             supervisor.start(Child("embedded Ollama", command_line()))
             wait_for_address()

@@ -1,0 +1,179 @@
+"""An HTTP transport whose calls end: a deadline over the whole call, a cap on bytes, and a look at a silent server."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import threading
+import time
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import httpcore
+import httpx
+
+
+class TooLong(httpx.ReadTimeout):
+    """The call had not ended at its deadline."""
+
+
+class TooMuch(httpx.ReadError):
+    """The server sent more bytes than the call allows."""
+
+
+class Silent(httpx.ReadTimeout):
+    """The server stopped answering in the middle of the call."""
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What is left to one call: `ends` by time.monotonic, bytes, and how to ask whether the server still answers."""
+
+    ends: float
+    bytes_left: int
+    is_answering: Callable[[], bool] | None
+    ask_after_s: float
+
+    def left_s(self) -> float:
+        """Seconds until the deadline. Raises TooLong past it."""
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise TooLong("it had not ended at its deadline")
+        return left
+
+
+_calls = threading.local()
+
+
+@contextlib.contextmanager
+def bound_call(
+    *, deadline_s: float, max_bytes: int, is_answering: Callable[[], bool] | None, ask_after_s: float
+) -> Iterator[None]:
+    """Bounds every request that this thread makes inside, taken together.
+
+    `is_answering` is asked after each `ask_after_s` seconds of silence; False ends the call.
+    Inside, requests raise TooLong, TooMuch or Silent besides what httpx raises.
+    """
+    before: Bounds | None = getattr(_calls, "bounds", None)
+    _calls.bounds = Bounds(time.monotonic() + deadline_s, max_bytes, is_answering, ask_after_s)
+    try:
+        yield
+    finally:
+        _calls.bounds = before
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection that asks the bounds of the call in hand before each read and write."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        bounds: Bounds = _calls.bounds
+        while True:
+            wait_s = bounds.left_s() if bounds.is_answering is None else min(bounds.left_s(), bounds.ask_after_s)
+            try:
+                data = self._stream.read(max_bytes, wait_s)
+                break
+            except httpcore.ReadTimeout:
+                bounds.left_s()
+                if bounds.is_answering is not None and not bounds.is_answering():
+                    raise Silent("it stopped answering") from None
+        bounds.bytes_left -= len(data)
+        if bounds.bytes_left < 0:
+            raise TooMuch("it sent more than a whole answer can be")
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _calls.bounds.left_s())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> typing.Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore.SyncBackend):
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        left_s = _calls.bounds.left_s()
+        wait_s = left_s if timeout is None else min(timeout, left_s)
+        return _Stream(super().connect_tcp(host, port, wait_s, local_address, socket_options))
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, stream: Iterable[bytes]) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _in_words_of_httpx():
+            yield from self._stream
+
+    def close(self) -> None:
+        if hasattr(self._stream, "close"):
+            self._stream.close()
+
+
+class BoundedTransport(httpx.BaseTransport):
+    """Requests outside of `bound_call` are refused with AttributeError: nothing here may wait for ever."""
+
+    def __init__(self) -> None:
+        # An own certificate authority is named by SSL_CERT_FILE.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(), max_connections=None, network_backend=_Backend()
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """One request, uncompressed: a cap on bytes means nothing for an answer that unpacks."""
+        request.headers["Accept-Encoding"] = "identity"
+        url = request.url
+        with _in_words_of_httpx():
+            response = self._pool.handle_request(
+                httpcore.Request(
+                    method=request.method,
+                    url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        if any(name.lower() == b"content-encoding" and value != b"identity" for name, value in response.headers):
+            response.close()
+            raise httpx.RemoteProtocolError("it sent a compressed answer, which was not asked for")
+        body = typing.cast(Iterable[bytes], response.stream)
+        return httpx.Response(
+            status_code=response.status,
+            headers=response.headers,
+            stream=_Body(body),
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._pool.close()
+
+
+@contextlib.contextmanager
+def _in_words_of_httpx() -> Iterator[None]:
+    """httpcore's failures as httpx's own transport raises them; ours pass through."""
+    try:
+        yield
+    except httpcore.ConnectTimeout as error:
+        raise httpx.ConnectTimeout(str(error) or "it did not accept the connection in time") from error
+    except (httpcore.ConnectError, httpcore.UnsupportedProtocol) as error:
+        raise httpx.ConnectError(str(error)) from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+        raise httpx.ReadError(str(error) or type(error).__name__) from error

@@ -1,0 +1,56 @@
+"""Checks of a model server: whether it answers and can serve, and what to do when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lealife.lib.model_names import normalise_name
+from lealife.lib.ollama_server import PROBE_S, ModelError, ModelUnavailable, OllamaServer
+
+# To load a model takes longer than to list it.
+LOAD_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCheck:
+    """One server: whether it answers, whether it can serve, and a sentence that says why not and what to do."""
+
+    host: str
+    answers: bool
+    serves: bool
+    sentence: str = ""
+
+
+def check_server(
+    server: OllamaServer, *, base: str = "", serving: Mapping[str, str] | None = None, load: bool = False
+) -> ServerCheck:
+    """How the server is now.
+
+    `base`: the model that tags are made from, "" for any. `serving`: digests by name of the tags that serve.
+    `load`: makes it load them, which finds a model that is listed and cannot be served.
+    """
+    try:
+        listed = server.list_tags(deadline_s=PROBE_S)
+    except ModelUnavailable as error:
+        return ServerCheck(server.host, False, False, f"{error} Start it, or start it again.")
+    found = {tag: listed.get(normalise_name(tag)) for tag in serving or {}}
+    if base and normalise_name(base) not in listed and (not found or None in found.values()):
+        return _refuse(server, f"{server.host} has no model {base}. Run there: ollama pull {base}")
+    for tag, digest in (serving or {}).items():
+        info = found[tag]
+        if info is None:
+            return _refuse(server, f"{server.host} has lost {tag}; a worker makes it again within a minute.")
+        if info.digest != digest:
+            advice = "If its content is the same, run: manage.py tags adopt"
+            return _refuse(server, f"{tag} has another digest on {server.host} than is registered. {advice}")
+        if load:
+            try:
+                server.load(tag, deadline_s=LOAD_S)
+            except ModelError as error:
+                return _refuse(server, f"{error} Start it again, or run there: ollama pull {base}")
+    return ServerCheck(server.host, True, True)
+
+
+def _refuse(server: OllamaServer, sentence: str) -> ServerCheck:
+    return ServerCheck(server.host, True, False, sentence)
