@@ -20,8 +20,8 @@ LEAST_WORDS = 4
 # Characters a token, on the safe side for English; tokens that the chat format adds to a turn.
 CHARACTERS_A_TOKEN = 3.5
 TURN_TOKENS = 8
-# What must be left for the question itself and the answer.
-QUESTION_TOKENS = 600
+# What must be left for the longest question, eight entries to choose from, and the answer.
+QUESTION_TOKENS = 1_200
 # Text of a page that speaks to a model instead of its reader.
 _COMMANDS = re.compile(
     r"\b(ignore|disregard|forget|override)\b[^.\n]{0,40}\b(instructions?|rules?|prompts?|above|previous|earlier)\b"

@@ -46,12 +46,12 @@ WORDS: dict[str, ErrorWords] = {
         "Open the address yourself; often it wants a cookie or another base address.",
     ),
     ErrorCode.MODEL_UNAVAILABLE: ErrorWords(
-        "The model server did not answer, or no tag is active yet.",
+        "No model server could serve the model, or no tag is active yet.",
         "See the dashboard's health; when the server is back, repeat the run.",
     ),
     ErrorCode.MODEL_INVALID: ErrorWords(
-        "What the model wrote could not be used.",
-        "Repeat it; if it happens often, the task model is too small for this question.",
+        "What the model was asked for, or what it wrote, could not be used.",
+        "See the sentence beside it: a schema may ask for more than fits. If it happens often, the model is too small.",
     ),
     ErrorCode.VERIFICATION_FAILED: ErrorWords(
         "The check of success did not hold on what it found.",

@@ -9,7 +9,10 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model said, what it cost (tokens, milliseconds) and the digest of the tag that served it."""
+    """What a model said, what it cost (tokens, milliseconds) and the digest of the tag that served it.
+
+    `cut`: it ended because its tokens were spent.
+    """
 
     text: str
     prompt_tokens: int = 0
@@ -17,6 +20,7 @@ class Reply:
     completion_tokens: int = 0
     latency_ms: int = 0
     digest: str = ""
+    cut: bool = False
 
 
 class Model(Protocol):
@@ -32,5 +36,7 @@ class Model(Protocol):
         num_ctx: int,
         seed: int,
     ) -> Reply:
-        """One reply. Raises AgentError with `model_unavailable` or `model_invalid`."""
+        """One reply. Raises AgentError `model_unavailable` when the model cannot serve, `model_invalid` when the
+        request cannot be asked of any.
+        """
         ...

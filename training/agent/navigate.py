@@ -80,7 +80,7 @@ class _Run:
         # A folder and its index.html are the same page nearly everywhere: a call on the twin would be wasted.
         self.twins: set[str] = set()
         self.picks: list[Reply] = []
-        self.task_reply = Reply("")
+        self.task_reply: Reply | None = None
         self.controller_calls = self.invalid_picks = 0
         self.answer = ""
         self.quotes: tuple[Quote, ...] = ()
@@ -140,7 +140,8 @@ class _Run:
             reason = self.steps[-1].error
         elif code and self.shell_url and not self.full_pages:
             reason += f". {self.shell_url} was read without its scripts. {SHELL_SAYS_LITTLE}"
-        replies = [*self.picks, self.task_reply]
+        written = [self.task_reply] if self.task_reply else []
+        replies = [*self.picks, *written]
         return Trajectory(
             steps=tuple(self.steps),
             answer=self.answer,
@@ -158,7 +159,8 @@ class _Run:
             memory_ids=self.candidates.recalled_ids(self.visited),
             duration_ms=self._measure_ms(self.started),
             controller_digests=_list_digests(self.picks),
-            task_digests=_list_digests([self.task_reply]),
+            task_digests=_list_digests(written),
+            task_replies=len(written),
         )
 
     def _start_url(self) -> str:

@@ -58,6 +58,7 @@ class Step:
 class Trajectory:
     """A finished run. `verifier` names the check that decided; `pages` counts distinct pages fetched well.
 
+    `controller_calls` and `task_replies` count the replies that came: a role without one was asked nothing.
     `memory_ids` are the recalled items whose URL was visited. Durations are milliseconds.
     """
 
@@ -78,3 +79,4 @@ class Trajectory:
     duration_ms: int
     controller_digests: tuple[str, ...]
     task_digests: tuple[str, ...]
+    task_replies: int = 0

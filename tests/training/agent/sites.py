@@ -89,6 +89,7 @@ class ScriptedModel:
 
     picks: Sequence[str | AgentError] = ('{"pick": 1}',)
     answer: str | AgentError = "Roses are pruned in late winter."
+    cut: bool = False
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def chat(self, *, tag: str, messages: Sequence[dict[str, str]], schema: Any, **options: int) -> Reply:
@@ -97,7 +98,8 @@ class ScriptedModel:
         said = self.answer if tag == "writer" else self.picks[min(count, len(self.picks) - 1)]
         if isinstance(said, AgentError):
             raise said
-        return Reply(said, prompt_tokens=50, cached_tokens=20, completion_tokens=5, digest=f"digest-of-{tag}")
+        digest = f"digest-of-{tag}"
+        return Reply(said, prompt_tokens=50, cached_tokens=20, completion_tokens=5, digest=digest, cut=self.cut)
 
 
 def brain(*memories: Recalled, **changes: Any) -> Brain:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.training.agent.sites import ScriptedModel, brain
-from training.agent.answerer import Evidence, choose_quotes, is_covered, write_answer
+from training.agent.answerer import ANSWER_MAX, Evidence, choose_quotes, is_covered, write_answer
 from training.agent.model import Reply
 from training.agent.page import parse_page
+from training.agent.prompts import JSON_TOKENS_MAX, room_for
 from training.agent.task import Site
 from training.agent.trajectory import Quote
 from training.agent.words import read_question
@@ -115,3 +116,16 @@ def test_a_sentence_cut_off_by_the_limit_is_left_out() -> None:
     question = read_question("When are roses pruned?")
     answer = write_answer(model=Talker(), brain=brain(), question=question, quotes=[QUOTE], schema=None)
     assert answer.text == "Roses are pruned in late winter."
+
+
+def test_an_answer_without_end_is_capped() -> None:
+    question = read_question("When are the roses pruned?")
+    model = ScriptedModel(answer="They are pruned in late winter. " * 100_000)
+    answer = write_answer(model=model, brain=brain(), question=question, quotes=[QUOTE], schema=None)
+    assert len(answer.text) <= ANSWER_MAX
+
+
+def test_a_schema_with_a_list_gets_more_room_than_a_small_one() -> None:
+    small = {"type": "object", "properties": {"when": {"type": "string"}}}
+    several = {"type": "object", "properties": {"items": {"type": "array", "items": small}}}
+    assert 80 < room_for(small) < room_for(several) == JSON_TOKENS_MAX

@@ -28,7 +28,19 @@ def test_a_situation_is_the_question_and_the_numbered_shortlist() -> None:
 
 def test_long_words_cannot_fill_the_prompt() -> None:
     flood = Choice("http://site.example/" + "x" * 1900, "y" * 5000, 0.0, "link")
-    assert len(format_situation("z" * 20_000, [flood] * 5)) < 1500
+    assert len(format_situation("z" * 20_000, [flood] * 5)) < 3100
+
+
+def test_a_long_question_keeps_its_end_where_it_asks() -> None:
+    preface = "We run a warehouse in the north and have many customers. " * 300
+    situation = format_situation(f"{preface}When are the roses pruned?", SHORTLIST)
+    assert "When are the roses pruned?" in situation
+    assert situation.startswith("Question: We run a warehouse")
+
+
+def test_a_question_of_a_page_is_not_cut() -> None:
+    question = "Which of these is pruned late? " * 60
+    assert question.strip() in format_situation(question, SHORTLIST)
 
 
 def test_line_breaks_in_a_title_cannot_forge_a_line() -> None:
@@ -54,12 +66,19 @@ def test_an_unusable_pick_falls_back_to_the_best(said: str) -> None:
     assert (pick.index, pick.picked_by) == (0, "fallback")
 
 
-def test_an_invalid_reply_falls_back_but_a_lost_model_ends_the_run() -> None:
-    invalid = ScriptedModel(picks=[AgentError(ErrorCode.MODEL_INVALID, "cut off")])
-    assert pick_next(model=invalid, brain=brain(), prompt="q", shortlist=SHORTLIST).picked_by == "fallback"
-    lost = ScriptedModel(picks=[AgentError(ErrorCode.MODEL_UNAVAILABLE, "gone")])
+@pytest.mark.parametrize("code", [ErrorCode.MODEL_INVALID, ErrorCode.MODEL_UNAVAILABLE])
+def test_a_model_that_could_not_be_asked_picks_nothing(code: ErrorCode) -> None:
+    lost = ScriptedModel(picks=[AgentError(code, "gone")])
     with pytest.raises(AgentError, match="gone"):
         pick_next(model=lost, brain=brain(), prompt="q", shortlist=SHORTLIST)
+
+
+def test_a_pick_that_was_cut_off_is_asked_for_once_more_with_more_room() -> None:
+    model = ScriptedModel(picks=['{"pi', '{"pick": 2}'], cut=True)
+    pick = pick_next(model=model, brain=brain(), prompt="q", shortlist=SHORTLIST)
+    assert (pick.index, pick.picked_by) == (1, "model")
+    assert [call["max_tokens"] for call in model.asked] == [32, 64]
+    assert pick.reply.completion_tokens == 10
 
 
 def test_one_choice_needs_no_call() -> None:

@@ -121,11 +121,26 @@ def test_a_lost_model_ends_the_run_with_its_code(garden: StubSite) -> None:
 
 
 def test_an_unusable_answer_leaves_the_best_quote(garden: StubSite) -> None:
-    cut_off = AgentError(ErrorCode.MODEL_INVALID, "cut off")
-    for answer in (cut_off, "  "):
-        trajectory = run(garden, model=ScriptedModel(answer=answer))
-        assert trajectory.success
-        assert trajectory.answer == trajectory.quotes[0].text
+    trajectory = run(garden, model=ScriptedModel(answer="  "))
+    assert trajectory.success
+    assert trajectory.answer == trajectory.quotes[0].text
+
+
+def test_an_answer_that_cannot_be_asked_for_ends_the_run(garden: StubSite) -> None:
+    refused = AgentError(ErrorCode.MODEL_INVALID, "The schema is refused.")
+    trajectory = run(garden, model=ScriptedModel(answer=refused))
+    assert (trajectory.success, trajectory.error_code) == (False, "model_invalid")
+    assert (trajectory.error, trajectory.task_replies) == ("The schema is refused.", 0)
+
+
+def test_a_json_answer_that_is_cut_off_twice_says_so(garden: StubSite) -> None:
+    schema = {"type": "object", "properties": {"when": {"type": "string"}}}
+    model = ScriptedModel(answer='{"when": "la', cut=True)
+    trajectory = run(garden, model=model, changes={"check": SuccessCheck(json_schema=schema)})
+    assert (trajectory.success, trajectory.error_code) == (False, "model_invalid")
+    assert trajectory.error == "The JSON answer was cut off twice, after 10 tokens in all."
+    first, second = [call["max_tokens"] for call in model.asked if call["tag"] == "writer"]
+    assert second == 2 * first
 
 
 def test_a_run_may_do_without_the_task_model(garden: StubSite) -> None:
