@@ -16,7 +16,7 @@ from django.utils import timezone
 from lealife.bell import ring
 from lealife.browsers import open_browser
 from lealife.draining import is_draining
-from lealife.lib.errors import NotFound, StaleClaim
+from lealife.lib.errors import NotFound, StaleClaim, describe_breakage
 from lealife.pool import MISSING, MIXED, PoolModel, read_served_digest
 from learning.recall import recall, withhold
 from promotion.arms import make_brain
@@ -25,6 +25,7 @@ from promotion.routing import read_canary_routing
 from training.agent.brain import Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.navigate import navigate
+from training.agent.trajectory import Trajectory
 from training.heartbeats import beat
 from training.models import Run
 from training.models.runs import LEASE
@@ -98,8 +99,8 @@ def execute_run(run: Run) -> None:
 def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> Result:
     try:
         brain = patiently(lambda: _prepare(run))
-        _note_served(brain, served)
-        _require_tags(brain, served)
+        before = read_served(brain)
+        _require_tags(brain, before)
         with patiently(lambda: open_browser(run.host)) as browser:
             trajectory = navigate(
                 task=build_task(run),
@@ -111,11 +112,7 @@ def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> R
                 ),
                 should_stop=lease.why_stop,
             )
-        served["controller"].update(filter(None, trajectory.controller_digests))
-        served["task"].update(filter(None, trajectory.task_digests))
-        with contextlib.suppress(AgentError):
-            # Servers that went away after the work was done take nothing of it: the replies said what served.
-            _note_served(brain, served)
+        _note_served(served, brain=brain, before=before, trajectory=trajectory)
         return Result.from_trajectory(trajectory)
     except StaleClaim:
         raise
@@ -127,9 +124,7 @@ def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> R
         # The worker's edge: whatever broke is an outcome, and the worker goes on.
         log.exception("run %s broke", run.pk)
         connection.close()
-        return Result(
-            success=False, error_code=ErrorCode.INTERNAL_ERROR, error=f"{type(error).__name__}: {error}"[:500]
-        )
+        return Result(success=False, error_code=ErrorCode.INTERNAL_ERROR, error=describe_breakage(error))
 
 
 def _prepare(run: Run) -> Brain:
@@ -138,15 +133,33 @@ def _prepare(run: Run) -> Brain:
     return brain
 
 
-def _note_served(brain: Brain, served: dict[str, set[str]]) -> None:
-    served["controller"].add(read_served_digest(brain.controller_tag))
-    served["task"].add(read_served_digest(brain.task_tag))
+def read_served(brain: Brain) -> dict[str, str]:
+    """By role, the digest under which the servers have its tag now. Raises AgentError when none answers."""
+    return {"controller": read_served_digest(brain.controller_tag), "task": read_served_digest(brain.task_tag)}
 
 
-def _require_tags(brain: Brain, served: dict[str, set[str]]) -> None:
+def _note_served(served: dict[str, set[str]], *, brain: Brain, before: dict[str, str], trajectory: Trajectory) -> None:
+    """Only replies prove what served: a role that got none has asked nothing, whatever its tag is.
+
+    A reply without a digest was given by what the tag was before and after the run.
+    """
+    after: dict[str, str] = {}
+    with contextlib.suppress(AgentError):
+        # Servers that went away after the work was done take nothing of it.
+        after = read_served(brain)
+    roles = (
+        ("controller", trajectory.controller_calls, trajectory.controller_digests),
+        ("task", trajectory.task_replies, trajectory.task_digests),
+    )
+    for role, replies, digests in roles:
+        if replies:
+            served[role].update(filter(None, (before[role], *digests, after.get(role, ""))))
+
+
+def _require_tags(brain: Brain, before: dict[str, str]) -> None:
     # Without its tag the agent would fall back on the shortlist's order, and its luck would count for the tag.
     for role, tag in (("controller", brain.controller_tag), ("task", brain.task_tag)):
-        if MISSING in served[role]:
+        if before[role] == MISSING:
             raise AgentError(ErrorCode.MODEL_UNAVAILABLE, f"No model server has {tag}.")
 
 

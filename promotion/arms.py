@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from lealife.lib.digest import digest_bytes, digest_value
-from lealife.lib.errors import StaleClaim
+from lealife.lib.errors import StaleClaim, describe_breakage
 from promotion.models import EvaluationArm, FrozenPage, ModelTag, PageFreeze
 from promotion.recipes import NUM_CTX, Recipe
 from training.agent.brain import Brain, Recalled
@@ -141,6 +141,7 @@ def run_arm(inputs: ArmInputs, *, tools: ArmTools) -> EvaluationArm | None:
 def _run_opened(inputs: ArmInputs, *, run: Run, before: tuple[str, str], tools: ArmTools) -> EvaluationArm | None:
     brain = inputs.brain()
     record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=[])
+    asked = (False, False)
     try:
         with tools.open_browser(run.host) as live, tools.keep_lease(run):
             trajectory = navigate(
@@ -151,16 +152,16 @@ def _run_opened(inputs: ArmInputs, *, run: Run, before: tuple[str, str], tools: 
                 on_step=lambda step: record_step(run_id=run.pk, fence=run.fence, step=step, now=timezone.now()),
                 should_stop=tools.should_stop,
             )
+        asked = (bool(trajectory.controller_calls), bool(trajectory.task_replies))
         result = Result.from_trajectory(trajectory)
     except (StaleClaim, OperationalError, InterfaceError):
         raise
     except Exception as error:
         # Whatever broke is kept as an arm that says nothing: too many of those close the evaluation.
         log.exception("evaluation run %s broke", run.pk)
-        what = f"{type(error).__name__}: {error}"[:500]
-        result = Result(success=False, error_code=ErrorCode.INTERNAL_ERROR, error=what)
+        result = Result(success=False, error_code=ErrorCode.INTERNAL_ERROR, error=describe_breakage(error))
     after = _read_digests(inputs, tools=tools)
-    return _keep_arm(inputs, run=run, result=result, before=before, after=after)
+    return _keep_arm(inputs, run=run, result=result, asked=asked, before=before, after=after)
 
 
 def _read_digests(inputs: ArmInputs, *, tools: ArmTools) -> tuple[str, str] | None:
@@ -198,6 +199,7 @@ def _keep_arm(
     *,
     run: Run,
     result: Result,
+    asked: tuple[bool, bool],
     before: tuple[str, str],
     after: tuple[str, str] | None,
 ) -> EvaluationArm | None:
@@ -210,8 +212,9 @@ def _keep_arm(
             run_id=run.pk,
             fence=run.fence,
             result=result,
-            served_controller=after[0] if after else "",
-            served_task=after[1] if after else "",
+            # Only replies prove what served.
+            served_controller=after[0] if after and asked[0] else "",
+            served_task=after[1] if after and asked[1] else "",
             now=timezone.now(),
         )
         if result.error_code == ErrorCode.CANCELLED:

@@ -14,6 +14,7 @@ from promotion.bundle_rules import STOPPED
 from promotion.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, CanaryVerdict, judge_canary
 from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow, Role
 from promotion.windows import move_window
+from training.agent.errors import ErrorCode
 from training.audit import record_audit
 from training.coordinator import read_coordinator
 from training.models import Run, TrainingOutcome
@@ -133,18 +134,22 @@ def abort_open_canary(*, by: str, origin: str, reason: str, role: str = "", now:
 
 def find_changes(canary: Canary) -> list[str]:
     """What moved since the evaluation: a candidate proven against one tag says nothing against another."""
-    baseline = ModelTag.objects.filter(pk=canary.evaluation.baseline_id, status=ModelTag.Status.ACTIVE)
+    evaluation = canary.evaluation
+    active = ModelTag.objects.filter(status=ModelTag.Status.ACTIVE)
+    baseline = active.filter(pk=evaluation.baseline_id, digest=evaluation.baseline_digest)
     return [] if baseline.exists() else ["the active tag"]
 
 
 def read_observations(canary_id: int) -> dict[str, int]:
     """Outcomes of both arms: the canary lane is the candidate's, the training lane the active tag's.
 
-    `foreign_*` were not served by what was promised to them: they say nothing about either tag and are not counted.
+    A run that no model answered says nothing about either. `foreign_*` were not served by what was promised to
+    them: they say nothing about either tag and are not counted.
     """
     candidate = Q(lane=Run.Lane.CANARY)
     ours, theirs = candidate & _AS_PROMISED, ~candidate & _AS_PROMISED
-    return TrainingOutcome.objects.filter(canary_id=canary_id).aggregate(
+    answered = TrainingOutcome.objects.filter(canary_id=canary_id).exclude(error_code=ErrorCode.MODEL_UNAVAILABLE)
+    return answered.aggregate(
         candidate=Count("id", filter=ours),
         candidate_successes=Count("id", filter=ours & Q(success=True)),
         baseline=Count("id", filter=theirs),

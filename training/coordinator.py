@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from lealife.lib.announce import Listener, announce
+from lealife.lib.errors import describe_breakage
 from training.audit import record_audit
 from training.models import Coordinator, Host, TrainingSource
 from training.outcomes import RETRY_AFTER, read_breaker
@@ -193,7 +194,7 @@ def record_tick(*, fence: int, now: datetime, launched: int, error: str = "") ->
 
 def record_broken_tick(*, fence: int, error: Exception) -> None:
     """Keeps why a tick broke, for whoever asks why the loop has stalled; the next good tick clears it."""
-    Coordinator.objects.filter(id=1, fence=fence).update(last_error=f"{type(error).__name__}: {error}"[:500])
+    Coordinator.objects.filter(id=1, fence=fence).update(last_error=describe_breakage(error))
 
 
 def release_lease(*, fence: int) -> None:

@@ -79,6 +79,9 @@ class Finished:
 
 
 _RESULT = tuple(field.name for field in fields(Result) if field.name != "success")
+_COUNTS = tuple(field.name for field in fields(Result) if field.type == "int")
+# What a whole number's column holds; the server behind a count is not ours.
+_LARGEST = {name: 32_767 if "Small" in Run._meta.get_field(name).get_internal_type() else 2**31 - 1 for name in _COUNTS}
 _read_result = attrgetter(*_RESULT)
 _FINISHED = (*_RESULT, "status", "served_controller_digest", "served_task_digest")
 # Only (id, fence) decide: another predicate on the status would make the plan depend on stale statistics. The new
@@ -126,6 +129,11 @@ def _finish_badly(finished: Sequence[Finished], *, now: datetime) -> list[int]:
         return [row[0] for row in endings]
 
 
+def _fit(name: str, value: Any) -> Any:
+    """A count within the range of its column: an absurd one must not lose the result."""
+    return min(max(int(value), 0), _LARGEST[name]) if name in _LARGEST else value
+
+
 def _write_rows(finished: Sequence[Finished]) -> str:
     rows = [
         {
@@ -134,7 +142,7 @@ def _write_rows(finished: Sequence[Finished]) -> str:
             "status": Run.Status.SUCCEEDED.value if one.result.success else Run.Status.FAILED.value,
             "served_controller_digest": one.served_controller,
             "served_task_digest": one.served_task,
-            **dict(zip(_RESULT, _read_result(one.result), strict=True)),
+            **{name: _fit(name, value) for name, value in zip(_RESULT, _read_result(one.result), strict=True)},
         }
         for one in finished
     ]

@@ -71,7 +71,9 @@ def test_ollama_gone_in_mid_run_is_an_outcome_and_the_next_run_succeeds(
     assert (outcome.success, outcome.error_code) == (False, "model_unavailable")
     # What was done before it went is kept.
     assert (outcome.pages, outcome.run.steps.count()) == (1, 1)
-    assert outcome.controller_digest == outcome.served_controller_digest != ""
+    # No reply came, so nothing proves what would have served.
+    assert outcome.controller_digest != ""
+    assert outcome.served_controller_digest == ""
     pages["/"] = page
     settings.OLLAMA_HOST = shared_ollama.address
     make_tags_again()

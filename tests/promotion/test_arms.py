@@ -108,6 +108,15 @@ def test_an_arm_whose_model_goes_away_is_invalid_and_is_not_remembered(inputs, s
     assert again.success
 
 
+def test_an_arm_whose_every_chat_is_refused_is_invalid_and_claims_nothing_served(inputs, servers):
+    """A fallback's luck would be remembered as the tag's for ever."""
+    crashed = Picker(at_call=raise_gone)
+    arm = run_arm(inputs, tools=make_tools(servers, crashed))
+    assert (arm.success, arm.invalid, arm.controller_calls, len(crashed.asked)) == (False, True, 0, 1)
+    run = Run.objects.get()
+    assert (run.invalid_picks, run.served_controller_digest, run.served_task_digest) == (0, "", "")
+
+
 def test_an_arm_that_breaks_is_invalid_and_holds_no_slot(inputs, servers):
     def open_nothing(host: Host) -> object:
         raise RuntimeError("the browser's program is gone")

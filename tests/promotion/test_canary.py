@@ -259,3 +259,11 @@ def test_an_abort_without_a_reason_or_without_a_canary_is_refused(canary):
     with pytest.raises(NotFound, match="No canary is open"):
         abort_open_canary(by="ada", origin="page", reason="why")
     assert AuditEntry.objects.count() == 1
+
+
+def test_runs_that_no_model_answered_move_no_arm(canary, host):
+    observe(canary, host, lane="canary", successes=1, failures=9, error_code="model_unavailable")
+    observe(canary, host, lane="training", successes=2, failures=3, error_code="model_unavailable")
+    counts = read_observations(canary.pk)
+    assert (counts["candidate"], counts["baseline"], counts["errors"]) == (1, 2, 0)
+    assert settle(canary) is CanaryCause.WAITING

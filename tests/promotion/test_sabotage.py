@@ -18,6 +18,7 @@ from promotion.applies import apply_canary, roll_back
 from promotion.models import LiveApply
 from promotion.proof import GREEN, NEEDED, RED, RoleProof, read_served_proof
 from promotion.routing import read_routing
+from promotion.tags import restore_tags
 from tests.promotion.scenes import change_settings, make_passed_canary
 from tests.promotion.voyage import Voyage, open_voyage
 from training.coordinator import start_training
@@ -62,12 +63,7 @@ def change_on_one_server(voyage: Voyage, apply: LiveApply) -> str:
     return f"the servers of the pool disagree about {apply.to_tag.name}"
 
 
-def delete_on_every_server(voyage: Voyage, apply: LiveApply) -> str:
-    get_pool().delete_tag(tag=apply.to_tag.name)
-    return "no model server had it"
-
-
-SABOTAGE = [serve_old_under_the_new_name, make_anew_with_other_content, change_on_one_server, delete_on_every_server]
+SABOTAGE = [serve_old_under_the_new_name, make_anew_with_other_content, change_on_one_server]
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGE)
@@ -94,6 +90,24 @@ def test_sabotage_of_what_serves_turns_the_proof_red_within_three_live_outcomes(
     assert LiveApply.objects.count() == 2
     run = voyage.run()
     assert run.controller_digest == run.served_controller_digest == applied.from_digest
+
+
+def test_a_tag_that_was_deleted_everywhere_serves_nothing_and_proves_nothing(voyage, applied):
+    get_pool().delete_tag(tag=applied.to_tag.name)
+    run = voyage.run()
+    assert (run.error_code, run.served_controller_digest) == ("model_unavailable", "")
+    assert prove().checked == 0
+    # It is made again from its recipe, and serves the next run.
+    assert restore_tags(server=get_pool()) == [applied.to_tag.name]
+    run = voyage.run()
+    assert run.served_controller_digest == applied.to_digest
+
+
+def test_a_tag_that_one_server_lost_is_served_by_the_other(voyage, applied):
+    OllamaPool(hosts=voyage.models[1:]).delete_tag(tag=applied.to_tag.name)
+    OllamaPool(hosts=voyage.models[1:]).delete_tag(tag=read_routing().task.name)
+    run = voyage.run()
+    assert (run.status, run.served_controller_digest) == ("succeeded", applied.to_digest)
 
 
 def test_untouched_tags_are_proven_by_three_live_outcomes_and_a_roll_back_serves_the_next_run(voyage, applied):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from lealife import promotion_stages
 from promotion.applies import apply_canary, roll_back
 from promotion.harm import WatchVerdict, e_harm, judge_watch
-from promotion.holdback import route_run
+from promotion.holdback import count_watched, route_run
 from promotion.models import Canary, LiveApply, ModelTag, Watch, WatchedRun
 from promotion.proof import AMBER, GREEN, RED, read_served_proof
 from promotion.routing import read_routing
@@ -250,3 +250,11 @@ def test_the_first_tag_has_no_way_back(host, servers):
     serve_wrong(host, "sha256:other")
     assert roll_back_red() == []
     assert ModelTag.objects.get(status="active", role="controller") == canary.evaluation.baseline
+
+
+def test_runs_that_no_model_answered_are_not_counted_by_a_watch(applied, host):
+    observe(applied, host, held=True, successes=1)
+    make_outcome(host, success=False, error_code="model_unavailable", watch=applied.watch, started_at=timezone.now())
+    assert count_watched(applied.watch.pk) == {
+        "applied_observations": 0, "applied_successes": 0, "held_observations": 1, "held_successes": 1,
+    }  # fmt: skip

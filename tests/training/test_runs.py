@@ -327,6 +327,17 @@ def test_an_answer_that_postgres_cannot_hold_is_finished_all_the_same(host, answ
         assert finished.answer == finished.quotes[0]["text"] == answer
 
 
+@pytest.mark.parametrize(("sent", "kept"), [(2**40, 2**31 - 1), (-1, 0), (7, 7)])
+@pytest.mark.parametrize("success", [True, False])
+def test_a_count_that_no_column_holds_loses_no_result(host, sent, kept, success):
+    make_source(host)
+    finished = finish(begin_claimed(), success=success, prompt_tokens=sent, completion_tokens=sent, invalid_picks=sent)
+    assert finished.status == ("succeeded" if success else "failed")
+    assert (finished.prompt_tokens, finished.completion_tokens, finished.invalid_picks) == (
+        kept, kept, min(kept, 32_767),
+    )  # fmt: skip
+
+
 def test_a_finish_on_a_connection_that_was_cut_fails_as_the_database_errors_of_django(transactional_db, silent, host):
     make_source(host)
     run = begin_claimed()
