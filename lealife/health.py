@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError
 
 from lealife.bell import read_queue_depth
-from lealife.lib.gateway import ModelUnavailable
-from lealife.pool import get_pool
+from lealife.model_health import ModelHealth, Suspects, model_probe
+from promotion.routing import Routing, read_routing
+from training.agent.errors import ErrorCode
 from training.coordinator import LoopState, read_loop
 from training.heartbeats import DAEMON, is_fresh
-from training.models import WorkerHeartbeat
-
-PROBE_EVERY_S = 5.0
-FIRST_ANSWER_WITHIN_S = 1.0
-PROBE_STALE_S = 60.0
+from training.models import TrainingOutcome, WorkerHeartbeat
 
 HEALTHY, DEGRADED, DOWN, UNKNOWN = "healthy", "degraded", "down", "unknown"
 
@@ -37,67 +32,18 @@ class Health:
     queue_depth: int | None
 
 
-class OllamaProbe:
-    """Remembers whether Ollama answered, and asks again in the background.
-
-    Only a reader who comes after a long silence waits for the answer, and no longer than a second.
-    """
-
-    def __init__(self, ask: Callable[[], bool]) -> None:
-        self._ask = ask
-        self._lock = threading.Lock()
-        self._asking = False
-        self._answer: bool | None = None
-        self._answered_at = float("-inf")
-
-    def read_state(self) -> str:
-        """`up`, `down`, or `unknown` while nobody has asked for a minute; starts asking when that is due."""
-        with self._lock:
-            age = time.monotonic() - self._answered_at
-            due = age > PROBE_EVERY_S and not self._asking
-            if due:
-                self._asking = True
-            answer = self._answer if age <= PROBE_STALE_S else None
-        if due:
-            asking = threading.Thread(target=self._refresh, name="ollama-probe", daemon=True)
-            asking.start()
-            if answer is None:
-                asking.join(timeout=FIRST_ANSWER_WITHIN_S)
-                with self._lock:
-                    answer = None if self._asking else self._answer
-        return UNKNOWN if answer is None else "up" if answer else "down"
-
-    def _refresh(self) -> None:
-        answer = False
-        try:
-            answer = self._ask()
-        finally:
-            with self._lock:
-                self._answer, self._answered_at, self._asking = answer, time.monotonic(), False
-
-
-def is_ollama_up() -> bool:
-    """Whether any model server answers now; takes as long as it takes."""
-    try:
-        return any(get_pool().is_up().values())
-    except ModelUnavailable:
-        return False
-
-
-ollama_probe = OllamaProbe(is_ollama_up)
-
-
 def read_health(
     *,
     now: datetime,
     loop: LoopState | None = None,
     beats: Sequence[datetime] | None = None,
     queue_depth: int | None = None,
+    suspects: Suspects | None = None,
 ) -> Health:
-    """Health at `now` (aware UTC). Pass the loop's state, the heartbeats (newest first) and the queue's
-    depth when they have been read.
+    """Health at `now` (aware UTC). Pass the loop's state, the heartbeats (newest first), the queue's
+    depth and what the model servers are suspected of when they have been read.
 
-    No query with all of them, four without.
+    No query with all of them, six without.
     """
     if beats is None:
         workers = WorkerHeartbeat.objects.exclude(doing=DAEMON).order_by("-last_beat_at")
@@ -106,10 +52,21 @@ def read_health(
         loop=loop or read_loop(now=now),
         fresh_workers=sum(is_fresh(beat, now=now) for beat in beats),
         last_beat_at=beats[0] if beats else None,
-        ollama=ollama_probe.read_state(),
+        models=model_probe.read(suspects or _read_suspects()),
         queue_depth=_read_depth() if queue_depth is None else queue_depth,
         now=now,
     )
+
+
+def name_suspects(*, routing: Routing, newest_code: str) -> Suspects:
+    """What the model servers should serve; the newest outcome's error code says whether that is to be tried."""
+    tags = filter(None, (routing.controller, routing.task))
+    return Suspects({tag.name: tag.digest for tag in tags}, load=newest_code == ErrorCode.MODEL_UNAVAILABLE)
+
+
+def _read_suspects() -> Suspects:
+    codes = TrainingOutcome.objects.order_by("-pk").values_list("error_code", flat=True)
+    return name_suspects(routing=read_routing(), newest_code=codes.first() or "")
 
 
 def derive_health(
@@ -117,7 +74,7 @@ def derive_health(
     loop: LoopState,
     fresh_workers: int,
     last_beat_at: datetime | None,
-    ollama: str,
+    models: ModelHealth,
     queue_depth: int | None,
     now: datetime,
 ) -> Health:
@@ -127,10 +84,9 @@ def derive_health(
         silence = f"for {_whole_minutes(now - last_beat_at)}" if last_beat_at and last_beat_at < now else "yet"
         waiting = f", {queue_depth} bells wait" if queue_depth else ""
         found.append((DOWN, f"No worker has reported {silence}{waiting}."))
-    if ollama == "down":
-        found.append((DOWN, "Ollama does not answer: runs would end as model_unavailable."))
-    elif ollama == UNKNOWN:
+    if models.state == UNKNOWN:
         found.append((UNKNOWN, "Ollama has not been asked yet."))
+    found += [(DOWN if models.state == DOWN else DEGRADED, reason) for reason in models.reasons]
     if loop.state == "stalled":
         found.append((DEGRADED, loop.reason))
     elif loop.state == UNKNOWN:
@@ -146,7 +102,7 @@ def derive_health(
         worker="up" if fresh_workers else "down",
         workers=fresh_workers,
         scheduler=loop.state,
-        ollama=ollama,
+        ollama=models.state,
         queue_depth=queue_depth,
     )
 

@@ -7,7 +7,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from lealife.health import ollama_probe
+from lealife.model_health import model_probe
 
 
 @require_safe
@@ -24,7 +24,7 @@ def show_ready(request: HttpRequest) -> JsonResponse:
         "status": "ready" if database and migrated else "not ready",
         "database": "up" if database else "down",
         "migrations": "applied" if migrated else "pending" if database else "unknown",
-        "ollama": ollama_probe.read_state(),
+        "ollama": model_probe.read().state,
     }
     return JsonResponse(body, status=200 if database and migrated else 503)
 

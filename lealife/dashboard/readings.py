@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from lealife.dashboard.facts import Facts, read_facts
-from lealife.health import Health, read_health
+from lealife.health import Health, name_suspects, read_health
 from lealife.lib.kept_queries import KeptQuery, Parameter
 from lealife.lib.statements import run_statement
 from promotion.candidate_view import CandidateView, read_candidate
@@ -102,7 +102,13 @@ def take_vitals(*, now: datetime) -> Vitals:
         now=now,
         facts=facts,
         loop=loop,
-        health=read_health(now=now, loop=loop, beats=facts.beats, queue_depth=facts.queue_depth),
+        health=read_health(
+            now=now,
+            loop=loop,
+            beats=facts.beats,
+            queue_depth=facts.queue_depth,
+            suspects=name_suspects(routing=routing, newest_code=recent.endings[0][0] if recent.endings else ""),
+        ),
         slots=count_slots(row=facts.settings, by_lane=facts.by_lane),
         tags=tags,
         routing=routing,

@@ -8,7 +8,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from lealife.health import OllamaProbe, derive_health, read_health
+from lealife.health import derive_health, read_health
+from lealife.lib.gateway import ServerCheck
+from lealife.model_health import ModelHealth, ModelProbe, Suspects, judge_servers
 from training.coordinator import LoopState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -16,6 +18,10 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def make_loop(state: str) -> LoopState:
     return LoopState(state != "stopped", state, f"The loop is {state}.", "", None, None, None, None, "")
+
+
+def make_models(state: str) -> ModelHealth:
+    return ModelHealth(state, (f"http://a is {state}.",) if state == "down" else ())
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,12 @@ def make_loop(state: str) -> LoopState:
 )
 def test_the_worst_signal_decides(loop: str, workers: int, ollama: str, state: str) -> None:
     health = derive_health(
-        loop=make_loop(loop), fresh_workers=workers, last_beat_at=None, ollama=ollama, queue_depth=3, now=NOW
+        loop=make_loop(loop),
+        fresh_workers=workers,
+        last_beat_at=None,
+        models=make_models(ollama),
+        queue_depth=3,
+        now=NOW,
     )
     assert health.state == state
     assert health.reasons
@@ -45,7 +56,7 @@ def test_silence_of_the_workers_is_told_with_its_length_and_what_waits() -> None
         loop=make_loop("running"),
         fresh_workers=0,
         last_beat_at=NOW - timedelta(minutes=7),
-        ollama="up",
+        models=make_models("up"),
         queue_depth=4,
         now=NOW,
     )
@@ -63,25 +74,57 @@ def test_a_system_that_never_ran_is_down_and_says_why() -> None:
 def test_a_silent_ollama_holds_up_one_reader_for_a_moment_and_no_other() -> None:
     answered = threading.Event()
 
-    def ask() -> bool:
-        return answered.wait(5)
+    def ask(suspects: Suspects) -> ModelHealth:
+        return ModelHealth("up" if answered.wait(5) else "down")
 
-    probe = OllamaProbe(ask)
+    probe = ModelProbe(ask)
     started = time.monotonic()
-    assert probe.read_state() == "unknown"
+    assert probe.read().state == "unknown"
     assert time.monotonic() - started < 3
     again = time.monotonic()
-    assert probe.read_state() == "unknown"
+    assert probe.read().state == "unknown"
     assert time.monotonic() - again < 0.5
     answered.set()
     deadline = time.monotonic() + 5
-    while probe.read_state() == "unknown" and time.monotonic() < deadline:
+    while probe.read().state == "unknown" and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert probe.read_state() == "up"
+    assert probe.read().state == "up"
 
 
 def test_a_reader_after_a_long_silence_gets_an_answer() -> None:
-    assert OllamaProbe(lambda: True).read_state() == "up"
+    assert ModelProbe(lambda suspects: ModelHealth("up")).read().state == "up"
+
+
+UP = ServerCheck("http://a", True, True)
+AWAY = ServerCheck("http://b", False, False, "http://b cannot be reached. Start it.")
+REFUSES = ServerCheck("http://b", True, False, "http://b has no model tiny. Run there: ollama pull tiny")
+
+
+@pytest.mark.parametrize(
+    ("checks", "state", "reasons"),
+    [
+        ([UP], "up", ()),
+        ([AWAY], "down", (AWAY.sentence,)),
+        ([REFUSES], "down", (REFUSES.sentence,)),
+        ([UP, AWAY], "up", ("1 of 2 model servers does not answer.", AWAY.sentence)),
+        ([UP, REFUSES], "up", ("1 of 2 model servers cannot serve.", REFUSES.sentence)),
+    ],
+)
+def test_one_server_that_serves_is_enough_and_the_others_are_named(checks, state, reasons) -> None:
+    assert judge_servers(checks) == ModelHealth(state, reasons)
+
+
+def test_a_server_that_is_lost_while_another_serves_degrades_health() -> None:
+    health = derive_health(
+        loop=make_loop("running"),
+        fresh_workers=1,
+        last_beat_at=None,
+        models=judge_servers([UP, AWAY]),
+        queue_depth=0,
+        now=NOW,
+    )
+    assert (health.state, health.ollama) == ("degraded", "up")
+    assert health.reasons == ("1 of 2 model servers does not answer.", AWAY.sentence)
 
 
 @pytest.mark.django_db
