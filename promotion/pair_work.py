@@ -67,8 +67,11 @@ def keep_pair(evaluation: Evaluation, *, index: int, candidate: EvaluationArm, b
 
 
 def goes_first(evaluation: Evaluation, *, index: int) -> bool:
-    """Whether the candidate's arm is run before the baseline's: drawn anew for each pair."""
-    return unit_interval("order", evaluation.pk, index) < 0.5
+    """Whether the candidate's arm is run before the baseline's. They take turns; who begins is drawn.
+
+    So a pair ends with the tag that the next one begins with, whose prompt a server still has in its cache.
+    """
+    return (index % 2 == 0) == (unit_interval("order", evaluation.pk) < 0.5)
 
 
 def take_next_pair(evaluation: Evaluation, *, index: int) -> bool:
