@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import F, Max
 from django.utils import timezone
 
 from lealife.lib.announce import announce
@@ -66,7 +66,7 @@ def roll_back(*, role: str, by: str, reason: str, origin: str = "api", undo: int
         raise NotFound(f"There is no role {role!r}: it is {' or '.join(Role.values)}.", field="role")
     with transaction.atomic():
         lock_role(role)
-        last = LiveApply.objects.filter(role=role).order_by("-id").first()
+        last = LiveApply.objects.filter(role=role).exclude(from_tag=F("to_tag")).order_by("-id").first()
         if last is None or last.from_tag is None:
             raise GateRefused(f"The {role} tag has never been switched: there is nothing to roll back to.")
         if undo not in (None, last.pk):
@@ -76,6 +76,22 @@ def roll_back(*, role: str, by: str, reason: str, origin: str = "api", undo: int
         apply = _switch(to=last.from_tag, role=role, by=by, reason=reason or f"Rolled back by {by}.", rolls_back=last)
         record_audit(actor=by, origin=origin, action="roll back", subject=role, details={"to": last.from_tag.name})
         return apply
+
+
+def switch_digest(*, tag: ModelTag, digest: str, by: str) -> LiveApply:
+    """Puts the active tag in charge under the digest that it has now: same name and recipe, hashed otherwise.
+
+    Within the caller's transaction, under the role's lock. Raises Conflict when the row has moved on.
+    """
+    moved = ModelTag.objects.filter(pk=tag.pk, status=ModelTag.Status.ACTIVE, digest=tag.digest).update(digest=digest)
+    if not moved:
+        raise Conflict(f"{tag.name} is no longer the active {tag.role} tag under {tag.digest[:12]}.")
+    now = timezone.now()
+    reason = f"Adopted by {by}: the servers hash the same content otherwise now."
+    end_watch(role=tag.role, reason=f"{SWITCHED}{reason}", now=now)
+    return _record(
+        role=tag.role, old=tag, from_digest=tag.digest, to=tag, to_digest=digest, by=by, reason=reason, now=now
+    )
 
 
 def lock_role(role: str) -> None:
@@ -100,12 +116,39 @@ def _switch(
     if old is not None:
         ModelTag.objects.filter(pk=old.pk).update(status=ModelTag.Status.RETIRED)
     ModelTag.objects.filter(pk=to.pk).update(status=ModelTag.Status.ACTIVE)
+    return _record(
+        role=role,
+        old=old,
+        from_digest=old.digest if old else "",
+        to=to,
+        to_digest=to.digest,
+        by=by,
+        reason=reason,
+        now=now,
+        canary=canary,
+        rolls_back=rolls_back,
+    )
+
+
+def _record(
+    *,
+    role: str,
+    old: ModelTag | None,
+    from_digest: str,
+    to: ModelTag,
+    to_digest: str,
+    by: str,
+    reason: str,
+    now: datetime,
+    canary: Canary | None = None,
+    rolls_back: LiveApply | None = None,
+) -> LiveApply:
     apply = LiveApply.objects.create(
         role=role,
         from_tag=old,
-        from_digest=old.digest if old else "",
+        from_digest=from_digest,
         to_tag=to,
-        to_digest=to.digest,
+        to_digest=to_digest,
         canary=canary,
         rolls_back=rolls_back,
         after_outcome_id=TrainingOutcome.objects.aggregate(last=Max("id"))["last"] or 0,

@@ -318,8 +318,11 @@ class Ledger:
             if undone is None or undone["role"] != body["role"] or undone["from"] != body["to"]:
                 return f"it does not put back the tag that apply {body['rolls_back']} replaced"
             return self._watches.take_roll_back(body, undone=undone, last_outcome=self._last_outcome)
+        if body["from"]["tag"] == body["to"]["tag"] and body["to"]["digest"]:
+            # An adoption: a tag is named after its recipe, and another version of the server hashes it otherwise.
+            return ""
         if before is not None or body["from"]["digest"]:
-            return "it is neither a first routing, nor of a passed canary, nor a roll back"
+            return "it is neither a first routing, nor of a passed canary, nor a roll back, nor an adoption"
         return ""
 
 

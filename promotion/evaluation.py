@@ -181,7 +181,7 @@ def find_changes(evaluation: Evaluation) -> list[str]:
     if now[HALF:] != was[HALF:]:
         changed.append(f"the active {Role.TASK if role == Role.CONTROLLER else Role.CONTROLLER} tag")
     active = _active(routing, role)
-    if active.pk != evaluation.baseline_id:
+    if (active.pk, active.digest) != (evaluation.baseline_id, evaluation.baseline_digest):
         changed.append("the active tag")
     return changed
 

@@ -1,4 +1,4 @@
-"""`manage.py tags list|prune`: what the model servers have installed, and what may leave them."""
+"""`manage.py tags list|prune|adopt`: what the model servers have installed, what may leave, what was hashed anew."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from django.template.defaultfilters import filesizeformat
 from rich.console import Console
 from rich.table import Column, Table
 
+from lealife.lib.errors import GateRefused
 from lealife.lib.gateway import ModelError
 from lealife.management.commands.create_api_key import find_user
 from lealife.pool import get_pool
-from promotion.inspection import Inspection, inspect_tags
+from promotion.adoption import adopt_tags
+from promotion.inspection import Inspection, inspect_tags, short_digest
 from promotion.retention import PruningRow, plan_pruning, prune_tags
 from promotion.tags import KEEP_TAGS
 
@@ -35,7 +37,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One word, and how much it may do."""
-        parser.add_argument("word", nargs="?", choices=("list", "prune"), default="list")
+        parser.add_argument("word", nargs="?", choices=("list", "prune", "adopt"), default="list")
         parser.add_argument("--check", action="store_true", help="list: fail when a tag is missing or made anew.")
         parser.add_argument("--dry-run", action="store_true", help="prune: only say what would go.")
         parser.add_argument("--keep", type=read_keep, default=KEEP_TAGS, help="prune: newest tags kept in each role.")
@@ -45,7 +47,7 @@ class Command(BaseCommand):
         """Answers; a server that cannot be asked is told in its own sentence."""
         try:
             getattr(self, f"handle_{options['word']}")(**options)
-        except ModelError as error:
+        except (ModelError, GateRefused) as error:
             raise CommandError(str(error)) from error
 
     def handle_list(self, *, check: bool, **options: Any) -> None:
@@ -73,6 +75,12 @@ class Command(BaseCommand):
         self.write(results, table=table, as_json=options["json"])
         if stayed := [result.sentence for result in results if not result.pruned]:
             raise CommandError("\n".join(stayed))
+
+    def handle_adopt(self, **options: Any) -> None:
+        """Takes the digests that the servers have now for active tags whose content is still their recipe's."""
+        for apply in adopt_tags(server=get_pool(), by=find_user(), origin="cli"):
+            was, now = short_digest(apply.from_digest), short_digest(apply.to_digest)
+            self.stdout.write(f"{apply.to_tag} serves as {apply.role} under {now} instead of {was}.")
 
     def write(self, rows: Iterable[Any], *, table: Table, as_json: bool) -> None:
         """The rows for a program, or the table for people."""

@@ -1,0 +1,101 @@
+"""Adoption: an active tag whose digest has changed while its content has not. Another Ollama hashes it otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from django.db import transaction
+
+from lealife.lib.errors import GateRefused
+from promotion.applies import lock_role, switch_digest
+from promotion.models import LiveApply, ModelTag
+from promotion.recipes import Recipe
+from training.audit import record_audit
+
+
+class ShowingServers(Protocol):
+    """What adoption needs of the model servers."""
+
+    def read_digest(self, *, tag: str) -> Mapping[str, str]: ...
+
+    def show_tag(self, *, tag: str) -> Mapping[str, Mapping[str, Any]]: ...
+
+
+def adopt_tags(*, server: ShowingServers, by: str, origin: str) -> list[LiveApply]:
+    """Takes the digest that the servers have now for each active tag that drifted, as a switch of its own.
+
+    Raises GateRefused when no tag drifted, the servers disagree or one's content is another, ModelUnavailable when
+    no server answers.
+    """
+    drifted = [
+        (tag, digests)
+        for tag in ModelTag.objects.filter(status=ModelTag.Status.ACTIVE).order_by("role")
+        if (digests := set(server.read_digest(tag=tag.name).values())) != {tag.digest}
+    ]
+    if not drifted:
+        raise GateRefused("Every active tag has the digest that is registered: there is nothing to adopt.")
+    for tag, digests in drifted:
+        if len(digests) != 1 or "" in digests:
+            raise GateRefused(
+                f"{tag.name} is missing on a server, or has several digests: let all servers agree first."
+            )
+        if fault := find_difference(tag, server=server):
+            raise GateRefused(f"{tag.name} is not adopted: {fault}.")
+    return [_adopt(tag, digest=digests.pop(), by=by, origin=origin) for tag, digests in drifted]
+
+
+def _adopt(tag: ModelTag, *, digest: str, by: str, origin: str) -> LiveApply:
+    with transaction.atomic():
+        lock_role(tag.role)
+        apply = switch_digest(tag=tag, digest=digest, by=by)
+        details = {"tag": tag.name, "from": apply.from_digest, "to": apply.to_digest}
+        record_audit(actor=by, origin=origin, action="adopt digest", subject=tag.role, details=details)
+        return apply
+
+
+def find_difference(tag: ModelTag, *, server: ShowingServers) -> str:
+    """What of the tag on the servers is not as its recipe has it; empty when all of it is."""
+    recipe = Recipe.from_json(tag.recipe)
+    bases = server.show_tag(tag=tag.base)
+    for host, shown in server.show_tag(tag=tag.name).items():
+        if fault := compare_content(shown, recipe=recipe, base=bases.get(host, {})):
+            return f"{fault} on {host}"
+    return ""
+
+
+def compare_content(shown: Mapping[str, Any], *, recipe: Recipe, base: Mapping[str, Any]) -> str:
+    """Pure: what `/api/show` says of a tag, against its recipe and what it says of its base."""
+    if not _read_weights(base) or _read_weights(shown) != _read_weights(base):
+        return f"its weights are not those of {recipe.base}"
+    if shown.get("template") != base.get("template"):
+        return "its template is not its base's"
+    if (shown.get("system") or "") != recipe.system:
+        return "its system prompt is another"
+    messages = tuple((message["role"], message["content"]) for message in shown.get("messages") or [])
+    if messages != recipe.messages:
+        return "its example messages are others"
+    wanted = {name: [_read_value(str(value))] for name, value in recipe.parameters.items()}
+    if _read_parameters(shown) != {**_read_parameters(base), **wanted}:
+        return "its parameters are others"
+    return ""
+
+
+def _read_weights(shown: Mapping[str, Any]) -> list[str]:
+    return [line for line in (shown.get("modelfile") or "").splitlines() if line.startswith(("FROM ", "ADAPTER "))]
+
+
+def _read_parameters(shown: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Values by name: a stop text stands on a line of its own."""
+    found: dict[str, list[Any]] = {}
+    for line in (shown.get("parameters") or "").splitlines():
+        name, _, value = line.strip().partition(" ")
+        found.setdefault(name, []).append(_read_value(value.strip()))
+    return found
+
+
+def _read_value(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
