@@ -14,7 +14,7 @@ from lealife.lib.model_names import normalise_name
 from lealife.lib.model_replies import Reply
 from lealife.lib.ollama_hosts import parse_hosts
 from lealife.lib.ollama_server import (
-    PROBE_S,
+    LISTING_S,
     ModelError,
     ModelInvalid,
     ModelUnavailable,
@@ -110,7 +110,7 @@ class OllamaPool:
         Raises ModelUnavailable when all are down.
         """
         name = normalise_name(tag)
-        listed = self._call_reachable(lambda server: server.list_tags(deadline_s=PROBE_S).get(name))
+        listed = self._call_reachable(lambda server: server.list_tags(deadline_s=LISTING_S).get(name))
         return {host: info.digest if info else "" for host, info in listed.items()}
 
     def served_digest(self, *, tag: str) -> str:
@@ -123,7 +123,7 @@ class OllamaPool:
     def list_tags(self) -> dict[str, dict[str, TagInfo]]:
         """All tags: normalised name → server → TagInfo. Raises ModelUnavailable when all servers are down."""
         tags: dict[str, dict[str, TagInfo]] = {}
-        for host, listed in self._call_reachable(lambda server: server.list_tags(deadline_s=PROBE_S)).items():
+        for host, listed in self._call_reachable(lambda server: server.list_tags(deadline_s=LISTING_S)).items():
             for name, info in listed.items():
                 tags.setdefault(name, {})[host] = info
         return tags
@@ -151,7 +151,7 @@ class OllamaPool:
         """
         for server in self._get_servers():
             # Ollama would begin to fetch it, for as long as that takes.
-            if normalise_name(base) not in server.list_tags(deadline_s=PROBE_S):
+            if normalise_name(base) not in server.list_tags(deadline_s=LISTING_S):
                 raise ModelInvalid(f"{server.host} has no model {base}. Run there: ollama pull {base}")
         self._call_all(
             lambda server: server.client.create(
@@ -173,7 +173,7 @@ class OllamaPool:
         """Delete the tag on every server that has it. Raises as create_tag does."""
         name = normalise_name(tag)
         for server in self._get_servers():
-            if name in server.list_tags(deadline_s=PROBE_S):
+            if name in server.list_tags(deadline_s=LISTING_S):
                 server.attempt(lambda server=server: server.client.delete(tag))  # type: ignore[misc]
 
     def is_up(self) -> dict[str, bool]:

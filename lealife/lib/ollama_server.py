@@ -40,6 +40,8 @@ T = TypeVar("T")
 CONNECT_S = 3.0
 # A server that is well answers a look at its list within this.
 PROBE_S = 3.0
+# On a busy machine a list of tags may take longer, before work that rests on it.
+LISTING_S = 10.0
 # So much silence in the middle of a call makes us look whether the server is still there.
 LOOK_AFTER_S = 2.0
 REPLY_MAX_BYTES = 1 << 20
