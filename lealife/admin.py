@@ -2,43 +2,86 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.auth import create_api_key, revoke_api_key
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor, take_over
+from lealife.keys import DAYS, DAYS_MAX, create_api_key, may_give, revoke_api_key
+from lealife.lib.actors import read_actor
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer, take_over
 from lealife.models import ApiKey
 from lealife.run_admin import SteeredRunAdmin
+from lealife.user_admin import BoundGroupAdmin, BoundUserAdmin
 
-# Registers itself; named here because this is the module that Django looks for.
-__all__ = ["ApiKeyAdmin", "SteeredRunAdmin"]
+# These register themselves; named here because this is the module that Django looks for.
+__all__ = ["ApiKeyAdmin", "BoundGroupAdmin", "BoundUserAdmin", "SteeredRunAdmin"]
+# This is the last app, so all others have registered theirs: what is not ours leaves. A schedule of the queue, for
+# one, runs any function with any arguments.
+SHOWN = {"training", "learning", "promotion", "lealife", "auth"}
+admin.site.unregister([model for model in admin.site._registry if model._meta.app_label not in SHOWN])
 
 admin.site.site_header = "LeaLife"
 admin.site.site_title = "LeaLife"
 admin.site.index_title = "What happened, what was learned, what is trusted"
 
 
+class ApiKeyForm(forms.ModelForm):
+    """A key to be made: the scopes that its maker may give, and how long it is good."""
+
+    days = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=DAYS_MAX,
+        initial=DAYS,
+        help_text=f"How long it is good; {DAYS} when empty.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", "scope")
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(VerbAdmin):
     """Keys are made and revoked; the key itself is shown once, when it is made."""
 
-    list_display = ("name", "prefix", "scope", "created_by", "created_at", "last_used_at", "revoked_at")
+    form = ApiKeyForm
+    list_display = ("name", "prefix", "scope", "owner", "expires_at", "created_at", "last_used_at", "revoked_at")
+    list_select_related = ("owner",)
     list_filter = ("scope",)
     search_fields = ("name", "prefix")
     actions = ("revoke_selected",)
 
-    ASKED = ("name", "scope")
-    RECORD = ("name", "scope", "prefix", "created_by", "created_at", "last_used_at", "revoked_at")
+    ASKED = ("name", "scope", "days")
+    RECORD = (
+        "name",
+        "scope",
+        "owner",
+        "expires_at",
+        "prefix",
+        "created_by",
+        "created_at",
+        "last_used_at",
+        "revoked_at",
+    )
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """A name and a scope; then what became of it."""
+        """A name, a scope and days; then what became of it."""
         return self.ASKED if obj is None else self.RECORD
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+    def formfield_for_choice_field(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        """Only the scopes that this person may give."""
+        if db_field.name == "scope":
+            by = read_actor(request)
+            kwargs["choices"] = [(value, label) for value, label in ApiKey.Scope.choices if may_give(value, by=by)]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A key that is out in the world does not change its meaning."""
-        return () if obj is None else self.RECORD
+        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A key is revoked, never deleted: the audit log names it."""
@@ -53,11 +96,13 @@ class ApiKeyAdmin(VerbAdmin):
             scope=form.cleaned_data["scope"],
             by=read_actor(request),
             origin=ORIGIN,
+            owner=request.user,
+            days=form.cleaned_data["days"] or DAYS,
         )
         take_over(obj, made)
         self.message_user(request, f"The key is {secret} — keep it now: it is shown only this once.", messages.WARNING)
 
-    @admin.action(description="Revoke, at once and for good", permissions=["change"])
+    @offer(revoke_api_key, description="Revoke, at once and for good")
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Ends the chosen keys."""
         by = read_actor(request)

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from lealife.bell import has_wedged, ring
 from lealife.draining import is_draining
+from lealife.lib.actors import Actor, requires
 from promotion.routing import read_canary_split, read_routing
 from training.claims import claim_sources
 from training.coordinator import read_loop
@@ -21,18 +22,21 @@ from training.runs import claim_queued_run, queue_run
 CLAIM_BATCH = 20
 
 
+@requires("training.ask")
 def ask(
     *,
     prompt: str,
     host: Host | str | None,
     check_spec: dict[str, Any] | None,
     pages_target: int | None,
-    by: str,
+    by: Actor,
     lane: str = Run.Lane.STANDARD,
 ) -> Run:
     """Queues a task outside of training and wakes a worker for it."""
     with transaction.atomic():
-        run = queue_run(lane=lane, prompt=prompt, host=host, check_spec=check_spec, pages_target=pages_target, by=by)
+        run = queue_run(
+            lane=lane, prompt=prompt, host=host, check_spec=check_spec, pages_target=pages_target, by=by.name
+        )
         ring("execute")
     return run
 

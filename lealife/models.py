@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
@@ -18,6 +19,13 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=12, editable=False)
     key_digest = models.CharField(max_length=64, unique=True, editable=False)
     scope = models.CharField(max_length=10, choices=Scope, default=Scope.READ)
+    # Never more than this user may do, and no longer than they may sign in. Empty once the user is deleted.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+    # Made on the command line while there was no superuser: good without an owner.
+    ownerless = models.BooleanField(default=False, editable=False)
+    expires_at = models.DateTimeField(editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_by = models.CharField(max_length=150, editable=False)

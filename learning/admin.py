@@ -11,8 +11,9 @@ from django.db.models import Min, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from lealife.lib.actors import read_actor
 from lealife.lib.readonly_admin import ReadOnlyAdmin, link_rows
-from lealife.lib.verb_admin import ORIGIN, read_actor
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer
 from learning.memory import purge_memory, retire_items
 from learning.models import (
     CurriculumTask,
@@ -35,7 +36,7 @@ class MemoryActionForm(ActionForm):
 
 
 @admin.register(MemoryItem)
-class MemoryItemAdmin(ReadOnlyAdmin):
+class MemoryItemAdmin(ReadOnlyAdmin, VerbAdmin):
     """Shared memory. Its words come from pages and are never edited: retired, or purged by origin."""
 
     list_display = (
@@ -62,11 +63,7 @@ class MemoryItemAdmin(ReadOnlyAdmin):
         """The outcomes and pages that it comes from."""
         return link_rows(MemoryEvidence, text="What taught it", search=item.pk)
 
-    def has_forget_permission(self, request: HttpRequest) -> bool:
-        """Rows are read-only to everybody; forgetting needs Django's permission to change memory."""
-        return request.user.has_perm("learning.change_memoryitem")
-
-    @admin.action(description="Retire: no run recalls them any more", permissions=["forget"])
+    @offer(retire_items, description="Retire: no run recalls them any more")
     def retire_selected(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
         """Takes the chosen items out of recall."""
         chosen = list(queryset)
@@ -75,19 +72,19 @@ class MemoryItemAdmin(ReadOnlyAdmin):
             self.log_change(request, item, "Retired.")
         self.message_user(request, f"{retired} retired.", messages.SUCCESS)
 
-    @admin.action(description="Purge all that was learned from the same outcomes", permissions=["forget"])
+    @offer(purge_memory, description="Purge all that was learned from the same outcomes")
     def purge_outcomes(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
         """Forgets every item that the chosen items' first outcomes taught."""
         outcomes = set(queryset.filter(first_outcome__isnull=False).values_list("first_outcome_id", flat=True))
         self._purge(request, [{"outcome_id": outcome_id} for outcome_id in sorted(outcomes)])
 
-    @admin.action(description="Purge all memory of the same hosts", permissions=["forget"])
+    @offer(purge_memory, description="Purge all memory of the same hosts")
     def purge_hosts(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
         """Forgets every item of the chosen items' hosts."""
         hosts = set(queryset.values_list("host_id", flat=True))
         self._purge(request, [{"host_id": host_id} for host_id in sorted(hosts)])
 
-    @admin.action(description="Purge all that was learned since the oldest of these", permissions=["forget"])
+    @offer(purge_memory, description="Purge all that was learned since the oldest of these")
     def purge_since(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
         """Forgets every item, of any host, as old as the oldest chosen one or younger."""
         self._purge(request, [{"since": queryset.aggregate(oldest=Min("created_at"))["oldest"]}])

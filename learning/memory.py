@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import announce
 from lealife.lib.digest import digest_value
 from lealife.lib.errors import InvalidInput
@@ -177,7 +178,8 @@ def count_recalls(*, recalled: Iterable[int], helped: Iterable[int]) -> None:
     useless.update(status=MemoryItem.Status.RETIRED)
 
 
-def retire_items(*, item_ids: Iterable[int], by: str, origin: str) -> int:
+@requires("learning.retire_memory")
+def retire_items(*, item_ids: Iterable[int], by: Actor, origin: str) -> int:
     """Takes items out of recall; they stay as a record. Returns how many changed."""
     chosen = MemoryItem.objects.filter(pk__in=list(item_ids))
     with transaction.atomic():
@@ -191,7 +193,10 @@ def retire_items(*, item_ids: Iterable[int], by: str, origin: str) -> int:
     return changed
 
 
-def purge_memory(*, host_id: int | None, outcome_id: int | None, since: datetime | None, by: str, origin: str) -> int:
+@requires("learning.purge_memory")
+def purge_memory(
+    *, host_id: int | None, outcome_id: int | None, since: datetime | None, by: Actor, origin: str
+) -> int:
     """Forgets items of a host, of one outcome, or learned since a time; returns how many.
 
     Raises InvalidInput when nothing of it is said.

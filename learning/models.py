@@ -76,6 +76,7 @@ class MemoryItem(models.Model):
     objects = MemoryQuerySet.as_manager()
 
     class Meta:
+        permissions = [("retire_memory", "May retire memory"), ("purge_memory", "May purge memory")]
         db_table = "memory_items"
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["host", "key"], name="one_memory_item_per_key_of_a_host")]

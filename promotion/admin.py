@@ -11,9 +11,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from lealife.lib.actors import Actor, read_actor
 from lealife.lib.errors import Refused
 from lealife.lib.readonly_admin import ReadOnlyAdmin, link_rows
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer
 from promotion.applies import roll_back
 from promotion.models import (
     Canary,
@@ -45,16 +46,12 @@ class ModelTagAdmin(ReadOnlyAdmin, VerbAdmin):
     search_fields = ("name", "digest__startswith")
     actions = ("pin_selected", "unpin_selected")
 
-    def has_pin_permission(self, request: HttpRequest) -> bool:
-        """Rows stay read-only to everybody; pinning is Django's permission to change tags."""
-        return request.user.has_perm("promotion.change_modeltag")
-
-    @admin.action(description="Pin: never prune", permissions=["pin"])
+    @offer(pin_tag, description="Pin: never prune")
     def pin_selected(self, request: HttpRequest, queryset: QuerySet[ModelTag]) -> None:
         """Keeps the chosen tags whatever retention says."""
         self._pin(request, queryset, pinned=True)
 
-    @admin.action(description="Unpin", permissions=["pin"])
+    @offer(pin_tag, description="Unpin")
     def unpin_selected(self, request: HttpRequest, queryset: QuerySet[ModelTag]) -> None:
         """Leaves the chosen tags to retention."""
         self._pin(request, queryset, pinned=False)
@@ -76,7 +73,7 @@ class RollBackForm(ActionForm):
 
 
 @admin.register(LiveApply)
-class LiveApplyAdmin(ReadOnlyAdmin):
+class LiveApplyAdmin(ReadOnlyAdmin, VerbAdmin):
     """Switches of the serving tags. A rollback is another row."""
 
     list_display = (
@@ -95,11 +92,7 @@ class LiveApplyAdmin(ReadOnlyAdmin):
     action_form = RollBackForm
     actions = ("roll_back_selected",)
 
-    def has_roll_back_permission(self, request: HttpRequest) -> bool:
-        """Adding a live apply is Django's permission for it; nobody may type one in by hand."""
-        return request.user.has_perm("promotion.add_liveapply")
-
-    @admin.action(description="Roll back this switch", permissions=["roll_back"])
+    @offer(roll_back, description="Roll back this switch")
     def roll_back_selected(self, request: HttpRequest, queryset: QuerySet[LiveApply]) -> None:
         """Puts the role back on the tag that served before; only for the switch that is live now."""
         chosen = list(queryset)
@@ -112,7 +105,7 @@ class LiveApplyAdmin(ReadOnlyAdmin):
         self.log_addition(request, apply, f"Rolled back live apply {chosen[0].pk}: {reason}")
         self.message_user(request, f"{apply.role} is served by {apply.to_tag} again.", messages.SUCCESS)
 
-    def _roll_back(self, chosen: list[LiveApply], *, reason: str, by: str) -> LiveApply:
+    def _roll_back(self, chosen: list[LiveApply], *, reason: str, by: Actor) -> LiveApply:
         if len(chosen) != 1:
             raise Refused("Choose one switch to roll back.")
         if not reason:
@@ -124,33 +117,29 @@ class LiveApplyAdmin(ReadOnlyAdmin):
 
 
 @admin.register(PromotionWindow)
-class PromotionWindowAdmin(ReadOnlyAdmin):
+class PromotionWindowAdmin(ReadOnlyAdmin, VerbAdmin):
     """Windows of successes and what came of each."""
 
     list_display = ("number", "state", "watermark", "size", "attempts", "reason", "opened_at", "closed_at")
     list_filter = ("state",)
     actions = ("hold", "resume", "evaluate", "drill")
 
-    def has_steer_permission(self, request: HttpRequest) -> bool:
-        """Rows stay read-only to everybody; steering promotion is Django's permission to change windows."""
-        return request.user.has_perm("promotion.change_promotionwindow")
-
-    @admin.action(description="Hold promotion", permissions=["steer"])
+    @offer(hold_promotion, description="Hold promotion")
     def hold(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
         """Nothing is evaluated, tried or applied until it is resumed."""
         self._steer(request, hold_promotion, done="Promotion is on hold.")
 
-    @admin.action(description="Resume promotion", permissions=["steer"])
+    @offer(resume_promotion, description="Resume promotion")
     def resume(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
         """Goes on where it was held."""
         self._steer(request, resume_promotion, done="Promotion goes on.")
 
-    @admin.action(description="Evaluate now, with the successes there are", permissions=["steer"])
+    @offer(evaluate_now, description="Evaluate now, with the successes there are")
     def evaluate(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
         """Moves the collecting window on."""
         self._steer(request, evaluate_now, done="The window moves on with what it has.")
 
-    @admin.action(description="Drill the gate", permissions=["steer"])
+    @offer(request_drill, description="Drill the gate")
     def drill(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
         """An identical clone and a sabotaged copy of the active tag go through the gate."""
         self._steer(request, request_drill, done="A clone and a sabotaged copy will go through the gate.")

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from django.db import transaction
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.errors import GateRefused
 from promotion.applies import lock_role, switch_digest
 from promotion.models import LiveApply, ModelTag
@@ -22,7 +23,8 @@ class ShowingServers(Protocol):
     def show_tag(self, *, tag: str) -> Mapping[str, Mapping[str, Any]]: ...
 
 
-def adopt_tags(*, server: ShowingServers, by: str, origin: str) -> list[LiveApply]:
+@requires("promotion.adopt_digest")
+def adopt_tags(*, server: ShowingServers, by: Actor, origin: str) -> list[LiveApply]:
     """Takes the digest that the servers have now for each active tag that drifted, as a switch of its own.
 
     Raises GateRefused when no tag drifted, the servers disagree or one's content is another, ModelUnavailable when
@@ -45,10 +47,10 @@ def adopt_tags(*, server: ShowingServers, by: str, origin: str) -> list[LiveAppl
     return [_adopt(tag, digest=digests.pop(), by=by, origin=origin) for tag, digests in drifted]
 
 
-def _adopt(tag: ModelTag, *, digest: str, by: str, origin: str) -> LiveApply:
+def _adopt(tag: ModelTag, *, digest: str, by: Actor, origin: str) -> LiveApply:
     with transaction.atomic():
         lock_role(tag.role)
-        apply = switch_digest(tag=tag, digest=digest, by=by)
+        apply = switch_digest(tag=tag, digest=digest, by=by.name)
         details = {"tag": tag.name, "from": apply.from_digest, "to": apply.to_digest}
         record_audit(actor=by, origin=origin, action="adopt digest", subject=tag.role, details=details)
         return apply

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, GateRefused, NotFound
 from promotion.bundle_watches import SWITCHED
@@ -56,7 +57,8 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
         return apply
 
 
-def roll_back(*, role: str, by: str, reason: str, origin: str = "api", undo: int | None = None) -> LiveApply:
+@requires("promotion.roll_back")
+def roll_back(*, role: str, by: Actor, reason: str, origin: str = "api", undo: int | None = None) -> LiveApply:
     """Puts the tag before the last switch back in charge; the next run is served by it.
 
     `undo` is the live apply that is meant, where one was looked at: another switch since then is refused with
@@ -73,7 +75,8 @@ def roll_back(*, role: str, by: str, reason: str, origin: str = "api", undo: int
             raise Conflict(f"Live apply {undo} is no longer the last switch of the {role} tag: apply {last.pk} is.")
         if last.rolls_back_id is not None:
             raise GateRefused(f"The last switch of the {role} tag was itself a roll back.")
-        apply = _switch(to=last.from_tag, role=role, by=by, reason=reason or f"Rolled back by {by}.", rolls_back=last)
+        said = reason or f"Rolled back by {by}."
+        apply = _switch(to=last.from_tag, role=role, by=by.name, reason=said, rolls_back=last)
         record_audit(actor=by, origin=origin, action="roll back", subject=role, details={"to": last.from_tag.name})
         return apply
 

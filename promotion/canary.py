@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, InvalidInput, NotFound
 from promotion.bundle_rules import STOPPED
@@ -102,7 +103,8 @@ def read_share(canary: Canary) -> int:
     return canary.share_percent if earned or not canary.ramp_percent else canary.ramp_percent
 
 
-def abort_open_canary(*, by: str, origin: str, reason: str, role: str = "", now: datetime | None = None) -> Canary:
+@requires("promotion.abort_canary")
+def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "", now: datetime | None = None) -> Canary:
     """Ends the open canary on an operator's word; its candidate is rejected and serves no more.
 
     With a canary open for each role, `role` says which. Raises InvalidInput without a reason, NotFound when no canary

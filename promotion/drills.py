@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Max
 
+from lealife.lib.actors import system
 from lealife.lib.announce import announce
 from lealife.lib.errors import GateRefused
 from promotion.evaluation import open_drill
@@ -118,7 +119,7 @@ def start_drill(*, server: TagServer, now: datetime) -> bool:
     False when there was nothing to do. Raises ModelError when the tag cannot be made: ask again later.
     """
     if is_drill_due(now=now):
-        request_drill(by="schedule", origin="schedule")
+        request_drill(by=system("schedule"), origin="schedule")
     drill = GateDrill.objects.filter(state=State.REQUESTED).order_by("pk").first()
     if drill is None:
         return False

@@ -42,6 +42,7 @@ class ModelTag(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        permissions = [("pin_tag", "May pin tags"), ("prune_tags", "May prune tags")]
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(fields=["role"], condition=Q(status="active"), name="one_active_tag_per_role"),
@@ -80,6 +81,10 @@ class PromotionWindow(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions = [
+            ("hold_promotion", "May hold and resume promotion"),
+            ("evaluate_now", "May evaluate before a window is full"),
+        ]
         ordering = ["-number"]
         constraints = [
             models.UniqueConstraint(
@@ -264,6 +269,7 @@ class Canary(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions = [("abort_canary", "May abort a canary")]
         ordering = ["-id"]
         verbose_name_plural = "canaries"
         constraints = [
@@ -290,6 +296,10 @@ class LiveApply(models.Model):
     applied_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        permissions = [
+            ("roll_back", "May roll back live tags"),
+            ("adopt_digest", "May adopt the digest of a tag whose content is the same"),
+        ]
         ordering = ["-id"]
         verbose_name_plural = "live applies"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Q
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import announce
 from lealife.lib.gateway import ModelError, TagInfo
 from lealife.lib.model_names import normalise_name
@@ -89,7 +90,8 @@ def plan_pruning(*, server: TagServers, keep: int = KEEP_TAGS) -> tuple[PruningR
     return tuple(rows)
 
 
-def prune_tags(*, server: TagServers, by: str, origin: str, keep: int = KEEP_TAGS) -> tuple[PruningResult, ...]:
+@requires("promotion.prune_tags")
+def prune_tags(*, server: TagServers, by: Actor, origin: str, keep: int = KEEP_TAGS) -> tuple[PruningResult, ...]:
     """Deletes on every server what the plan lets go, oldest first, and marks it pruned; says what became of each.
 
     The row is marked before anything is deleted, under the role's switch lock and only while nothing refers to
@@ -166,7 +168,7 @@ def _say_why(tag: ModelTag, found: Iterable[str]) -> str:
     )
 
 
-def _prune(row: PruningRow, *, server: TagServers, keep: int, by: str, origin: str) -> PruningResult:
+def _prune(row: PruningRow, *, server: TagServers, keep: int, by: Actor, origin: str) -> PruningResult:
     if row.status != Status.PRUNED and not _claim(row, keep=keep, by=by, origin=origin):
         return PruningResult(row.tag, row.bytes, False, f"{row.tag} stays: it came into use meanwhile.")
     try:
@@ -182,7 +184,7 @@ def _prune(row: PruningRow, *, server: TagServers, keep: int, by: str, origin: s
     return PruningResult(row.tag, row.bytes, True, f"{row.tag} is pruned.")
 
 
-def _claim(row: PruningRow, *, keep: int, by: str, origin: str) -> bool:
+def _claim(row: PruningRow, *, keep: int, by: Actor, origin: str) -> bool:
     """Marks the row pruned unless something refers to it by now; whoever switches the role waits, or is seen."""
     with transaction.atomic():
         lock_role(row.role)
@@ -197,7 +199,7 @@ def _claim(row: PruningRow, *, keep: int, by: str, origin: str) -> bool:
     return True
 
 
-def _give_back(row: PruningRow, *, reason: str, by: str, origin: str) -> None:
+def _give_back(row: PruningRow, *, reason: str, by: Actor, origin: str) -> None:
     with transaction.atomic():
         if ModelTag.objects.filter(pk=row.tag_id, status=Status.PRUNED).update(status=row.status):
             told = {"reason": reason}

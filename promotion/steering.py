@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import announce
 from lealife.lib.errors import GateRefused
 from promotion.models import GateDrill, PromotionWindow, Role
@@ -13,36 +14,39 @@ from promotion.windows import count_attempts, current_window
 from training.audit import record_audit
 from training.counters import read_counters
 from training.models import RuntimeSettings
-from training.runtime_settings import apply_settings, read_settings
+from training.runtime_settings import read_settings, write_settings
 
 State = PromotionWindow.State
 ON_HOLD = "Promotion is on hold: resume it first."
 
 
-def hold_promotion(*, by: str, origin: str, reason: str = "") -> RuntimeSettings:
+@requires("promotion.hold_promotion")
+def hold_promotion(*, by: Actor, origin: str, reason: str = "") -> RuntimeSettings:
     """Nothing is evaluated, tried or applied until promotion is resumed. Raises GateRefused when it is held already."""
     return _set_hold(True, by=by, origin=origin, details={"reason": reason} if reason else {})
 
 
-def resume_promotion(*, by: str, origin: str) -> RuntimeSettings:
+@requires("promotion.hold_promotion")
+def resume_promotion(*, by: Actor, origin: str) -> RuntimeSettings:
     """Promotion goes on where it was held. Raises GateRefused when it is not on hold."""
     return _set_hold(False, by=by, origin=origin, details={})
 
 
-def _set_hold(hold: bool, *, by: str, origin: str, details: dict[str, str]) -> RuntimeSettings:
+def _set_hold(hold: bool, *, by: Actor, origin: str, details: dict[str, str]) -> RuntimeSettings:
     read_settings()
     with transaction.atomic():
         # Locked before it is looked at, so that of two who press at once one is told that it was done.
         if RuntimeSettings.objects.select_for_update().get(id=1).promotion_hold == hold:
             raise GateRefused("Promotion is on hold already." if hold else "Promotion is not on hold.")
-        row = apply_settings(changes={"promotion_hold": hold}, version=None, by=by, origin=origin)
+        row = write_settings(changes={"promotion_hold": hold}, version=None, by=by, origin=origin)
         action = "hold promotion" if hold else "resume promotion"
         record_audit(actor=by, origin=origin, action=action, details=details)
         announce("promotion")
     return row
 
 
-def evaluate_now(*, by: str, origin: str) -> PromotionWindow:
+@requires("promotion.evaluate_now")
+def evaluate_now(*, by: Actor, origin: str) -> PromotionWindow:
     """Collecting → building with the successes there are, be they fewer than the window wants.
 
     The window shrinks to what it has, and the next one begins there. Raises GateRefused on hold, past collecting,
@@ -73,7 +77,8 @@ def evaluate_now(*, by: str, origin: str) -> PromotionWindow:
     return window
 
 
-def request_drill(*, by: str, origin: str) -> tuple[GateDrill, ...]:
+@requires("promotion.drill_gate")
+def request_drill(*, by: Actor, origin: str) -> tuple[GateDrill, ...]:
     """Asks for a drill of the gate: an identical clone and a sabotaged copy of the active controller tag.
 
     Raises GateRefused on hold, while another drill has not ended, and before there is an active tag.
@@ -87,7 +92,8 @@ def request_drill(*, by: str, origin: str) -> tuple[GateDrill, ...]:
     try:
         with transaction.atomic():
             drills = tuple(
-                GateDrill.objects.create(kind=kind, role=Role.CONTROLLER, requested_by=by) for kind in GateDrill.Kind
+                GateDrill.objects.create(kind=kind, role=Role.CONTROLLER, requested_by=by.name)
+                for kind in GateDrill.Kind
             )
             subject = ", ".join(str(drill) for drill in drills)
             record_audit(actor=by, origin=origin, action="request gate drill", subject=subject)

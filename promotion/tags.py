@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import announce
 from lealife.lib.errors import NotFound
 from promotion.models import LiveApply, ModelTag, Role
@@ -101,7 +102,8 @@ def read_tags(*, sample: int = 8) -> TagList:
     )
 
 
-def pin_tag(*, tag_id: int, pinned: bool, by: str, origin: str) -> None:
+@requires("promotion.pin_tag")
+def pin_tag(*, tag_id: int, pinned: bool, by: Actor, origin: str) -> None:
     """Pins a tag, which then is never pruned, or lets it go."""
     with transaction.atomic():
         if not ModelTag.objects.filter(pk=tag_id).update(pinned=pinned):

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from lealife.lib.actors import system
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, GateRefused
 from promotion.applies import lock_role, roll_back
@@ -21,7 +22,7 @@ from promotion.proof import RED, RoleProof, read_last_applies, read_served_proof
 from training.runtime_settings import read_settings
 
 log = logging.getLogger(__name__)
-BY, ORIGIN = "gate", "pipeline"
+BY, ORIGIN = system("gate"), "pipeline"
 _STATES = {
     WatchVerdict.HARM: Watch.State.HARMED,
     WatchVerdict.CLEAR: Watch.State.CLEARED,

@@ -66,6 +66,7 @@ class GateDrill(models.Model):
     objects = DrillQuerySet.as_manager()
 
     class Meta:
+        permissions = [("drill_gate", "May drill the gate")]
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(

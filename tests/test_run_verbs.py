@@ -6,6 +6,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from lealife.launching import ask
+from lealife.lib.actors import command_line
 from lealife.lib.errors import Conflict, InvalidInput, NotFound
 from lealife.run_verbs import judge_run, repeat_run, suggest_check, train_on_run
 from learning.ingest import ingest_outcome
@@ -17,7 +18,7 @@ from training.models import AuditEntry, Host, OperatorVerdict, Run, TrainingOutc
 from training.operator_verdicts import NOTE_MAX, read_latest_verdict
 
 FOX = make_html("Foxes", PASSAGE)
-BY = {"by": "ada", "origin": "page"}
+BY = {"by": command_line("ada"), "origin": "page"}
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_a_page_that_no_run_of_the_host_visits_is_refused(host, url):
     with pytest.raises(InvalidInput, match="success check"):
         train_on_run(run_id=run.pk, check_spec={"expected_urls": [url]}, **BY)
     with pytest.raises(InvalidInput, match="success check"):
-        ask(prompt="Where?", host=host, check_spec={"expected_urls": [url]}, pages_target=None, by="ada")
+        ask(prompt="Where?", host=host, check_spec={"expected_urls": [url]}, pages_target=None, by=command_line("ada"))
     assert TrainingSource.objects.count() == 0
 
 
@@ -141,7 +142,7 @@ def test_a_held_out_question_never_becomes_a_source_by_way_of_a_standard_run(hos
 def test_a_verdict_is_stored_and_the_latest_counts(host):
     run = make_run(host)
     judge_run(run_id=run.pk, right=True, note=" Read it. ", **BY)
-    judge_run(run_id=run.pk, right=False, by="key:cron", origin="api")
+    judge_run(run_id=run.pk, right=False, by=command_line("key:cron"), origin="api")
     latest = read_latest_verdict(run.pk)
     assert (latest.right, latest.by, OperatorVerdict.objects.count()) == (False, "key:cron", 2)
     assert OperatorVerdict.objects.earliest("id").note == "Read it."
@@ -224,10 +225,10 @@ def test_right_brings_back_what_a_verdict_retired_but_not_what_staff_retired(hos
     judge(outcome, right=False)
     judge(outcome, right=True)
     assert status_of("route") == "trusted"
-    retire_items(item_ids=MemoryItem.objects.values_list("pk", flat=True), by="ada", origin="admin")
+    retire_items(item_ids=MemoryItem.objects.values_list("pk", flat=True), by=command_line("ada"), origin="admin")
     other = teach(make_host())
     item = MemoryItem.objects.get(kind="route", host=other.host)
-    retire_items(item_ids=[item.pk], by="ada", origin="admin")
+    retire_items(item_ids=[item.pk], by=command_line("ada"), origin="admin")
     judge(other, right=True)
     item.refresh_from_db()
     assert item.status == "retired"

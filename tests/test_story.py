@@ -17,6 +17,7 @@ from lealife import launching, pipeline
 from lealife.demo import demo_child, ensure_demo_host, is_port_free
 from lealife.embedded.ollama_process import ollama_dir
 from lealife.execution import execute_run
+from lealife.lib.actors import command_line
 from lealife.lib.digest import digest_bytes
 from lealife.pool import get_pool
 from learning.curriculum import split_of
@@ -75,7 +76,7 @@ def test_training_improves_the_served_model_under_proof(site: Host) -> None:
             "recent_host_window": 0,
         },
         version=None,
-        by="story",
+        by=command_line("story"),
         origin="test",
     )
     assert pipeline.STAGES["tags"].work(timezone.now())
@@ -86,7 +87,7 @@ def test_training_improves_the_served_model_under_proof(site: Host) -> None:
     held_out = [name for name in MODULES if split_of(page_of(site, name)) == "evaluation"]
     for name in held_out:
         queue_about(site, name)
-    start_training(by="story", origin="test")
+    start_training(by=command_line("story"), origin="test")
     train(until=lambda: read_window().state != "collecting" or not TrainingSource.objects.pending().exists())
     assert read_window().state == "building", [(o.error_code, o.run.prompt) for o in TrainingOutcome.objects.all()]
     outcome = TrainingOutcome.objects.filter(success=True).latest("id")
@@ -142,9 +143,9 @@ def test_training_improves_the_served_model_under_proof(site: Host) -> None:
     assert read_served_proof().roles[0].state == "green"
 
     # The way back takes effect on the next run.
-    roll_back(role="controller", by="story", reason="To see that it works.")
+    roll_back(role="controller", by=command_line("story"), reason="To see that it works.")
     assert read_routing().controller == sabotaged
-    stop_training(by="story", origin="test")
+    stop_training(by=command_line("story"), origin="test")
     assert pipeline.launch_queued(timezone.now()) == 0
     assert answer(question.prompt, site).controller_tag == sabotaged.name
 
@@ -161,7 +162,7 @@ def queue_about(site: Host, module: str) -> None:
         check_spec={"expected_urls": [page_of(site, module)]},
         pages_target=None,
         queued_from="cli",
-        by="story",
+        by=command_line("story"),
     )
 
 
@@ -207,7 +208,7 @@ def serve_sabotaged_controller(parent: ModelTag) -> ModelTag:
 
 
 def answer(prompt: str, site: Host) -> Run:
-    run = launching.ask(prompt=prompt, host=site, check_spec=None, pages_target=1, by="story")
+    run = launching.ask(prompt=prompt, host=site, check_spec=None, pages_target=1, by=command_line("story"))
     assert pipeline.launch_queued(timezone.now()) == 1
     run.refresh_from_db()
     execute_run(begin_run(run=run, worker="story", now=timezone.now()))

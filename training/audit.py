@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from lealife.lib.actors import Actor
 from training.models import AuditEntry
 
 
 def record_audit(
-    *, actor: str, origin: str, action: str, subject: str = "", details: dict[str, Any] | None = None
+    *, actor: Actor | str, origin: str, action: str, subject: str = "", details: dict[str, Any] | None = None
 ) -> AuditEntry:
     """Adds one entry within the caller's transaction, so that a change and its trace stand or fall together.
 
@@ -16,7 +17,7 @@ def record_audit(
     verb and its noun, `subject` the row. A text longer than its column is cut: it must not stop a change.
     """
     return AuditEntry.objects.create(
-        actor=actor[:150],
+        actor=str(actor)[:150],
         origin=origin[:40],
         action=action[:80],
         subject=subject[:200],

@@ -11,6 +11,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, InvalidInput, NotFound
 from lealife.lib.kept_queries import KeptQuery
@@ -74,6 +75,7 @@ class CampaignProgress:
         return self.cancelled_at is None and self.failed + self.disabled > 0
 
 
+@requires("training.manage_campaign")
 def create_campaign(
     *,
     title: str,
@@ -83,7 +85,7 @@ def create_campaign(
     pages_target: int | None,
     size: int,
     queued_from: str,
-    by: str,
+    by: Actor,
     definition: TaskDefinition | None = None,
 ) -> Campaign:
     """Queues `size` (1–10,000) sources of one task in one statement, each with its own marker.
@@ -104,7 +106,7 @@ def create_campaign(
             size=size,
             definition=definition,
             queued_from=queued_from,
-            created_by=by,
+            created_by=by.name,
         )
         run_statement(_MULTIPLY, {"campaign": campaign.pk, "rank": queue_rank(queued_at=now, priority=0)})
         record_audit(
@@ -118,7 +120,8 @@ def create_campaign(
     return campaign
 
 
-def cancel_campaign(*, campaign_id: int, by: str, origin: str) -> int:
+@requires("training.manage_campaign")
+def cancel_campaign(*, campaign_id: int, by: Actor, origin: str) -> int:
     """Cancels what has not started; returns how many sources that were."""
     now = timezone.now()
     with transaction.atomic():
@@ -139,7 +142,8 @@ def cancel_campaign(*, campaign_id: int, by: str, origin: str) -> int:
     return cancelled
 
 
-def requeue_failed(*, campaign_id: int, by: str, origin: str) -> int:
+@requires("training.manage_campaign")
+def requeue_failed(*, campaign_id: int, by: Actor, origin: str) -> int:
     """Queues a campaign's failed and disabled sources again, with a fresh retry budget; returns how many.
 
     Raises NotFound, and Conflict when the campaign is cancelled or nothing has failed.

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import Listener, announce
 from lealife.lib.errors import describe_breakage
 from training.audit import record_audit
@@ -58,15 +59,17 @@ def read_coordinator() -> Coordinator:
     return Coordinator.objects.first() or Coordinator.objects.get_or_create(id=1)[0]
 
 
-def start_training(*, by: str, origin: str) -> Coordinator:
+@requires("training.start_training")
+def start_training(*, by: Actor, origin: str) -> Coordinator:
     """Allows training. Picks begin at the next tick of whoever holds the lease."""
-    _set_enabled(True, by=by, origin=origin)
+    _set_enabled(True, by=by.name, origin=origin)
     return read_coordinator()
 
 
-def stop_training(*, by: str, origin: str) -> Coordinator:
+@requires("training.stop_training")
+def stop_training(*, by: Actor, origin: str) -> Coordinator:
     """Ends picks, never runs: what is in flight goes on to its end."""
-    _set_enabled(False, by=by, origin=origin)
+    _set_enabled(False, by=by.name, origin=origin)
     return read_coordinator()
 
 

@@ -11,6 +11,7 @@ from django.db.models import Count, OuterRef, ProtectedError, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, InvalidInput, NotFound
 from lealife.lib.transition import move
@@ -42,8 +43,9 @@ class Queued:
         return f"Queued campaign {self.campaign_id}: “{self.title}”, {self.size:,} run{'' if self.size == 1 else 's'}."
 
 
+@requires("training.manage_definition")
 def save_definition(
-    *, changes: Mapping[str, Any], by: str, origin: str, definition_id: int | None = None
+    *, changes: Mapping[str, Any], by: Actor, origin: str, definition_id: int | None = None
 ) -> TaskDefinition:
     """Writes a new definition, or changes one; `changes` are by the names in `BLANK`.
 
@@ -54,7 +56,7 @@ def save_definition(
     cleaned = {name: _clean(name, value) for name, value in given.items()}
     with transaction.atomic():
         if definition_id is None:
-            row = TaskDefinition(created_by=by, enabled=cleaned["host"] is not None)
+            row = TaskDefinition(created_by=by.name, enabled=cleaned["host"] is not None)
         else:
             row = _lock_definition(definition_id)
         changed = sorted(name for name, value in cleaned.items() if row.pk is None or getattr(row, name) != value)
@@ -67,7 +69,7 @@ def save_definition(
         if row.host is not None and not {"host", "check_spec"}.isdisjoint(changed):
             # Told now, and not to whoever queues it.
             check_success_check(row.check_spec, host=row.host)
-        row.updated_by = by
+        row.updated_by = by.name
         _write(row, changed)
         record_audit(
             actor=by,
@@ -80,7 +82,8 @@ def save_definition(
     return row
 
 
-def queue_definition(*, definition_id: int, size: int = 1, queued_from: str, by: str) -> Queued:
+@requires("training.queue_source")
+def queue_definition(*, definition_id: int, size: int = 1, queued_from: str, by: Actor) -> Queued:
     """Queues a definition: one source, or a campaign of `size` (2–10,000).
 
     Raises InvalidInput for another size, NotFound, and Conflict with the reason when it is not ready.
@@ -104,7 +107,8 @@ def queue_definition(*, definition_id: int, size: int = 1, queued_from: str, by:
         return Queued(title=row.title, size=size, campaign_id=create_campaign(**task, size=size).pk)
 
 
-def enable_definition(*, definition_id: int, by: str, origin: str) -> None:
+@requires("training.manage_definition")
+def enable_definition(*, definition_id: int, by: Actor, origin: str) -> None:
     """Lets a definition be queued. Raises Conflict while it has no host."""
     with transaction.atomic():
         row = _lock_definition(definition_id)
@@ -113,13 +117,15 @@ def enable_definition(*, definition_id: int, by: str, origin: str) -> None:
         _switch(row, enabled=True, by=by, origin=origin)
 
 
-def disable_definition(*, definition_id: int, by: str, origin: str) -> None:
+@requires("training.manage_definition")
+def disable_definition(*, definition_id: int, by: Actor, origin: str) -> None:
     """Keeps a definition from being queued; what it has queued goes on."""
     with transaction.atomic():
         _switch(_lock_definition(definition_id), enabled=False, by=by, origin=origin)
 
 
-def delete_definition(*, definition_id: int, by: str, origin: str) -> None:
+@requires("training.manage_definition")
+def delete_definition(*, definition_id: int, by: Actor, origin: str) -> None:
     """Deletes a definition that was never queued. Raises Conflict otherwise: what was queued refers to it."""
     with transaction.atomic():
         row = _lock_definition(definition_id)
@@ -216,13 +222,13 @@ def _write(row: TaskDefinition, changed: list[str]) -> None:
         raise Conflict(f"There is already a task definition “{row.title}”.", field="title") from None
 
 
-def _switch(row: TaskDefinition, *, enabled: bool, by: str, origin: str) -> None:
+def _switch(row: TaskDefinition, *, enabled: bool, by: Actor, origin: str) -> None:
     word = "enabled" if enabled else "disabled"
     move(
         TaskDefinition.objects.filter(pk=row.pk, enabled=not enabled),
         refused=f"“{row.title}” is {word} already.",
         enabled=enabled,
-        updated_by=by,
+        updated_by=by.name,
         updated_at=timezone.now(),
     )
     record_audit(

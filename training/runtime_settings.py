@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict, InvalidInput
 from training.models import RuntimeSettings, RuntimeSettingsChange
@@ -18,6 +19,9 @@ from training.settings_catalogue import CHOICE, SETTINGS, SWITCH, Group, names_o
 
 TRAINING_ONLY, EVERY_TASK = names_of(Group.TRAINING), names_of(Group.EVERY_TASK)
 FIELDS = tuple(SETTINGS)
+CHANGE_TRAINING, CHANGE_EVERY = "training.change_settings", "training.change_every_setting"
+# The switch is promotion's own, whichever way it is thrown.
+HOLD = "promotion.hold_promotion"
 
 
 def read_settings() -> RuntimeSettings:
@@ -37,10 +41,30 @@ def read_first_run_defaults() -> dict[str, Any]:
     return defaults
 
 
+@requires(CHANGE_TRAINING)
 def apply_settings(
-    *, changes: dict[str, Any], version: int | None, by: str, origin: str, typed: bool = False
+    *, changes: dict[str, Any], version: int | None, by: Actor, origin: str, typed: bool = False
 ) -> RuntimeSettings:
-    """Applies a draft made against `version`; returns the new row.
+    """Applies a draft made against `version`, as `write_settings` does.
+
+    Settings that concern more than training need another permission: Forbidden names it.
+    """
+    for permission in sorted({find_permission(name) for name in changes if name in SETTINGS}):
+        by.require(permission)
+    return write_settings(changes=changes, version=version, by=by, origin=origin, typed=typed)
+
+
+def find_permission(name: str) -> str:
+    """The permission that changing this setting needs."""
+    if name == "promotion_hold":
+        return HOLD
+    return CHANGE_TRAINING if SETTINGS[name].group == Group.TRAINING else CHANGE_EVERY
+
+
+def write_settings(
+    *, changes: dict[str, Any], version: int | None, by: Actor, origin: str, typed: bool = False
+) -> RuntimeSettings:
+    """Writes a draft made against `version`; returns the new row. The caller has checked what `by` may do.
 
     Numbers and switches that a person has `typed` come as text; a program's must have the setting's own type.
     Raises InvalidInput for an unknown field or a value out of bounds, Conflict when the draft was made against
@@ -62,10 +86,10 @@ def apply_settings(
             setattr(row, name, value)
         _check_slots(row)
         row.version += 1
-        row.updated_by = by
+        row.updated_by = by.name
         row.save(update_fields=[*differences, "version", "updated_by", "updated_at"])
         RuntimeSettingsChange.objects.create(
-            version=row.version, changes=differences, changed_by=by, changed_from=origin
+            version=row.version, changes=differences, changed_by=by.name, changed_from=origin
         )
         announce("settings")
     return row

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
+from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import announce
-from lealife.lib.errors import InvalidInput, NotFound
+from lealife.lib.errors import Conflict, InvalidInput, NotFound
 from lealife.lib.transition import move
 from training.audit import record_audit
 from training.models import Host, TaskDefinition, TrainingSource
@@ -22,8 +24,11 @@ from training.tasks import (
 )
 
 Status = TrainingSource.Status
+# What has not started: it may still be corrected or cancelled.
+WAITING = (Status.PENDING, Status.DISABLED)
 
 
+@requires("training.queue_source")
 def queue_source(
     *,
     title: str,
@@ -32,7 +37,7 @@ def queue_source(
     check_spec: dict[str, Any] | None,
     pages_target: int | None,
     queued_from: str,
-    by: str,
+    by: Actor,
     priority: int = 0,
     definition: TaskDefinition | None = None,
 ) -> TrainingSource:
@@ -51,7 +56,7 @@ def queue_source(
         pages_target=check_pages_target(pages_target),
         priority=check_priority(priority),
         queued_from=queued_from,
-        queued_by=by,
+        queued_by=by.name,
         definition=definition,
     )
     with transaction.atomic():
@@ -59,6 +64,31 @@ def queue_source(
         record_audit(actor=by, origin=queued_from, action="queue source", subject=f"source {source.pk}")
         announce("sources")
     return source
+
+
+@requires("training.queue_source")
+def correct_source(*, source: TrainingSource, fields: Collection[str], by: Actor, origin: str) -> None:
+    """Writes the changed `fields` of a source that still waits.
+
+    Raises InvalidInput with the field that is wrong, Conflict when the source has started meanwhile.
+    """
+    with transaction.atomic():
+        # The row lock makes a worker's claim wait, or be seen here.
+        if not TrainingSource.objects.select_for_update().filter(pk=source.pk, status__in=WAITING).exists():
+            raise Conflict(f"Source {source.pk} has started meanwhile and can no longer be corrected.")
+        source.prompt = check_prompt(source.prompt)
+        source.check_spec = check_success_check(source.check_spec, host=source.host)
+        source.pages_target = check_pages_target(source.pages_target)
+        source.priority = check_priority(source.priority)
+        source.save(update_fields=fields)
+        record_audit(
+            actor=by,
+            origin=origin,
+            action="correct source",
+            subject=f"source {source.pk}",
+            details={"fields": list(fields)},
+        )
+        announce("sources")
 
 
 def check_title(title: str, *, prompt: str) -> str:
@@ -69,17 +99,20 @@ def check_title(title: str, *, prompt: str) -> str:
     return cleaned
 
 
-def disable_source(*, source_id: int, by: str, origin: str) -> None:
+@requires("training.disable_source")
+def disable_source(*, source_id: int, by: Actor, origin: str) -> None:
     """Takes a waiting source out of the queue until it is enabled again."""
     _move(source_id, (Status.PENDING, Status.FAILED), Status.DISABLED, "disable", by, origin, status_reason=f"by {by}")
 
 
-def enable_source(*, source_id: int, by: str, origin: str) -> None:
+@requires("training.disable_source")
+def enable_source(*, source_id: int, by: Actor, origin: str) -> None:
     """Puts a disabled source back into the queue with a fresh retry budget."""
     _move(source_id, (Status.DISABLED,), Status.PENDING, "enable", by, origin, failed_attempts=0, status_reason="")
 
 
-def requeue_source(*, source_id: int, by: str, origin: str) -> None:
+@requires("training.queue_source")
+def requeue_source(*, source_id: int, by: Actor, origin: str) -> None:
     """Runs a finished source once more."""
     _move(
         source_id,
@@ -94,11 +127,12 @@ def requeue_source(*, source_id: int, by: str, origin: str) -> None:
     )
 
 
-def cancel_source(*, source_id: int, by: str, origin: str) -> None:
+@requires("training.cancel_source")
+def cancel_source(*, source_id: int, by: Actor, origin: str) -> None:
     """Cancels a source that has not started."""
     _move(
         source_id,
-        (Status.PENDING, Status.DISABLED),
+        WAITING,
         Status.CANCELLED,
         "cancel",
         by,
@@ -108,7 +142,9 @@ def cancel_source(*, source_id: int, by: str, origin: str) -> None:
     )
 
 
-def _move(source_id: int, expected: tuple[str, ...], to: str, verb: str, by: str, origin: str, **changes: Any) -> None:
+def _move(
+    source_id: int, expected: tuple[str, ...], to: str, verb: str, by: Actor, origin: str, **changes: Any
+) -> None:
     with transaction.atomic():
         found = TrainingSource.objects.filter(pk=source_id).values_list("status", flat=True).first()
         if found is None:

@@ -19,7 +19,7 @@ from lealife.api.schemas import (
     QueueIn,
     RowId,
 )
-from lealife.auth import require_scope
+from lealife.auth import allow
 from lealife.lib.errors import NotFound
 from training.definitions import (
     annotate_pending,
@@ -52,10 +52,10 @@ def list_definitions(
     )
 
 
-@router.post("", response=declare_responses(201, DefinitionOut, 404, 409), auth=require_scope("operate"))
+@router.post("", response=declare_responses(201, DefinitionOut, 404, 409), auth=allow(save_definition))
 def create_definition(request: HttpRequest, body: DefinitionIn) -> Status:
     """Saves a definition. With a host it is enabled; without one it waits, disabled, until it has one."""
-    row = save_definition(changes=read_changes(body), by=str(request.auth), origin=ORIGIN)
+    row = save_definition(changes=read_changes(body), by=request.auth, origin=ORIGIN)
     return Status(201, describe_definition(row.pk))
 
 
@@ -66,22 +66,22 @@ def read_definition(request: HttpRequest, definition_id: RowId) -> DefinitionOut
 
 
 @router.patch(
-    "/{definition_id}", response=declare_responses(200, DefinitionOut, 404, 409), auth=require_scope("operate")
+    "/{definition_id}", response=declare_responses(200, DefinitionOut, 404, 409), auth=allow(save_definition)
 )
 def change_definition(request: HttpRequest, definition_id: RowId, body: DefinitionChangesIn) -> DefinitionOut:
     """Changes the fields that are sent; what was queued before stays as it was queued."""
-    save_definition(definition_id=definition_id, changes=read_changes(body), by=str(request.auth), origin=ORIGIN)
+    save_definition(definition_id=definition_id, changes=read_changes(body), by=request.auth, origin=ORIGIN)
     return describe_definition(definition_id)
 
 
 @router.post(
     "/{definition_id}/actions/queue/",
     response=declare_responses(201, DefinitionQueuedOut, 404, 409),
-    auth=require_scope("operate"),
+    auth=allow(queue_definition),
 )
 def queue(request: HttpRequest, definition_id: RowId, body: QueueIn) -> Status:
     """Queues one run of a definition, or a campaign of `size`; 409 while it or its host is disabled."""
-    queued = queue_definition(definition_id=definition_id, size=body.size, queued_from=ORIGIN, by=str(request.auth))
+    queued = queue_definition(definition_id=definition_id, size=body.size, queued_from=ORIGIN, by=request.auth)
     campaign_id = queued.campaign_id
     return Status(
         201,
@@ -97,22 +97,22 @@ def queue(request: HttpRequest, definition_id: RowId, body: QueueIn) -> Status:
 @router.post(
     "/{definition_id}/actions/enable/",
     response=declare_responses(200, DefinitionOut, 404, 409),
-    auth=require_scope("operate"),
+    auth=allow(enable_definition),
 )
 def enable(request: HttpRequest, definition_id: RowId) -> DefinitionOut:
     """Lets a definition be queued; 409 while it has no host."""
-    enable_definition(definition_id=definition_id, by=str(request.auth), origin=ORIGIN)
+    enable_definition(definition_id=definition_id, by=request.auth, origin=ORIGIN)
     return describe_definition(definition_id)
 
 
 @router.post(
     "/{definition_id}/actions/disable/",
     response=declare_responses(200, DefinitionOut, 404, 409),
-    auth=require_scope("operate"),
+    auth=allow(disable_definition),
 )
 def disable(request: HttpRequest, definition_id: RowId) -> DefinitionOut:
     """Keeps a definition from being queued; what it has queued goes on."""
-    disable_definition(definition_id=definition_id, by=str(request.auth), origin=ORIGIN)
+    disable_definition(definition_id=definition_id, by=request.auth, origin=ORIGIN)
     return describe_definition(definition_id)
 
 

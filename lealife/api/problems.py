@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import logging
+import math
 import secrets
 from typing import Any
 
@@ -71,7 +72,10 @@ def on_http_error(_request: HttpRequest, error: HttpError) -> HttpResponse:
 
 def on_throttled(_request: HttpRequest, throttled: Throttled) -> HttpResponse:
     """Too many requests; the Retry-After header says when."""
-    return build_problem(status=429, detail="Too many requests: wait, then try again.", wait_s=throttled.wait)
+    response = build_problem(status=429, detail="Too many requests: wait, then try again.", wait_s=throttled.wait)
+    if throttled.wait is not None:
+        response["Retry-After"] = str(math.ceil(throttled.wait))
+    return response
 
 
 def on_missing(_request: HttpRequest, _missing: Http404) -> HttpResponse:

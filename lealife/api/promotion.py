@@ -8,7 +8,7 @@ from ninja import Router
 
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import DrillOut, HoldIn, LiveApplyOut, RollBackIn, SteeringOut
-from lealife.auth import require_scope
+from lealife.auth import allow
 from lealife.dashboard.proof_panel import ProofPanel, build_proof_panel
 from lealife.dashboard.readings import take_readings
 from promotion.applies import roll_back
@@ -30,11 +30,11 @@ def read_proof(request: HttpRequest) -> ProofPanel:
 @router.post(
     "/actions/roll-back/",
     response=declare_responses(200, LiveApplyOut, 404, 409),
-    auth=require_scope("admin"),
+    auth=allow(roll_back),
 )
 def roll_back_role(request: HttpRequest, body: RollBackIn) -> LiveApplyOut:
     """Puts a role back on the tag that served before, as a new live apply."""
-    apply = roll_back(role=body.role.value, by=str(request.auth), reason=body.reason, origin=ORIGIN)
+    apply = roll_back(role=body.role.value, by=request.auth, reason=body.reason, origin=ORIGIN)
     apply.refresh_from_db()
     return LiveApplyOut(
         id=apply.pk,
@@ -54,31 +54,31 @@ def show_drills(request: HttpRequest) -> DrillReport:
     return read_drills()
 
 
-@router.post("/actions/hold/", response=declare_responses(200, SteeringOut, 409), auth=require_scope("operate"))
+@router.post("/actions/hold/", response=declare_responses(200, SteeringOut, 409), auth=allow(hold_promotion))
 def hold(request: HttpRequest, body: HoldIn) -> SteeringOut:
     """Nothing is evaluated, tried or applied until promotion is resumed."""
-    hold_promotion(by=str(request.auth), origin=ORIGIN, reason=body.reason)
+    hold_promotion(by=request.auth, origin=ORIGIN, reason=body.reason)
     return describe_steering()
 
 
-@router.post("/actions/resume/", response=declare_responses(200, SteeringOut, 409), auth=require_scope("operate"))
+@router.post("/actions/resume/", response=declare_responses(200, SteeringOut, 409), auth=allow(resume_promotion))
 def resume(request: HttpRequest) -> SteeringOut:
     """Promotion goes on where it was held."""
-    resume_promotion(by=str(request.auth), origin=ORIGIN)
+    resume_promotion(by=request.auth, origin=ORIGIN)
     return describe_steering()
 
 
-@router.post("/actions/evaluate-now/", response=declare_responses(200, SteeringOut, 409), auth=require_scope("operate"))
+@router.post("/actions/evaluate-now/", response=declare_responses(200, SteeringOut, 409), auth=allow(evaluate_now))
 def evaluate(request: HttpRequest) -> SteeringOut:
     """Moves the collecting window on with the successes it has."""
-    evaluate_now(by=str(request.auth), origin=ORIGIN)
+    evaluate_now(by=request.auth, origin=ORIGIN)
     return describe_steering()
 
 
-@router.post("/actions/drill/", response=declare_responses(200, list[DrillOut], 409), auth=require_scope("operate"))
+@router.post("/actions/drill/", response=declare_responses(200, list[DrillOut], 409), auth=allow(request_drill))
 def drill(request: HttpRequest) -> list[DrillOut]:
     """Asks for an identical clone and a sabotaged copy of the active tag to go through the gate."""
-    drills = request_drill(by=str(request.auth), origin=ORIGIN)
+    drills = request_drill(by=request.auth, origin=ORIGIN)
     return [DrillOut(id=each.pk, kind=each.kind, role=each.role, state=each.state) for each in drills]
 
 

@@ -10,7 +10,7 @@ from lealife.api import definitions, health, promotion, tasks, training
 from lealife.api.problems import add_problem_handlers
 from lealife.api.rendering import JsonRenderer
 from lealife.api.throttle import CallerThrottle
-from lealife.auth import require_scope
+from lealife.auth import allow
 from lealife.lib.errors import NotFound
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -22,7 +22,7 @@ api = NinjaAPI(
     description="Runs web-navigating agents on local Ollama models, and makes them better while they work.",
     urls_namespace="api",
     renderer=JsonRenderer(),
-    auth=require_scope("read"),
+    auth=allow(None),
     throttle=[CallerThrottle(limit=REQUESTS_PER_MINUTE, period_s=60)],
 )
 add_problem_handlers(api)

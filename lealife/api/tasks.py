@@ -23,7 +23,7 @@ from lealife.api.schemas import (
     TaskSummaryOut,
 )
 from lealife.api.training import describe_source
-from lealife.auth import require_scope
+from lealife.auth import allow
 from lealife.lib.errors import NotFound
 from training.models import OperatorVerdict, Run
 from training.operator_verdicts import read_latest_verdict
@@ -33,7 +33,7 @@ LANES = (Run.Lane.STANDARD, Run.Lane.MANUAL)
 router = Router(tags=["tasks"])
 
 
-@router.post("", response=declare_responses(202, TaskQueuedOut, 404), auth=require_scope("operate"))
+@router.post("", response=declare_responses(202, TaskQueuedOut, 404), auth=allow(launching.ask))
 def create_task(request: HttpRequest, body: TaskIn) -> Status:
     """Queues a question about a website; poll its `href` for the answer."""
     run = launching.ask(
@@ -41,7 +41,7 @@ def create_task(request: HttpRequest, body: TaskIn) -> Status:
         host=body.host,
         check_spec=body.check or {},
         pages_target=body.pages_target,
-        by=str(request.auth),
+        by=request.auth,
     )
     return Status(202, TaskQueuedOut(id=run.pk, status=run.status, href=build_href(run.pk)))
 
@@ -102,22 +102,24 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
 @router.post(
     "/{task_id}/actions/repeat/",
     response=declare_responses(202, TaskQueuedOut, 404, 409),
-    auth=require_scope("operate"),
+    auth=allow(run_verbs.repeat_run),
 )
 def repeat_task(request: HttpRequest, task_id: RowId) -> Status:
     """Asks again, with the tags and the memory of today. Any run but an evaluation's or a canary's can be repeated."""
-    run = run_verbs.repeat_run(run_id=task_id, by=str(request.auth), origin=ORIGIN)
+    run = run_verbs.repeat_run(run_id=task_id, by=request.auth, origin=ORIGIN)
     return Status(202, TaskQueuedOut(id=run.pk, status=run.status, href=build_href(run.pk)))
 
 
 @router.post(
-    "/{task_id}/actions/train/", response=declare_responses(201, SourceOut, 404, 409), auth=require_scope("operate")
+    "/{task_id}/actions/train/",
+    response=declare_responses(201, SourceOut, 404, 409),
+    auth=allow(run_verbs.train_on_run),
 )
 def train_on_task(request: HttpRequest, task_id: RowId, body: TrainIn | None = None) -> Status:
     """Queues the task for training; without a check of yours it must find what its own evidence shows again."""
     wanted = body or TrainIn()
     source = run_verbs.train_on_run(
-        run_id=task_id, title=wanted.title, check_spec=wanted.check, by=str(request.auth), origin=ORIGIN
+        run_id=task_id, title=wanted.title, check_spec=wanted.check, by=request.auth, origin=ORIGIN
     )
     return Status(201, describe_source(source))
 
@@ -125,14 +127,14 @@ def train_on_task(request: HttpRequest, task_id: RowId, body: TrainIn | None = N
 @router.post(
     "/{task_id}/actions/verdict/",
     response=declare_responses(201, VerdictOut, 404, 409),
-    auth=require_scope("operate"),
+    auth=allow(run_verbs.judge_run),
 )
 def judge_task(request: HttpRequest, task_id: RowId, body: VerdictIn) -> Status:
     """Says whether a run's answer was right; the latest verdict counts, and moves the memory that came from the run.
 
     Takes the number of a training run too; an evaluation's is refused.
     """
-    verdict = run_verbs.judge_run(run_id=task_id, right=body.right, note=body.note, by=str(request.auth), origin=ORIGIN)
+    verdict = run_verbs.judge_run(run_id=task_id, right=body.right, note=body.note, by=request.auth, origin=ORIGIN)
     return Status(201, describe_verdict(verdict))
 
 

@@ -9,7 +9,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from ninja import Query, Router, Status
-from ninja.errors import AuthorizationError
 
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import (
@@ -25,31 +24,29 @@ from lealife.api.schemas import (
     SourceListOut,
     SourceOut,
 )
-from lealife.auth import RANKS, require_scope
+from lealife.auth import allow
 from lealife.dashboard.training_page import TrainingPage, build_training_page
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.coordinator import LoopState, read_loop, start_training, stop_training
 from training.models import RuntimeSettings, TrainingCycle, TrainingSource
-from training.runtime_settings import FIELDS, TRAINING_ONLY, apply_settings, read_settings
+from training.runtime_settings import FIELDS, apply_settings, read_settings
 from training.sources import queue_source
 
 ORIGIN = "api"
-# What an operator steers; every other setting concerns all tasks and needs the admin scope.
-TRAINING_FIELDS = frozenset(TRAINING_ONLY)
 router = Router(tags=["training"])
 
 
-@router.post("/start", response=declare_responses(200, LoopState), auth=require_scope("operate"))
+@router.post("/start", response=declare_responses(200, LoopState), auth=allow(start_training))
 def start(request: HttpRequest) -> LoopState:
     """Allows training: picks begin at the next tick."""
-    start_training(by=str(request.auth), origin=ORIGIN)
+    start_training(by=request.auth, origin=ORIGIN)
     return show_loop()
 
 
-@router.post("/stop", response=declare_responses(200, LoopState), auth=require_scope("operate"))
+@router.post("/stop", response=declare_responses(200, LoopState), auth=allow(stop_training))
 def stop(request: HttpRequest) -> LoopState:
     """Ends new picks. In-flight runs continue to terminal state."""
-    stop_training(by=str(request.auth), origin=ORIGIN)
+    stop_training(by=request.auth, origin=ORIGIN)
     return show_loop()
 
 
@@ -85,7 +82,7 @@ def list_pending_sources(
     )
 
 
-@router.post("/sources", response=declare_responses(201, SourceOut, 404), auth=require_scope("operate"))
+@router.post("/sources", response=declare_responses(201, SourceOut, 404), auth=allow(queue_source))
 def create_source(request: HttpRequest, body: SourceIn) -> Status:
     """Queues one prompt for training."""
     source = queue_source(
@@ -96,13 +93,13 @@ def create_source(request: HttpRequest, body: SourceIn) -> Status:
         pages_target=body.pages_target,
         priority=body.priority,
         queued_from=ORIGIN,
-        by=str(request.auth),
+        by=request.auth,
     )
     source.refresh_from_db()
     return Status(201, describe_source(source))
 
 
-@router.post("/campaigns", response=declare_responses(201, CampaignOut, 404), auth=require_scope("operate"))
+@router.post("/campaigns", response=declare_responses(201, CampaignOut, 404), auth=allow(create_campaign))
 def create(request: HttpRequest, body: CampaignIn) -> Status:
     """Queues one task definition `size` times, each to be run independently."""
     campaign = create_campaign(
@@ -113,7 +110,7 @@ def create(request: HttpRequest, body: CampaignIn) -> Status:
         pages_target=body.pages_target,
         size=body.size,
         queued_from=ORIGIN,
-        by=str(request.auth),
+        by=request.auth,
     )
     return Status(201, describe_campaign(campaign.pk))
 
@@ -127,21 +124,21 @@ def read_campaign(request: HttpRequest, campaign_id: RowId) -> CampaignOut:
 @router.post(
     "/campaigns/{campaign_id}/actions/cancel/",
     response=declare_responses(200, CancelledOut, 404, 409),
-    auth=require_scope("operate"),
+    auth=allow(cancel_campaign),
 )
 def cancel(request: HttpRequest, campaign_id: RowId) -> CancelledOut:
     """Cancels what has not started."""
-    return CancelledOut(cancelled=cancel_campaign(campaign_id=campaign_id, by=str(request.auth), origin=ORIGIN))
+    return CancelledOut(cancelled=cancel_campaign(campaign_id=campaign_id, by=request.auth, origin=ORIGIN))
 
 
 @router.post(
     "/campaigns/{campaign_id}/actions/requeue-failed/",
     response=declare_responses(200, RequeuedOut, 404, 409),
-    auth=require_scope("operate"),
+    auth=allow(requeue_failed),
 )
 def requeue(request: HttpRequest, campaign_id: RowId) -> RequeuedOut:
     """Queues what has failed again, with a fresh retry budget; 409 when it is cancelled or nothing has failed."""
-    return RequeuedOut(requeued=requeue_failed(campaign_id=campaign_id, by=str(request.auth), origin=ORIGIN))
+    return RequeuedOut(requeued=requeue_failed(campaign_id=campaign_id, by=request.auth, origin=ORIGIN))
 
 
 @router.get("/settings", response=declare_responses(200, SettingsOut))
@@ -150,16 +147,13 @@ def show_settings(request: HttpRequest) -> SettingsOut:
     return describe_settings(read_settings())
 
 
-@router.patch("/settings", response=declare_responses(200, SettingsOut, 409), auth=require_scope("operate"))
+@router.patch("/settings", response=declare_responses(200, SettingsOut, 409), auth=allow(apply_settings))
 def change_settings(request: HttpRequest, body: SettingsIn) -> SettingsOut:
     """Applies a draft made against `version`; 409 with the difference when another draft was applied first.
 
     Training-only settings need the scope `operate`, those that concern every task `admin`.
     """
-    beyond = sorted(set(body.changes) & set(FIELDS) - TRAINING_FIELDS)
-    if beyond and RANKS[request.auth.scope] < RANKS["admin"]:
-        raise AuthorizationError(message=f"{', '.join(beyond)} concern every task: this needs the scope 'admin'.")
-    row = apply_settings(changes=body.changes, version=body.version, by=str(request.auth), origin=ORIGIN)
+    row = apply_settings(changes=body.changes, version=body.version, by=request.auth, origin=ORIGIN)
     return describe_settings(row)
 
 

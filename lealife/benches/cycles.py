@@ -13,6 +13,7 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from learning.ingest import ingest_next
 from training.claims import claim_sources
 from training.models import Host, TrainingSource
@@ -34,7 +35,7 @@ def prepare_cycles() -> None:
         for number in range(HOSTS)
     )
     slots = {"global_max_concurrent_runs": 1000, "training_max_active_runs": 1000, "reserved_control_slots": 0}
-    apply_settings(changes=slots, version=None, by="bench", origin="cli")
+    apply_settings(changes=slots, version=None, by=command_line("bench"), origin="cli")
 
 
 def queue_sources(count: int) -> None:

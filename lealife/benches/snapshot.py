@@ -15,6 +15,7 @@ from lealife.benches.cycles import HOSTS, prepare_cycles, queue_sources
 from lealife.benches.database import open_database, use_database
 from lealife.benches.history import write_history
 from lealife.dashboard.snapshot import take_snapshot
+from lealife.lib.actors import command_line
 from promotion.models import LiveApply, ModelTag, PromotionWindow, Role
 from promotion.simulation import Claim
 from training.campaigns import create_campaign
@@ -135,7 +136,7 @@ def furnish(*, finished: int) -> None:
         pages_target=None,
         size=100,
         queued_from="bench",
-        by="bench",
+        by=command_line("bench"),
     )
     claim_sources(now=now, limit=RUNNING, worker="bench")
     read_coordinator()

@@ -20,6 +20,7 @@ from lealife.chaos.site import open_site
 from lealife.chaos.worker import lead_loop, work_stages
 from lealife.chaos.world import COORDINATOR_LEASE_S, RUN_LEASE_S, TICK_S, make_hosts, queue_questions
 from lealife.draining import start_draining
+from lealife.lib.actors import command_line
 from lealife.pool import get_pool
 from learning.models import RunLearningOutcome
 from promotion.simulation import Claim
@@ -92,7 +93,7 @@ class Arena:
         settings.OLLAMA_HOST = self._model.addresses[0]
         ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
         self._hosts = make_hosts(self._site.addresses)
-        start_training(by="chaos", origin="chaos")
+        start_training(by=command_line("chaos"), origin="chaos")
         self._feed()
         for role, count in (("worker", self.plan.workers), ("coordinator", COORDINATORS)):
             for _ in range(count):

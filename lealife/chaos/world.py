@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from lealife.chaos.site import BELLS, path_of, prompt_of
+from lealife.lib.actors import command_line
 from training.models import Host
 from training.runtime_settings import apply_settings
 from training.sources import queue_source
@@ -19,7 +20,7 @@ from training.sources import queue_source
 RUN_LEASE_S = 3
 COORDINATOR_LEASE_S = 2
 TICK_S = 1.0
-BY = "chaos"
+BY, ORIGIN = command_line("chaos"), "chaos"
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def make_hosts(addresses: Sequence[str]) -> list[Host]:
         },
         version=None,
         by=BY,
-        origin=BY,
+        origin=ORIGIN,
     )
     return [
         Host.objects.create(
@@ -77,7 +78,7 @@ def queue_questions(hosts: Sequence[Host], *, count: int, first: int = 0) -> int
             host=host,
             check_spec={"expected_urls": [f"{host.base_url}{path_of(bell)}"]},
             pages_target=1,
-            queued_from=BY,
+            queued_from=ORIGIN,
             by=BY,
         )
     return first + count

@@ -1,22 +1,28 @@
-"""Who may see the pages: signed-in staff."""
+"""Who may see the pages: signed-in staff; and what is said to those who may not."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
+
+from lealife.lib.actors import Action, Actor, read_actor
+from lealife.lib.errors import Forbidden
 
 View = Callable[..., HttpResponse]
 
 
 def require_staff(view: View) -> View:
-    """Sends strangers to the login form and refuses (403) whoever is signed in without being staff."""
+    """Sends strangers to the login form; refuses (403) signed-in users who are not staff, and forbidden actions."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
@@ -26,8 +32,11 @@ def require_staff(view: View) -> View:
                 return HttpResponse(status=401)
             return redirect_to_login(_find_way_back(request))
         if not request.user.is_staff:
-            raise PermissionDenied("Pages are for staff.")
-        return view(request, *args, **kwargs)
+            raise PermissionDenied(f"{request.user.get_username()} is not a member of staff: pages are for staff.")
+        try:
+            return view(request, *args, **kwargs)
+        except Forbidden as refused:
+            raise PermissionDenied(str(refused)) from refused
 
     return guarded
 
@@ -44,6 +53,22 @@ def require_post(view: View) -> View:
         return HttpResponseNotAllowed(["POST"])
 
     return guarded
+
+
+def require_action(request: HttpRequest, action: Action[..., Any]) -> Actor:
+    """The reader, who may take the action. Raises Forbidden. The action asks again: here nothing was read yet."""
+    by = read_actor(request)
+    by.require(action.permission)
+    return by
+
+
+def show_lockout(request: HttpRequest, _response: HttpResponse | None, _credentials: object) -> HttpResponse:
+    """Both login forms, for an address that has sent too many wrong passwords."""
+    wait = settings.AXES_COOLOFF_TIME
+    context = {"failures": settings.AXES_FAILURE_LIMIT, "minutes": int(wait.total_seconds() // 60)}
+    response = render(request, "registration/locked.html", context, status=HTTPStatus.TOO_MANY_REQUESTS)
+    response["Retry-After"] = str(int(wait.total_seconds()))
+    return response
 
 
 def _find_way_back(request: HttpRequest) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
@@ -12,10 +13,11 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from lealife.dashboard.access import require_staff
+from lealife.dashboard.access import require_action, require_staff
 from lealife.dashboard.candidate_page import read_arms
 from lealife.dashboard.pages import render_live
 from lealife.dashboard.verbs import find_way_back
+from lealife.lib.actors import Action, Actor
 from lealife.lib.errors import NotFound, Refused
 from promotion.applies import roll_back
 from promotion.canary import abort_open_canary
@@ -35,7 +37,7 @@ PAIR_DIGITS, ID_DIGITS = 6, 18
 class Asked:
     """Who presses the button, and what they said with it."""
 
-    by: str
+    by: Actor
     reason: str
     role: str
     undo: int | None = None  # the live apply that was looked at
@@ -47,6 +49,7 @@ class Verb:
 
     label: str
     will: str
+    needs: Action[..., Any]
     act: Callable[[Asked], object]
     done: str
     wants_reason: bool = False
@@ -57,6 +60,7 @@ VERBS = {
         label="Hold promotion",
         will="No window moves on, nothing is evaluated, tried or applied until somebody resumes. Training goes on, and "
         "the tags that serve now go on serving. Evidence that was gathered is kept.",
+        needs=hold_promotion,
         act=lambda asked: hold_promotion(by=asked.by, origin=ORIGIN, reason=asked.reason),
         done="Promotion is on hold.",
         wants_reason=True,
@@ -65,6 +69,7 @@ VERBS = {
         label="Resume promotion",
         will="Promotion goes on where it was held: an open evaluation runs its next pair, an open canary is judged "
         "again.",
+        needs=resume_promotion,
         act=lambda asked: resume_promotion(by=asked.by, origin=ORIGIN),
         done="Promotion goes on.",
     ),
@@ -73,6 +78,7 @@ VERBS = {
         will="The window closes with the successes it has, a candidate is built from what was learned and goes before "
         "the gate. The gate asks for as much evidence as always; this candidate spends its share of the lifetime "
         "error budget.",
+        needs=evaluate_now,
         act=lambda asked: evaluate_now(by=asked.by, origin=ORIGIN),
         done="The window has been closed early: a candidate is built next.",
     ),
@@ -80,6 +86,7 @@ VERBS = {
         label="Drill the gate",
         will="An identical clone and a sabotaged copy of the active controller tag go through the gate, unmarked. "
         "Neither can ever serve; the page counts what the gate got wrong.",
+        needs=request_drill,
         act=lambda asked: request_drill(by=asked.by, origin=ORIGIN),
         done="The drill is requested.",
     ),
@@ -87,6 +94,7 @@ VERBS = {
         label="Abort the canary",
         will="The candidate serves no further run and is rejected; the active tag serves all runs again. The window "
         "closes and the next one collects.",
+        needs=abort_open_canary,
         act=lambda asked: abort_open_canary(by=asked.by, origin=ORIGIN, reason=asked.reason, role=asked.role),
         done="The canary is aborted.",
         wants_reason=True,
@@ -96,6 +104,7 @@ VERBS = {
         will="The tag that served before the last switch is put back in charge, as a new live apply. It serves from "
         "the next run on; runs in flight end with the tag they began with. The proof is amber until three live "
         "outcomes carry its digest.",
+        needs=roll_back,
         act=lambda asked: roll_back(role=asked.role, by=asked.by, reason=asked.reason, origin=ORIGIN, undo=asked.undo),
         done="Rolled back: the previous tag serves from the next run on.",
         wants_reason=True,
@@ -127,6 +136,7 @@ def steer(request: HttpRequest, verb: str) -> HttpResponse:
     chosen = VERBS.get(verb)
     if chosen is None:
         raise Http404(f"There is no verb {verb}.")
+    by = require_action(request, chosen.needs)
     given = request.POST if request.method == "POST" else request.GET
     role = given.get("role", Role.CONTROLLER)
     if role not in Role.values:
@@ -134,7 +144,7 @@ def steer(request: HttpRequest, verb: str) -> HttpResponse:
     if request.method == "POST":
         undo = request.POST.get("undo", "")
         looked_at = int(undo) if undo.isascii() and undo.isdecimal() and len(undo) <= ID_DIGITS else None
-        asked = Asked(request.user.get_username(), request.POST.get("reason", "")[:REASON_MAX].strip(), role, looked_at)
+        asked = Asked(by, request.POST.get("reason", "")[:REASON_MAX].strip(), role, looked_at)
         try:
             chosen.act(asked)
         except Refused as refused:
@@ -148,7 +158,7 @@ def steer(request: HttpRequest, verb: str) -> HttpResponse:
         "next": find_way_back(given),
         "reason_max": REASON_MAX,
         "last": read_last_applies().get(role) if verb == "roll-back" else None,
-        "why_not": rehearse(chosen, Asked(request.user.get_username(), "rehearsed", role)),
+        "why_not": rehearse(chosen, Asked(by, "rehearsed", role)),
     }
     return render(request, "promotion_confirm.html", context)
 

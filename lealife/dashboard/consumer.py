@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.contrib.auth import get_user_model
 
 from lealife.dashboard.mailbox import Mailbox
 from lealife.dashboard.publisher import publisher
+from lealife.lib.actors import Actor, read_user
 from lealife.lib.errors import NotFound
 
 REFUSED, NO_SUCH_PAGE, NOT_UNDERSTOOD = 4403, 4404, 4400
@@ -24,7 +26,7 @@ REFUSED, NO_SUCH_PAGE, NOT_UNDERSTOOD = 4403, 4404, 4400
 ACK_EVERY = 16
 # An acknowledgement is no longer than this.
 ACK_LENGTH = 64
-# Somebody who is no longer staff keeps an open socket for this long at most.
+# Who is no longer staff keeps an open socket for this long at most, who lost a permission its buttons.
 RECHECK_S = 60.0
 Session = import_module(settings.SESSION_ENGINE).SessionStore
 
@@ -43,11 +45,12 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         super().__init__(*args, **kwargs)
         self.unread: list[int] = []  # sequences that the client was asked to acknowledge
         self.acknowledged = asyncio.Event()
+        self.reader = Actor("")  # their rights alone: readers with the same rights share what is written
 
     async def connect(self) -> None:
         """Accepts staff; everybody else is told so by close code 4403."""
         await self.accept()
-        if not await self._is_staff():
+        if not await self._read_reader():
             await self.close(code=REFUSED)
 
     async def disconnect(self, code: int) -> None:
@@ -72,7 +75,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         if not isinstance(page, str) or not isinstance(have, dict):
             await self.close(code=NOT_UNDERSTOOD)
             return
-        if not await self._is_staff():
+        if not await self._read_reader():
             await self.close(code=REFUSED)
             return
         # Watch first, then look: a change in between is then in the mailbox, not lost.
@@ -103,13 +106,13 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             message = await mailbox.take()
             if time.monotonic() - checked_at > RECHECK_S:
                 checked_at = time.monotonic()
-                if not await self._is_staff():
+                if not await self._read_reader():
                     await self.close(code=REFUSED)
                     return
             ack = number % ACK_EVERY == 0
             if ack:
                 self.unread.append(message.sequence)
-            await self.send(text_data=message.encode(ack=ack))
+            await self.send(text_data=message.encode(ack=ack, reader=self.reader))
 
     def _acknowledge(self, sequence: int) -> None:
         self.unread = [asked for asked in self.unread if asked > sequence]
@@ -126,11 +129,16 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             publisher.unsubscribe(self.page, self.mailbox)
             self.mailbox = None
 
-    async def _is_staff(self) -> bool:
+    async def _read_reader(self) -> bool:
+        """Reads who is signed in, and what they may do; False when they are not staff."""
         user, session = self.scope.get("user"), self.scope.get("session")
         if session is not None:
             # Read anew: whoever signed out, or whose password was changed, has it no longer.
             user = await get_user({"session": Session(session.session_key)})
         if user is None or not user.is_authenticated:
             return False
-        return await get_user_model().objects.filter(pk=user.pk, is_active=True, is_staff=True).aexists()
+        user = await get_user_model().objects.filter(pk=user.pk, is_active=True, is_staff=True).afirst()
+        if user is None:
+            return False
+        self.reader = replace(await database_sync_to_async(read_user)(user), name="")
+        return True

@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
+from lealife.dashboard.offers import cut_offers
+from lealife.lib.actors import Actor
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fragment:
-    """A panel's HTML; `text` is how it stands in a message. Written once for all sockets, and told apart as such."""
+    """A panel's HTML, with the marks of what only some readers may do. One for all sockets, and told apart as such."""
 
+    name: str
     fingerprint: str
     html: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,13 @@ class Message:
     fingerprint: str
     fragments: dict[str, Fragment]
 
-    def encode(self, *, ack: bool) -> str:
-        """As JSON; with `ack` the client is asked to say that it has come so far."""
-        return write_message(
-            self.sequence, self.since, self.generated_at, self.fingerprint, ack, tuple(self.fragments.values())
-        )
+    def encode(self, *, ack: bool, reader: Actor) -> str:
+        """As JSON, as the reader may see it; with `ack` the client is asked to say that it has come so far."""
+        fragments = tuple(self.fragments.values())
+        return write_message(self.sequence, self.since, self.generated_at, self.fingerprint, ack, fragments, reader)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def write_message(
     sequence: int,
     since: int | None,
@@ -54,8 +56,9 @@ def write_message(
     fingerprint: str,
     ack: bool,
     fragments: tuple[Fragment, ...],
+    reader: Actor,
 ) -> str:
-    """A message as JSON. Sockets that keep up are all sent the same, which is written once."""
+    """A message as JSON. Sockets that keep up, of readers with the same rights, are sent the same, written once."""
     head = {
         "sequence": sequence,
         "since": since,
@@ -63,14 +66,15 @@ def write_message(
         "fingerprint": fingerprint,
         "ack": ack,
     }
-    return f'{json.dumps(head)[:-1]}, "fragments": {{{",".join(fragment.text for fragment in fragments)}}}}}'
+    written = ",".join(_write_fragment(fragment, reader) for fragment in fragments)
+    return f'{json.dumps(head)[:-1]}, "fragments": {{{written}}}}}'
 
 
-def make_fragment(*, name: str, fingerprint: str, html: str) -> Fragment:
-    """A panel's fragment with its part of a message."""
+@lru_cache(maxsize=256)
+def _write_fragment(fragment: Fragment, reader: Actor) -> str:
     # In ASCII, which every socket encodes, and its browser decodes, several times as fast.
-    dumped = json.dumps({"fingerprint": fingerprint, "html": html})
-    return Fragment(fingerprint, html, f"{json.dumps(name)}:{dumped}")
+    dumped = json.dumps({"fingerprint": fragment.fingerprint, "html": cut_offers(fragment.html, reader=reader)})
+    return f"{json.dumps(fragment.name)}:{dumped}"
 
 
 class Mailbox:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from lealife.dashboard.access import require_staff
 from lealife.dashboard.draft import describe_draft
 from lealife.dashboard.forms import PresetForm, QueueForm
+from lealife.dashboard.offers import render_page
 from lealife.dashboard.snapshot import ID_DIGITS, TTL_S, render_fragments, take_snapshot
 from lealife.dashboard.source_list import read_sources
 from lealife.lib.errors import NotFound
@@ -46,7 +47,7 @@ def list_sources(request: HttpRequest) -> HttpResponse:
     sources = read_sources(
         status=request.GET.get("status", ""), kind=request.GET.get("kind", ""), before=read_before(request)
     )
-    return render(request, "sources.html", {"sources": sources})
+    return render_page(request, "sources.html", {"sources": sources})
 
 
 def read_before(request: HttpRequest) -> int | None:
@@ -77,6 +78,6 @@ def render_live(request: HttpRequest, template: str, *, key: str, status: int = 
     except NotFound as error:
         raise Http404(str(error)) from error
     live = {"snapshot": snapshot, "fragments": render_fragments(snapshot), "ttl_s": TTL_S, "page_key": key}
-    response = render(request, template, {**context, **live}, status=status)
+    response = render_page(request, template, {**context, **live}, status=status)
     response["Cache-Control"] = "no-store"
     return response

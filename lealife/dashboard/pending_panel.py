@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lealife.dashboard.readings import PENDING_SHOWN, Readings
+from lealife.lib.actors import Action
 from training.models import TrainingSource
+from training.sources import cancel_source, disable_source, enable_source, requeue_source
 
 Status = TrainingSource.Status
+SOURCE_VERBS: dict[str, Action[..., None]] = {
+    "disable": disable_source,
+    "enable": enable_source,
+    "requeue": requeue_source,
+    "cancel": cancel_source,
+}
 # Which buttons a source gets; `training.sources` judges them again when they are pressed.
 VERBS: dict[str, tuple[str, ...]] = {
     Status.PENDING: ("disable", "cancel"),

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, Json
 from django.views.decorators.http import require_safe
 
 from lealife.dashboard.publisher import dump_fragments, publisher
+from lealife.lib.actors import read_actor
 from lealife.lib.errors import NotFound, Refused
 
 
@@ -18,7 +19,7 @@ def poll_page(request: HttpRequest, key: str) -> HttpResponse:
     if not request.user.is_authenticated:
         return JsonResponse({"detail": "Signed out."}, status=401)
     if not request.user.is_staff:
-        return JsonResponse({"detail": "Pages are for staff."}, status=403)
+        return JsonResponse({"detail": f"{request.user.get_username()} is not a member of staff."}, status=403)
     try:
         snapshot = publisher.read_snapshot(key)
     except NotFound as error:
@@ -34,7 +35,7 @@ def poll_page(request: HttpRequest, key: str) -> HttpResponse:
             {
                 "generated_at": snapshot.generated_at.isoformat(),
                 "fingerprint": snapshot.fingerprint,
-                "fragments": dump_fragments(snapshot, snapshot.changed_since(have)),
+                "fragments": dump_fragments(snapshot, snapshot.changed_since(have), reader=read_actor(request)),
             }
         )
     response["ETag"] = etag

@@ -13,8 +13,10 @@ from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from lealife.dashboard.mailbox import Fragment, Mailbox, Push, make_fragment
+from lealife.dashboard.mailbox import Fragment, Mailbox, Push
+from lealife.dashboard.offers import cut_offers
 from lealife.dashboard.snapshot import TTL_S, Snapshot, render_fragments, take_snapshot
+from lealife.lib.actors import Actor
 from lealife.lib.announce import Listener
 from lealife.lib.errors import NotFound
 
@@ -164,15 +166,15 @@ def put_all(mailboxes: list[Mailbox], push: Push) -> None:
 def make_fragments(snapshot: Snapshot, names: list[str]) -> dict[str, Fragment]:
     """Fragments as the sockets are sent them."""
     return {
-        name: make_fragment(name=name, fingerprint=snapshot.fingerprints[name], html=html)
+        name: Fragment(name=name, fingerprint=snapshot.fingerprints[name], html=html)
         for name, html in render_fragments(snapshot, names).items()
     }
 
 
-def dump_fragments(snapshot: Snapshot, names: list[str]) -> dict[str, dict[str, str]]:
-    """Fragments as the browser gets them when it polls."""
+def dump_fragments(snapshot: Snapshot, names: list[str], *, reader: Actor) -> dict[str, dict[str, str]]:
+    """Fragments as the reader's browser gets them when it polls."""
     return {
-        name: {"fingerprint": snapshot.fingerprints[name], "html": html}
+        name: {"fingerprint": snapshot.fingerprints[name], "html": cut_offers(html, reader=reader)}
         for name, html in render_fragments(snapshot, names).items()
     }
 

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from lealife.dashboard.access import require_post, require_staff
+from lealife.dashboard.access import require_action, require_post, require_staff
 from lealife.dashboard.forms import TaskForm
 from lealife.dashboard.frozen_page import read_frozen_page
 from lealife.dashboard.pages import read_before
@@ -20,6 +20,7 @@ from lealife.dashboard.run_list import LOOK, RunFilter, read_runs
 from lealife.dashboard.snapshot import ID_DIGITS
 from lealife.dashboard.task_page import read_like, read_task_page
 from lealife.launching import ask
+from lealife.lib.actors import Action, Actor, read_actor
 from lealife.lib.errors import InvalidInput, NotFound, Refused
 from lealife.run_verbs import judge_run, repeat_run, train_on_run
 
@@ -39,10 +40,12 @@ def list_runs(request: HttpRequest) -> HttpResponse:
 @require_staff
 def make_task(request: HttpRequest) -> HttpResponse:
     """`/tasks/new/`: a standard task, answered with the active tags and all that was learned; `?like=` a run."""
+    if request.method == "POST":
+        require_action(request, ask)
     form = TaskForm(request.POST) if request.method == "POST" else TaskForm(initial=read_initial(request))
     if request.method == "POST" and form.is_valid():
         try:
-            run = ask(**form.read_task(), by=request.user.get_username())
+            run = ask(**form.read_task(), by=read_actor(request))
         except Refused as refused:
             form.add_refusal(refused)
         else:
@@ -82,11 +85,12 @@ def show_frozen_page(request: HttpRequest, run_id: int, digest: str) -> HttpResp
 @require_staff
 def act_on_run(request: HttpRequest, run_id: int, verb: str) -> HttpResponse:
     """Repeats a run, makes a training source of it, or stores a verdict on it."""
-    act = VERBS.get(verb)
-    if act is None:
+    if verb not in VERBS:
         raise Http404(f"There is no verb {verb}.")
+    action, act = VERBS[verb]
+    by = require_action(request, action)
     try:
-        leads_to, sentence = act(request, run_id)
+        leads_to, sentence = act(request, run_id, by)
     except NotFound as error:
         raise Http404(str(error)) from error
     except Refused as refused:
@@ -96,31 +100,33 @@ def act_on_run(request: HttpRequest, run_id: int, verb: str) -> HttpResponse:
     return redirect("run", run_id=leads_to)
 
 
-def repeat(request: HttpRequest, run_id: int) -> tuple[int, str]:
+def repeat(request: HttpRequest, run_id: int, by: Actor) -> tuple[int, str]:
     """Asks again; leads to the new run."""
-    again = repeat_run(run_id=run_id, by=request.user.get_username(), origin=ORIGIN)
+    again = repeat_run(run_id=run_id, by=by, origin=ORIGIN)
     return again.pk, f"Run {again.pk} is queued: the same task as run {run_id}, with today's tags and memory."
 
 
-def train(request: HttpRequest, run_id: int) -> tuple[int, str]:
+def train(request: HttpRequest, run_id: int, by: Actor) -> tuple[int, str]:
     """Queues the task for training."""
     form = TrainForm(request.POST)
     if not form.is_valid():
         raise InvalidInput("The expected addresses are too long.")
-    by = request.user.get_username()
     source = train_on_run(run_id=run_id, check_spec=form.read_check(), by=by, origin=ORIGIN)
     return run_id, f"Training source {source.pk} is queued: {source.title}."
 
 
-def judge(request: HttpRequest, run_id: int) -> tuple[int, str]:
+def judge(request: HttpRequest, run_id: int, by: Actor) -> tuple[int, str]:
     """Stores a verdict."""
     form = VerdictForm(request.POST)
     if not form.is_valid():
         raise InvalidInput("Say yes or no.")
     right = form.cleaned_data["right"] == "yes"
-    by = request.user.get_username()
     judge_run(run_id=run_id, right=right, note=form.cleaned_data["note"], by=by, origin=ORIGIN)
     return run_id, f"Noted: the answer of run {run_id} is {'right' if right else 'wrong'}."
 
 
-VERBS: dict[str, Callable[[HttpRequest, int], tuple[int, str]]] = {"repeat": repeat, "train": train, "judge": judge}
+VERBS: dict[str, tuple[Action[..., Any], Callable[[HttpRequest, int, Actor], tuple[int, str]]]] = {
+    "repeat": (repeat_run, repeat),
+    "train": (train_on_run, train),
+    "judge": (judge_run, judge),
+}

@@ -10,37 +10,35 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from lealife.dashboard.access import require_post, require_staff
+from lealife.dashboard.access import require_action, require_post, require_staff
 from lealife.dashboard.draft import drop_draft, keep_draft, read_draft, rebase_draft
 from lealife.dashboard.forms import PresetForm, QueueForm
 from lealife.dashboard.pages import render_draft, render_training
+from lealife.dashboard.pending_panel import SOURCE_VERBS
+from lealife.lib.actors import Action, Actor, read_actor
 from lealife.lib.errors import InvalidInput, Refused
 from training.campaigns import cancel_campaign, create_campaign, requeue_failed
 from training.coordinator import start_training, stop_training
 from training.definitions import Queued, queue_definition
 from training.runtime_settings import apply_settings
-from training.sources import cancel_source, disable_source, enable_source, queue_source, requeue_source
+from training.sources import queue_source
 
 # Where a change came from, as the audit log and `queued_from` name it.
 ORIGIN, QUEUED_FROM = "page", "training_ui"
-SOURCE_VERBS: dict[str, Callable[..., None]] = {
-    "disable": disable_source,
-    "enable": enable_source,
-    "requeue": requeue_source,
-    "cancel": cancel_source,
-}
 SOURCE_DONE = {"disable": "disabled", "enable": "enabled", "requeue": "queued again", "cancel": "cancelled"}
-CAMPAIGN_VERBS: dict[str, tuple[Callable[..., int], str]] = {
+CAMPAIGN_VERBS: dict[str, tuple[Action[..., int], str]] = {
     "cancel": (cancel_campaign, "waiting sources cancelled"),
     "requeue-failed": (requeue_failed, "failed sources queued again"),
 }
+
+DRAFT_VERBS: dict[str, Callable[..., None]] = {"rebase": rebase_draft, "discard": drop_draft}
 
 
 @require_post
 @require_staff
 def start(request: HttpRequest) -> HttpResponse:
     """Allows training."""
-    start_training(by=request.user.get_username(), origin=ORIGIN)
+    start_training(by=read_actor(request), origin=ORIGIN)
     messages.success(request, "Training is allowed: picks begin at the next tick.")
     return redirect("training")
 
@@ -49,7 +47,7 @@ def start(request: HttpRequest) -> HttpResponse:
 @require_staff
 def stop(request: HttpRequest) -> HttpResponse:
     """Ends new picks."""
-    stop_training(by=request.user.get_username(), origin=ORIGIN)
+    stop_training(by=read_actor(request), origin=ORIGIN)
     messages.success(request, "Training is stopped: no new picks. In-flight runs continue to terminal state.")
     return redirect("training")
 
@@ -58,10 +56,12 @@ def stop(request: HttpRequest) -> HttpResponse:
 @require_staff
 def queue(request: HttpRequest) -> HttpResponse:
     """Queues one run of a task definition, or a campaign of it."""
+    many = "campaign" in request.POST
+    by = require_action(request, create_campaign if many else queue_source)
     form = QueueForm(request.POST)
     if form.is_valid():
         try:
-            messages.success(request, queue_form(form, by=request.user.get_username(), many="campaign" in request.POST))
+            messages.success(request, queue_form(form, by=by, many=many))
         except Refused as refused:
             form.add_refusal(refused)
         else:
@@ -69,7 +69,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     return render_training(request, form=form, status=422)
 
 
-def queue_form(form: QueueForm, *, by: str, many: bool) -> str:
+def queue_form(form: QueueForm, *, by: Actor, many: bool) -> str:
     """Queues what a valid form defines; returns the sentence that says so. Raises Refused."""
     task = {"title": form.cleaned_data["title"], "queued_from": QUEUED_FROM, "by": by, **form.read_task()}
     if not many:
@@ -86,10 +86,12 @@ def queue_form(form: QueueForm, *, by: str, many: bool) -> str:
 @require_staff
 def queue_preset(request: HttpRequest) -> HttpResponse:
     """Queues a saved task definition, once or as a campaign."""
+    by = require_action(request, queue_definition)
     form = PresetForm(request.POST)
     if form.is_valid():
         chosen, size = form.cleaned_data["definition"], form.cleaned_data["size"]
-        by = request.user.get_username()
+        if size > 1:
+            require_action(request, create_campaign)
         try:
             queued = queue_definition(definition_id=chosen.pk, size=size, queued_from=QUEUED_FROM, by=by)
         except Refused as refused:
@@ -107,8 +109,9 @@ def change_source(request: HttpRequest, source_id: int, verb: str) -> HttpRespon
     change = SOURCE_VERBS.get(verb)
     if change is None:
         raise Http404(f"There is no verb {verb}.")
+    by = require_action(request, change)
     try:
-        change(source_id=source_id, by=request.user.get_username(), origin=ORIGIN)
+        change(source_id=source_id, by=by, origin=ORIGIN)
     except Refused as refused:
         messages.error(request, str(refused))
     else:
@@ -123,8 +126,9 @@ def change_campaign(request: HttpRequest, campaign_id: int, verb: str) -> HttpRe
     if verb not in CAMPAIGN_VERBS:
         raise Http404(f"There is no verb {verb}.")
     change, done = CAMPAIGN_VERBS[verb]
+    by = require_action(request, change)
     try:
-        count = change(campaign_id=campaign_id, by=request.user.get_username(), origin=ORIGIN)
+        count = change(campaign_id=campaign_id, by=by, origin=ORIGIN)
     except Refused as refused:
         messages.error(request, str(refused))
     else:
@@ -136,6 +140,7 @@ def change_campaign(request: HttpRequest, campaign_id: int, verb: str) -> HttpRe
 @require_staff
 def preview_settings(request: HttpRequest) -> HttpResponse:
     """Keeps the selectors as this person's draft; a script gets the pending changes alone."""
+    require_action(request, apply_settings)
     keep_draft(request.session, request.POST)
     if request.headers.get("X-Fragment") == "pending-changes":
         return render_draft(request)
@@ -146,13 +151,13 @@ def preview_settings(request: HttpRequest) -> HttpResponse:
 @require_staff
 def apply_draft(request: HttpRequest) -> HttpResponse:
     """Applies the selectors against the version they were drawn from; a refusal keeps them as a draft."""
+    by = require_action(request, apply_settings)
     keep_draft(request.session, request.POST)
     version, changes = read_draft(request.session)
     if not changes:
         messages.info(request, "No pending runtime setting changes.")
         return redirect(find_selectors())
     try:
-        by = request.user.get_username()
         row = apply_settings(changes=changes, version=version, by=by, origin=ORIGIN, typed=True)
     except Refused as refused:
         messages.error(request, f"Nothing was applied. {refused}")
@@ -166,9 +171,10 @@ def apply_draft(request: HttpRequest) -> HttpResponse:
 @require_staff
 def move_draft(request: HttpRequest, verb: str) -> HttpResponse:
     """`rebase`: puts the draft on the live version; `discard`: forgets it."""
-    change = {"rebase": rebase_draft, "discard": drop_draft}.get(verb)
+    change = DRAFT_VERBS.get(verb)
     if change is None:
         raise Http404(f"There is no verb {verb}.")
+    require_action(request, apply_settings)
     change(request.session)
     return redirect(find_selectors())
 

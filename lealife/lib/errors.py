@@ -37,6 +37,13 @@ class NotFound(Refused):
     code = "not_found"
 
 
+class Forbidden(Refused):
+    """Whoever asks lacks a permission; `permission` in the details names it."""
+
+    status = 403
+    code = "forbidden"
+
+
 class Conflict(Refused):
     """Somebody else changed it first."""
 

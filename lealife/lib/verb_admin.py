@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from lealife.lib.actors import Action, read_actor
 from lealife.lib.errors import Refused
 
 ORIGIN = "admin"
@@ -18,9 +19,15 @@ REFUSALS_SHOWN = 5
 _REFUSED = "lealife_refused"
 
 
-def read_actor(request: HttpRequest) -> str:
-    """Who is signed in, as the audit log names them."""
-    return request.user.get_username()
+def offer(action: Action[..., Any], *, description: str) -> Callable[[Any], Any]:
+    """Makes a method an admin action that calls `action`: it is offered to those who may, and refused to others."""
+
+    def decorate(method: Any) -> Any:
+        method.short_description = description
+        method.needs = action.permission
+        return method
+
+    return decorate
 
 
 def take_over(row: Model, made: Model) -> None:
@@ -30,7 +37,38 @@ def take_over(row: Model, made: Model) -> None:
 
 
 class VerbAdmin(admin.ModelAdmin):
-    """Saves and actions call verbs; a refusal becomes a form error or a message, in its own sentence."""
+    """Saves and actions call verbs; a refusal becomes a form error or a message, in its own sentence.
+
+    `adds`, `changes` and `deletes` are the permissions of the verbs behind those pages; empty is Django's own
+    permission. Who may do anything here may also look.
+    """
+
+    adds, changes, deletes = "", "", ""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Whether the add page is offered."""
+        return read_actor(request).may(self.adds) if self.adds else super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether the change page has a Save button."""
+        return read_actor(request).may(self.changes) if self.changes else super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether rows may be deleted."""
+        return read_actor(request).may(self.deletes) if self.deletes else super().has_delete_permission(request, obj)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Django's permission to look, or any of the verbs here."""
+        by = read_actor(request)
+        own = (getattr(getattr(self, str(name), None), "needs", None) for name in self.actions or ())
+        return super().has_view_permission(request, obj) or any(by.may(needed) for needed in own if needed)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The actions that this person may take; Django refuses every other."""
+        by = read_actor(request)
+        found: dict[str, Any] = super().get_actions(request)
+        needed = {name: getattr(action[0], "needs", None) for name, action in found.items()}
+        return {name: action for name, action in found.items() if needed[name] is None or by.may(str(needed[name]))}
 
     def changeform_view(
         self,

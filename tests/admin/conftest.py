@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from lealife.auth import create_api_key
+from lealife.lib.actors import command_line
 from lealife.lib.digest import digest_bytes
 from learning import models as learned
 from promotion import models as trusted
@@ -61,10 +62,12 @@ def rows(host: happened.Host) -> dict[type[Model], Model]:
         pages_target=None,
         size=1,
         queued_from="admin",
-        by="ada",
+        by=command_line("ada"),
     )
     save_definition(
-        changes={"title": "Prices of queues", "prompt": "Which page names it?", "host": host}, by="ada", origin="admin"
+        changes={"title": "Prices of queues", "prompt": "Which page names it?", "host": host},
+        by=command_line("ada"),
+        origin="admin",
     )
     run, outcome = _make_outcome(host, snapshot)
     _make_memory(host, snapshot, outcome)
@@ -74,10 +77,10 @@ def rows(host: happened.Host) -> dict[type[Model], Model]:
     happened.ChainCheck.objects.create(verified_rows=1, last_hash="a" * 64)
     happened.WorkerHeartbeat.objects.create(name="worker-1", last_beat_at=timezone.now())
     happened.CounterSlot.objects.get_or_create(name="outcomes.total", slot=0)
-    apply_settings(changes={"retry_budget": 7}, version=read_settings().version, by="ada", origin="admin")
+    apply_settings(changes={"retry_budget": 7}, version=read_settings().version, by=command_line("ada"), origin="admin")
     read_coordinator()
     record_audit(actor="ada", origin="tests", action="look")
-    create_api_key(name="cron", scope="read", by="ada", origin="tests")
+    create_api_key(name="cron", scope="read", by="ada", origin="cli")
     return {model: model._default_manager.order_by("pk").first() for model in MODELS}
 
 

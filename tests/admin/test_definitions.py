@@ -9,6 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
+from lealife.lib.actors import command_line
 from tests.admin.test_verbs import run_action
 from training.campaigns import create_campaign
 from training.definitions import queue_definition, save_definition
@@ -24,7 +25,7 @@ def form(**changes: Any) -> dict[str, Any]:
 
 def save(host: Host | None) -> TaskDefinition:
     changes = {"title": "Prices", "prompt": "Which page names the price?", "host": host}
-    return save_definition(changes=changes, by="bob", origin="cli")
+    return save_definition(changes=changes, by=command_line("bob"), origin="cli")
 
 
 def test_a_definition_waits_for_its_host_and_is_queued_once_it_has_one(staff: Client, host: Host) -> None:
@@ -97,14 +98,14 @@ def test_a_definition_that_was_never_queued_is_deleted_with_a_trace(staff: Clien
 
 def test_a_definition_that_was_queued_is_not_deleted(staff: Client, host: Host) -> None:
     row = save(host)
-    queue_definition(definition_id=row.pk, queued_from="cli", by="bob")
+    queue_definition(definition_id=row.pk, queued_from="cli", by=command_line("bob"))
     staff.post(reverse("admin:training_taskdefinition_delete", args=[row.pk]), {"post": "yes"})
     assert TaskDefinition.objects.filter(pk=row.pk).exists()
 
 
 def test_the_failed_sources_of_a_campaign_are_queued_again(staff: Client, host: Host) -> None:
     task: dict[str, Any] = {"title": "Many", "prompt": "Which?", "check_spec": None, "pages_target": None, "size": 3}
-    campaign = create_campaign(**task, host=host, queued_from="cli", by="bob")
+    campaign = create_campaign(**task, host=host, queued_from="cli", by=command_line("bob"))
     assert "no source has failed" in run_action(staff, Campaign, "requeue_selected", campaign)[0]
     TrainingSource.objects.update(status="disabled", failed_attempts=3)
     assert run_action(staff, Campaign, "requeue_selected", campaign) == ["1 queued again."]

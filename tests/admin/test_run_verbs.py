@@ -40,7 +40,7 @@ def test_chosen_runs_are_judged_and_what_cannot_be_says_why(staff: Client, host:
     assert list(OperatorVerdict.objects.values_list("right", "origin")) == [(True, "admin"), (False, "admin")]
 
 
-def test_the_verbs_need_the_permission_to_change_runs(run: Run) -> None:
+def test_a_verb_needs_its_own_permission(run: Run) -> None:
     reader = User.objects.create_user("reader", is_staff=True)
     reader.user_permissions.add(Permission.objects.get(codename="view_run"))
     client = Client()
@@ -48,5 +48,5 @@ def test_the_verbs_need_the_permission_to_change_runs(run: Run) -> None:
     assert "judge_right" not in client.get("/admin/training/run/").content.decode()
     client.post("/admin/training/run/", {"action": "judge_right", "_selected_action": [run.pk]})
     assert not OperatorVerdict.objects.exists()
-    reader.user_permissions.add(Permission.objects.get(codename="change_run"))
+    reader.user_permissions.add(Permission.objects.get(codename="give_verdict"))
     assert run_action(client, Run, "judge_right", run) == ["1 judged right."]

@@ -11,7 +11,8 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from lealife.auth import find_key_caller
+from lealife.keys import OPERATING, find_key, read_key
+from lealife.lib.actors import Actor, command_line
 from lealife.models import ApiKey
 from learning.models import MemoryItem
 from promotion.models import LiveApply, ModelTag, PromotionWindow
@@ -46,7 +47,7 @@ def queue(host: Host, title: str = "Queues") -> TrainingSource:
         check_spec={},
         pages_target=None,
         queued_from="cli",
-        by="bob",
+        by=command_line("bob"),
     )
 
 
@@ -171,7 +172,7 @@ def test_saving_settings_applies_a_new_version_with_its_change_log(staff: Client
 
 def test_settings_changed_by_somebody_else_meanwhile_are_not_overwritten(staff: Client) -> None:
     stale = settings_form(window_size=12)
-    apply_settings(changes={"retry_budget": 9}, version=None, by="bob", origin="page")
+    apply_settings(changes={"retry_budget": 9}, version=None, by=command_line("bob"), origin="page")
     answer = staff.post(reverse("admin:training_runtimesettings_change", args=[1]), stale)
     assert answer.status_code == 200
     assert "Settings were changed to version" in answer.content.decode()
@@ -263,9 +264,9 @@ def test_a_key_made_in_admin_is_shown_once_and_works(staff: Client) -> None:
     answer = staff.post(reverse("admin:lealife_apikey_add"), {"name": "cron", "scope": "operate"}, follow=True)
     shown = " ".join(str(message) for message in answer.context["messages"])
     secret = shown.split("The key is ")[1].split()[0]
-    caller = find_key_caller(secret)
-    assert caller is not None
-    assert (caller.name, caller.scope) == ("key:cron", "operate")
+    found = find_key(secret)
+    assert found is not None
+    assert read_key(found) == Actor("key:cron", OPERATING)
     key = ApiKey.objects.get()
     assert key.created_by == "ada"
     assert secret not in staff.get(reverse("admin:lealife_apikey_change", args=[key.pk])).content.decode()

@@ -54,7 +54,7 @@ def sign_in(chromium, web: Web) -> Callable[..., object]:
 
     def open_window(name: str = "ada", *, path: str = "/training/", address: str = "", **options: object) -> object:
         if not User.objects.filter(username=name).exists():
-            User.objects.create_user(name, password=PASSWORD, is_staff=True)
+            User.objects.create_superuser(name, password=PASSWORD)
         page = chromium.new_context(**options).new_page()
         page.set_default_timeout(WAIT_MS)
         page.goto(f"{address or web.address}/login/?next={path}")

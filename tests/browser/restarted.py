@@ -17,6 +17,7 @@ import django
 from django.core.management import call_command
 
 from lealife.embedded.postgres import DATABASE, start_server
+from lealife.lib.actors import command_line
 from tests.pipeline.restarted import control_server
 
 
@@ -44,7 +45,7 @@ def watch_through_a_restart(pgdata: Path, chromium: str) -> dict[str, object]:
     from tests.browser.web import Web
     from training.coordinator import start_training
 
-    User.objects.create_user("ada", password="a long enough one", is_staff=True)
+    User.objects.create_superuser("ada", password="a long enough one")
     web = Web(database=DATABASE)
     web.start()
     told: dict[str, object] = {}
@@ -66,7 +67,7 @@ def watch_through_a_restart(pgdata: Path, chromium: str) -> dict[str, object]:
             start_again(pgdata, command)
             expect(word).to_have_text("Live", timeout=60_000)
             told["after"] = word.text_content()
-            start_training(by="ada", origin="page")
+            start_training(by=command_line("ada"), origin="page")
             expect(page.locator("[data-panel=state]")).to_contain_text("enabled true", timeout=30_000)
             told["figure"] = True
     finally:

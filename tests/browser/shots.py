@@ -52,7 +52,7 @@ def main(names: list[str]) -> None:
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for state, build_world_too in (("empty", False), ("busy", True)):
             with open_database() as database:
-                User.objects.create_user("ada", password="a long enough one", is_staff=True)
+                User.objects.create_superuser("ada", password="a long enough one")
                 if build_world_too:
                     build_world()
                     keep_alive(database)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lealife.lib.actors import command_line
 from tests.browser.conftest import CHROMIUM
 from tests.browser.web import Web, Wire
 from training.coordinator import start_training
@@ -32,7 +33,7 @@ def test_a_dropped_socket_is_opened_again_and_misses_nothing(sign_in, web: Web) 
         wire.cut()
         expect(word).to_have_text("Polling", timeout=20_000)
         expect(word).to_have_text(STALE, timeout=30_000)
-        start_training(by="ada", origin="page")
+        start_training(by=command_line("ada"), origin="page")
         expect(page.locator("[data-panel=state]")).to_contain_text("enabled false")
         wire.mend()
         expect(word).to_have_text("Live", timeout=60_000)

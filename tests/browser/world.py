@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from lealife.lib.digest import digest_value
 from learning.models import MemoryItem, RunLearningOutcome
 from promotion.models import ModelTag
@@ -58,7 +59,7 @@ def build_world() -> None:
         pass
     check_chain(now=now)
     settings = {"training_max_active_runs": 3, "recent_host_window": 2}
-    apply_settings(changes=settings, version=None, by="ada", origin="training_ui")
+    apply_settings(changes=settings, version=None, by=command_line("ada"), origin="training_ui")
     read_coordinator()
     Coordinator.objects.update(
         enabled=True, holder="worker-1", lease_until=now + timedelta(hours=1), last_tick_at=now, last_launch_at=now
@@ -135,7 +136,7 @@ def make_waiting(world: World) -> None:
         pages_target=None,
         size=20,
         queued_from="training_ui",
-        by="ada",
+        by=command_line("ada"),
     )
     ids = list(TrainingSource.objects.filter(campaign=campaign).values_list("pk", flat=True)[:11])
     TrainingSource.objects.filter(pk__in=ids).update(status="done", claimed_at=world.now, finished_at=world.now)

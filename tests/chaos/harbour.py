@@ -20,6 +20,7 @@ from lealife.chaos.model import open_model
 from lealife.chaos.site import open_site
 from lealife.chaos.world import make_hosts, queue_questions
 from lealife.launching import launch_training
+from lealife.lib.actors import command_line
 from lealife.pipeline import drain, sweep
 from lealife.pool import get_pool
 from learning.models import RunLearningOutcome
@@ -92,7 +93,7 @@ def open_harbour(*, folder: Path, settings: LazySettings, hosts: int) -> Iterato
     try:
         settings.OLLAMA_HOST = model.addresses[0]
         ensure_base_tags(server=get_pool(), base=project.LEALIFE_BASE_MODEL)
-        start_training(by="tests", origin="tests")
+        start_training(by=command_line("tests"), origin="tests")
         yield Harbour(log, make_hosts(site.addresses))
     finally:
         servers.end()

@@ -20,6 +20,7 @@ from lealife.chaos.crowd import Crowd
 from lealife.chaos.effects import EffectLog, Request
 from lealife.chaos.site import open_site, path_of, prompt_of
 from lealife.chaos.world import make_hosts
+from lealife.lib.actors import command_line
 from lealife.pipeline import drain
 from training.campaigns import create_campaign
 from training.claims import claim_next_source
@@ -65,7 +66,7 @@ def queue_campaign(host: Host, *, number: int, size: int) -> None:
         pages_target=1,
         size=size,
         queued_from="tests",
-        by="tests",
+        by=command_line("tests"),
     )
 
 
@@ -144,7 +145,7 @@ def test_no_host_ever_sees_two_runs_at_a_time(hosts, log, record_property):
 
 @pytest.mark.timeout(500)
 def test_under_the_campaign_lock_one_campaign_drains_before_the_next_begins(hosts, log, record_property):
-    apply_settings(changes={"campaign_lock": True}, version=None, by="tests", origin="tests")
+    apply_settings(changes={"campaign_lock": True}, version=None, by=command_line("tests"), origin="tests")
     # Two campaigns a host at most: neither a host nor a campaign is served twice at once.
     for number in range(LOCKED_CAMPAIGNS):
         queue_campaign(hosts[number % HOSTS], number=number, size=LOCKED_PER_CAMPAIGN)

@@ -27,8 +27,8 @@ from training.models import (
 
 @pytest.fixture
 def staff(db: None) -> User:
-    """Somebody who may see the pages."""
-    return User.objects.create_user("ada", password="a long enough one", is_staff=True)
+    """Somebody who may see the pages and do everything on them."""
+    return User.objects.create_superuser("ada", password="a long enough one")
 
 
 @pytest.fixture

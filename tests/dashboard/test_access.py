@@ -26,7 +26,7 @@ def test_somebody_who_is_not_staff_is_refused(address: str) -> None:
     client.force_login(User.objects.create_user("visitor"))
     response = client.post(address) if address in VERBS else client.get(address)
     assert response.status_code == 403
-    assert "This is not for you" in response.content.decode()
+    assert "visitor is not a member of staff" in response.content.decode()
 
 
 @pytest.mark.django_db

@@ -61,7 +61,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 def test_a_press_of_start_in_one_window_shows_in_the_other_without_a_reload(address: str) -> None:
     from playwright.sync_api import expect, sync_playwright
 
-    User.objects.create_user("ada", password="a long enough one", is_staff=True)
+    User.objects.create_superuser("ada", password="a long enough one")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         context = chromium.new_context(viewport={"width": 390, "height": 844})
@@ -93,7 +93,7 @@ def test_a_draft_is_kept_as_it_is_edited_and_survives_live_updates_and_a_reload(
     from playwright.sync_api import expect, sync_playwright
 
     for name in ("ada", "grace"):
-        User.objects.create_user(name, password="a long enough one", is_staff=True)
+        User.objects.create_superuser(name, password="a long enough one")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         complaints: list[str] = []

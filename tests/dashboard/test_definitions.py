@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from lealife.dashboard.snapshot import take_snapshot
+from lealife.lib.actors import command_line
 from training.campaigns import cancel_campaign
 from training.definitions import disable_definition, queue_definition, save_definition
 from training.models import Campaign, Host, TaskDefinition, TrainingSource
@@ -22,7 +23,7 @@ SIZES = ["0", "-1", "10001", "many", "2.5", "True", "1" + "0" * 30]
 def saved(host: Host) -> TaskDefinition:
     """A definition that is ready."""
     task = {"title": "Prices", "prompt": "Which page names the price?", "host": host}
-    return save_definition(changes=task, by="ada", origin="tests")
+    return save_definition(changes=task, by=command_line("ada"), origin="tests")
 
 
 def queue(browser: Client, row: TaskDefinition, size: str):
@@ -30,7 +31,7 @@ def queue(browser: Client, row: TaskDefinition, size: str):
 
 
 def queue_campaign(row: TaskDefinition, size: int) -> Campaign:
-    queued = queue_definition(definition_id=row.pk, size=size, queued_from="training_ui", by="ada")
+    queued = queue_definition(definition_id=row.pk, size=size, queued_from="training_ui", by=command_line("ada"))
     return Campaign.objects.get(pk=queued.campaign_id)
 
 
@@ -92,7 +93,7 @@ def test_a_definition_that_is_not_there_is_refused_on_the_form(
 def test_what_is_not_ready_cannot_be_chosen_and_is_refused_with_its_reason(
     browser: Client, saved: TaskDefinition
 ) -> None:
-    disable_definition(definition_id=saved.pk, by="ada", origin="tests")
+    disable_definition(definition_id=saved.pk, by=command_line("ada"), origin="tests")
     page = browser.get("/training/").content.decode()
     assert f'<option value="{saved.pk}" disabled>Prices (disabled)</option>' in page
     assert "<dt>Prices pending</dt><dd>0 <small>(disabled)</small></dd>" in page
@@ -102,7 +103,7 @@ def test_what_is_not_ready_cannot_be_chosen_and_is_refused_with_its_reason(
 
 
 def test_a_definition_without_a_host_shows_that_it_has_none(browser: Client) -> None:
-    row = save_definition(changes={"title": "Costs", "prompt": "Which?"}, by="ada", origin="tests")
+    row = save_definition(changes={"title": "Costs", "prompt": "Which?"}, by=command_line("ada"), origin="tests")
     page = browser.get("/training/").content.decode()
     assert f'<option value="{row.pk}" disabled>Costs (no host)</option>' in page
     assert "<dt>Costs pending</dt><dd>0 <small>(no host)</small></dd>" in page
@@ -114,7 +115,7 @@ def test_the_lanes_show_those_with_the_most_waiting_first_in_no_query_more(saved
         take_snapshot("training", now=timezone.now())
     for number in range(8):
         task = {"title": f"Task {number}", "prompt": "Which?", "host": host}
-        row = save_definition(changes=task, by="ada", origin="tests")
+        row = save_definition(changes=task, by=command_line("ada"), origin="tests")
         queue_campaign(row, size=number + 2)
     with CaptureQueriesContext(connection) as after:
         lanes = take_snapshot("training", now=timezone.now()).panels["lanes"]
@@ -140,7 +141,7 @@ def test_what_failed_is_queued_again_from_the_page(browser: Client, saved: TaskD
 def test_a_cancelled_campaign_offers_nothing_to_queue_again(browser: Client, saved: TaskDefinition) -> None:
     campaign = queue_campaign(saved, size=2)
     TrainingSource.objects.update(status="failed")
-    cancel_campaign(campaign_id=campaign.pk, by="ada", origin="tests")
+    cancel_campaign(campaign_id=campaign.pk, by=command_line("ada"), origin="tests")
     assert "Re-queue failed" not in browser.get("/training/").content.decode()
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from lealife.lib.actors import command_line
 from training.models import RuntimeSettings
 from training.runtime_settings import apply_settings, read_settings
 
@@ -72,7 +73,7 @@ def test_a_value_out_of_bounds_is_said_and_kept_as_a_draft(browser: Client, sele
 def test_the_second_of_two_operators_sees_the_difference_and_overwrites_nothing(
     browser: Client, selectors: dict[str, str]
 ) -> None:
-    apply_settings(changes={"retry_budget": 7}, version=1, by="grace", origin="page")
+    apply_settings(changes={"retry_budget": 7}, version=1, by=command_line("grace"), origin="page")
     page = browser.post(APPLY, {**selectors, "loop_interval_s": "2.5"}, follow=True).content.decode()
     assert "Settings were changed to version 2 by grace while you edited version 1." in page
     assert "Retry Budget / Source: 3 → 7" in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from lealife.lib.actors import command_line
 from training.models import Host, TrainingSource
 from training.runtime_settings import apply_settings
 
@@ -26,7 +27,7 @@ AUTOMATIC_ONLY = "Automatic Only ignores what waits in the queue."
 def test_why_nothing_is_picked(browser: Client, host: Host, kind: str, changes: dict, words: str) -> None:
     TrainingSource.objects.create(kind=kind, title="Waiting", prompt="Find it.", host=host)
     if changes:
-        apply_settings(changes=changes, version=None, by="ada", origin="page")
+        apply_settings(changes=changes, version=None, by=command_line("ada"), origin="page")
     page = browser.get("/training/").content.decode()
     found = [one for one in (QUEUED_ONLY, NO_FALLBACK, AUTOMATIC_ONLY) if f"No eligible next source. {one}" in page]
     assert found == ([words] if words else [])

@@ -15,9 +15,10 @@ from django.test import Client
 
 from lealife.asgi import application
 from lealife.dashboard.consumer import ACK_EVERY, LiveConsumer
-from lealife.dashboard.mailbox import Mailbox, Push, make_fragment
+from lealife.dashboard.mailbox import Fragment, Mailbox, Push
 from lealife.dashboard.publisher import publisher
 from lealife.dashboard.snapshot import Snapshot, take_snapshot
+from lealife.lib.actors import command_line
 from training.coordinator import start_training
 from training.models import Host
 
@@ -65,7 +66,7 @@ def test_a_committed_change_is_pushed_as_the_fragments_that_changed(quiet_publis
         first = await hear(socket, "state", "enabled false")
         assert first["since"] is None
         assert set(first["fragments"]) >= {"headline", "proof", "lanes", "relay", "source", "cycles", "controls"}
-        await database_sync_to_async(start_training)(by="ada", origin="page")
+        await database_sync_to_async(start_training)(by=command_line("ada"), origin="page")
         pushed = await hear(socket, "state", "enabled true")
         assert pushed["sequence"] > first["sequence"]
         assert "cycles" not in pushed["fragments"]
@@ -142,7 +143,7 @@ def test_a_message_that_cannot_be_answered_closes_the_socket(
 
 
 def make_push(sequence: int, *, after_s: int, **fragments: str) -> Push:
-    dumped = {name: make_fragment(name=name, fingerprint=html, html=html) for name, html in fragments.items()}
+    dumped = {name: Fragment(name=name, fingerprint=html, html=html) for name, html in fragments.items()}
     return Push(sequence, NOW + timedelta(seconds=after_s), f"page-{sequence}", dumped)
 
 
@@ -181,7 +182,7 @@ def test_a_client_that_reads_nothing_is_sent_little_and_then_the_newest_state(
             )
             mailbox.put(
                 replace(
-                    push, fragments={"state": make_fragment(name="state", fingerprint=f"{number}", html=f"<{number}>")}
+                    push, fragments={"state": Fragment(name="state", fingerprint=f"{number}", html=f"<{number}>")}
                 )
             )
             await asyncio.sleep(0)
@@ -250,7 +251,7 @@ def test_a_socket_ends_with_the_session_that_opened_it(
         await socket.send_json_to({"page": "training", "have": {}})
         await hear(socket, "state", "enabled false")
         await database_sync_to_async(end_session)()
-        await database_sync_to_async(start_training)(by="ada", origin="page")
+        await database_sync_to_async(start_training)(by=command_line("ada"), origin="page")
         while (output := await socket.receive_output(timeout=10))["type"] != "websocket.close":
             pass
         assert output["code"] == 4403
@@ -279,7 +280,7 @@ def test_a_page_that_cannot_be_built_does_not_end_the_others(
             await socket.send_json_to({"page": page, "have": {}})
             await hear(socket, "state", "enabled false")
         broken.append("home")
-        await database_sync_to_async(start_training)(by="ada", origin="page")
+        await database_sync_to_async(start_training)(by=command_line("ada"), origin="page")
         await hear(pages["training"], "state", "enabled true")
         broken.clear()
         await hear(pages["home"], "state", "enabled true")

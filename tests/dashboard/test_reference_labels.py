@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from tests.dashboard.page_text import PageText, join_words
 from tests.dashboard.reference_labels import Owed, read_owed
 from training.campaigns import create_campaign
@@ -21,7 +22,7 @@ def empty_page(browser: Client) -> PageText:
 def busy_page(browser: Client, busy: Run, host: Host) -> PageText:
     TaskDefinition.objects.get_or_create(title="DivineStatus", defaults={"prompt": "What does it cost?", "host": host})
     task = {"title": "Costs", "prompt": "What does it cost?", "host": host, "check_spec": {}, "pages_target": None}
-    create_campaign(**task, size=3, queued_from="training_ui", by="ada")
+    create_campaign(**task, size=3, queued_from="training_ui", by=command_line("ada"))
     WorkerHeartbeat.objects.update(last_beat_at=timezone.now())
     return PageText(browser.get("/training/").content.decode())
 

@@ -30,7 +30,7 @@ PAGE = make_html("Queues", *[f"Filler {number} before the place." for number in 
 def test_a_question_is_asked_watched_and_its_quote_read_on_the_frozen_page(address: str) -> None:
     from playwright.sync_api import expect, sync_playwright
 
-    User.objects.create_user("ada", password="a long enough one", is_staff=True)
+    User.objects.create_superuser("ada", password="a long enough one")
     host = Host.objects.create(name="manual", base_url="http://127.0.0.1:9/", may_be_private=True)
     with working() as work, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from tests.dashboard.test_browser import CHROMIUM, address
 from training.coordinator import start_training
 from training.models import Campaign, Coordinator, Host, TrainingSource
@@ -22,7 +23,7 @@ pytestmark = [
 def test_a_campaign_is_worded_queued_watched_and_cancelled(address: str) -> None:
     from playwright.sync_api import expect, sync_playwright
 
-    User.objects.create_user("ada", password="a long enough one", is_staff=True)
+    User.objects.create_superuser("ada", password="a long enough one")
     Host.objects.create(name="manual", base_url="http://127.0.0.1:9/", may_be_private=True)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -68,8 +69,8 @@ def test_a_campaign_is_worded_queued_watched_and_cancelled(address: str) -> None
 def test_who_started_and_when_stays_true_while_the_page_is_open(address: str) -> None:
     from playwright.sync_api import expect, sync_playwright
 
-    User.objects.create_user("ada", password="a long enough one", is_staff=True)
-    start_training(by="ada", origin="page")
+    User.objects.create_superuser("ada", password="a long enough one")
+    start_training(by=command_line("ada"), origin="page")
     changed_at = timezone.now() - timedelta(minutes=2, seconds=50)
     Coordinator.objects.update(enabled_changed_at=changed_at)
     with sync_playwright() as playwright:

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from lealife.dashboard.snapshot import take_snapshot
+from lealife.lib.actors import command_line
 from training.coordinator import reverse_stop, start_training, stop_training
 from training.models import Run, TrainingOutcome
 
@@ -95,12 +96,12 @@ def test_only_the_panels_that_changed_have_another_fingerprint(busy: Run) -> Non
 def test_a_stop_that_a_daemon_reversed_is_said_only_while_it_is_true(browser: Client, empty_page: str) -> None:
     said = "</strong> started the loop again after a Stop by ada (page)"
     assert said not in empty_page
-    start_training(by="ada", origin="page")
-    stop_training(by="ada", origin="page")
+    start_training(by=command_line("ada"), origin="page")
+    stop_training(by=command_line("ada"), origin="page")
     assert said not in browser.get("/training/").content.decode()
     reverse_stop(daemon="training_daemon on host-7", origin="TRAINING_DAEMON_START_IF_STOPPED")
     assert f"<strong>training_daemon on host-7{said}" in browser.get("/training/").content.decode()
-    stop_training(by="bob", origin="page")
+    stop_training(by=command_line("bob"), origin="page")
     assert said not in browser.get("/training/").content.decode()
 
 

@@ -8,6 +8,7 @@ from threading import Event, Thread
 import pytest
 from django.db import connection, transaction
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import InvalidInput
 from learning.ingest import ingest_outcome
 from learning.memory import item_key, lock_memory, purge_memory, retire_items, split_identifiers
@@ -16,7 +17,7 @@ from learning.uplift import read_standing
 from tests.factories import PASSAGE, START, later, make_host, make_html, make_outcome, make_step
 from training.models import AuditEntry, Host, TrainingOutcome
 
-WHO = {"by": "ada", "origin": "admin"}
+WHO = {"by": command_line("ada"), "origin": "admin"}
 
 
 def learn(host, *pages: str, hour: int = 0) -> TrainingOutcome:

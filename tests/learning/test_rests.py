@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from lealife.lib.actors import command_line
 from learning.curriculum import REST, revive_rested_tasks
 from learning.models import CurriculumTask
 from tests.factories import START, later, make_curriculum_source, make_source
@@ -50,7 +51,7 @@ def test_a_disabled_task_comes_back_with_a_fresh_budget(host):
 def test_what_staff_disable_while_it_waits_stays_disabled(host):
     source = make_finished(host, ago=REST * 2)
     revive_rested_tasks(now=START)
-    disable_source(source_id=source.pk, by="ada", origin="admin")
+    disable_source(source_id=source.pk, by=command_line("ada"), origin="admin")
     assert revive_rested_tasks(now=START + REST * 9) == 0
     source.refresh_from_db()
     assert (source.status, source.status_reason) == ("disabled", "by ada")

@@ -18,6 +18,7 @@ import django
 from django.core.management import call_command
 
 from lealife.embedded.postgres import start_server
+from lealife.lib.actors import command_line
 
 
 def main(folder: Path, what: str) -> None:
@@ -84,7 +85,7 @@ def work_through_a_restart(pgdata: Path) -> dict[str, object]:
     from training.coordinator import read_coordinator, start_training
     from training.models import Host, Run
 
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     host = Host.objects.create(name="nowhere", base_url="http://127.0.0.1:9/", may_be_private=True)
     workers = Child(
         "workers",
@@ -99,7 +100,7 @@ def work_through_a_restart(pgdata: Path) -> dict[str, object]:
         connection.close()
         control_server(pgdata, "restart")
         restarted_at, began = timezone.now(), time.monotonic()
-        run = ask(prompt="Which page?", host=host, check_spec=None, pages_target=None, by="ada")
+        run = ask(prompt="Which page?", host=host, check_spec=None, pages_target=None, by=command_line("ada"))
         wait_until(lambda: read_coordinator().last_tick_at > restarted_at, seconds=90)
         ticked_after_s = time.monotonic() - began
         wait_until(lambda: Run.objects.get(pk=run.pk).status == Run.Status.FAILED, seconds=90)

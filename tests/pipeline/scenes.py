@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler
 from django.db import connection
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from lealife.pipeline import drain, launch_training
 from tests.training.agent.sites import GARDEN, Stub
 from training.models import Host, TrainingOutcome, TrainingSource
@@ -44,7 +45,7 @@ def queue_question(host: Host, *, title: str = "Roses") -> TrainingSource:
         check_spec={"expected_urls": [f"{host.base_url}roses.html"]},
         pages_target=None,
         queued_from="tests",
-        by="tests",
+        by=command_line("tests"),
     )
 
 

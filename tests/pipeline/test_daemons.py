@@ -14,6 +14,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from lealife.lib.places import BASE_DIR
 from lealife.supervisor import Child
 from promotion.models import ModelTag
@@ -64,7 +65,7 @@ def leads(daemon: Child) -> bool:
 
 
 def test_another_daemon_takes_over_from_a_killed_one_within_the_lease(start_daemon):
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     first = start_daemon()
     wait_until(lambda: leads(first), seconds=20)
     second = start_daemon()
@@ -92,13 +93,13 @@ def test_a_daemon_that_is_told_to_end_hands_over_at_once(start_daemon):
 def test_settings_reach_a_process_that_runs_at_its_next_tick(start_daemon):
     ModelTag.objects.create(role="controller", name="c:1", digest="d", base="b", recipe_digest="r", status="active")
     RuntimeSettings.objects.update(training_max_active_runs=0)
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     queue_question(make_host())
     daemon = start_daemon()
     wait_until(lambda: leads(daemon), seconds=20)
     time.sleep(3 * INTERVAL_S)
     assert not Run.objects.exists()
-    apply_settings(changes={"training_max_active_runs": 1}, version=None, by="ada", origin="tests")
+    apply_settings(changes={"training_max_active_runs": 1}, version=None, by=command_line("ada"), origin="tests")
     applied_at = time.monotonic()
     wait_until(Run.objects.exists)
     assert time.monotonic() - applied_at < INTERVAL_S + 1.0
@@ -106,11 +107,11 @@ def test_settings_reach_a_process_that_runs_at_its_next_tick(start_daemon):
 
 
 def test_a_stop_that_a_daemon_reverses_is_recorded_and_told(start_daemon):
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     daemon = start_daemon(TRAINING_DAEMON_START_IF_STOPPED="1")
     wait_until(lambda: leads(daemon), seconds=20)
     assert read_loop(now=timezone.now()).reversal is None
-    stop_training(by="ada", origin="page")
+    stop_training(by=command_line("ada"), origin="page")
     wait_until(lambda: read_coordinator().enabled)
     reversal = read_loop(now=timezone.now()).reversal
     assert (reversal.daemon, reversal.stopped_by) == (f"training_daemon on {socket.gethostname()}", "ada (page)")
@@ -118,20 +119,20 @@ def test_a_stop_that_a_daemon_reverses_is_recorded_and_told(start_daemon):
 
 
 def test_a_daemon_that_does_not_lead_reverses_a_stop_too(start_daemon):
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     leader = start_daemon()
     wait_until(lambda: leads(leader), seconds=20)
-    stop_training(by="ada", origin="page")
+    stop_training(by=command_line("ada"), origin="page")
     start_daemon(TRAINING_DAEMON_START_IF_STOPPED="1")
     wait_until(lambda: read_coordinator().enabled, seconds=20)
     assert leads(leader)
 
 
 def test_without_the_flag_a_stop_stays(start_daemon):
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     daemon = start_daemon()
     wait_until(lambda: leads(daemon), seconds=20)
-    stop_training(by="ada", origin="page")
+    stop_training(by=command_line("ada"), origin="page")
     time.sleep(5 * INTERVAL_S)
     assert not read_coordinator().enabled
 
@@ -140,7 +141,7 @@ def test_a_lease_from_before_the_clock_was_put_back_holds_no_daemon_up(start_dae
     read_coordinator()
     ahead = timezone.now() + timedelta(hours=1)
     Coordinator.objects.update(holder="dead", lease_until=ahead, last_tick_at=ahead)
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     assert read_loop(now=timezone.now()).state == "stalled"
     daemon = start_daemon()
     wait_until(lambda: leads(daemon), seconds=20)

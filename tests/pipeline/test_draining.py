@@ -15,6 +15,7 @@ from django_q.models import OrmQ, Schedule
 from lealife import pipeline
 from lealife.bell import ensure_schedule, has_wedged, read_queue_depth, ring, ring_coordinator
 from lealife.draining import is_draining, start_draining
+from lealife.lib.actors import command_line
 from lealife.lib.announce import open_connection
 from lealife.pipeline import Stage, Sweeper, coordinate, drain, launch_training, sweep
 from promotion.models import ModelTag
@@ -249,13 +250,13 @@ def test_a_stopped_loop_launches_nothing_and_a_started_one_does(host: Host):
     start_tags()
     queue_question(host)
     assert Sweeper().tick(timezone.now()) == 0
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     assert Sweeper().tick(timezone.now()) == 1
     assert Run.objects.get().status == "claimed"
 
 
 def test_one_coordinator_leads_and_hands_over_at_a_shutdown(monkeypatch):
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     monkeypatch.setattr(pipeline, "HOLD_S", 2.0)
     led = []
 

@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from lealife.execution import patiently
 from lealife.launching import ask, launch_training
+from lealife.lib.actors import command_line
 from lealife.lib.announce import open_connection
 from lealife.lib.places import BASE_DIR, data_dir
 from lealife.pipeline import drain
@@ -50,7 +51,9 @@ def test_a_question_is_answered_with_a_quote_and_the_digests_that_served(host: H
 
 
 def test_a_standard_task_leaves_no_outcome(host: Host, ollama: RunningOllama):
-    run = ask(prompt=f"Which page says “{PASSAGE}”?", host=host, check_spec=None, pages_target=None, by="ada")
+    run = ask(
+        prompt=f"Which page says “{PASSAGE}”?", host=host, check_spec=None, pages_target=None, by=command_line("ada")
+    )
     assert drain("execute") == 1
     run.refresh_from_db()
     assert (run.status, run.requested_by) == ("succeeded", "ada")
@@ -94,7 +97,7 @@ def test_ollama_gone_before_the_run_is_an_outcome(host: Host, own_ollama: Runnin
 
 
 def test_without_tags_a_task_says_that_no_model_is_there(host: Host):
-    run = ask(prompt="Which page?", host=host, check_spec=None, pages_target=None, by="ada")
+    run = ask(prompt="Which page?", host=host, check_spec=None, pages_target=None, by=command_line("ada"))
     drain("execute")
     run.refresh_from_db()
     assert (run.status, run.error_code) == ("failed", "model_unavailable")

@@ -12,6 +12,7 @@ from lealife.bell import WEDGED_AFTER, ring
 from lealife.draining import start_draining
 from lealife.execution import execute_run
 from lealife.launching import launch_training, take_training
+from lealife.lib.actors import command_line
 from lealife.pipeline import drain, sweep
 from tests.embedded.ollama_process import RunningOllama
 from tests.pipeline.scenes import queue_question
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def leading(transactional_db: None) -> None:
     """Training is allowed, and somebody leads."""
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     fence = take_lease(holder="somebody", now=timezone.now())
     assert fence is not None
     record_tick(fence=fence, now=timezone.now(), launched=0)
@@ -73,13 +74,13 @@ def test_what_a_worker_takes_is_begun_and_its_own(host: Host):
 
 def test_nothing_is_taken_after_a_stop(leading: None, host: Host):
     queue_question(host)
-    stop_training(by="ada", origin="tests")
+    stop_training(by=command_line("ada"), origin="tests")
     assert take() is None
 
 
 def test_nothing_is_taken_while_nobody_leads(host: Host):
     queue_question(host)
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     assert take() is None
     take_lease(holder="somebody", now=timezone.now() - 2 * LEASE - timedelta(seconds=1))
     assert take() is None
@@ -92,7 +93,7 @@ def test_nothing_is_taken_by_a_worker_that_was_told_to_end(leading: None, host: 
 
 
 def test_nothing_is_taken_while_every_run_breaks(leading: None, host: Host, own_ollama: RunningOllama):
-    apply_settings(changes={"retry_budget": 100}, version=None, by="tests", origin="tests")
+    apply_settings(changes={"retry_budget": 100}, version=None, by=command_line("tests"), origin="tests")
     for number in range(BREAK_AFTER):
         queue_question(host, title=f"Roses {number}")
     own_ollama.process.kill()

@@ -21,6 +21,7 @@ from django_q.models import OrmQ, Schedule
 
 from lealife.bell import WEDGED_AFTER, ensure_schedule, ring
 from lealife.launching import ask
+from lealife.lib.actors import command_line
 from lealife.lib.places import BASE_DIR, data_dir
 from lealife.management.commands import up
 from lealife.supervisor import Child, Supervisor
@@ -53,8 +54,8 @@ def read_pids() -> list[int]:
 
 
 def test_workers_answer_a_bell_lead_the_loop_and_end_cleanly(workers: Child, host: Host):
-    start_training(by="ada", origin="tests")
-    run = ask(prompt="Which page?", host=host, check_spec=None, pages_target=None, by="ada")
+    start_training(by=command_line("ada"), origin="tests")
+    run = ask(prompt="Which page?", host=host, check_spec=None, pages_target=None, by=command_line("ada"))
     workers.start()
     wait_until(lambda: Run.objects.get(pk=run.pk).status == "failed", seconds=30)
     wait_until(lambda: read_loop(now=timezone.now()).state == "running", seconds=30)
@@ -69,7 +70,7 @@ def test_workers_answer_a_bell_lead_the_loop_and_end_cleanly(workers: Child, hos
 
 
 def test_workers_whose_main_process_is_killed_are_ended_with_their_session(workers: Child):
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     workers.start()
     wait_until(lambda: read_loop(now=timezone.now()).state == "running", seconds=30)
     pids = read_pids()
@@ -118,7 +119,7 @@ def test_a_wedged_cluster_is_found_and_restarted_by_the_watchdog(workers: Child,
     monkeypatch.setattr(up, "WATCH_EVERY_S", 0.0)
     said: list[str] = []
     supervisor = Supervisor(say=said.append)
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     supervisor.start(workers)
     wait_until(lambda: read_loop(now=timezone.now()).state == "running", seconds=30)
     watchdog, first = up.Watchdog(supervisor), workers.process.pid

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from lealife.lib.digest import digest_value
 from promotion.applies import apply_canary, roll_back
 from promotion.canary import open_canary, settle_canary
@@ -38,7 +39,12 @@ def make_history(host: Host, servers: Servers) -> History:
     """Everything through the product's own verbs, but for the arms, whose results are given."""
     read_settings()
     for interval in (7, 8):
-        apply_settings(changes={"loop_interval_s": interval}, version=read_settings().version, by="ada", origin="page")
+        apply_settings(
+            changes={"loop_interval_s": interval},
+            version=read_settings().version,
+            by=command_line("ada"),
+            origin="page",
+        )
     change_settings(canary_min_observations=MINIMUM)
     baseline, _ = make_base_tags(servers)
     make_outcome(host, served=baseline.digest)
@@ -52,7 +58,7 @@ def make_history(host: Host, servers: Servers) -> History:
     applied = apply_canary(canary_id=canary.pk, now=timezone.now())
     make_outcome(host, served=applied.to_digest, watch=applied.watch)
     make_outcome(host, served=applied.from_digest, watch=applied.watch, held_back=True)
-    rolled_back = roll_back(role="controller", by="ada", reason="Just in case.")
+    rolled_back = roll_back(role="controller", by=command_line("ada"), reason="Just in case.")
     rejected = evaluate(host, servers, baseline, number=2, pairs=[LOSS] * 7)
     canary.refresh_from_db()
     return History(promoted, rejected, canary, applied, rolled_back)

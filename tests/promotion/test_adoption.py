@@ -11,6 +11,7 @@ import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 
+from lealife.lib.actors import command_line
 from lealife.pool import get_pool
 from promotion.adoption import adopt_tags, compare_content
 from promotion.applies import roll_back
@@ -110,6 +111,6 @@ def test_without_drift_there_is_nothing_to_adopt(server: Scripted) -> None:
 
 def test_an_adoption_is_nothing_to_roll_back(server: Scripted) -> None:
     drift(server)
-    adopt_tags(server=get_pool(), by="ada", origin="tests")
+    adopt_tags(server=get_pool(), by=command_line("ada"), origin="tests")
     with pytest.raises(Exception, match="nothing to roll back to"):
-        roll_back(role="controller", by="ada", reason="")
+        roll_back(role="controller", by=command_line("ada"), reason="")

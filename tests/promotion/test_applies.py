@@ -10,6 +10,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import Conflict, GateRefused, NotFound, Refused
 from promotion.applies import apply_canary, roll_back
 from promotion.canary import settle_canary
@@ -154,7 +155,7 @@ def test_a_crash_at_any_statement_applies_all_or_nothing(servers):
 
 def test_a_roll_back_is_a_new_apply_and_puts_the_old_tag_back(canary):
     first = apply_canary(canary_id=canary.pk, now=timezone.now())
-    back = roll_back(role="controller", by="ada", reason="It talks too much.")
+    back = roll_back(role="controller", by=command_line("ada"), reason="It talks too much.")
     assert read_routing().controller == first.from_tag
     assert (back.from_tag, back.to_tag, back.rolls_back) == (first.to_tag, first.from_tag, first)
     assert (back.applied_by, back.reason) == ("ada", "It talks too much.")
@@ -166,26 +167,26 @@ def test_a_roll_back_is_a_new_apply_and_puts_the_old_tag_back(canary):
 def test_with_no_switch_there_is_nothing_to_roll_back(db, servers):
     make_base_tags(servers)
     with pytest.raises(GateRefused, match="never been switched"):
-        roll_back(role="controller", by="ada", reason="")
+        roll_back(role="controller", by=command_line("ada"), reason="")
 
 
 def test_a_roll_back_is_not_rolled_back(canary):
     apply_canary(canary_id=canary.pk, now=timezone.now())
-    roll_back(role="controller", by="ada", reason="")
+    roll_back(role="controller", by=command_line("ada"), reason="")
     with pytest.raises(GateRefused, match="itself a roll back"):
-        roll_back(role="controller", by="ada", reason="")
+        roll_back(role="controller", by=command_line("ada"), reason="")
 
 
 def test_a_role_that_does_not_exist_is_not_found(db):
     with pytest.raises(NotFound, match="controller or task"):
-        roll_back(role="poet", by="ada", reason="")
+        roll_back(role="poet", by=command_line("ada"), reason="")
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_racing_roll_backs_one_is_done_and_the_others_are_refused(servers):
     canary = make_passed_canary(servers)
     first = apply_canary(canary_id=canary.pk, now=timezone.now())
-    results = race(lambda: roll_back(role="controller", by="ada", reason=""), racers=8)
+    results = race(lambda: roll_back(role="controller", by=command_line("ada"), reason=""), racers=8)
     assert sum(isinstance(result, LiveApply) for result in results) == 1
     assert all(isinstance(result, LiveApply | Refused) for result in results)
     assert read_routing().controller == first.from_tag
@@ -198,7 +199,7 @@ def test_an_apply_that_races_a_roll_back_leaves_one_active_tag_and_no_broken_con
     second = make_passed_canary(servers, number=2)
     attempts = [
         lambda: apply_canary(canary_id=second.pk, now=timezone.now()),
-        lambda: roll_back(role="controller", by="ada", reason=""),
+        lambda: roll_back(role="controller", by=command_line("ada"), reason=""),
     ]
     results = race(lambda: attempts.pop()(), racers=2)
     assert all(isinstance(result, LiveApply | Refused | type(None)) for result in results)
@@ -215,7 +216,7 @@ def test_a_canary_ends_when_its_baseline_is_rolled_back(host: Host, servers: Ser
         evaluation=evaluation, role="controller", share_percent=20, min_observations=1,
         deadline_at=timezone.now(), first_outcome_id=0,
     )  # fmt: skip
-    roll_back(role="controller", by="ada", reason="")
+    roll_back(role="controller", by=command_line("ada"), reason="")
     settle_canary(canary_id=canary.pk, now=timezone.now())
     canary.refresh_from_db()
     evaluation.window.refresh_from_db()
@@ -226,7 +227,7 @@ def test_a_canary_ends_when_its_baseline_is_rolled_back(host: Host, servers: Ser
 def test_a_passed_canary_is_not_applied_over_another_baseline(servers: Servers, db: None):
     apply_canary(canary_id=make_passed_canary(servers).pk, now=timezone.now())
     canary = make_passed_canary(servers, number=2)
-    back = roll_back(role="controller", by="ada", reason="")
+    back = roll_back(role="controller", by=command_line("ada"), reason="")
     assert apply_canary(canary_id=canary.pk, now=timezone.now()) is None
     canary.refresh_from_db()
     assert canary.state == "aborted"

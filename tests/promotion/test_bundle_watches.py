@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from promotion.applies import apply_canary
 from promotion.bundle import BrokenBundle, Checked, chain_records, verify_bundle
 from promotion.bundle_records import count_records, read_records
@@ -117,7 +118,7 @@ def test_a_roll_back_for_a_red_proof_verifies(history, host, servers):
 def test_a_canary_that_an_operator_ended_verifies_and_cannot_have_passed(history, host, servers):
     evaluation = evaluate(host, servers, history.applied.from_tag, number=3, pairs=[(True, False)] * 14)
     open_canary(evaluation_id=evaluation.pk, now=timezone.now())
-    abort_open_canary(by="ada", origin="cli", reason="Enough.")
+    abort_open_canary(by=command_line("ada"), origin="cli", reason="Enough.")
     assert PromotionWindow.objects.get(pk=evaluation.window_id).state == "rejected"
     verify(list(read_records()))
     assert "the guardrail says" in forge("canary", state="passed")

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import InvalidInput, NotFound
 from promotion.canary import abort_open_canary, open_canary, read_observations, settle_canary
 from promotion.harm import CanaryCause, CanaryVerdict
@@ -167,7 +168,7 @@ def test_time_in_which_nobody_looked_is_not_the_candidates(canary):
 
 
 def test_time_in_which_training_is_stopped_is_not_the_candidates(canary):
-    stop_training(by="ada", origin="tests")
+    stop_training(by=command_line("ada"), origin="tests")
     deadline = canary.deadline_at
     assert settle(canary, at=deadline) is CanaryCause.WAITING
     assert canary.deadline_at == deadline + timedelta(seconds=2)
@@ -239,7 +240,7 @@ def test_a_canary_that_ramps_begins_small_and_earns_the_rest(evaluation, host):
 
 def test_an_operator_ends_the_open_canary_with_a_reason_and_a_trace(canary, host):
     observe(canary, host, lane="canary", successes=2)
-    stopped = abort_open_canary(by="ada", origin="page", reason=" It shouts. ")
+    stopped = abort_open_canary(by=command_line("ada"), origin="page", reason=" It shouts. ")
     assert (stopped.pk, stopped.state, stopped.reason) == (canary.pk, "aborted", "Stopped by ada: It shouts.")
     assert stopped.candidate_observations == 2
     window, candidate = stopped.evaluation.window, stopped.evaluation.candidate
@@ -252,12 +253,12 @@ def test_an_operator_ends_the_open_canary_with_a_reason_and_a_trace(canary, host
 
 def test_an_abort_without_a_reason_or_without_a_canary_is_refused(canary):
     with pytest.raises(InvalidInput, match="Say why"):
-        abort_open_canary(by="ada", origin="page", reason=" ")
+        abort_open_canary(by=command_line("ada"), origin="page", reason=" ")
     with pytest.raises(NotFound, match="No task canary is open"):
-        abort_open_canary(by="ada", origin="page", reason="why", role="task")
-    abort_open_canary(by="ada", origin="page", reason="why")
+        abort_open_canary(by=command_line("ada"), origin="page", reason="why", role="task")
+    abort_open_canary(by=command_line("ada"), origin="page", reason="why")
     with pytest.raises(NotFound, match="No canary is open"):
-        abort_open_canary(by="ada", origin="page", reason="why")
+        abort_open_canary(by=command_line("ada"), origin="page", reason="why")
     assert AuditEntry.objects.count() == 1
 
 

@@ -52,7 +52,7 @@ def evaluation(host: Host, servers: Servers) -> Evaluation:
 @pytest.fixture
 def browser(db: None) -> Client:
     client = Client()
-    client.force_login(User.objects.create_user("ada", password="a long enough one", is_staff=True))
+    client.force_login(User.objects.create_superuser("ada", password="a long enough one"))
     return client
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from promotion.bundle_records import count_records, read_records
 from promotion.candidate_view import read_candidate
 from promotion.drills import has_drill_work, is_drill_due, read_drills, start_drill
@@ -28,7 +29,7 @@ from tests.promotion.test_candidates import remember_exemplar
 from training.models import Host
 
 PAIRS = 12
-ME = {"by": "ada", "origin": "tests"}
+ME = {"by": command_line("ada"), "origin": "tests"}
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from lealife.lib.gateway import OllamaPool, TagInfo
 from promotion.applies import apply_canary, roll_back
 from promotion.inspection import inspect_tags
@@ -108,7 +109,7 @@ def plan(pool: OllamaPool, *, keep: int = 0) -> dict[str, PruningRow]:
 
 
 def prune(server: object, *, keep: int = 0) -> list[tuple[str, bool]]:
-    return [(row.tag, row.pruned) for row in prune_tags(server=server, by="ada", origin="cli", keep=keep)]
+    return [(row.tag, row.pruned) for row in prune_tags(server=server, by=command_line("ada"), origin="cli", keep=keep)]
 
 
 def test_a_drill_that_has_its_verdict_keeps_no_tag(pool):
@@ -153,7 +154,7 @@ def test_the_tag_that_would_be_rolled_back_to_stays_and_can_serve_again(pool):
     ModelTag.objects.filter(pk=first.pk).update(parent=make_tag(pool, "parent"))
     assert plan(pool)[first.name].reason.startswith("One of the last 3 live applies refers to it")
     prune(pool)
-    roll_back(role="controller", by="ada", reason="Back.")
+    roll_back(role="controller", by=command_line("ada"), reason="Back.")
     assert read_status(first) == "active"
     assert first.name in pool.list_tags()
 
@@ -298,7 +299,7 @@ def test_one_server_of_two_that_fails_leaves_the_tag_unpruned_until_it_is_back(d
         ensure_base_tags(server=both, base=BASE)
         tag = make_tag(both, "old")
         assert plan(both)[tag.name].servers == 2
-    [result] = prune_tags(server=both, by="ada", origin="cli", keep=0)
+    [result] = prune_tags(server=both, by=command_line("ada"), origin="cli", keep=0)
     assert not result.pruned
     assert result.sentence.startswith(f"{tag.name} is not pruned: {second.address} cannot be reached")
     assert read_status(tag) == "rejected"

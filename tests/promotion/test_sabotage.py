@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 
 from lealife import promotion_stages
+from lealife.lib.actors import command_line
 from lealife.lib.gateway import OllamaPool
 from lealife.pool import get_pool
 from promotion.applies import apply_canary, roll_back
@@ -31,7 +32,7 @@ ROLLED_BACK_WITHIN_S = 5.0
 @pytest.fixture
 def voyage(tmp_path, settings, transactional_db) -> Iterator[Voyage]:
     with open_voyage(folder=tmp_path, settings=settings, servers=2) as voyage:
-        start_training(by="tests", origin="tests")
+        start_training(by=command_line("tests"), origin="tests")
         yield voyage
 
 
@@ -116,7 +117,7 @@ def test_untouched_tags_are_proven_by_three_live_outcomes_and_a_roll_back_serves
         assert run.controller_digest == run.served_controller_digest == applied.to_digest
     assert prove().state == GREEN
     began = time.monotonic()
-    roll_back(role="controller", by="ada", reason="A drill.")
+    roll_back(role="controller", by=command_line("ada"), reason="A drill.")
     run = voyage.run()
     assert time.monotonic() - began < ROLLED_BACK_WITHIN_S
     assert run.controller_digest == run.served_controller_digest == applied.from_digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import GateRefused
 from promotion.models import Evaluation, GateDrill
 from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
@@ -13,7 +14,7 @@ from tests.promotion.test_windows import ingest
 from training.models import AuditEntry, RuntimeSettingsChange
 from training.runtime_settings import read_settings
 
-ME = {"by": "ada", "origin": "tests"}
+ME = {"by": command_line("ada"), "origin": "tests"}
 
 
 def read_actions() -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import NotFound
 from lealife.lib.gateway import ModelUnavailable
 from promotion.applies import apply_canary
@@ -108,7 +109,7 @@ def test_tags_are_listed_by_what_they_do(db, servers):
 def test_a_tag_is_pinned_and_let_go_and_both_are_in_the_audit_log(db, servers):
     controller, _ = make_base_tags(servers)
     for pinned in (True, False):
-        pin_tag(tag_id=controller.pk, pinned=pinned, by="ada", origin="admin")
+        pin_tag(tag_id=controller.pk, pinned=pinned, by=command_line("ada"), origin="admin")
         controller.refresh_from_db()
         assert controller.pinned is pinned
     assert list(AuditEntry.objects.order_by("id").values_list("action", flat=True)) == ["pin tag", "unpin tag"]
@@ -116,4 +117,4 @@ def test_a_tag_is_pinned_and_let_go_and_both_are_in_the_audit_log(db, servers):
 
 def test_a_tag_that_does_not_exist_cannot_be_pinned(db):
     with pytest.raises(NotFound):
-        pin_tag(tag_id=1, pinned=True, by="ada", origin="admin")
+        pin_tag(tag_id=1, pinned=True, by=command_line("ada"), origin="admin")

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from lealife import promotion_stages
+from lealife.lib.actors import command_line
 from promotion.applies import apply_canary, roll_back
 from promotion.harm import WatchVerdict, e_harm, judge_watch
 from promotion.holdback import count_watched, route_run
@@ -93,7 +94,7 @@ def test_only_training_runs_are_held_back(applied, host, lane):
 
 
 def test_after_a_roll_back_nothing_is_held_back(applied, host):
-    roll_back(role="controller", by="ada", reason="It shouts.")
+    roll_back(role="controller", by=command_line("ada"), reason="It shouts.")
     assert route_run(begin_run(host)) == read_routing()
     applied.watch.refresh_from_db()
     assert (applied.watch.state, applied.watch.reason) == ("ended", "Ended by the next switch: It shouts.")

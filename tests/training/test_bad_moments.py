@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import Conflict, StaleClaim
 from tests.factories import START, begin_claimed, finish, later, make_host, make_source
 from training.claims import claim_next_source
@@ -14,7 +15,7 @@ from training.models import Host, Run, TrainingOutcome, TrainingSource
 from training.runs import fail_lapsed_runs
 from training.sources import cancel_source, disable_source
 
-WHO = {"by": "ada", "origin": "page"}
+WHO = {"by": command_line("ada"), "origin": "page"}
 WORKED_BY = {"source": TrainingSource, "run": Run, "outcome": TrainingOutcome}
 
 

@@ -9,6 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import Conflict, InvalidInput, NotFound
 from tests.factories import START, begin_claimed, finish, later, make_host, make_source
 from training.campaigns import SIZE_MAX, cancel_campaign, create_campaign, read_progress, requeue_failed
@@ -16,12 +17,12 @@ from training.claims import claim_next_source
 from training.models import AuditEntry, Campaign, Host, TrainingSource
 from training.preview import preview_next
 
-WHO = {"by": "ada", "origin": "page"}
+WHO = {"by": command_line("ada"), "origin": "page"}
 
 
 def campaign(host: Host, **changes) -> Campaign:
     values = {"title": "Many", "prompt": "Which page?", "check_spec": None, "pages_target": None, "size": 3}
-    return create_campaign(host=host, queued_from="api", by="ada", **{**values, **changes})
+    return create_campaign(host=host, queued_from="api", by=command_line("ada"), **{**values, **changes})
 
 
 @pytest.mark.parametrize("size", [0, -1, SIZE_MAX + 1, "many", "3", None, True, 2.5, 10**30])
@@ -288,7 +289,7 @@ def test_a_source_that_fails_while_its_campaign_is_cancelled_is_not_queued_again
         run = begin_claimed()
         race(
             lambda run=run: finish(run, success=False),
-            lambda queued=queued: cancel_campaign(campaign_id=queued.pk, by="ada", origin="api"),
+            lambda queued=queued: cancel_campaign(campaign_id=queued.pk, by=command_line("ada"), origin="api"),
         )
         left = TrainingSource.objects.filter(campaign=queued).values_list("status", flat=True)
         assert set(left) <= {"failed", "cancelled"}

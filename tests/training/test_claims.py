@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from lealife.lib.actors import command_line
 from tests.factories import START, begin_claimed, finish, later, make_curriculum_source, make_host, make_source
 from training import lanes
 from training.campaigns import create_campaign
@@ -28,7 +29,7 @@ def make_campaign(host: Host, *, size: int = 2):
         pages_target=None,
         size=size,
         queued_from="api",
-        by="ada",
+        by=command_line("ada"),
     )
 
 
@@ -314,7 +315,7 @@ def test_a_canarys_runs_count_against_the_most_training_cycles(settle):
 def test_nothing_is_claimed_for_a_loop_that_was_stopped(host):
     make_source(host)
     assert claim_sources(now=START, limit=1, while_enabled=True) == []
-    start_training(by="ada", origin="tests")
+    start_training(by=command_line("ada"), origin="tests")
     assert len(claim_sources(now=START, limit=1, while_enabled=True)) == 1
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from lealife.lib.actors import command_line
 from tests.factories import START, begin_claimed, finish, later, make_source
 from training.coordinator import (
     LEASE,
@@ -81,19 +82,19 @@ def test_training_that_is_not_allowed_is_stopped(db):
 
 
 def test_training_that_is_allowed_and_ticks_is_running(db):
-    start_training(by="ada", origin="api")
+    start_training(by=command_line("ada"), origin="api")
     record_tick(fence=take_lease(holder="one", now=START), now=START, launched=0)
     loop = read_loop(now=later(seconds=5))
     assert (loop.enabled, loop.state, loop.holder) == (True, "running", "one")
 
 
 def test_training_that_is_allowed_but_never_ticked_is_unknown(db):
-    start_training(by="ada", origin="api")
+    start_training(by=command_line("ada"), origin="api")
     assert read_loop(now=START).state == "unknown"
 
 
 def test_training_that_is_allowed_but_silent_is_stalled(db):
-    start_training(by="ada", origin="api")
+    start_training(by=command_line("ada"), origin="api")
     record_tick(fence=take_lease(holder="one", now=START), now=START, launched=0)
     loop = read_loop(now=later(seconds=60))
     assert (loop.state, loop.holder) == ("stalled", "")
@@ -102,21 +103,21 @@ def test_training_that_is_allowed_but_silent_is_stalled(db):
 
 def test_start_and_stop_are_logged_once_each(db):
     for change in (start_training, start_training, stop_training, stop_training):
-        change(by="ada", origin="page")
+        change(by=command_line("ada"), origin="page")
     actions = AuditEntry.objects.order_by("id").values_list("actor", "origin", "action")
     assert list(actions) == [("ada", "page", "start training"), ("ada", "page", "stop training")]
 
 
 def test_starting_says_who_did_it(db):
-    row = start_training(by="ada", origin="page")
+    row = start_training(by=command_line("ada"), origin="page")
     assert (row.enabled, row.enabled_changed_by) == (True, "ada (page)")
 
 
 def test_stopping_leaves_runs_in_flight_to_their_end(host):
-    start_training(by="ada", origin="api")
+    start_training(by=command_line("ada"), origin="api")
     make_source(host)
     run = begin_claimed()
-    stop_training(by="ada", origin="api")
+    stop_training(by=command_line("ada"), origin="api")
     assert finish(run).status == "succeeded"
 
 
@@ -126,8 +127,8 @@ DAEMON = {"daemon": "training_daemon on host-7", "origin": "TRAINING_DAEMON_STAR
 
 
 def test_a_reversed_stop_is_told_with_the_names_of_both(db):
-    start_training(by="ada", origin="api")
-    stopped = stop_training(by="ada", origin="page")
+    start_training(by=command_line("ada"), origin="api")
+    stopped = stop_training(by=command_line("ada"), origin="page")
     assert reverse_stop(**DAEMON)
     reversal = read_loop(now=START).reversal
     assert (reversal.daemon, reversal.stopped_by) == ("training_daemon on host-7", "ada (page)")
@@ -145,7 +146,7 @@ def test_a_daemon_that_starts_what_nobody_stopped_reverses_nothing(db):
 
 
 def test_training_that_is_allowed_is_not_started_again(db):
-    start_training(by="ada", origin="api")
+    start_training(by=command_line("ada"), origin="api")
     assert not reverse_stop(**DAEMON)
     assert read_loop(now=START).reversal is None
     assert AuditEntry.objects.count() == 1
@@ -153,26 +154,26 @@ def test_training_that_is_allowed_is_not_started_again(db):
 
 @pytest.mark.parametrize("change", [stop_training, start_training])
 def test_the_next_change_by_anybody_ends_the_notice(db, change):
-    start_training(by="ada", origin="api")
-    stop_training(by="ada", origin="page")
+    start_training(by=command_line("ada"), origin="api")
+    stop_training(by=command_line("ada"), origin="page")
     reverse_stop(**DAEMON)
-    stop_training(by="bob", origin="page")
+    stop_training(by=command_line("bob"), origin="page")
     if change is start_training:
-        change(by="bob", origin="page")
+        change(by=command_line("bob"), origin="page")
     assert read_loop(now=START).reversal is None
 
 
 def test_a_daemon_and_an_operator_who_start_at_the_same_moment_start_once(race, db):
-    start_training(by="ada", origin="api")
-    stop_training(by="ada", origin="page")
-    race(lambda: reverse_stop(**DAEMON), lambda: start_training(by="bob", origin="page"))
+    start_training(by=command_line("ada"), origin="api")
+    stop_training(by=command_line("ada"), origin="page")
+    race(lambda: reverse_stop(**DAEMON), lambda: start_training(by=command_line("bob"), origin="page"))
     assert AuditEntry.objects.count() == 3
     row = read_coordinator()
     assert (find_reversal(row) is not None) == row.enabled_changed_by.startswith("training_daemon")
 
 
 def test_a_name_as_long_as_names_may_be_stops_no_stop(db):
-    assert start_training(by="x" * 150, origin="y" * 40).enabled
+    assert start_training(by=command_line("x" * 150), origin="y" * 40).enabled
 
 
 # A clock that jumps.
@@ -207,7 +208,7 @@ def test_a_lease_as_far_ahead_as_two_honest_clocks_may_differ_is_fresh(db):
 
 @pytest.mark.parametrize("put_by_s", [DAY, -HOUR])
 def test_a_loop_that_nobody_ticks_is_stalled_whatever_the_clock_did(db, put_by_s):
-    start_training(by="ada", origin="api")
+    start_training(by=command_line("ada"), origin="api")
     record_tick(fence=take_lease(holder="one", now=START), now=START, launched=0)
     loop = read_loop(now=later(seconds=put_by_s))
     assert (loop.state, loop.holder) == ("stalled", "")
@@ -238,7 +239,7 @@ def test_a_stalled_loop_says_why_its_last_tick_broke(transactional_db, silent):
     def break_down(now) -> int:
         raise RuntimeError("no such column")
 
-    start_training(by="ada", origin="api")
+    start_training(by=command_line("ada"), origin="api")
     record_tick(fence=take_lease(holder="one", now=START), now=START, launched=0)
     Coordinator.objects.update(lease_until=None)
     with pytest.raises(RuntimeError):

@@ -9,6 +9,7 @@ from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import Conflict, InvalidInput, NotFound
 from tests.factories import begin_claimed, finish, make_host
 from training.campaigns import SIZE_MAX, cancel_campaign
@@ -22,7 +23,7 @@ from training.definitions import (
 )
 from training.models import AuditEntry, Campaign, Host, TaskDefinition, TrainingSource
 
-WHO = {"by": "ada", "origin": "api"}
+WHO = {"by": command_line("ada"), "origin": "api"}
 TASK = {"title": "Prices", "prompt": "Which page names the price?"}
 shipped = import_module("training.migrations.0004_task_definitions")
 
@@ -32,7 +33,7 @@ def save(**changes) -> TaskDefinition:
 
 
 def queue(row: TaskDefinition, **changes):
-    return queue_definition(definition_id=row.pk, queued_from="api", by="ada", **changes)
+    return queue_definition(definition_id=row.pk, queued_from="api", by=command_line("ada"), **changes)
 
 
 def test_a_saved_definition_with_a_host_is_ready_and_logged(host):
@@ -90,7 +91,9 @@ def test_two_who_save_one_title_at_the_same_moment_do_not_both_win(race):
 
 def test_a_change_writes_only_what_differs_and_says_what(host):
     row = save(host=host)
-    save_definition(definition_id=row.pk, changes={"title": "Prices", "pages_target": 4}, by="bob", origin="admin")
+    save_definition(
+        definition_id=row.pk, changes={"title": "Prices", "pages_target": 4}, by=command_line("bob"), origin="admin"
+    )
     row.refresh_from_db()
     assert (row.pages_target, row.created_by, row.updated_by) == (4, "ada", "bob")
     assert AuditEntry.objects.get(action="change definition").details == {"fields": ["pages_target"]}
@@ -98,7 +101,7 @@ def test_a_change_writes_only_what_differs_and_says_what(host):
 
 def test_a_change_that_changes_nothing_leaves_no_trace(host):
     row = save(host=host)
-    save_definition(definition_id=row.pk, changes={**TASK, "host": host.name}, by="bob", origin="admin")
+    save_definition(definition_id=row.pk, changes={**TASK, "host": host.name}, by=command_line("bob"), origin="admin")
     row.refresh_from_db()
     assert row.updated_by == "ada"
     assert not AuditEntry.objects.filter(action="change definition").exists()
@@ -206,7 +209,7 @@ def test_a_switch_that_is_there_already_is_refused(host, verb):
 @pytest.mark.parametrize(
     "verb",
     [
-        lambda pk: queue_definition(definition_id=pk, queued_from="api", by="ada"),
+        lambda pk: queue_definition(definition_id=pk, queued_from="api", by=command_line("ada")),
         lambda pk: save_definition(definition_id=pk, changes=TASK, **WHO),
         lambda pk: enable_definition(definition_id=pk, **WHO),
         lambda pk: disable_definition(definition_id=pk, **WHO),

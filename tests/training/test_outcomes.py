@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from lealife.lib.actors import command_line
 from tests.factories import START, begin_claimed, finish, later, make_host, make_outcome, make_source
 from training.campaigns import cancel_campaign, create_campaign
 from training.counters import add_counts, read_counters
@@ -29,7 +30,7 @@ def test_a_cycle_has_one_outcome_at_most(host):
 def test_evidence_refuses_to_be_changed(host, model, column, statement):
     make_outcome(host)
     seal_outcomes()
-    apply_settings(changes={"retry_budget": 5}, version=None, by="ada", origin="api")
+    apply_settings(changes={"retry_budget": 5}, version=None, by=command_line("ada"), origin="api")
     AuditEntry.objects.create(actor="ada", origin="api", action="look")
     with (
         pytest.raises(IntegrityError, match="append-only"),
@@ -40,7 +41,7 @@ def test_evidence_refuses_to_be_changed(host, model, column, statement):
 
 
 def test_settings_changes_refuse_to_be_changed(db):
-    apply_settings(changes={"retry_budget": 5}, version=None, by="ada", origin="api")
+    apply_settings(changes={"retry_budget": 5}, version=None, by=command_line("ada"), origin="api")
     with (
         pytest.raises(IntegrityError, match="append-only"),
         transaction.atomic(),
@@ -100,9 +101,16 @@ def test_outcomes_that_race_are_all_there(race, settle):
 
 def test_a_failed_run_of_a_cancelled_campaign_is_not_tried_again(host):
     campaign = create_campaign(
-        title="", prompt="Which?", host=host, check_spec=None, pages_target=None, size=2, queued_from="api", by="ada"
+        title="",
+        prompt="Which?",
+        host=host,
+        check_spec=None,
+        pages_target=None,
+        size=2,
+        queued_from="api",
+        by=command_line("ada"),
     )
     run = begin_claimed()
-    assert cancel_campaign(campaign_id=campaign.pk, by="ada", origin="api") == 1
+    assert cancel_campaign(campaign_id=campaign.pk, by=command_line("ada"), origin="api") == 1
     finish(run, success=False)
     assert set(campaign.sources.values_list("status", flat=True)) == {"cancelled", "failed"}

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from lealife.lib.actors import command_line
 from tests.factories import begin_claimed, finish, later, make_curriculum_source, make_host, make_source
 from training.campaigns import create_campaign
 from training.claims import claim_next_source
@@ -50,7 +51,7 @@ def scramble(seed: int, settle) -> random.Random:
             pages_target=None,
             size=chance.randint(1, 4),
             queued_from="api",
-            by="ada",
+            by=command_line("ada"),
         )
         if chance.random() < 0.5:
             started = TrainingSource.objects.filter(campaign__isnull=False).first()
@@ -79,7 +80,14 @@ def test_the_preview_names_what_is_then_claimed(seed, settle):
 def test_the_preview_names_the_locked_campaigns_host(settle, host):
     settle(campaign_lock=True)
     create_campaign(
-        title="", prompt="Which?", host=host, check_spec=None, pages_target=None, size=2, queued_from="api", by="ada"
+        title="",
+        prompt="Which?",
+        host=host,
+        check_spec=None,
+        pages_target=None,
+        size=2,
+        queued_from="api",
+        by=command_line("ada"),
     )
     finish(begin_claimed())
     assert preview_next(now=later(minutes=1)).host_lock == host.name

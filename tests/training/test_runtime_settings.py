@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, transaction
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import Conflict, InvalidInput
 from training.coordinator import start_training, stop_training
 from training.models import AuditEntry, RuntimeSettings, RuntimeSettingsChange
@@ -13,7 +14,7 @@ from training.settings_catalogue import SETTINGS
 
 
 def apply(version: int | None = None, by: str = "ada", **changes) -> RuntimeSettings:
-    return apply_settings(changes=changes, version=version, by=by, origin="api")
+    return apply_settings(changes=changes, version=version, by=command_line(by), origin="api")
 
 
 def test_reading_makes_the_one_row(db):
@@ -113,8 +114,8 @@ def test_a_draft_against_a_version_that_never_was_is_refused(db):
 @pytest.mark.parametrize("write", ["save", "update", "delete"])
 def test_the_change_log_and_the_audit_log_refuse_every_rewrite(db, table, who, write):
     apply(retry_budget=9)
-    stop_training(by="ada", origin="page")
-    start_training(by="ada", origin="page")
+    stop_training(by=command_line("ada"), origin="page")
+    start_training(by=command_line("ada"), origin="page")
     rows = table.objects.all()
     writes = {
         "save": lambda: rows[0].save(),
@@ -215,7 +216,7 @@ def test_a_number_that_python_itself_will_not_write_is_refused(db, name):
 @pytest.mark.parametrize("name", ["nonsense", "version", "id", "updated_by", "pk", "objects"])
 def test_an_unknown_setting_is_refused(db, name):
     with pytest.raises(InvalidInput, match="There is no setting"):
-        apply_settings(changes={name: 1}, version=None, by="ada", origin="api")
+        apply_settings(changes={name: 1}, version=None, by=command_line("ada"), origin="api")
 
 
 def test_one_bad_value_refuses_the_whole_draft(db):
@@ -232,7 +233,7 @@ def test_reserved_slots_must_leave_some(db):
 
 def test_what_a_person_typed_comes_as_text(db):
     typed = {"retry_budget": "8", "campaign_lock": "True", "loop_interval_s": "0.5"}
-    row = apply_settings(changes=typed, version=None, by="ada", origin="page", typed=True)
+    row = apply_settings(changes=typed, version=None, by=command_line("ada"), origin="page", typed=True)
     assert (row.retry_budget, row.campaign_lock, row.loop_interval_s) == (8, True, 0.5)
 
 

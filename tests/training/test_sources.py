@@ -5,18 +5,19 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, transaction
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import Conflict, InvalidInput, NotFound
 from tests.factories import START, begin_claimed, finish, make_host, make_source
 from training.claims import claim_next_source
 from training.models import AuditEntry, Host, TrainingSource
 from training.sources import cancel_source, disable_source, enable_source, queue_source, requeue_source
 
-WHO = {"by": "ada", "origin": "page"}
+WHO = {"by": command_line("ada"), "origin": "page"}
 
 
 def queue(host: Host | str | None, **changes) -> TrainingSource:
     values = {"title": "", "prompt": "Which page?", "check_spec": None, "pages_target": None}
-    return queue_source(host=host, queued_from="api", by="ada", **{**values, **changes})
+    return queue_source(host=host, queued_from="api", by=command_line("ada"), **{**values, **changes})
 
 
 def test_a_queued_source_waits_and_is_logged(host):

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as some
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import StaleClaim
 from tests.factories import START, finish, make_host, make_source, make_step
 from training.claims import LEASE, claim_next_source
@@ -126,7 +127,7 @@ def test_no_schedule_of_two_workers_lets_a_stale_write_through(schedule):
     try:
         with transaction.atomic():
             # A budget that no schedule spends, so that there is always something to claim again.
-            apply_settings(changes={"retry_budget": 100}, version=None, by="tests", origin="tests")
+            apply_settings(changes={"retry_budget": 100}, version=None, by=command_line("tests"), origin="tests")
             host = make_host()
             make_source(host), make_source(make_host())
             queue_run(lane="standard", prompt="Which?", host=host, check_spec=None, pages_target=None, by="ada")

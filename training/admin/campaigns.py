@@ -7,7 +7,8 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor, take_over
+from lealife.lib.actors import read_actor
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer, take_over
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.models import Campaign
 
@@ -41,6 +42,7 @@ class CampaignAdmin(VerbAdmin):
     list_per_page = 25
     autocomplete_fields = ("host",)
     actions = ("requeue_selected", "cancel_selected")
+    adds = create_campaign.permission
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """Nothing is, while it is being written; everything is, once it is queued."""
@@ -50,6 +52,10 @@ class CampaignAdmin(VerbAdmin):
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """The definition, and where it stands once it is queued."""
         return tuple(self.get_readonly_fields(request, obj)) or CampaignForm.Meta.fields
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """A campaign is moved by its actions: nothing of it is written again."""
+        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A campaign is cancelled, never deleted: its outcomes remain."""
@@ -72,7 +78,7 @@ class CampaignAdmin(VerbAdmin):
             f"{now.failed} failed, {now.cancelled} cancelled, {now.disabled} disabled"
         )
 
-    @admin.action(description="Re-queue what failed, with a fresh retry budget", permissions=["change"])
+    @offer(requeue_failed, description="Re-queue what failed, with a fresh retry budget")
     def requeue_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
         """Queues the failed and disabled sources of the chosen campaigns again."""
         by = read_actor(request)
@@ -83,7 +89,7 @@ class CampaignAdmin(VerbAdmin):
             done="queued again",
         )
 
-    @admin.action(description="Cancel what has not started", permissions=["change"])
+    @offer(cancel_campaign, description="Cancel what has not started")
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
         """Cancels the waiting sources of the chosen campaigns."""
         by = read_actor(request)

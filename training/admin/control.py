@@ -9,8 +9,9 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from lealife.lib.actors import read_actor
 from lealife.lib.readonly_admin import ReadOnlyAdmin
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin
 from training.models import (
     AuditEntry,
     Coordinator,
@@ -19,7 +20,7 @@ from training.models import (
     RuntimeSettingsChange,
     WorkerHeartbeat,
 )
-from training.runtime_settings import EVERY_TASK, FIELDS, TRAINING_ONLY, apply_settings, read_settings
+from training.runtime_settings import EVERY_TASK, FIELDS, TRAINING_ONLY, apply_settings, find_permission, read_settings
 from training.settings_catalogue import SETTINGS
 
 
@@ -35,7 +36,7 @@ class RuntimeSettingsForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["based_on"] = self.instance.version
-        for name in FIELDS:
+        for name in self.fields.keys() & SETTINGS.keys():
             self.fields[name].label = SETTINGS[name].label
             self.fields[name].help_text = f"{SETTINGS[name].hint} ({SETTINGS[name].bounds})"
 
@@ -45,6 +46,7 @@ class RuntimeSettingsAdmin(VerbAdmin):
     """The one row. Saving applies a draft: a new version, a line in the change log, no restart."""
 
     form = RuntimeSettingsForm
+    changes = apply_settings.permission
     list_display = ("__str__", "updated_by", "updated_at")
     fieldsets = (
         (None, {"fields": ("version", "updated_at", "updated_by", "based_on")}),
@@ -55,12 +57,17 @@ class RuntimeSettingsAdmin(VerbAdmin):
             {"fields": tuple(name for name in FIELDS if name not in (*TRAINING_ONLY, *EVERY_TASK))},
         ),
     )
-    readonly_fields = ("version", "updated_at", "updated_by")
+    RECORD = ("version", "updated_at", "updated_by")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RuntimeSettings]:
         """The row, made now when nothing has read it yet."""
         read_settings()
         return super().get_queryset(request)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """Who changed it last, and the settings that this person may not change."""
+        by = read_actor(request)
+        return (*self.RECORD, *(name for name in FIELDS if not by.may(find_permission(name))))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """There is one row."""

@@ -10,7 +10,8 @@ from django.contrib.admin.helpers import ActionForm
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor, take_over
+from lealife.lib.actors import read_actor
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer, take_over
 from training.campaigns import SIZE_MAX
 from training.definitions import (
     annotate_pending,
@@ -53,6 +54,8 @@ class TaskDefinitionAdmin(VerbAdmin):
     autocomplete_fields = ("host",)
     action_form = DefinitionActionForm
     actions = ("queue_selected", "enable_selected", "disable_selected")
+    adds = changes = save_definition.permission
+    deletes = delete_definition.permission
 
     RECORD = ("state", "pending", "created_by", "created_at", "updated_by", "updated_at")
 
@@ -98,7 +101,7 @@ class TaskDefinitionAdmin(VerbAdmin):
         """How many of its sources wait."""
         return row.pending  # type: ignore[attr-defined]  annotated by the queryset
 
-    @admin.action(description="Queue: as many runs as stated beside, one when empty", permissions=["change"])
+    @offer(queue_definition, description="Queue: as many runs as stated beside, one when empty")
     def queue_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
         """Queues one run or a campaign of each chosen definition."""
         size = read_size(request.POST.get("size", ""))
@@ -110,12 +113,12 @@ class TaskDefinitionAdmin(VerbAdmin):
             done="queued",
         )
 
-    @admin.action(description="Enable", permissions=["change"])
+    @offer(enable_definition, description="Enable")
     def enable_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
         """Lets the chosen definitions be queued."""
         self._run(request, queryset, enable_definition, "enabled")
 
-    @admin.action(description="Disable", permissions=["change"])
+    @offer(disable_definition, description="Disable")
     def disable_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
         """Keeps the chosen definitions from being queued."""
         self._run(request, queryset, disable_definition, "disabled")

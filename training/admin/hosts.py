@@ -7,8 +7,9 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
+from lealife.lib.actors import read_actor
 from lealife.lib.announce import announce
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin
 from training.audit import record_audit
 from training.models import Host
 
@@ -56,6 +57,10 @@ class HostAdmin(VerbAdmin):
     list_filter = ("enabled", "may_be_private", "seed_curriculum")
     search_fields = ("name", "base_url")
     readonly_fields = ("last_served_at", "created_at")
+
+    def has_view_permission(self, request: HttpRequest, obj: Host | None = None) -> bool:
+        """All staff: every page names the hosts, and forms choose among them."""
+        return True
 
     def save_model(self, request: HttpRequest, obj: Host, form: forms.ModelForm, change: bool) -> None:
         """Saves what was changed and no more: a claim may write the host's turn at the same moment."""

@@ -9,13 +9,18 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.lib.announce import announce
-from lealife.lib.errors import Conflict
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, read_actor, take_over
-from training.audit import record_audit
+from lealife.lib.actors import read_actor
+from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer, take_over
 from training.models import TrainingSource
-from training.sources import cancel_source, disable_source, enable_source, queue_source, requeue_source
-from training.tasks import check_pages_target, check_priority, check_prompt, check_success_check
+from training.sources import (
+    WAITING,
+    cancel_source,
+    correct_source,
+    disable_source,
+    enable_source,
+    queue_source,
+    requeue_source,
+)
 
 
 class SourceForm(forms.ModelForm):
@@ -49,8 +54,9 @@ class TrainingSourceAdmin(VerbAdmin):
     show_full_result_count = False
     autocomplete_fields = ("host",)
     actions = ("disable_selected", "enable_selected", "requeue_selected", "cancel_selected")
+    adds = queue_source.permission
+    changes = correct_source.permission
 
-    WAITING = (TrainingSource.Status.PENDING, TrainingSource.Status.DISABLED)
     RECORD = (
         "kind",
         "status",
@@ -71,7 +77,7 @@ class TrainingSourceAdmin(VerbAdmin):
         """The definition too, once the source has started."""
         if obj is None:
             return ()
-        return self.RECORD if obj.status in self.WAITING else (*SourceForm.Meta.fields, *self.RECORD)
+        return self.RECORD if obj.status in WAITING else (*SourceForm.Meta.fields, *self.RECORD)
 
     def get_fields(self, request: HttpRequest, obj: TrainingSource | None = None) -> tuple[str, ...]:
         """The definition, and what became of it."""
@@ -85,46 +91,27 @@ class TrainingSourceAdmin(VerbAdmin):
         """Queues a new source, or corrects one that still waits."""
         by = read_actor(request)
         if change:
-            self._correct(obj, form, by=by)
+            correct_source(source=obj, fields=form.changed_data, by=by, origin=ORIGIN)
             return
         definition = {name: form.cleaned_data[name] for name in SourceForm.Meta.fields}
         take_over(obj, queue_source(**definition, queued_from=ORIGIN, by=by))
 
-    def _correct(self, source: TrainingSource, form: forms.ModelForm, *, by: str) -> None:
-        """Within the page's transaction: the row lock makes a worker's claim wait or be seen here."""
-        still_waits = TrainingSource.objects.select_for_update().filter(pk=source.pk, status__in=self.WAITING)
-        if not still_waits.exists():
-            raise Conflict(f"Source {source.pk} has started meanwhile and can no longer be corrected.")
-        source.prompt = check_prompt(source.prompt)
-        source.check_spec = check_success_check(source.check_spec, host=source.host)
-        source.pages_target = check_pages_target(source.pages_target)
-        source.priority = check_priority(source.priority)
-        source.save(update_fields=form.changed_data)
-        record_audit(
-            actor=by,
-            origin=ORIGIN,
-            action="correct source",
-            subject=f"source {source.pk}",
-            details={"fields": form.changed_data},
-        )
-        announce("sources")
-
-    @admin.action(description="Disable", permissions=["change"])
+    @offer(disable_source, description="Disable")
     def disable_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
         """Takes waiting sources out of the queue."""
         self._run(request, queryset, disable_source, "disabled")
 
-    @admin.action(description="Enable, with a fresh retry budget", permissions=["change"])
+    @offer(enable_source, description="Enable, with a fresh retry budget")
     def enable_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
         """Puts disabled sources back."""
         self._run(request, queryset, enable_source, "enabled")
 
-    @admin.action(description="Requeue: run once more", permissions=["change"])
+    @offer(requeue_source, description="Requeue: run once more")
     def requeue_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
         """Runs finished sources once more."""
         self._run(request, queryset, requeue_source, "requeued")
 
-    @admin.action(description="Cancel", permissions=["change"])
+    @offer(cancel_source, description="Cancel")
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
         """Cancels sources that have not started."""
         self._run(request, queryset, cancel_source, "cancelled")

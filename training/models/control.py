@@ -77,6 +77,10 @@ class RuntimeSettings(models.Model):
     updated_by = models.CharField(max_length=150, blank=True, editable=False)
 
     class Meta:
+        permissions = [
+            ("change_settings", "May change the settings of training"),
+            ("change_every_setting", "May change the settings of every task and of promotion too"),
+        ]
         verbose_name = "runtime settings"
         verbose_name_plural = "runtime settings"
         constraints = [models.CheckConstraint(condition=Q(id=1), name="one_row_of_runtime_settings")]
@@ -120,6 +124,10 @@ class Coordinator(models.Model):
     last_error = models.TextField(blank=True)
 
     class Meta:
+        permissions = [
+            ("start_training", "May start training"),
+            ("stop_training", "May stop training"),
+        ]
         verbose_name_plural = "coordinator"
         constraints = [models.CheckConstraint(condition=Q(id=1), name="one_row_of_coordinator")]
 

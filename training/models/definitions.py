@@ -31,6 +31,7 @@ class TaskDefinition(models.Model):
     updated_by = models.CharField(max_length=150)
 
     class Meta:
+        permissions = [("manage_definition", "May write, enable and delete task definitions")]
         ordering = ["title"]
         constraints = [
             models.CheckConstraint(condition=~Q(prompt=""), name="definition_has_a_prompt"),

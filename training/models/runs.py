@@ -104,6 +104,7 @@ class Run(models.Model):
     objects = RunQuerySet.as_manager()
 
     class Meta:
+        permissions = [("ask", "May ask questions and repeat runs")]
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(

@@ -44,6 +44,7 @@ class Campaign(models.Model):
     cancelled_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
+        permissions = [("manage_campaign", "May queue, requeue and cancel campaigns")]
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(condition=Q(size__gte=1, size__lte=10_000), name="campaign_size_1_to_10000"),
@@ -117,6 +118,11 @@ class TrainingSource(models.Model):
     objects = SourceQuerySet.as_manager()
 
     class Meta:
+        permissions = [
+            ("queue_source", "May queue and correct training sources"),
+            ("disable_source", "May disable and enable training sources"),
+            ("cancel_source", "May cancel training sources"),
+        ]
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(

@@ -20,6 +20,7 @@ class OperatorVerdict(models.Model):
     at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        permissions = [("give_verdict", "May judge answers")]
         ordering = ["-id"]
 
     def __str__(self) -> str:

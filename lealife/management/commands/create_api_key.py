@@ -6,31 +6,56 @@ import getpass
 from argparse import ArgumentParser
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 
-from lealife.auth import create_api_key
-from lealife.lib.errors import Refused
+from lealife.keys import DAYS, create_api_key
+from lealife.lib.actors import command_line
+from lealife.lib.errors import NotFound, Refused
 from lealife.models import ApiKey
 
 
 class Command(BaseCommand):
     """Makes an API key. Only its digest is stored: the key is printed now and never again."""
 
-    help = "Makes an API key and prints it once; only its digest is stored."
+    help = (
+        "Makes an API key and prints it once; only its digest is stored. It belongs to --owner, or else to the first "
+        "superuser: it may do no more than its owner, and ends when its owner may no longer sign in. Made before "
+        "there is a superuser, it has no owner."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The key's name and scope."""
         parser.add_argument("name", help="what the key is for; the audit log shows it")
         parser.add_argument("--scope", choices=ApiKey.Scope.values, default=ApiKey.Scope.READ.value)
+        parser.add_argument("--owner", default="", metavar="USER", help="whose key it is; the first superuser's")
+        parser.add_argument("--days", type=int, default=DAYS, help=f"how long it is good; {DAYS} days")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prints the key alone on standard output, so that a script can take it from there."""
         try:
-            _, secret = create_api_key(name=options["name"], scope=options["scope"], by=find_user(), origin="cli")
+            _, secret = create_api_key(
+                name=options["name"],
+                scope=options["scope"],
+                by=command_line(find_user()),
+                origin="cli",
+                owner=find_owner(options["owner"]),
+                days=options["days"],
+            )
         except Refused as refused:
             raise CommandError(str(refused)) from None
         self.stderr.write("Keep it now: it is stored nowhere and cannot be shown again.")
         self.stdout.write(secret)
+
+
+def find_owner(name: str) -> User | None:
+    """The user of this name; None for no name. Raises NotFound."""
+    if not name:
+        return None
+    owner = User.objects.filter(username=name).first()
+    if owner is None:
+        raise NotFound(f"There is no user {name!r}.")
+    return owner
 
 
 def find_user() -> str:

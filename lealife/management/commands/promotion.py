@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import Refused
 from lealife.management.commands.create_api_key import find_user
 from promotion.drills import read_drills
@@ -42,11 +43,12 @@ class Command(BaseCommand):
 
     def steer(self, word: str, *, reason: str) -> None:
         """Calls the verb."""
+        by = command_line(find_user())
         if word == "hold":
-            hold_promotion(by=find_user(), origin=ORIGIN, reason=reason)
+            hold_promotion(by=by, origin=ORIGIN, reason=reason)
         elif word == "resume":
-            resume_promotion(by=find_user(), origin=ORIGIN)
+            resume_promotion(by=by, origin=ORIGIN)
         elif word == "evaluate-now":
-            evaluate_now(by=find_user(), origin=ORIGIN)
+            evaluate_now(by=by, origin=ORIGIN)
         elif word == "drill":
-            request_drill(by=find_user(), origin=ORIGIN)
+            request_drill(by=by, origin=ORIGIN)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from lealife.embedded.ollama_process import ensure_ollama
 from lealife.execution import execute_run
 from lealife.launching import ask
+from lealife.lib.actors import command_line
 from lealife.lib.errors import Refused
 from lealife.lib.gateway import ModelError
 from lealife.pipeline import worker_name
@@ -41,7 +42,11 @@ class Command(BaseCommand):
             ensure_ollama()
             ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
             run = ask(
-                prompt=options["prompt"], host=options["host"], check_spec=None, pages_target=options["pages"], by="cli"
+                prompt=options["prompt"],
+                host=options["host"],
+                check_spec=None,
+                pages_target=options["pages"],
+                by=command_line("cli"),
             )
         except (Refused, ModelError, RuntimeError) as error:
             raise CommandError(str(error)) from error

@@ -13,6 +13,7 @@ from django.template.defaultfilters import filesizeformat
 from rich.console import Console
 from rich.table import Column, Table
 
+from lealife.lib.actors import command_line
 from lealife.lib.errors import GateRefused
 from lealife.lib.gateway import ModelError
 from lealife.management.commands.create_api_key import find_user
@@ -67,7 +68,7 @@ class Command(BaseCommand):
             plan = plan_pruning(server=get_pool(), keep=keep)
             self.write(plan, table=tabulate_plan(plan), as_json=options["json"])
             return
-        results = prune_tags(server=get_pool(), by=find_user(), origin="cli", keep=keep)
+        results = prune_tags(server=get_pool(), by=command_line(find_user()), origin="cli", keep=keep)
         pruned = sum(result.pruned for result in results)
         table = Table(name_tags(), "bytes", "what became of it", title=f"{pruned} pruned")
         for result in results:
@@ -78,7 +79,7 @@ class Command(BaseCommand):
 
     def handle_adopt(self, **options: Any) -> None:
         """Takes the digests that the servers have now for active tags whose content is still their recipe's."""
-        for apply in adopt_tags(server=get_pool(), by=find_user(), origin="cli"):
+        for apply in adopt_tags(server=get_pool(), by=command_line(find_user()), origin="cli"):
             was, now = short_digest(apply.from_digest), short_digest(apply.to_digest)
             self.stdout.write(f"{apply.to_tag} serves as {apply.role} under {now} instead of {was}.")
 

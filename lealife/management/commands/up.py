@@ -25,6 +25,7 @@ from rich.console import Console
 from lealife.bell import ensure_schedule, has_wedged
 from lealife.demo import demo_child, ensure_demo_host, is_port_free, port_of
 from lealife.embedded.ollama_process import command_line, ollama_dir, wait_for_address
+from lealife.lib.actors import system
 from lealife.lib.errors import Refused
 from lealife.lib.places import BASE_DIR, data_dir
 from lealife.story import count_settled, find_verdict, measure_memory, tell_story
@@ -140,7 +141,7 @@ class Command(BaseCommand):
                 )
             supervisor.start(demo_child(host))
             if train or is_new:
-                start_training(by="first run", origin="up")
+                start_training(by=system("first run"), origin="up")
         connection.close()
         supervisor.start(Child(WORKERS, self.manage("worker"), stop_within_s=WORKER_ENDS_WITHIN_S))
 
@@ -177,7 +178,7 @@ class Command(BaseCommand):
             evaluation = find_verdict(since=started)
             if evaluation is None:
                 raise CommandError(f"No verdict within {options['minutes']:g} minutes.")
-            stop_training(by="until-verdict", origin="up")
+            stop_training(by=system("until-verdict"), origin="up")
             self.waits_until = time.monotonic() + MEASURE_WITHIN_S
             try:
                 memory = measure_memory(evaluation, progress=progress.measuring, wait=lambda: self.breathe(supervisor))

@@ -1,0 +1,177 @@
+"""API keys: made, revoked, and what each may do now."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from lealife.launching import ask
+from lealife.lib.actors import Actor, command_line, read_user, requires
+from lealife.lib.digest import digest_bytes
+from lealife.lib.errors import Conflict, Forbidden, InvalidInput, NotFound
+from lealife.models import ApiKey
+from lealife.run_verbs import judge_run
+from promotion.steering import evaluate_now, hold_promotion, request_drill
+from training.audit import record_audit
+from training.campaigns import create_campaign
+from training.coordinator import start_training, stop_training
+from training.definitions import save_definition
+from training.runtime_settings import apply_settings
+from training.sources import cancel_source, disable_source, queue_source
+
+KEY_MARK = "lea_"
+KEY_BYTES = 32  # 256 random bits: a plain digest needs no salt and no slow hash
+PREFIX_LENGTH = 12
+DAYS, DAYS_MAX = 90, 3650
+SEEN_EVERY = timedelta(minutes=1)
+Scope = ApiKey.Scope
+# What the scope `operate` gives. `read` gives no action, `admin` every one; a key never has more than its owner.
+OPERATING = frozenset(
+    action.permission
+    for action in (
+        start_training,
+        stop_training,
+        queue_source,
+        disable_source,
+        cancel_source,
+        create_campaign,
+        save_definition,
+        apply_settings,
+        ask,
+        judge_run,
+        hold_promotion,
+        evaluate_now,
+        request_drill,
+    )
+)
+
+
+def create_api_key(
+    *, name: str, scope: str, by: Actor | str, origin: str, owner: User | None = None, days: int = DAYS
+) -> tuple[ApiKey, str]:
+    """Makes a key; returns its row and the key itself, which is stored nowhere and cannot be shown again.
+
+    On the command line (`origin="cli"`) `by` may be a plain name, and a key without an owner becomes the first
+    superuser's, or has none while there is no superuser.
+    Raises Forbidden for a scope above the maker's own permissions, InvalidInput for an empty name, an unknown scope,
+    no owner or another number of days, Conflict when the name is taken.
+    """
+    if origin == "cli":
+        by = command_line(by) if isinstance(by, str) else by
+        owner = owner or User.objects.filter(is_superuser=True, is_active=True, is_staff=True).order_by("pk").first()
+    return _make_key(name=name, scope=scope, by=by, origin=origin, owner=owner, days=days)  # type: ignore[arg-type]
+
+
+@requires("lealife.add_apikey")
+def _make_key(
+    *, name: str, scope: str, by: Actor, origin: str, owner: User | None, days: int
+) -> tuple[ApiKey, str]:
+    cleaned = name.replace("\x00", "").strip()
+    if not 1 <= len(cleaned) <= 100:
+        raise InvalidInput("A key's name has between 1 and 100 characters.", field="name")
+    if scope not in Scope.values:
+        raise InvalidInput(f"A scope is one of {', '.join(Scope.values)}, not {scope!r}.", field="scope")
+    check_scope(scope, by=by)
+    if owner is None and origin != "cli":
+        raise InvalidInput("A key has an owner.", field="owner")
+    if not 1 <= days <= DAYS_MAX:
+        raise InvalidInput(f"A key is good for 1 to {DAYS_MAX:,} days, not {days:,}.", field="days")
+    secret = KEY_MARK + secrets.token_urlsafe(KEY_BYTES)
+    with transaction.atomic():
+        key, made = ApiKey.objects.get_or_create(
+            name=cleaned,
+            defaults={
+                "prefix": secret[:PREFIX_LENGTH],
+                "key_digest": digest_bytes(secret.encode()),
+                "scope": scope,
+                "owner": owner,
+                "ownerless": owner is None,
+                "expires_at": timezone.now() + timedelta(days=days),
+                "created_by": by.name,
+            },
+        )
+        if not made:
+            raise Conflict(f"There is already a key named {cleaned!r}.", field="name")
+        record_audit(
+            actor=by,
+            origin=origin,
+            action="create api key",
+            subject=f"key {cleaned}",
+            details={"scope": scope, "owner": owner.get_username() if owner else None, "days": days},
+        )
+    return key, secret
+
+
+create_api_key.permission = _make_key.permission  # type: ignore[attr-defined]
+
+
+def check_scope(scope: str, *, by: Actor) -> None:
+    """Raises Forbidden for a scope that gives more than `by` may do."""
+    if scope == Scope.ADMIN and not by.may_everything:
+        raise Forbidden(f"{by} may not make a key of scope admin: only a superuser may.", field="scope")
+    if scope == Scope.OPERATE and (lacking := sorted(needed for needed in OPERATING if not by.may(needed))):
+        raise Forbidden(f"{by} may not make a key of scope operate: it needs {', '.join(lacking)}.", field="scope")
+
+
+def may_give(scope: str, *, by: Actor) -> bool:
+    """Whether `by` may make a key of this scope."""
+    try:
+        check_scope(scope, by=by)
+    except Forbidden:
+        return False
+    return True
+
+
+@requires("lealife.change_apikey")
+def revoke_api_key(*, key_id: int, by: Actor, origin: str) -> None:
+    """Ends a key at once and for good. Raises NotFound, or Conflict when it was revoked before."""
+    with transaction.atomic():
+        name = ApiKey.objects.filter(pk=key_id).values_list("name", flat=True).first()
+        if name is None:
+            raise NotFound(f"There is no API key {key_id}.")
+        if not ApiKey.objects.filter(pk=key_id, revoked_at=None).update(revoked_at=timezone.now()):
+            raise Conflict(f"Key {name!r} is revoked already.")
+        record_audit(actor=by, origin=origin, action="revoke api key", subject=f"key {name}")
+
+
+def find_key(secret: str) -> ApiKey | None:
+    """The stored key, good or not; None when there is none.
+
+    Looked up by digest, so the time it takes tells nothing about any stored key.
+    """
+    return ApiKey.objects.select_related("owner").filter(key_digest=digest_bytes(secret.encode())).first()
+
+
+def why_not_good(key: ApiKey) -> str:
+    """Why a key is refused now, in one sentence; empty when it is good."""
+    if key.revoked_at is not None:
+        return f"The API key {key.name!r} is revoked."
+    if key.expires_at <= timezone.now():
+        return f"The API key {key.name!r} expired on {key.expires_at:%Y-%m-%d}: make another."
+    owner = key.owner
+    if owner is None:
+        return "" if key.ownerless else f"The API key {key.name!r} ended with its owner."
+    if not (owner.is_active and owner.is_staff):
+        return f"The API key {key.name!r} ended with its owner {owner.get_username()}, who may no longer sign in here."
+    return ""
+
+
+def read_key(key: ApiKey) -> Actor:
+    """What a good key may do now: what its scope gives, as far as its owner still may; notes that it was used."""
+    now = timezone.now()
+    # At most one write a minute and key; two racing requests write the same fact.
+    ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=now - SEEN_EVERY), pk=key.pk).update(
+        last_used_at=now
+    )
+    name = f"key:{key.name}"
+    owner = read_user(key.owner) if key.owner else command_line(name)
+    if key.scope == Scope.ADMIN:
+        return Actor(name, owner.permissions, owner.may_everything)
+    if key.scope == Scope.OPERATE:
+        return Actor(name, frozenset(needed for needed in OPERATING if owner.may(needed)))
+    return Actor(name)

@@ -1,0 +1,45 @@
+"""`{% needs "app.permission" %}`: marks what is offered to those who hold the permission (lealife/dashboard/offers.py).
+
+Only for fragments, which are the same for every reader; a page of its own asks Django's `perms`.
+"""
+
+from __future__ import annotations
+
+from django import template
+from django.template.base import FilterExpression, NodeList, Parser, Token
+from django.template.context import Context
+
+register = template.Library()
+START, OTHERWISE, END = "<!--needs {}-->", "<!--otherwise-->", "<!--/needs-->"
+
+
+class NeedsNode(template.Node):
+    """What is offered, and what stands in its place for others; never one inside another."""
+
+    def __init__(self, permission: FilterExpression, offered: NodeList, otherwise: NodeList) -> None:
+        self.permission, self.offered, self.otherwise = permission, offered, otherwise
+
+    def render(self, context: Context) -> str:
+        """Both, between their marks."""
+        permission = self.permission.resolve(context)
+        others = OTHERWISE + self.otherwise.render(context) if self.otherwise else ""
+        return START.format(permission) + self.offered.render(context) + others + END
+
+
+@register.filter
+def permission_to(verb: str) -> str:
+    """The permission that a verb on a source needs, by the verb's name on the page."""
+    from lealife.dashboard.pending_panel import SOURCE_VERBS  # models are not ready when tags are loaded
+
+    return SOURCE_VERBS[verb].permission
+
+
+@register.tag
+def needs(parser: Parser, token: Token) -> NeedsNode:
+    """`{% needs permission %}offered{% otherwise %}instead{% endneeds %}`; `otherwise` may be left out."""
+    permission = parser.compile_filter(token.split_contents()[1])
+    offered, otherwise = parser.parse(("otherwise", "endneeds")), NodeList()
+    if parser.next_token().contents == "otherwise":
+        otherwise = parser.parse(("endneeds",))
+        parser.delete_first_token()
+    return NeedsNode(permission, offered, otherwise)

@@ -1,0 +1,60 @@
+"""Admin of users and groups: who manages users gives nobody more than they may do themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.http import HttpRequest
+
+# Each of these gives permissions: only superusers, who hold them all, may give.
+RIGHTS = ("is_superuser", "groups", "user_permissions")
+
+
+class BoundUserAdmin(UserAdmin):
+    """Django's own, but rights are given by superusers alone, and a superuser is changed by superusers alone."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """The rights too, for everyone but superusers."""
+        return (*super().get_readonly_fields(request, obj), *(() if request.user.is_superuser else RIGHTS))
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Not somebody who may do more than oneself: a new password would be their rights."""
+        return super().has_change_permission(request, obj) and self._may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """As for changes; in a list too, superusers are deleted by superusers alone."""
+        return super().has_delete_permission(request, obj) and self._may_touch(request, obj)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """For actions on a chosen few, nobody who may do more than oneself."""
+        rows = super().get_queryset(request)
+        return rows if request.user.is_superuser else rows.filter(is_superuser=False)
+
+    def _may_touch(self, request: HttpRequest, user: User | None) -> bool:
+        if user is None or request.user.is_superuser:
+            return True
+        return user.get_all_permissions() <= request.user.get_all_permissions() and not user.is_superuser
+
+
+class BoundGroupAdmin(GroupAdmin):
+    """Groups give permissions: superusers alone change them."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Superusers alone."""
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Superusers alone."""
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Superusers alone."""
+        return bool(request.user.is_superuser)
+
+
+admin.site.unregister([User, Group])
+admin.site.register(User, BoundUserAdmin)
+admin.site.register(Group, BoundGroupAdmin)

@@ -1,0 +1,164 @@
+"""The dashboard: every address × every caller, and what a page offers to whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from lealife.dashboard import candidate_pages, run_pages, verbs
+from lealife.dashboard.pending_panel import SOURCE_VERBS
+from lealife.dashboard.urls import urlpatterns
+from lealife.urls import urlpatterns as roots
+from promotion.models import Evaluation
+from tests.permissions.conftest import make_user, undone
+from tests.permissions.table import CALLERS, OPEN_PAGES, PAGES, STAFF, may
+from training.models import AuditEntry, Campaign, Host, PageSnapshot, Run, TrainingSource
+
+VERBS = {
+    "change_source": set(SOURCE_VERBS),
+    "change_campaign": set(verbs.CAMPAIGN_VERBS),
+    "move_draft": set(verbs.DRAFT_VERBS),
+    "act_on_run": set(run_pages.VERBS),
+    "steer_promotion": set(candidate_pages.VERBS),
+}
+
+
+def find_address(name: str, verb: str, rows: dict[Any, Any]) -> str:
+    """The address of a row, on rows that exist."""
+    pattern = next(pattern for pattern in urlpatterns if pattern.name == name)
+    known = {
+        "source_id": rows[TrainingSource].pk,
+        "campaign_id": rows[Campaign].pk,
+        "run_id": rows[Run].pk,
+        "evaluation_id": rows[Evaluation].pk,
+        "digest": rows[PageSnapshot].digest,
+        "key": "training",
+        "verb": verb,
+    }
+    return reverse(name, kwargs={key: known[key] for key in pattern.pattern.converters})
+
+
+def test_every_address_and_every_verb_has_its_row():
+    assert {row[0] for row in PAGES} | OPEN_PAGES == {pattern.name for pattern in urlpatterns}
+    assert {(row[0], row[1]) for row in PAGES if row[1]} == {
+        (name, verb) for name, known in VERBS.items() for verb in known
+    }
+    taken = {pattern.name for pattern in urlpatterns if "verb" in pattern.pattern.converters}
+    assert taken == set(VERBS)
+
+
+def test_no_way_in_stands_beside_the_dashboard_the_api_and_admin():
+    assert [str(root.pattern) for root in roots] == ["", "login/", "logout/", "admin/", "api/", "favicon.ico"]
+
+
+@pytest.mark.parametrize("row", PAGES, ids=lambda row: f"{row[2]} {row[0]} {row[1]} {row[4]}")
+def test_each_page_and_button_is_open_to_whom_the_table_says(row, rows, clients: dict[str, Client]) -> None:
+    name, verb, method, data, needed = row
+    address = find_address(name, verb, rows)
+    wrong = []
+    for caller in CALLERS:
+        with undone():
+            before = AuditEntry.objects.count()
+            answer = getattr(clients[caller], method)(address, data)
+            allowed = answer.status_code not in {401, 403}
+            if answer.status_code >= 500 or allowed != may(caller, needed):
+                wrong.append((caller, answer.status_code))
+            if not allowed:
+                assert AuditEntry.objects.count() == before
+                assert f"it needs the permission {needed}." in answer.content.decode()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("row", PAGES, ids=lambda row: f"{row[2]} {row[0]} {row[1]}")
+def test_a_user_who_is_not_staff_is_refused_everywhere_whatever_they_hold(row, rows) -> None:
+    name, verb, method, data, needed = row
+    client = Client()
+    client.force_login(make_user("visitor", *([] if needed == STAFF else [needed]), is_staff=False))
+    answer = getattr(client, method)(find_address(name, verb, rows), data)
+    assert answer.status_code == 403
+    assert "visitor is not a member of staff" in answer.content.decode()
+
+
+# What a page holds when something is offered: by permission, what its buttons hold.
+OFFERS = {
+    "training.ask": ("/tasks/new/", "/actions/repeat/"),
+    "training.start_training": ("/training/actions/start/",),
+    "training.stop_training": ("/training/actions/stop/",),
+    "training.queue_source": ("/training/actions/queue/", "/actions/train/", "/training/definitions/", "/requeue/"),
+    "training.manage_campaign": ("/training/actions/queue/", "/training/campaigns/"),
+    "training.disable_source": ("/actions/disable/", "/actions/enable/"),
+    "training.cancel_source": ("Cancel source",),
+    "training.change_settings": ("/training/settings/",),
+    "training.give_verdict": ("/actions/judge/",),
+    "promotion.hold_promotion": ("/training/promotion/hold/", "/training/promotion/resume/"),
+    "promotion.evaluate_now": ("/training/promotion/evaluate-now/",),
+    "promotion.drill_gate": ("/training/promotion/drill/",),
+    "promotion.abort_canary": ("/training/promotion/abort-canary/",),
+    "promotion.roll_back": ("/training/promotion/roll-back/",),
+}
+EVERY_OFFER = sorted({address for offers in OFFERS.values() for address in offers})
+
+
+@pytest.fixture
+def pages(rows: dict[Any, Any]) -> list[str]:
+    """Every page with buttons; a source of every status, and an answer that can be judged and trained on."""
+    host = rows[Host]
+    for status in ("disabled", "failed", "done"):
+        TrainingSource.objects.create(title=status, prompt="Find it.", host=host, status=status)
+    run = Run.objects.create(
+        lane="standard", status="succeeded", host=host, prompt="Which?", pages_target=1, max_calls=5, answer="This."
+    )
+    return [
+        "/",
+        "/training/",
+        "/training/sources/",
+        f"/training/candidates/{rows[Evaluation].pk}/",
+        "/runs/",
+        f"/runs/{run.pk}/",
+        "/tasks/new/",
+    ]
+
+
+def read_offers(client: Client, addresses: list[str]) -> set[str]:
+    """Which buttons the pages, and the fragments that replace their parts, hold."""
+    polled = [f"/live/{key}/?have=" for key in ("training", "home")]
+    texts = [client.get(address).content.decode() for address in (*addresses, *polled)]
+    assert not any("needs" in text and "<!--" in text for text in texts), "a mark is left"
+    return {offer for offer in EVERY_OFFER if any(offer in text for text in texts)}
+
+
+def test_a_reader_without_permissions_is_offered_nothing(pages: list[str], clients: dict[str, Client]) -> None:
+    assert read_offers(clients[""], pages) == set()
+
+
+@pytest.mark.parametrize("permission", sorted(OFFERS))
+def test_a_reader_is_offered_what_they_may_do_and_no_more(
+    pages: list[str], clients: dict[str, Client], permission: str
+) -> None:
+    offered = read_offers(clients[permission], pages)
+    assert offered <= set(OFFERS[permission])
+    assert offered or permission == "promotion.abort_canary", "there is no open canary here"
+
+
+def test_an_empty_panel_says_which_permission_is_missing(pages: list[str], clients: dict[str, Client]) -> None:
+    page = clients[""].get("/training/").content.decode()
+    for permission in ("training.start_training", "training.queue_source", "training.change_settings"):
+        assert f"needs the permission <code>{permission}</code>" in page
+
+
+def test_a_polling_reader_gets_fragments_of_their_own(clients: dict[str, Client], host) -> None:
+    def start_button(caller: str) -> bool:
+        answer = clients[caller].get("/live/training/?have=").json()
+        return "/training/actions/start/" in answer["fragments"]["controls"]["html"]
+
+    assert [start_button(caller) for caller in ("", "training.start_training", "", "superuser")] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
