@@ -16,14 +16,14 @@ http = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402  models need Django to be set up first
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  as above
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402  as above
 from django.urls import path  # noqa: E402  as above
 
 import lealife.urls  # noqa: E402, F401  before the freeze below, not at the first request
 from lealife.dashboard.consumer import LiveConsumer  # noqa: E402  as above
+from lealife.dashboard.origin import SameOrigin  # noqa: E402  as above
 
 sockets = URLRouter([path("ws/live/", LiveConsumer.as_asgi())])
-application = ProtocolTypeRouter({"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))})
+application = ProtocolTypeRouter({"http": http, "websocket": SameOrigin(AuthMiddlewareStack(sockets))})
 
 # All that is loaded by now stays: a full collection that looks through it as well holds every socket for 0.1 s.
 gc.collect()
