@@ -21,9 +21,11 @@ from django.urls import path  # noqa: E402  as above
 import lealife.urls  # noqa: E402, F401  before the freeze below, not at the first request
 from lealife.dashboard.consumer import LiveConsumer  # noqa: E402  as above
 from lealife.dashboard.origin import SameOrigin  # noqa: E402  as above
+from lealife.mount import Mount  # noqa: E402  as above
 
 sockets = URLRouter([path("ws/live/", LiveConsumer.as_asgi())])
-application = ProtocolTypeRouter({"http": http, "websocket": SameOrigin(AuthMiddlewareStack(sockets))})
+websocket = SameOrigin(AuthMiddlewareStack(sockets))
+application = Mount(ProtocolTypeRouter({"http": http, "websocket": websocket}))
 
 # All that is loaded by now stays: a full collection that looks through it as well holds every socket for 0.1 s.
 gc.collect()

@@ -14,6 +14,7 @@ from lealife.lib.environment import (
     read_int,
     read_list,
     read_secret_key,
+    read_subpath,
     read_text,
 )
 from lealife.lib.places import BASE_DIR, data_dir
@@ -45,8 +46,13 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # First: load balancers probe without TLS and with an IP address as Host.
+    "lealife.dashboard.probes.Probes",
+    "lealife.mount.MountedCookies",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Before the redirects of CommonMiddleware, which lose what was sent.
+    "lealife.spelling.Spelling",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -113,7 +119,14 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-STATIC_URL = "static/"
+# A subpath behind a proxy, such as /lea; `daphne --root-path /lea` does the same.
+FORCE_SCRIPT_NAME = read_subpath("FORCE_SCRIPT_NAME")
+
+STATIC_URL = "/static/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "lealife.mount.MountedStatic"},
+}
 # Served from where they lie; set STATIC_ROOT and run collectstatic to serve them from one folder.
 STATIC_ROOT = read_text("STATIC_ROOT", default="") or None
 STATICFILES_DIRS = [BASE_DIR / "lealife" / "assets"]

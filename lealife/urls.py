@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpRequest, HttpResponseRedirect
+from django.templatetags.static import static
 from django.urls import include, path
-from django.views.generic import RedirectView
 
 from lealife.api.root import api
+
+
+def show_icon(request: HttpRequest) -> HttpResponseRedirect:
+    """Every browser asks for this address on a page that names no icon of its own."""
+    return HttpResponseRedirect(static("favicon.svg"))
+
 
 urlpatterns = [
     path("", include("lealife.dashboard.urls")),
@@ -16,6 +22,5 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
-    # The API's documentation names no icon of its own, and every browser asks for this one.
-    path("favicon.ico", RedirectView.as_view(url=f"/{settings.STATIC_URL.strip('/')}/favicon.svg")),
+    path("favicon.ico", show_icon),
 ]

@@ -2,7 +2,7 @@
 // changed, and says how fresh the page is. Without it every page works and is simply not live.
 (() => {
   "use strict";
-  const page = document.body.dataset.page;
+  const { page, socket: socketPath, poll: pollPath } = document.body.dataset;
   const STALE_MS = 10000, POLL_MS = 3000, RETRY_MAX_MS = 30000;
   const SIGNED_OUT = 4403, NO_SUCH_PAGE = 4404;
   let sequence = null, etag = document.body.dataset.fingerprint, retryMs = 1000, over = "", current = null;
@@ -93,7 +93,7 @@
   }
 
   function connect() {
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/live/`);
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${socketPath}`);
     const greet = () => socket.send(JSON.stringify({ page, have: have() }));
     current = socket;
     socket.onopen = () => { sequence = null; greet(); };
@@ -132,7 +132,7 @@
     if (transport === "polling" && !over) {
       const list = Object.entries(have()).map((pair) => pair.join(":")).join(",");
       try {
-        const answer = await fetch(`/live/${page}/?have=${encodeURIComponent(list)}`, {
+        const answer = await fetch(`${pollPath}?have=${encodeURIComponent(list)}`, {
           headers: { "If-None-Match": `"${etag}"` }, cache: "no-store", credentials: "same-origin",
         });
         if (transport !== "polling") { /* the socket was faster */ }

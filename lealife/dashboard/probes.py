@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from lealife.model_health import model_probe
+
+
+class Probes:
+    """Middleware: answers the probes before anything asks for TLS, a known Host header or a session."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self.probes = {"/healthz": show_alive, "/readyz": show_ready}
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """A probe's answer, or what the rest says."""
+        probe = self.probes.get("/" + request.path_info.strip("/"))
+        return probe(request) if probe else self.get_response(request)
 
 
 @require_safe

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connection
+from django.urls import get_script_prefix, set_script_prefix
 from django.utils import timezone
 
 from lealife.dashboard.mailbox import Fragment, Mailbox, Push
@@ -46,7 +47,10 @@ class Publisher:
         with self._lock:
             self._mailboxes.setdefault(key, set()).add(mailbox)
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+                # Fragments link to addresses below the subpath, which the subscriber's thread knows.
+                self._thread = threading.Thread(
+                    target=self._run, args=(get_script_prefix(),), name="publisher", daemon=True
+                )
                 self._thread.start()
         return mailbox
 
@@ -97,7 +101,8 @@ class Publisher:
             self._latest = {**fresh, key: (now, snapshot)}
         return snapshot
 
-    def _run(self) -> None:
+    def _run(self, prefix: str) -> None:
+        set_script_prefix(prefix)
         listener = Listener()
         sent: dict[str, Snapshot] = {}
         rebuilt_at = answered_at = float("-inf")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from lealife.dashboard import candidate_pages, check_page, pages, polling, probes, run_pages, verbs
+from lealife.dashboard import candidate_pages, check_page, pages, polling, run_pages, verbs
 
 urlpatterns = [
     path("", pages.show_home, name="dashboard"),
@@ -28,6 +28,4 @@ urlpatterns = [
     path("runs/<int:run_id>/pages/<slug:digest>/", run_pages.show_frozen_page, name="frozen_page"),
     path("runs/<int:run_id>/actions/<slug:verb>/", run_pages.act_on_run, name="act_on_run"),
     path("live/<slug:key>/", polling.poll_page, name="poll_page"),
-    path("healthz", probes.show_alive, name="healthz"),
-    path("readyz", probes.show_ready, name="readyz"),
 ]

@@ -21,6 +21,12 @@ def read_text(name: str, *, default: str) -> str:
     return os.environ.get(name, default).strip()
 
 
+def read_subpath(name: str) -> str | None:
+    """A path such as `/lea`, without the slash at its end; None when unset or `/`."""
+    value = read_text(name, default="").strip("/")
+    return f"/{value}" if value else None
+
+
 def read_list(name: str, *, default: list[str]) -> list[str]:
     """A comma-separated list."""
     value = os.environ.get(name)

@@ -12,6 +12,8 @@ import urllib.request
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+APPLICATION = "lealife.asgi:application"
+
 
 def find_free_port() -> int:
     """A port on loopback that nobody listens on."""
@@ -21,19 +23,27 @@ def find_free_port() -> int:
 
 
 class Web:
-    """daphne on a port that it keeps when it is started again."""
+    """daphne on a port that it keeps when it is started again; below the subpath `root`, as an option or `forced`."""
 
-    def __init__(self, *, database: str) -> None:
+    def __init__(self, *, database: str, root: str = "", forced: bool = False) -> None:
         self.port = find_free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
+        self.address = f"http://127.0.0.1:{self.port}{root}"
+        self._options = ["--root-path", root] if root and not forced else []
+        self._environment = {"FORCE_SCRIPT_NAME": root} if forced else {}
         self._url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}").geturl()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Starts it and waits until it answers."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "lealife.asgi:application"],
-            env={**os.environ, "DATABASE_URL": self._url, "DEBUG": "0", "ALLOWED_HOSTS": "127.0.0.1,localhost"},
+            [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), *self._options, APPLICATION],
+            env={
+                **os.environ,
+                **self._environment,
+                "DATABASE_URL": self._url,
+                "DEBUG": "0",
+                "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -159,7 +159,8 @@ class Command(BaseCommand):
 
     def greet(self, bind: str, port: int, *, password: str | None, seconds: float) -> None:
         """Where to look."""
-        self.console.print(f"\n[bold]LeaLife[/] is up after {seconds:.0f} s: [link]http://{bind}:{port}/training/[/]")
+        address = f"http://{bind}:{port}{settings.FORCE_SCRIPT_NAME or ''}/training/"
+        self.console.print(f"\n[bold]LeaLife[/] is up after {seconds:.0f} s: [link]{address}[/]")
         if password:
             self.console.print(f"Sign in as [bold]{STAFF}[/] with [bold]{password}[/]  (shown only now)")
         self.console.print("Ctrl-C stops everything.\n")
