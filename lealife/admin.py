@@ -1,4 +1,4 @@
-"""Admin of LeaLife itself: its name on every page, and the keys of API clients."""
+"""Admin of LeaLife itself: its name on every page, the keys of API clients, and the answers kept for them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from django.contrib import admin, messages
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
 
+from lealife.host_admin import SteeredHostAdmin
 from lealife.keys import DAYS, DAYS_MAX, create_api_key, may_give, revoke_api_key
 from lealife.lib.actors import read_actor
+from lealife.lib.readonly_admin import ReadOnlyAdmin
 from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer, take_over
-from lealife.models import ApiKey
+from lealife.models import ApiKey, IdempotentAnswer
 from lealife.run_admin import SteeredRunAdmin
 from lealife.user_admin import BoundGroupAdmin, BoundUserAdmin
 
 # These register themselves; named here because this is the module that Django looks for.
-__all__ = ["ApiKeyAdmin", "BoundGroupAdmin", "BoundUserAdmin", "SteeredRunAdmin"]
+__all__ = ["ApiKeyAdmin", "BoundGroupAdmin", "BoundUserAdmin", "SteeredHostAdmin", "SteeredRunAdmin"]
 # This is the last app, so all others have registered theirs: what is not ours leaves. A schedule of the queue, for
 # one, runs any function with any arguments.
 SHOWN = {"training", "learning", "promotion", "lealife", "auth"}
@@ -112,3 +114,11 @@ class ApiKeyAdmin(VerbAdmin):
             verb=lambda key: revoke_api_key(key_id=key.pk, by=by, origin=ORIGIN),
             done="revoked",
         )
+
+
+@admin.register(IdempotentAnswer)
+class IdempotentAnswerAdmin(ReadOnlyAdmin):
+    """What repeated requests are answered with; each is deleted after a day."""
+
+    list_display = ("created_at", "caller", "path", "key", "status")
+    search_fields = ("caller", "path", "key")

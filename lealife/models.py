@@ -1,6 +1,8 @@
-"""Keys of API clients."""
+"""Keys of API clients, and the answers that are repeated to them."""
 
 from __future__ import annotations
+
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import models
@@ -37,3 +39,35 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class IdempotentAnswerQuerySet(models.QuerySet["IdempotentAnswer"]):
+    """Reads of kept answers as verbs."""
+
+    def expired(self, *, now: datetime) -> IdempotentAnswerQuerySet:
+        """Kept for longer than a client may still repeat its request."""
+        return self.filter(created_at__lt=now - IdempotentAnswer.KEPT_FOR)
+
+
+class IdempotentAnswer(models.Model):
+    """What a POST with an `Idempotency-Key` was answered, written in the transaction that did the work."""
+
+    KEPT_FOR = timedelta(hours=24)
+
+    caller = models.CharField(max_length=200)
+    path = models.TextField()
+    key = models.CharField(max_length=255)
+    body_digest = models.CharField(max_length=64, help_text="sha256 of the request's body.")
+    status = models.PositiveSmallIntegerField(null=True)
+    answer = models.JSONField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    objects = IdempotentAnswerQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["caller", "path", "key"], name="one_answer_per_idempotency_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.key}"

@@ -31,6 +31,7 @@ from lealife.ingestion import ingest_batch
 from lealife.launching import launch_queued, launch_training, take_training
 from lealife.lib.errors import GateRefused
 from lealife.lib.gateway import ModelError
+from lealife.models import IdempotentAnswer
 from lealife.pool import PoolModel, get_pool, read_served_digest
 from learning.curriculum import crawl_host, find_hungry_host, find_rested_sources, revive_rested_tasks
 from learning.ingest import read_uningested
@@ -126,6 +127,7 @@ def coordinate() -> bool:
     # Tags may have been lost with a model server's data; only the servers know, so they are asked each minute.
     ring("tags")
     bell.forget_failures()
+    IdempotentAnswer.objects.expired(now=timezone.now()).delete()
     try:
         led = run_loop(holder=worker_name(), hold_s=HOLD_S, tick=sweeper.tick, should_stop=is_draining)
     except (OperationalError, InterfaceError) as error:

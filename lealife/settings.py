@@ -60,6 +60,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "lealife.api.conventions.Conventions",
     # Last: it answers for the login form when somebody is locked out.
     "axes.middleware.AxesMiddleware",
 ]

@@ -8,9 +8,10 @@ import math
 import secrets
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI
 from ninja.errors import HttpError, Throttled, ValidationError
 
@@ -93,8 +94,8 @@ def on_too_big(_request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse
     return build_problem(status=413, detail="The request body is too large.", code="too_large")
 
 
-def on_suspicious(_request: HttpRequest, _error: SuspiciousOperation) -> HttpResponse:
-    """A request that no honest client sends."""
+def on_malformed(_request: HttpRequest, _error: Exception) -> HttpResponse:
+    """A body that breaks off or is not what it says it is, or a request that no honest client sends."""
     return build_problem(status=400, detail="The request is malformed.")
 
 
@@ -126,7 +127,8 @@ def add_problem_handlers(api: NinjaAPI) -> None:
     api.add_exception_handler(Http404, on_missing)
     api.add_exception_handler(PermissionDenied, on_denied)
     api.add_exception_handler(RequestDataTooBig, on_too_big)
-    api.add_exception_handler(SuspiciousOperation, on_suspicious)
+    for malformed in (SuspiciousOperation, BadRequest, MultiPartParserError, UnreadablePostError):
+        api.add_exception_handler(malformed, on_malformed)
     api.add_exception_handler(OperationalError, on_database_away)
     api.add_exception_handler(InterfaceError, on_database_away)
     api.add_exception_handler(Exception, on_unexpected)

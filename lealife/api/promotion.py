@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router
 
@@ -11,6 +11,7 @@ from lealife.api.schemas import DrillOut, HoldIn, LiveApplyOut, RollBackIn, Stee
 from lealife.auth import allow
 from lealife.dashboard.proof_panel import ProofPanel, build_proof_panel
 from lealife.dashboard.readings import take_readings
+from lealife.dashboard.snapshot import fingerprint_panel
 from promotion.applies import roll_back
 from promotion.drills import DrillReport, read_drills
 from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
@@ -22,9 +23,12 @@ ORIGIN = "api"
 
 
 @router.get("/proof", response=declare_responses(200, ProofPanel))
-def read_proof(request: HttpRequest) -> ProofPanel:
+def read_proof(request: HttpRequest, response: HttpResponse) -> ProofPanel:
     """The panel Model Update Proof: what is live, is it proven, what happens next."""
-    return build_proof_panel(take_readings(now=timezone.now()))
+    panel = build_proof_panel(take_readings(now=timezone.now()))
+    # Weak: two answers that differ only in their time count as the same.
+    response["ETag"] = f'W/"{fingerprint_panel(panel)}"'
+    return panel
 
 
 @router.post(

@@ -6,7 +6,7 @@ from typing import Any
 
 from lealife.api.schemas import Problem
 
-ALWAYS = (401, 403, 422, 429)
+ALWAYS = (400, 401, 403, 405, 413, 422, 429, 503)
 
 
 def declare_responses(status: int, schema: Any, *problems: int) -> dict[Any, Any]:

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from typing import Any
+
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from ninja import NinjaAPI, Router
+from ninja.openapi.schema import OpenAPISchema
 
 from lealife.api import definitions, health, promotion, tasks, training
-from lealife.api.problems import add_problem_handlers
+from lealife.api.idempotency import PARAMETER, answer_once
+from lealife.api.problems import CONTENT_TYPE, add_problem_handlers
 from lealife.api.rendering import JsonRenderer
 from lealife.api.throttle import CallerThrottle
 from lealife.auth import allow
 from lealife.lib.errors import NotFound
 
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 REQUESTS_PER_MINUTE = 600
 
-api = NinjaAPI(
+
+class Api(NinjaAPI):
+    """The API; its document also has the header that every POST takes, and the media type of problems."""
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """The OpenAPI document."""
+        schema = super().get_openapi_schema(**options)
+        for item in schema["paths"].values():
+            for method, operation in item.items():
+                if method == "post":
+                    operation.setdefault("parameters", []).append(PARAMETER)
+                for status, answer in operation["responses"].items():
+                    if int(status) >= HTTPStatus.BAD_REQUEST:
+                        answer["content"] = {CONTENT_TYPE: answer["content"]["application/json"]}
+        return schema
+
+
+api = Api(
     title="LeaLife",
     version="1",
     description="Runs web-navigating agents on local Ollama models, and makes them better while they work.",
@@ -26,6 +48,7 @@ api = NinjaAPI(
     throttle=[CallerThrottle(limit=REQUESTS_PER_MINUTE, period_s=60)],
 )
 add_problem_handlers(api)
+api.add_decorator(answer_once)
 api.add_router("/tasks", tasks.router)
 api.add_router("/training/definitions", definitions.router)
 api.add_router("/training", training.router)
@@ -47,7 +70,7 @@ api.add_router("", front)
 elsewhere = Router()
 
 
-@elsewhere.api_operation(METHODS, "/{path:rest}", auth=None, include_in_schema=False)
+@elsewhere.api_operation(METHODS, "/{path:rest}", auth=None, include_in_schema=False, url_name="nowhere")
 def refuse_unknown_address(request: HttpRequest, rest: str) -> None:
     """No such address."""
     raise NotFound(f"There is nothing at {request.path}.")

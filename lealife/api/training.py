@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Annotated
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from ninja import Query, Router, Status
@@ -25,6 +25,7 @@ from lealife.api.schemas import (
     SourceOut,
 )
 from lealife.auth import allow
+from lealife.dashboard.snapshot import fingerprint_panel
 from lealife.dashboard.training_page import TrainingPage, build_training_page
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.coordinator import LoopState, read_loop, start_training, stop_training
@@ -57,9 +58,12 @@ def show_loop() -> LoopState:
 
 
 @router.get("/status", response=declare_responses(200, TrainingPage))
-def read_status(request: HttpRequest) -> TrainingPage:
+def read_status(request: HttpRequest, response: HttpResponse) -> TrainingPage:
     """The training page, panel by panel."""
-    return build_training_page(now=timezone.now())
+    page = build_training_page(now=timezone.now())
+    # Weak: two answers that differ only in their time count as the same.
+    response["ETag"] = f'W/"{fingerprint_panel(page)}"'
+    return page
 
 
 @router.get("/sources", response=declare_responses(200, SourceListOut))

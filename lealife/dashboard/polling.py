@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from lealife.dashboard.publisher import dump_fragments, publisher
@@ -25,10 +26,9 @@ def poll_page(request: HttpRequest, key: str) -> HttpResponse:
     except NotFound as error:
         return refuse(error)
     etag = f'"{snapshot.fingerprint}"'
-    response: HttpResponse
-    if request.headers.get("If-None-Match") == etag:
-        response = HttpResponseNotModified()
-    else:
+    # Compared weakly: a proxy that compresses makes a weak ETag of ours.
+    response = get_conditional_response(request, etag=etag)
+    if response is None:
         pairs = (part.partition(":") for part in request.GET.get("have", "").split(","))
         have = {name: fingerprint for name, _, fingerprint in pairs}
         response = JsonResponse(

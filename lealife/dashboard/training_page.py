@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from lealife.dashboard.campaign_panel import CampaignPanel, read_campaign_panel
@@ -32,7 +32,7 @@ class TrainingPage:
     cycles: CyclesPanel
     pending: PendingPanel
     controls: ControlsPanel
-    generated_at: datetime
+    generated_at: datetime = field(metadata={"volatile": True})
 
 
 def build_training_page(*, now: datetime) -> TrainingPage:

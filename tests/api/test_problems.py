@@ -100,7 +100,7 @@ def test_a_list_is_at_most_100_long(reader: Client, limit: str) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("address", ["/api/nothing", "/api/tasks/1/2/3", "/api/tasks/"])
+@pytest.mark.parametrize("address", ["/api/nothing", "/api/tasks/1/2/3", "/api/nothing/"])
 def test_an_unknown_address_is_not_found(address: str) -> None:
     assert_problem(Client().get(address), 404)
 

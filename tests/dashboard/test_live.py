@@ -222,6 +222,15 @@ def test_polling_sends_what_differs_and_then_304(browser: Client, host: Host) ->
     assert browser.get(f"/live/training/?have={have}").json()["fragments"] == {}
 
 
+@pytest.mark.parametrize("written", ["W/{}", '"a", {}', 'W/"a", W/{}', "*"])
+def test_polling_takes_weak_and_listed_etags(browser: Client, host: Host, written: str) -> None:
+    first = browser.get("/live/training/?have=")
+    again = browser.get("/live/training/", headers={"If-None-Match": written.format(first["ETag"])})
+    assert (again.status_code, again["ETag"]) == (304, first["ETag"])
+    assert again["X-Generated-At"]
+    assert browser.get("/live/training/", headers={"If-None-Match": '"a", W/"b"'}).status_code == 200
+
+
 def test_polling_an_unknown_page_is_not_found(browser: Client) -> None:
     for key in ("nowhere", "run-x", "run-12345678901234567890", "run-7"):
         assert browser.get(f"/live/{key}/").status_code == 404

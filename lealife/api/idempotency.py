@@ -1,0 +1,84 @@
+"""`Idempotency-Key`: a POST that is sent again, because its answer was lost, is done once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Status
+from pydantic_core import to_jsonable_python
+
+from lealife.lib.digest import digest_bytes
+from lealife.lib.errors import InvalidInput
+from lealife.models import IdempotentAnswer, IdempotentAnswerQuerySet
+
+HEADER = "Idempotency-Key"
+KEY_MAX = 255
+# How the OpenAPI document describes the header.
+PARAMETER: dict[str, Any] = {
+    "in": "header",
+    "name": HEADER,
+    "required": False,
+    "description": "A name for this request of the client's choice. Sent again within 24 hours with the same body, "
+    "the request is not done again and the first answer is repeated; with another body it is refused (422).",
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX},
+}
+Endpoint = Callable[..., Any]
+
+
+def answer_once(endpoint: Endpoint) -> Endpoint:
+    """Wraps an endpoint so that a POST with an `Idempotency-Key` is done once per caller, address and key.
+
+    The answer is kept in the transaction that does the work: a crash loses both or neither. Of two requests at the
+    same moment the second waits for the first, then repeats its answer. A refusal is not kept.
+    """
+
+    @wraps(endpoint)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        key = request.headers.get(HEADER)
+        if request.method != "POST" or key is None:
+            return endpoint(request, *args, **kwargs)
+        if not (1 <= len(key) <= KEY_MAX and key.isprintable()):
+            raise InvalidInput(f"An {HEADER} has between 1 and {KEY_MAX} printable characters.", field=HEADER)
+        digest = digest_bytes(request.body)
+        caller = str(getattr(request, "auth", ""))
+        row = IdempotentAnswer(caller=caller, path=request.path_info, key=key, body_digest=digest)
+        with transaction.atomic():
+            kept = _find_kept(row) or _claim(row)
+            if kept is None:
+                answer = endpoint(request, *args, **kwargs)
+                _keep(row, answer)
+                return answer
+        if kept.body_digest != digest:
+            raise InvalidInput(f"This {HEADER} was used before with another body.", field=HEADER)
+        return Status(kept.status, kept.answer)
+
+    return guarded
+
+
+def _find_kept(row: IdempotentAnswer) -> IdempotentAnswer | None:
+    same = _find_same(row)
+    # The coordinator deletes old answers once a minute, while there is one.
+    same.expired(now=timezone.now()).delete()
+    return same.first()
+
+
+def _claim(row: IdempotentAnswer) -> IdempotentAnswer | None:
+    """Inserts the row and returns None, or returns the row of a request that was faster, once that is committed."""
+    # The insert waits for the other's transaction; when that is rolled back, this request does the work.
+    IdempotentAnswer.objects.bulk_create([row], ignore_conflicts=True)
+    kept = _find_same(row).get()
+    return None if kept.status is None else kept
+
+
+def _keep(row: IdempotentAnswer, answer: Any) -> None:
+    status, value = (answer.status_code, answer.value) if isinstance(answer, Status) else (200, answer)
+    _find_same(row).update(status=status, answer=to_jsonable_python(value, inf_nan_mode="null"))
+
+
+def _find_same(row: IdempotentAnswer) -> IdempotentAnswerQuerySet:
+    return IdempotentAnswer.objects.filter(caller=row.caller, path=row.path, key=row.key)
