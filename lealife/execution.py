@@ -18,6 +18,7 @@ from lealife.browsers import open_browser
 from lealife.draining import is_draining
 from lealife.lib.errors import NotFound, StaleClaim, describe_breakage
 from lealife.pool import MISSING, MIXED, PoolModel, read_served_digest
+from learning.memory import count_recalls
 from learning.recall import recall, withhold
 from promotion.arms import make_brain
 from promotion.holdback import route_run
@@ -180,6 +181,10 @@ def _finish(run: Run, *, result: Result, served: dict[str, set[str]]) -> None:
         )
         if run.lane in Run.CYCLE_LANES:
             ring("ingest")
+        elif run.lane != Run.Lane.EVALUATION:
+            # No outcome comes of it, so no ingest will count what was recalled for it.
+            shown, used = Run.objects.values_list("memories", "memory_used").get(pk=run.pk)
+            count_recalls(recalled=[item["id"] for item in shown], helped=used if result.success else [])
 
 
 def patiently(work: Callable[[], T]) -> T:

@@ -106,6 +106,17 @@ def crawl_host(
     return CrawlResult(read, made)
 
 
+def reopen_blocked_pages(*, host_id: int, now: datetime) -> int:
+    """Makes pages due again that the host's own rules refused, after those rules have changed; returns how many."""
+    blocked = FrontierPage.objects.filter(
+        host_id=host_id, state=FrontierPage.State.UNREADABLE, error_code=ErrorCode.BLOCKED_BY_POLICY
+    )
+    reopened = blocked.update(state=FrontierPage.State.KNOWN, error_code="", not_before=now)
+    if reopened:
+        announce("sources")
+    return reopened
+
+
 def _set_aside(entry: FrontierPage, *, code: ErrorCode, passes: bool, now: datetime) -> None:
     rows = FrontierPage.objects.filter(pk=entry.pk)
     if not passes:

@@ -137,7 +137,7 @@ class FrontierPage(models.Model):
     class State(models.TextChoices):
         KNOWN = "known", "known"  # → read, unreadable
         READ = "read", "read"
-        UNREADABLE = "unreadable", "unreadable"
+        UNREADABLE = "unreadable", "unreadable"  # → known, when the host's own rules that refused it have changed
 
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="+")
     url = models.TextField()

@@ -47,9 +47,10 @@ _MULTIPLY = write_insert(
 
 @dataclass(frozen=True, slots=True)
 class CampaignProgress:
-    """A campaign's sources by where they are; times of the first start and, when drained, of the last end.
+    """A campaign's sources by where they are, `percent` of them run to an end.
 
-    What is queued waits while `host_enabled` is false.
+    Times are those of the first start and, when drained, of the last end. What is queued waits while `host_enabled`
+    is false.
     """
 
     id: int
@@ -68,6 +69,11 @@ class CampaignProgress:
     finished_at: datetime | None
     cancelled_at: datetime | None
     percent: int
+
+    @property
+    def ended(self) -> int:
+        """How many runs have come to an end; what was cancelled never ran."""
+        return self.succeeded + self.failed + self.disabled
 
     @property
     def may_requeue(self) -> bool:
@@ -212,6 +218,7 @@ _NEWEST = KeptQuery(_select_newest)
 def view_progress(campaign: Any) -> CampaignProgress:
     """A campaign as a frozen value; needs its sources counted."""
     waiting = campaign.n_pending + campaign.n_claimed
+    ended = campaign.n_done + campaign.n_failed + campaign.n_disabled
     return CampaignProgress(
         id=campaign.pk,
         title=campaign.title,
@@ -228,5 +235,5 @@ def view_progress(campaign: Any) -> CampaignProgress:
         started_at=campaign.started,
         finished_at=campaign.finished if not waiting else None,
         cancelled_at=campaign.cancelled_at,
-        percent=100 * (campaign.size - waiting) // campaign.size,
+        percent=100 * ended // campaign.size,
     )

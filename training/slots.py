@@ -28,6 +28,21 @@ class Slots:
     by_lane: dict[str, int]
 
     @property
+    def training_cap(self) -> int:
+        """Training cycles that may run at once: the setting, or the ceiling where that is lower."""
+        return min(self.training_max, self.training_ceiling)
+
+    @property
+    def cap_note(self) -> str:
+        """Why fewer training cycles may run than the setting says; empty when the setting holds."""
+        if self.training_max <= self.training_ceiling:
+            return ""
+        return (
+            f"Training Max Active Runs is {self.training_max}, but the ceiling is {self.training_ceiling}: "
+            f"{self.global_max} runs at once, {self.reserved} of them reserved."
+        )
+
+    @property
     def free_for_training(self) -> int:
         """Training cycles that may start now.
 

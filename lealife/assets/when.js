@@ -17,7 +17,8 @@
   function showAges() {
     for (const time of document.querySelectorAll("time[datetime]")) {
       if ("snapshotTime" in time.dataset) showExact(time);
-      const text = sayAge((Date.now() - Date.parse(time.dateTime)) / 1000);
+      const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+      const text = "due" in time.dataset && seconds >= 0 ? "now" : sayAge(seconds);
       if (time.textContent !== text) time.textContent = text;
     }
   }

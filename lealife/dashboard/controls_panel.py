@@ -66,7 +66,8 @@ class ControlsPanel:
     curriculum_fallback: bool
     current_source_kind: str
     running_training: int
-    training_max: int
+    training_max: int  # what may run at once, never above the ceiling
+    training_cap_note: str
     host_policy: str
     host_lock: str
     training_only: tuple[SettingRow, ...]
@@ -98,7 +99,8 @@ def build_controls_panel(readings: Readings) -> ControlsPanel:
         curriculum_fallback=settings.curriculum_fallback,
         current_source_kind=readings.open_cycles[0].source.kind if readings.open_cycles else "none",
         running_training=slots.running_training,
-        training_max=slots.training_max,
+        training_max=slots.training_cap,
+        training_cap_note=slots.cap_note,
         host_policy=lanes.host_policy_sentence(campaign_lock=settings.campaign_lock),
         host_lock=readings.next_source.host_lock or NO_LOCK,
         training_only=_describe(settings, TRAINING_ONLY),

@@ -30,8 +30,8 @@ WORDS: dict[str, ErrorWords] = {
         "Open the address yourself; when the site is back, repeat the run.",
     ),
     ErrorCode.BLOCKED_BY_POLICY: ErrorWords(
-        "An address was refused: outside the host, private, or closed by the site's robots.txt.",
-        "If the address belongs to the site, staff can list it among the host's aliases.",
+        "An address was refused, by the host's own entry or by LeaLife's guard.",
+        "The sentence below says why. Staff can check the host's address in admin.",
     ),
     ErrorCode.NOT_HTML: ErrorWords(
         "The page was neither HTML nor plain text, so there was nothing to read.",
@@ -54,7 +54,7 @@ WORDS: dict[str, ErrorWords] = {
         "See the sentence beside it: a schema may ask for more than fits. If it happens often, the model is too small.",
     ),
     ErrorCode.VERIFICATION_FAILED: ErrorWords(
-        "The check of success did not hold on what it found.",
+        "It read pages, but the check of success did not hold on what it took from them.",
         "If an answer is right after all, say so and mend the check; if there is none, ask in words that the pages "
         "use.",
     ),
@@ -72,9 +72,28 @@ WORDS: dict[str, ErrorWords] = {
         "Repeat it; if it breaks again, the workers' log says where.",
     ),
 }
+# What the sentence of a blocked address says, and what that means: an alias helps against one of them only.
+BLOCKED: dict[str, ErrorWords] = {
+    "is outside of": ErrorWords(
+        "The run was led to an address outside of its host.",
+        "If the address belongs to the site, staff can list it among the host's aliases.",
+    ),
+    "egress guard": ErrorWords(
+        "The guard refused to connect: the address is private, or its scheme or port is not the host's.",
+        "If it is a site of your own network, staff can tick “may be private” for this host.",
+    ),
+    "robots.txt forbids": ErrorWords(
+        "The site's robots.txt closes this address to programs, and LeaLife obeys it.",
+        "Ask about a page that the site leaves open, or ask the site's owner to open this one.",
+    ),
+}
 UNKNOWN = ErrorWords("This code is not known here.", "The sentence beside it is all that was recorded.")
 
 
-def explain_error(code: str) -> ErrorWords | None:
-    """The words for a code; None without one."""
+def explain_error(code: str, *, sentence: str = "") -> ErrorWords | None:
+    """The words for a code, and for a blocked address by its `sentence`; None without a code."""
+    if code == ErrorCode.BLOCKED_BY_POLICY:
+        for part, words in BLOCKED.items():
+            if part in sentence:
+                return words
     return WORDS.get(code, UNKNOWN) if code else None

@@ -40,18 +40,28 @@ def build_headline_panel(vitals: Vitals) -> HeadlinePanel:
 
 
 def describe_next(vitals: Vitals) -> str:
-    """What will happen next without anybody doing anything, or what must be done first."""
-    window = vitals.window
+    """What will happen next without anybody doing anything, or what must be done first; as a sentence of its own."""
+    window, action = vitals.window, describe_action(vitals)
     if vitals.health.state == DOWN:
         return f"Nothing happens next: {vitals.health.reasons[0]}"
     if window.state != PromotionWindow.State.COLLECTING:
-        return f"{window.sentence}. Next: {window.next_action}"
+        return f"{window.sentence}. Next: {action}"
+    return f"Next: {action}" if vitals.loop.enabled and not explain_idle(vitals) else action
+
+
+def describe_action(vitals: Vitals) -> str:
+    """The same, to stand behind “next action:”."""
+    window = vitals.window
+    if vitals.health.state == DOWN:
+        return f"Nothing. {vitals.health.reasons[0]}"
+    if window.state != PromotionWindow.State.COLLECTING:
+        return window.next_action
     if idle := explain_idle(vitals):
         return f"Nothing more is picked. {idle}"
     more = f"{window.until_next} more successful {'run' if window.until_next == 1 else 'runs'}"
     if not vitals.loop.enabled:
         return f"Training is stopped: start it, and {more} lead to the next evaluation."
-    return f"Next: {more} until a candidate is built and evaluated."
+    return f"{more} until a candidate is built and evaluated."
 
 
 def explain_idle(vitals: Vitals) -> str:

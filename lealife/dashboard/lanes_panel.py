@@ -20,7 +20,8 @@ class LanesPanel:
     enabled: bool
     current_source_kind: str  # queue | curriculum | none
     running_training: int
-    training_max: int
+    training_max: int  # what may run at once, never above the ceiling
+    training_cap_note: str
     curriculum_fallback: bool
     host_lock: str
     host_policy: str
@@ -44,7 +45,8 @@ def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> L
         enabled=readings.vitals.loop.enabled,
         current_source_kind=readings.open_cycles[0].source.kind if readings.open_cycles else "none",
         running_training=readings.vitals.slots.running_training,
-        training_max=readings.vitals.slots.training_max,
+        training_max=readings.vitals.slots.training_cap,
+        training_cap_note=readings.vitals.slots.cap_note,
         curriculum_fallback=settings.curriculum_fallback,
         host_lock=readings.next_source.host_lock or NO_LOCK,
         host_policy=lanes.host_policy_sentence(campaign_lock=settings.campaign_lock),

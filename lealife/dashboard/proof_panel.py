@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lealife.dashboard.canary_view import CanaryView, view_canary
-from lealife.dashboard.headline_panel import describe_next
+from lealife.dashboard.headline_panel import describe_action
 from lealife.dashboard.readings import Readings
 from lealife.dashboard.tag_view import (
     ApplyView,
@@ -135,7 +135,7 @@ def build_proof_panel(readings: Readings) -> ProofPanel:
         window_size=window.size,
         until_next=window.until_next,
         sentence=window.sentence,
-        next_action=window.next_action if readings.vitals.loop.enabled else describe_next(readings.vitals),
+        next_action=window.next_action if readings.vitals.loop.enabled else describe_action(readings.vitals),
         reason=window.reason,
         successes=window.successes,
         watermark=window.watermark,

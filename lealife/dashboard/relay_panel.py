@@ -101,7 +101,7 @@ def _build_steps(vitals: Vitals) -> tuple[RelayStep, ...]:
             number=2,
             title="Training Execution",
             state="active" if slots.running_training else vitals.loop.state,
-            figures=f"training {slots.running_training}/{slots.training_max} running | "
+            figures=f"training {slots.running_training}/{slots.training_cap} running | "
             f"{vitals.recent.successes}/{vitals.recent.total} recent successes",
             meaning="Runs emit outcomes that feed the learning relay.",
         ),

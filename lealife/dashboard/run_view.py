@@ -191,7 +191,7 @@ def build_run_page(*, run_id: int, now: datetime) -> RunPage:
         check=describe_check(run.check_spec, pages_target=run.pages_target),
         error_code=run.error_code,
         error=run.error,
-        error_words=explain_error(run.error_code),
+        error_words=explain_error(run.error_code, sentence=run.error),
         served=(
             _view_served("controller", run.controller_tag, run.controller_digest, run.served_controller_digest),
             _view_served("task", run.task_tag, run.task_digest, run.served_task_digest),

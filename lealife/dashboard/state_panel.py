@@ -25,7 +25,8 @@ class StatePanel:
     hosts: int
     running_total: int
     running_training: int
-    training_max: int
+    training_max: int  # what may run at once, never above the ceiling
+    training_cap_note: str
     running_non_training: int
     health: Health
 
@@ -45,7 +46,8 @@ def build_state_panel(vitals: Vitals) -> StatePanel:
         hosts=vitals.facts.waiting.hosts,
         running_total=vitals.slots.running_total,
         running_training=vitals.slots.running_training,
-        training_max=vitals.slots.training_max,
+        training_max=vitals.slots.training_cap,
+        training_cap_note=vitals.slots.cap_note,
         running_non_training=vitals.slots.running_non_training,
         health=vitals.health,
     )

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from lealife.lib.actors import Action, read_actor
 from lealife.lib.errors import Refused
 
+Names = list[str] | tuple[str, ...]
 ORIGIN = "admin"
 REFUSALS_SHOWN = 5
 # The attribute of a request under which its refusal is carried.
@@ -92,6 +93,14 @@ class VerbAdmin(admin.ModelAdmin):
         form = super().get_form(request, obj, change=change, **kwargs)
         refused: Refused | None = getattr(request, _REFUSED, None)
         return form if refused is None else _refuse_form(form, refused)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Names:
+        """What is only shown; a new row has nothing yet of what the database will set."""
+        shown: Names = super().get_readonly_fields(request, obj)
+        if obj is not None:
+            return shown
+        later = {field.name for field in self.opts.fields if field.has_db_default()}
+        return [name for name in shown if name not in later]
 
     def run_verb(self, request: HttpRequest, rows: QuerySet[Any], *, verb: Callable[[Any], object], done: str) -> None:
         """Calls `verb` on each chosen row; logs those that moved and says how many, and why others did not.

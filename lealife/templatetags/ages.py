@@ -24,17 +24,27 @@ def when(at: datetime | None) -> SafeString:
 
 
 @register.filter
+def when_due(at: datetime) -> SafeString:
+    """A moment from which something may happen: `in 3 min`, and `now` once it has passed."""
+    return show_moment(at, "<time data-due {}>{}</time>", past="now")
+
+
+@register.filter
 def when_taken(at: datetime) -> SafeString:
     """As `when`, for the moment of the snapshot, which moves with every message."""
     return show_moment(at, "<time data-snapshot-time {}>{}</time>")
 
 
-def show_moment(at: datetime, element: str) -> SafeString:
-    """The element, with its two places filled: the attributes that hold the exact time, and the age."""
+def show_moment(at: datetime, element: str, *, past: str = "") -> SafeString:
+    """The element, with its two places filled: the attributes that hold the exact time, and the age.
+
+    `past` stands in for the age of a moment that has passed.
+    """
     there = at.astimezone(UTC)
     exact = f'datetime="{there.isoformat()}" title="{there.day} {there:%b %Y, %H:%M:%S} UTC"'
+    seconds = (timezone.now() - at).total_seconds()
     # Digits and names of months: there is nothing to escape.
-    return SafeString(element.format(exact, say_age((timezone.now() - at).total_seconds())))
+    return SafeString(element.format(exact, past if past and seconds >= 0 else say_age(seconds)))
 
 
 def say_age(seconds: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib import admin
 from django.db.models import Model
@@ -79,3 +81,15 @@ def test_nobody_sees_a_list_without_signing_in(rows: Rows, model: type[Model]) -
 
 def test_admin_carries_the_products_name(staff: Client) -> None:
     assert "LeaLife" in staff.get(reverse("admin:index")).content.decode()
+
+
+@pytest.mark.django_db
+def test_no_form_shows_what_only_a_program_can_read(staff: Client, rows: Rows) -> None:
+    for model, options in admin.site._registry.items():
+        pages = [address(model, "add")]
+        row = rows.get(model)
+        pages += [address(model, "change", row.pk)] if row is not None else []
+        for page in pages:
+            answer = staff.get(page)
+            assert answer.status_code in {200, 403}, page
+            assert not re.search(r"(&lt;|<)\w+ object|object at 0x", answer.content.decode()), (page, options)

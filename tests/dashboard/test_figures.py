@@ -56,7 +56,8 @@ FIGURES = (
     ("Effective Training Ceiling", "controls.training_ceiling",
      "SELECT global_max_concurrent_runs - reserved_control_slots FROM training_runtimesettings"),
     ("Training Max Active Runs", "state.training_max",
-     "SELECT training_max_active_runs FROM training_runtimesettings"),
+     "SELECT LEAST(training_max_active_runs, global_max_concurrent_runs - reserved_control_slots)"
+     " FROM training_runtimesettings"),
 )  # fmt: skip
 # Per caption: the JSON's values that it is written from, and SQL for them.
 CAPTIONS = (
@@ -74,7 +75,8 @@ CAPTIONS = (
     (
         "training {}/{} non-training {}",
         ("state.running_training", "state.training_max", "state.running_non_training"),
-        "SELECT count(*) FILTER (WHERE lane = 'training'), (SELECT training_max_active_runs"
+        "SELECT count(*) FILTER (WHERE lane = 'training'), (SELECT LEAST("
+        "training_max_active_runs, global_max_concurrent_runs - reserved_control_slots)"
         " FROM training_runtimesettings), count(*) FILTER (WHERE lane <> 'training')"
         " FROM training_run WHERE status IN ('claimed', 'running')",
     ),

@@ -27,6 +27,7 @@ from lealife.lib.announce import open_connection
 from lealife.lib.places import BASE_DIR, data_dir
 from lealife.pipeline import drain
 from lealife.pool import get_pool
+from learning.models import MemoryItem
 from promotion.models import ModelTag
 from promotion.recipes import Recipe
 from tests.embedded.ollama_process import RunningOllama
@@ -58,6 +59,20 @@ def test_a_standard_task_leaves_no_outcome(host: Host, ollama: RunningOllama):
     run.refresh_from_db()
     assert (run.status, run.requested_by) == ("succeeded", "ada")
     assert not TrainingOutcome.objects.exists()
+
+
+def test_what_a_standard_task_recalled_is_counted(host: Host, ollama: RunningOllama):
+    train_once(host)
+    drain("ingest")
+    MemoryItem.objects.update(status="trusted")
+    run = ask(prompt=f"Which page says “{PASSAGE}”?", host=host, check_spec=None, pages_target=None, by="ada")
+    before = dict(MemoryItem.objects.values_list("pk", "recalled_count"))
+    assert drain("execute") == 1
+    run.refresh_from_db()
+    assert run.memory_used
+    for item in MemoryItem.objects.filter(pk__in=run.memory_used):
+        assert item.recalled_count == before[item.pk] + 1
+        assert item.helped_count >= 1
 
 
 def test_ollama_gone_in_mid_run_is_an_outcome_and_the_next_run_succeeds(

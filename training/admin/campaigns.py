@@ -74,8 +74,8 @@ class CampaignAdmin(VerbAdmin):
         """How many sources are where."""
         now = read_progress(campaign.pk)
         return (
-            f"{now.percent} % — {now.queued} queued, {now.running} running, {now.succeeded} succeeded, "
-            f"{now.failed} failed, {now.cancelled} cancelled, {now.disabled} disabled"
+            f"{now.ended} of {now.size} run ({now.percent} %) — {now.queued} queued, {now.running} running, "
+            f"{now.succeeded} succeeded, {now.failed} failed, {now.cancelled} cancelled, {now.disabled} disabled"
         )
 
     @offer(requeue_failed, description="Re-queue what failed, with a fresh retry budget")

@@ -20,6 +20,8 @@ from training.agent.words import fold
 # A pattern may backtrack without end, and hold up every thread of the worker meanwhile: it sees this much of each
 # text, for this long.
 PATTERN_TEXT_MAX, PATTERN_S = 20_000, 1.0
+# How many of the pages that were read a sentence names, and how much of each title.
+TITLES_MAX, TITLE_MAX = 3, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,21 @@ def _list_checks(check: SuccessCheck) -> list[Check]:
 def _list_default(task: Task) -> list[Check]:
     target = max(task.pages_target, 1)
     return [
-        (
-            "quotes",
-            lambda gathered: "" if gathered.quotes else "nothing on the visited pages bears on the question",
-        ),
+        ("quotes", _check_any_quote),
         ("pages_target", lambda gathered: _check_pages(target, gathered)),
     ]
+
+
+def _check_any_quote(gathered: Gathered) -> str:
+    if gathered.quotes:
+        return ""
+    pages = {evidence.digest: evidence.page for evidence in gathered.pages}.values()
+    if not pages:
+        return "no page was read"
+    names = [squeeze(page.title)[:TITLE_MAX] or page.url[:TITLE_MAX] for page in pages]
+    named = "; ".join(names[:TITLES_MAX]) + (f" and {len(names) - TITLES_MAX} more" if len(names) > TITLES_MAX else "")
+    was = "page was" if len(names) == 1 else "pages were"
+    return f"{len(names)} {was} read ({named}), and no passage was close enough to the question to be quoted"
 
 
 def _check_visited(expected: frozenset[str], gathered: Gathered) -> str:

@@ -124,3 +124,17 @@ def test_what_no_answer_can_mend_is_known_before_the_answer() -> None:
     hopeful = Task("?", site, SuccessCheck(expected_urls=(ROSES,), expected_text="still unsaid"), 1, 5)
     assert not check_visits(task=hopeless, gathered=early).success
     assert check_visits(task=hopeful, gathered=early).success
+
+
+def test_a_run_without_a_quote_says_what_was_read_and_what_was_missing() -> None:
+    task = Task("?", Site("s", "http://site.example/"), SuccessCheck(), 1, 5)
+    titled = Evidence(ParsedPage(ROSES, "All about roses", (), (), ""), frozenset({ROSES}), "d1")
+    many = [evidence(f"http://site.example/{number}.html", "") for number in range(3)]
+    reason = check_gathered(task=task, gathered=Gathered(pages=(titled,))).reason
+    assert reason == (
+        "quotes: 1 page was read (All about roses), and no passage was close enough to the question to be quoted"
+    )
+    reason = check_gathered(task=task, gathered=Gathered(pages=(titled, *many))).reason
+    assert reason.startswith("quotes: 4 pages were read (All about roses; http://site.example/0.html; ")
+    assert " and 1 more), " in reason
+    assert check_gathered(task=task, gathered=Gathered(pages=())).reason == "quotes: no page was read"
