@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from ipaddress import IPv6Address
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urldefrag, urlsplit, urlunsplit
 
 import idna
 
@@ -14,6 +14,8 @@ from training.agent.task import Site
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?")
+_ROUTE = re.compile(r"!?/.")
+_SLASH = re.compile(r"[/\\]")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -23,8 +25,9 @@ _QUERY_SAFE = "%!$&'()*+,;=:@/?-._~[]|{}^`\"<>\\"
 
 @lru_cache(maxsize=8_192)
 def canonical_url(url: str) -> str:
-    """The one spelling of a page's address: no fragment, no default port, path normalised, query as it is.
+    """The one spelling of a page's address: no default port, path normalised, query as it is.
 
+    A fragment goes, but for a route of a scripted page (#/orders, #!/orders): that is a page of its own.
     Raises ValueError when it is no http(s) URL with a sane host, or carries credentials.
     """
     parts = urlsplit(url.strip())
@@ -39,15 +42,61 @@ def canonical_url(url: str) -> str:
         raise ValueError("port 0 is no port")
     netloc = host if port is None or port == DEFAULT_PORTS[scheme] else f"{host}:{port}"
     query = quote(parts.query, safe=_QUERY_SAFE)
-    return urlunsplit((scheme, netloc, _canonical_path(parts.path), query, ""))
+    route = quote(parts.fragment, safe=_QUERY_SAFE) if _ROUTE.match(parts.fragment) else ""
+    return urlunsplit((scheme, netloc, _canonical_path(parts.path), query, route))
+
+
+def is_same_document(url: str, other: str) -> bool:
+    """Whether a server is asked for the same by both addresses, whatever their fragments."""
+    try:
+        return urldefrag(canonical_url(url)).url == urldefrag(canonical_url(other)).url
+    except ValueError:
+        return False
+
+
+def drop_fragment(href: str) -> str:
+    """The link without its fragment, unless that is a route of a scripted page."""
+    before, _, fragment = href.partition("#")
+    return href if _ROUTE.match(fragment) else before
 
 
 def is_same_site(url: str, *, site: Site) -> bool:
-    """Whether the address belongs to the site: its base URL's host and port, or those of an alias."""
+    """Whether runs of the site may visit the address: on its base URL's host and port, or those of an alias.
+
+    And below its base path, where the site says so.
+    """
     try:
-        return read_origin(url) in site_origins(site)
+        return read_origin(url) in site_origins(site) and is_in_scope(url, site=site)
     except ValueError:
         return False
+
+
+def is_in_scope(url: str, *, site: Site) -> bool:
+    """Whether the path is one that runs may visit: any, or those below the base path. Raises ValueError."""
+    if not site.stay_below_base_path:
+        return True
+    path = urlsplit(canonical_url(url)).path
+    base = find_base_path(site)
+    # An escaped slash may hide a way up from whoever compares text, but not from every server.
+    is_climbing = ".." in _SLASH.split(unquote(path))
+    return not is_climbing and (path.startswith(base) or path == base.rstrip("/"))
+
+
+@lru_cache(maxsize=64)
+def find_base_path(site: Site) -> str:
+    """The folder that the base URL names, with its slash: /docs/ for /docs/, /docs and /docs/index.html."""
+    path = urlsplit(canonical_url(site.base_url)).path
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/" if not name or "." in name else f"{path}/"
+
+
+def name_alias(url: str, *, site: Site) -> str:
+    """How the address's host is spelled as an alias of the site: with its port where that is another. ValueError."""
+    host, port = read_origin(url)
+    _, base_port = read_origin(site.base_url)
+    is_usual = port == base_port or {port, base_port} == {80, 443}
+    host = f"[{host}]" if ":" in host else host
+    return host if is_usual else f"{host}:{port}"
 
 
 @lru_cache(maxsize=1_024)

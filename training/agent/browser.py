@@ -10,6 +10,13 @@ USER_AGENT = "LeaLife/0.1"
 ROBOTS_NAME = "LeaLife"
 
 
+def name_user_agent(contact: str) -> str:
+    """Who we say we are: with the page or mail address of whoever runs this installation, if one is known."""
+    if not contact:
+        return USER_AGENT
+    return f"{USER_AGENT} ({'+' if contact.startswith('http') else ''}{contact})"
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One response as it came: `url` asked, `final_url` answered; `digest` is SHA-256 hex of the body.

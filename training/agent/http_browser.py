@@ -1,57 +1,41 @@
-"""The `http` engine: httpx behind the guards, with caps on everything a server may send."""
+"""The `http` engine: pages of one site over plain HTTP, in turn, by the rules of its robots.txt."""
 
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
 from types import TracebackType
-from urllib.parse import urljoin
+from urllib.parse import urldefrag, urljoin, urlsplit
 
-import httpx
-from ssrfguard import Resolver, SSRFGuardError
+from ssrfguard import Resolver
 
-from training.agent.address import canonical_url, read_origin
+from training.agent.address import canonical_url, is_same_document, read_origin, site_origins
 from training.agent.browser import USER_AGENT, Page
-from training.agent.charset import bare_type, describe_media_type
+from training.agent.charset import describe_media_type
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.guard import Deadline, GuardedTransport, check_address
+from training.agent.exchange import Answer, Caps, Exchange
+from training.agent.guard import Deadline, check_address
+from training.agent.pace import LATER_STATUSES, OwnPace, Pace, read_retry_after
+from training.agent.refresh import find_refresh
 from training.agent.robots import ROBOTS_BYTES_MAX, Robots, robots_url
 from training.agent.task import Site
 
-MEDIA_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
+MARKUP_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+MEDIA_TYPES = MARKUP_TYPES | {"text/plain"}
 REDIRECTS_MAX = 5
-_HEADERS = {
-    "User-Agent": USER_AGENT,
-    "Accept": "text/html, application/xhtml+xml, text/plain",
-    # Only what is unpacked here in bounded pieces.
-    "Accept-Encoding": "gzip, deflate",
-}
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """The most one fetch may cost: bytes on the wire, bytes unpacked, their ratio, header bytes, seconds."""
-
-    wire_bytes: int = 5_000_000
-    body_bytes: int = 8_000_000
-    ratio: int = 100
-    header_bytes: int = 64_000
-    seconds: float = 20.0
-
-
-# Below this size no ratio is suspicious.
-_RATIO_FROM = 256_000
+# How often one address is asked while the server says "later".
+ATTEMPTS_MAX = 3
+# The longest wait for a turn where no run's deadline bounds it, in seconds.
+WAIT_MAX_S = 30.0
+ERRORS_FROM = 400
 
 
 class HttpBrowser:
     """Fetches pages of one site for one run; a context manager. Not shared between threads.
 
-    `resolver` stands in for socket.getaddrinfo (its answers are checked all the same); `sleep` and `clock` in
-    seconds.
+    `pace` hands out the turns, by default this browser's own. No turn is waited for past `run_seconds` after the
+    browser was opened. `resolver` stands in for socket.getaddrinfo (its answers are checked all the same); `sleep`
+    and `clock` in seconds.
     """
 
     def __init__(
@@ -59,6 +43,9 @@ class HttpBrowser:
         *,
         site: Site,
         caps: Caps | None = None,
+        pace: Pace | None = None,
+        run_seconds: float | None = None,
+        user_agent: str = USER_AGENT,
         resolver: Resolver | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -66,13 +53,13 @@ class HttpBrowser:
         self._site = site
         self._caps = caps or Caps()
         self._sleep, self._clock = sleep, clock
+        self._pace = pace or OwnPace(clock)
+        self._ends_at = None if run_seconds is None else clock() + run_seconds
         self._deadline = Deadline()
         self._robots: dict[tuple[str, int], Robots] = {}
-        self._last_fetch_at: float | None = None
-        try:
-            self._transport = GuardedTransport(site=site, deadline=self._deadline, resolver=resolver)
-        except ValueError as error:
-            raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"The site's addresses are unusable: {error}.") from None
+        self.user_agent = user_agent
+        self._resolver = resolver
+        self._exchange = self._open_exchange(site)
 
     def __enter__(self) -> HttpBrowser:
         return self
@@ -84,146 +71,168 @@ class HttpBrowser:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._transport.close()
+        self._exchange.close()
 
-    def fetch(self, url: str) -> Page:
-        """The page at `url`; see Browser. Redirects stay on the site, at most five."""
-        return self._fetch(url, MEDIA_TYPES)
+    def fetch(self, url: str, *, sent_by: str = "") -> Page:
+        """The page at `url`; see Browser. Redirects and refreshes stay on the site, at most five.
 
-    def fetch_part(self, url: str) -> Page:
-        """Whatever a page asks its site for (a script, data), behind the same guards; raises as `fetch`."""
-        return self._fetch(url, None)
-
-    def _fetch(self, url: str, media_types: frozenset[str] | None) -> Page:
+        `sent_by` is the page whose script leads there, if one does: a refusal names it.
+        """
         self._deadline.restart(self._caps.seconds)
-        seen: list[str] = []
+        seen: set[tuple[str, str]] = set()
         target = url
         while True:
-            target = self._check(target)
-            if target in seen or len(seen) > REDIRECTS_MAX:
+            target = self._check(target, sent_by=sent_by)
+            # The same address again is another page when a cookie was set meanwhile.
+            visit = (target, self._exchange.read_cookies(target))
+            if visit in seen or len(seen) > REDIRECTS_MAX:
                 raise AgentError(ErrorCode.REDIRECT_LOOP, f"{url[:200]} redirects in a circle or too often.")
-            seen.append(target)
+            seen.add(visit)
             self._find_robots(target).check(target)
-            response, body = self._get(target, media_types=media_types)
-            location = response.headers.get("location", "")
-            if response.status_code not in _REDIRECTS or not location:
+            answer = self._ask_in_turn(target, media_types=MEDIA_TYPES)
+            onward = self._find_onward(target, answer, cookies=visit[1])
+            if not onward:
                 break
-            target = urljoin(target, location)
-        media_type = _read_media_type(response)
-        if media_types is not None and media_type not in media_types:
-            raise AgentError(ErrorCode.NOT_HTML, f"{target[:200]} is {media_type or 'of no type'}, not a page.")
-        media_type = describe_media_type(
-            content_type=response.headers.get("content-type", ""), robots=response.headers.get_list("x-robots-tag")
-        )
-        return Page.of(url=url, final_url=target, status=response.status_code, media_type=media_type, body=body)
+            target, sent_by = onward, target
+        # What an error answer says is not read: its status is enough.
+        if answer.status < ERRORS_FROM and answer.media_type not in MEDIA_TYPES:
+            message = f"{target[:200]} is {answer.media_type or 'of no type'}, not a page."
+            raise AgentError(ErrorCode.NOT_HTML, message)
+        return _make_page(url, target, answer)
 
-    def _check(self, url: str) -> str:
+    def fetch_part(self, url: str) -> Page:
+        """What a page loads from its site (a script, data): the same guards, and no turn to wait for.
+
+        Raises as `fetch`.
+        """
+        self._deadline.restart(self._caps.seconds)
+        target, sent_by = url, ""
+        for _ in range(REDIRECTS_MAX + 1):
+            target = self._check(target, sent_by=sent_by, is_part=True)
+            self._find_robots(target, in_turn=False).check(target)
+            answer = self._exchange.get(target)
+            if not answer.location:
+                return _make_page(url, target, answer)
+            target, sent_by = _join(target, answer.location), target
+        raise AgentError(ErrorCode.REDIRECT_LOOP, f"{url[:200]} redirects too often.")
+
+    def read_cookies(self, url: str) -> str:
+        """The cookies that a request to the address would carry, as a header; "" for none."""
+        return self._exchange.read_cookies(url)
+
+    def add_cookie(self, *, url: str, name: str, value: str) -> None:
+        """Keeps, for this run, a cookie that a script of the page at `url` set."""
+        self._exchange.add_cookie(url=url, name=name, value=value)
+
+    def _open_exchange(self, site: Site) -> Exchange:
+        return Exchange(
+            site=site,
+            caps=self._caps,
+            deadline=self._deadline,
+            user_agent=self.user_agent,
+            resolver=self._resolver,
+        )
+
+    def _check(self, url: str, *, sent_by: str = "", is_part: bool = False) -> str:
         try:
-            target = canonical_url(url)
+            target = urldefrag(canonical_url(url)).url
         except ValueError as error:
             raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"The address is refused: {error}.") from None
-        check_address(target, site=self._site)
+        check_address(target, site=self._site, sent_by=sent_by, is_part=is_part)
         return target
 
-    def _find_robots(self, url: str) -> Robots:
+    def _find_onward(self, url: str, answer: Answer, *, cookies: str) -> str:
+        """Where the answer sends its reader on to, or ""."""
+        if answer.location:
+            return _join(url, answer.location)
+        if answer.status >= ERRORS_FROM or answer.media_type not in MARKUP_TYPES:
+            return ""
+        target = find_refresh(answer.body, url=url, header=answer.headers.get("refresh", ""))
+        if target and is_same_document(target, url) and self._exchange.read_cookies(url) == cookies:
+            # A page that only renews itself is read as it is.
+            return ""
+        return target
+
+    def _find_robots(self, url: str, *, in_turn: bool = True) -> Robots:
         origin = read_origin(url)
         if origin not in self._robots:
-            self._robots[origin] = self._fetch_robots(robots_url(url))
+            robots = self._robots[origin] = self._fetch_robots(robots_url(url), in_turn=in_turn)
+            if in_turn and robots.delay_s > self._site.politeness_delay_s:
+                self._pace.postpone(seconds=robots.delay_s)
         return self._robots[origin]
 
-    def _fetch_robots(self, url: str) -> Robots:
+    def _fetch_robots(self, url: str, *, in_turn: bool) -> Robots:
+        """The rules, from where redirects lead: also to another host, as RFC 9309 has it, if the guards allow it."""
+        location = ""
         for _ in range(REDIRECTS_MAX + 1):
             try:
-                response, body = self._get(self._check(url), wanted=ROBOTS_BYTES_MAX)
+                url = urljoin(url, location)
+                is_ours = read_origin(url) in site_origins(self._site)
+            except ValueError:
+                return Robots.missing()
+            try:
+                answer = self._ask_for_rules(url, is_ours=is_ours, in_turn=in_turn)
             except AgentError as error:
-                if error.code == ErrorCode.BLOCKED_BY_POLICY:
+                if error.code != ErrorCode.BLOCKED_BY_POLICY:
+                    return Robots(None, error.message)
+                if is_ours:
                     raise
-                return Robots.read(status=0, body=b"")
-            location = response.headers.get("location", "")
-            if response.status_code not in _REDIRECTS or not location:
-                return Robots.read(status=response.status_code, body=body)
-            url = urljoin(url, location)
+                return Robots.missing()
+            location = answer.location
+            if not location:
+                return Robots.read(status=answer.status, body=answer.body)
         # RFC 9309: too many redirects count as "unavailable", which allows.
-        return Robots.read(status=404, body=b"")
+        return Robots.missing()
 
-    def _get(
-        self, url: str, *, media_types: frozenset[str] | None = None, wanted: int | None = None
-    ) -> tuple[httpx.Response, bytes]:
-        """One request, no redirect followed.
-
-        A body of another type than `media_types` is not downloaded; past `wanted` bytes it stays unread.
-        """
-        self._wait_turn(url)
-        left = self._deadline.left()
-        if not left:
-            raise AgentError(ErrorCode.TIMEOUT, f"{url[:200]} took longer than {self._caps.seconds:g} seconds.")
+    def _ask_for_rules(self, url: str, *, is_ours: bool, in_turn: bool) -> Answer:
+        if is_ours:
+            ask = self._ask_in_turn if in_turn else self._exchange.get
+            return ask(url, wanted=ROBOTS_BYTES_MAX)
+        # Nothing private is allowed there, whatever this host may be, and none of its cookies are sent.
+        exchange = self._open_exchange(Site("rules", url))
         try:
-            # The transport alone: a client would already build the request that a redirect asks for.
-            with closing(self._transport.handle_request(_build_request(url, timeout_s=left))) as response:
-                self._check_headers(url, response)
-                is_unwanted = media_types is not None and _read_media_type(response) not in media_types
-                if response.status_code in _REDIRECTS or is_unwanted:
-                    return response, b""
-                return response, self._read_body(url, response, wanted)
-        except (SSRFGuardError, httpx.InvalidURL) as error:
-            raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"The egress guard refused it: {error}.") from None
-        except httpx.TimeoutException as error:
-            raise AgentError(ErrorCode.TIMEOUT, f"{url[:200]} timed out: {error}.") from None
-        except (httpx.HTTPError, OSError, zlib.error) as error:
-            raise AgentError(ErrorCode.FETCH_FAILED, f"{url[:200]} cannot be fetched: {error}.") from None
+            return exchange.get(canonical_url(url), wanted=ROBOTS_BYTES_MAX)
+        finally:
+            exchange.close()
+
+    def _ask_in_turn(self, url: str, *, media_types: frozenset[str] | None = None, wanted: int | None = None) -> Answer:
+        """One request, no redirect followed; asked again when the server says when."""
+        for _ in range(ATTEMPTS_MAX):
+            self._wait_turn(url)
+            answer = self._exchange.get(url, media_types=media_types, wanted=wanted)
+            seconds = read_retry_after(answer.headers.get("retry-after", ""))
+            if answer.status not in LATER_STATUSES or seconds is None:
+                return answer
+            # Whoever asks next is told as well, in this run or another.
+            self._pace.postpone(seconds=seconds)
+        return answer
 
     def _wait_turn(self, url: str) -> None:
         robots = self._robots.get(read_origin(url))
         delay = max(self._site.politeness_delay_s, robots.delay_s if robots else 0.0)
-        if self._last_fetch_at is not None:
-            wait = self._last_fetch_at + delay - self._clock()
-            if wait > 0:
-                self._sleep(wait)
-                # Being polite is not the server's slowness.
-                self._deadline.extend(wait)
-        self._last_fetch_at = self._clock()
-
-    def _check_headers(self, url: str, response: httpx.Response) -> None:
-        size = sum(len(name) + len(value) + 4 for name, value in response.headers.raw)
-        if size > self._caps.header_bytes:
-            raise AgentError(ErrorCode.TOO_LARGE, f"{url[:200]} sent {size:,} bytes of headers.")
-
-    def _read_body(self, url: str, response: httpx.Response, wanted: int | None) -> bytes:
-        """The body, unpacked in bounded pieces: a decoder left to itself swells one chunk a thousandfold."""
-        caps, url = self._caps, url[:200]
-        unpack = _choose_unpacking(url, response)
-        body = bytearray()
-        wire = 0
-        for chunk in response.iter_raw():
-            wire += len(chunk)
-            if wire > caps.wire_bytes and wanted is None:
-                raise AgentError(ErrorCode.TOO_LARGE, f"{url} is larger than {caps.wire_bytes:,} bytes.")
-            body += unpack(chunk, caps.body_bytes - len(body) + 1)
-            if wanted is not None and len(body) >= wanted:
-                return bytes(body[:wanted])
-            if len(body) > caps.body_bytes:
-                raise AgentError(ErrorCode.TOO_LARGE, f"{url} unpacks to more than {caps.body_bytes:,} bytes.")
-            if len(body) > _RATIO_FROM and len(body) > wire * caps.ratio:
-                raise AgentError(ErrorCode.TOO_LARGE, f"{url} unpacks to over {caps.ratio} times its size.")
-            if not self._deadline.left():
-                raise AgentError(ErrorCode.TIMEOUT, f"{url} took longer than {caps.seconds:g} seconds.")
-        return bytes(body)
+        patience = WAIT_MAX_S if self._ends_at is None else max(self._ends_at - self._clock(), 0.0)
+        wait = self._pace.reserve_turn(delay_s=delay, within_s=patience)
+        if wait is None:
+            raise AgentError(
+                ErrorCode.FETCH_FAILED,
+                f"{urlsplit(url).netloc} wants to be left alone for longer than this run may wait "
+                f"({patience:.0f} seconds): it is asked again later.",
+            )
+        if wait > 0:
+            self._sleep(wait)
+            # Being polite is not the server's slowness.
+            self._deadline.extend(wait)
 
 
-def _build_request(url: str, *, timeout_s: float) -> httpx.Request:
-    return httpx.Request("GET", url, headers=_HEADERS, extensions={"timeout": httpx.Timeout(timeout_s).as_dict()})
+def _make_page(url: str, target: str, answer: Answer) -> Page:
+    media_type = describe_media_type(
+        content_type=str(answer.content_type), robots=answer.headers.get_list("x-robots-tag")
+    )
+    return Page.of(url=url, final_url=target, status=answer.status, media_type=media_type, body=answer.body)
 
 
-def _read_media_type(response: httpx.Response) -> str:
-    return bare_type(response.headers.get("content-type", ""))
-
-
-def _choose_unpacking(url: str, response: httpx.Response) -> Callable[[bytes, int], bytes]:
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding in ("", "identity"):
-        return lambda chunk, room: chunk
-    if encoding in ("gzip", "x-gzip"):
-        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
-    if encoding == "deflate":
-        return zlib.decompressobj().decompress
-    raise AgentError(ErrorCode.FETCH_FAILED, f"{url} is packed as {encoding[:40]!r}.")
+def _join(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"{url[:200]} redirects to no address: {error}.") from None

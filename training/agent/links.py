@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
-from training.agent.address import canonical_url, is_same_site
+from training.agent.address import canonical_url, drop_fragment, is_same_site
 from training.agent.task import Site
 from training.agent.text import clean_text
 
@@ -105,10 +105,10 @@ class LinkReader:
 
 
 def clean_href(href: str) -> str:
-    """An address as a browser reads it: without line breaks and its fragment, "\\" as "/". Empty for a fragment."""
-    address = _LINE_BREAKS.sub("", href.strip(_PADDING)).split("#", 1)[0]
+    """An address as a browser reads it: without line breaks, "\\" as "/". Empty for a fragment that is no route."""
+    address, hash_mark, route = drop_fragment(_LINE_BREAKS.sub("", href.strip(_PADDING))).partition("#")
     path, mark, query = address.partition("?")
-    return path.replace("\\", "/") + mark + query
+    return path.replace("\\", "/") + mark + query + hash_mark + route
 
 
 def resolve(href: str, *, base: str) -> str:

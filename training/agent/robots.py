@@ -1,10 +1,12 @@
 """robots.txt of a site, read once per run.
 
-As RFC 9309 has it: a 4xx answer allows everything, a 5xx answer or no answer forbids everything.
+As RFC 9309 has it: a 4xx answer allows everything, a 5xx answer or no answer forbids everything. So does a 4xx that
+only means “not now”.
 """
 
 from __future__ import annotations
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
@@ -17,21 +19,28 @@ from training.agent.errors import AgentError, ErrorCode
 ROBOTS_BYTES_MAX = 512 * 1024
 # No delay a site asks for holds a run longer than this, in seconds.
 DELAY_MAX_S = 10.0
+# 4xx answers that say nothing about the rules: too early, too slow, too many.
+_NOT_NOW = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
 class Robots:
-    """The rules of one origin; `rules` is None when everything is forbidden."""
+    """The rules of one origin; `rules` is None when everything is forbidden, and `reason` then says why."""
 
     rules: Protego | None
+    reason: str = ""
 
     @classmethod
     def read(cls, *, status: int, body: bytes) -> Robots:
-        """The rules that this answer to /robots.txt means; status 0 stands for no answer."""
-        if not status or status >= 500:
-            return cls(None)
-        text = "" if status >= 400 else body[:ROBOTS_BYTES_MAX].decode("utf-8", "replace")
-        return cls(Protego.parse(text))
+        """The rules that this answer to /robots.txt means."""
+        if status >= 500 or status in _NOT_NOW:
+            return cls(None, f"robots.txt answers HTTP {status}.")
+        return cls(Protego.parse("" if status >= 400 else _decode(body[:ROBOTS_BYTES_MAX])))
+
+    @classmethod
+    def missing(cls) -> Robots:
+        """No rules, which allows everything."""
+        return cls(Protego.parse(""))
 
     def allows(self, url: str) -> bool:
         """Whether we may fetch the address."""
@@ -40,7 +49,8 @@ class Robots:
     def check(self, url: str) -> None:
         """Raises AgentError: fetch_failed when robots.txt is unreadable, blocked_by_policy if it forbids."""
         if self.rules is None:
-            raise AgentError(ErrorCode.FETCH_FAILED, f"{robots_url(url)} cannot be read, so nothing is fetched.")
+            message = f"{self.reason} Until {robots_url(url)} can be read, nothing is fetched."
+            raise AgentError(ErrorCode.FETCH_FAILED, message)
         if not self.allows(url):
             raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"robots.txt forbids {url[:200]}.")
 
@@ -54,3 +64,9 @@ class Robots:
 def robots_url(url: str) -> str:
     """Where the rules of this address's origin are."""
     return urljoin(url, "/robots.txt")
+
+
+def _decode(body: bytes) -> str:
+    encoding = "utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8"
+    # A byte order mark before a rule would be part of its name, and the rule none: also where files were joined.
+    return body.decode(encoding, "replace").replace("\ufeff", "")

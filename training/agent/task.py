@@ -13,17 +13,23 @@ PATTERN_MAX = 500
 TEXT_MAX = 2_000
 URLS_MAX = 50
 PAGES_MAX = 50
+# How long a run may take unless its task says otherwise, in seconds.
+DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A website a run may visit. `aliases` are other hosts of it ("www.example.org" or "host:port")."""
+    """A website a run may visit. `aliases` are other hosts of it ("www.example.org" or "host:port").
+
+    `stay_below_base_path` keeps runs below the base URL's path: /docs/ of a host whose /shop/ is another's.
+    """
 
     name: str
     base_url: str
     aliases: tuple[str, ...] = ()
     may_be_private: bool = False
     politeness_delay_s: float = 0.0
+    stay_below_base_path: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +116,5 @@ class Task:
     check: SuccessCheck
     pages_target: int
     max_calls: int
-    deadline_s: float = 120.0
+    deadline_s: float = DEADLINE_S
     write_answer: bool = True

@@ -20,12 +20,12 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True)
 class Stub:
-    """One answer of a stub site; `send` writes the body itself when given."""
+    """One answer of a stub site; `send` writes the body itself when given. No Content-Type when that is None."""
 
     body: bytes = b""
     status: int = 200
-    media_type: str = HTML
-    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str | None = HTML
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] = field(default_factory=dict)
     send: Callable[[BaseHTTPRequestHandler], None] | None = None
 
 
@@ -36,24 +36,28 @@ class StubSite:
     url: str
     asked: list[str] = field(default_factory=list)
     agents: list[str] = field(default_factory=list)
+    cookies: list[str] = field(default_factory=list)
 
     def site(self, **changes: Any) -> Site:
         return Site(**{"name": "stub", "base_url": self.url, "may_be_private": True, **changes})
 
 
 @contextmanager
-def serve(pages: Mapping[str, Stub | bytes]) -> Iterator[StubSite]:
+def serve(pages: Mapping[str, Stub | bytes | Callable[[], Stub]]) -> Iterator[StubSite]:
     """A site with these paths on a free port of loopback; everything else is 404."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             stub_site.asked.append(self.path)
             stub_site.agents.append(self.headers.get("User-Agent", ""))
+            stub_site.cookies.append(self.headers.get("Cookie", ""))
             answer = pages.get(self.path, Stub(b"nothing here", status=404))
+            answer = answer() if callable(answer) else answer
             stub = answer if isinstance(answer, Stub) else Stub(answer)
             self.send_response(stub.status)
-            self.send_header("Content-Type", stub.media_type)
-            for name, value in stub.headers.items():
+            if stub.media_type is not None:
+                self.send_header("Content-Type", stub.media_type)
+            for name, value in dict.items(stub.headers) if isinstance(stub.headers, dict) else stub.headers:
                 self.send_header(name, value)
             if stub.send is None:
                 self.send_header("Content-Length", str(len(stub.body)))

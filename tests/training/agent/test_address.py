@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.agent.address import canonical_url, is_same_site
+from training.agent.address import canonical_url, drop_fragment, find_base_path, is_same_site
 from training.agent.task import Site
 
 
@@ -23,6 +23,10 @@ from training.agent.task import Site
         ("http://bücher.example/ä", "http://xn--bcher-kva.example/%C3%A4"),
         ("http://[0:0::1]:8080/", "http://[::1]:8080/"),
         ("http://example.org/../../etc/passwd", "http://example.org/etc/passwd"),
+        ("http://example.org/app#/orders?page=2", "http://example.org/app#/orders?page=2"),
+        ("http://example.org/#!/orders 1", "http://example.org/#!/orders%201"),
+        ("http://example.org/#!", "http://example.org/"),
+        ("http://example.org/#/", "http://example.org/"),
     ],
 )
 def test_an_address_has_one_spelling(url: str, canonical: str) -> None:
@@ -70,7 +74,8 @@ def test_canonical_spelling_is_stable(url: str) -> None:
     except ValueError:
         return
     assert canonical_url(once) == once
-    assert "#" not in once
+    fragment = once.partition("#")[2]
+    assert not fragment or fragment.startswith(("/", "!/"))
 
 
 @given(st.text(max_size=60))
@@ -105,3 +110,47 @@ def test_a_site_on_its_own_port_is_only_that_port() -> None:
     site = Site("local", "http://127.0.0.1:8000/")
     assert is_same_site("http://127.0.0.1:8000/x", site=site)
     assert not is_same_site("http://127.0.0.1/", site=site)
+
+
+@pytest.mark.parametrize(("href", "kept"), [("a#top", "a"), ("#/x", "#/x"), ("a#!/x", "a#!/x"), ("#", ""), ("#/", "")])
+def test_a_fragment_goes_unless_it_is_a_route(href: str, kept: str) -> None:
+    assert drop_fragment(href) == kept
+
+
+@pytest.mark.parametrize(
+    ("base", "folder"),
+    [
+        ("", "/"),
+        ("/", "/"),
+        ("/docs/", "/docs/"),
+        ("/docs", "/docs/"),
+        ("/docs/index.html", "/docs/"),
+        ("/a/b", "/a/b/"),
+    ],
+)
+def test_the_base_path_is_the_folder_that_is_meant(base: str, folder: str) -> None:
+    assert find_base_path(Site("docs", f"http://example.org{base}")) == folder
+
+
+@pytest.mark.parametrize(
+    ("path", "is_ours"),
+    [
+        ("/docs/", True),
+        ("/docs", True),
+        ("/docs/a/b.html?q=1", True),
+        ("/docs-old/", False),
+        ("/docsx", False),
+        ("/", False),
+        ("/shop/", False),
+        ("/docs/../shop/", False),
+        ("/docs/%2e%2e/shop/", False),
+        ("/docs/..%2fshop/", False),
+        ("/docs/..%5Cshop/", False),
+    ],
+)
+def test_a_site_may_be_no_more_than_its_path(path: str, is_ours: bool) -> None:
+    site = Site("docs", "http://example.org/docs/", aliases=("www.example.org",), stay_below_base_path=True)
+    assert is_same_site(f"http://example.org{path}", site=site) is is_ours
+    assert is_same_site(f"https://www.example.org{path}", site=site) is is_ours
+    assert is_same_site(f"http://example.org{path}", site=Site("docs", "http://example.org/docs/"))
+    assert not is_same_site(f"http://elsewhere.example{path}", site=site)

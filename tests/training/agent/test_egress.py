@@ -9,6 +9,7 @@ import pytest
 
 from tests.training.agent.sites import Stub, serve
 from training.agent.errors import AgentError, ErrorCode
+from training.agent.guard import build_policy
 from training.agent.http_browser import HttpBrowser
 from training.agent.task import Site
 
@@ -31,6 +32,7 @@ HOSTILE_LITERALS = [
     "169.254.170.2",
     "100.100.100.200",
     "192.0.0.192",
+    "168.63.129.16",
     "224.0.0.1",
     "255.255.255.255",
     "240.0.0.1",
@@ -93,11 +95,69 @@ def test_a_name_that_resolves_inwards_is_refused_unconnected(addresses: list[str
     assert connects == []
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[64:ff9b::a9fe:a9fe]", "0.0.0.0", "224.0.0.1"])
-def test_metadata_and_link_local_stay_refused_for_a_private_site(host: str, connects: list[str]) -> None:
-    url = f"http://{host}/"
+# Never for anybody, whatever a host's row says. Without brackets, as a resolver spells them.
+NEVER = [
+    "169.254.169.254",
+    "169.254.170.2",
+    "169.254.0.23",
+    "100.100.100.200",
+    "192.0.0.192",
+    "168.63.129.16",
+    "fd00:ec2::254",
+    "fd00:ec2::23",
+    "fd20:ce::254",
+    "fd00:c1::a9fe:a9fe",
+    "fd00:42::42",
+    "fe80::a9fe:a9fe",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::a9fe:a9fe",
+    "2002:a9fe:a9fe::",
+    "::ffff:169.254.169.254",
+    "0.0.0.0",
+    "224.0.0.1",
+]
+
+
+@pytest.mark.parametrize("address", NEVER)
+def test_metadata_and_link_local_stay_refused_for_a_private_site(address: str, connects: list[str]) -> None:
+    url = f"http://[{address}]/" if ":" in address else f"http://{address}/"
     assert refused(Site("private", url, may_be_private=True), url).code == ErrorCode.BLOCKED_BY_POLICY
+    named = Site("named", "http://metadata.example/", may_be_private=True)
+    assert refused(named, named.base_url, resolver=answering(address)).code == ErrorCode.BLOCKED_BY_POLICY
+    both = refused(named, named.base_url, resolver=answering("10.1.2.3", address))
+    assert both.code == ErrorCode.BLOCKED_BY_POLICY
     assert connects == []
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.2", "192.168.1.1", "172.16.0.1", "::1", "fd12:3456::1"])
+def test_a_private_host_is_let_to_its_own_addresses_alone(address: str) -> None:
+    policy = build_policy(Site("private", "http://127.0.0.1:8000/", may_be_private=True))
+    assert policy.permits_address("127.0.0.1")
+    assert not policy.permits_address(address)
+    assert not build_policy(Site("private", "http://inside.example/", may_be_private=True)).permits_address(address)
+
+
+@pytest.mark.parametrize("moved", ["10.0.0.9", "127.0.0.2", "::1"])
+def test_a_private_name_that_moves_to_another_private_address_is_refused(moved: str) -> None:
+    answers = iter([["127.0.0.1"], [moved], [moved]])
+
+    def rebinding(host: str, port: int, *rest: Any) -> list[Any]:
+        return answering(*next(answers))(host, port, *rest)
+
+    closing = {"Connection": "close"}
+    with serve({"/": Stub(b"<p>first</p>", headers=closing), "/robots.txt": Stub(b"", headers=closing)}) as stub:
+        site = Site("moved", stub.url.replace("127.0.0.1", "inside.example"), may_be_private=True)
+        assert refused(site, site.base_url, resolver=rebinding).code == ErrorCode.BLOCKED_BY_POLICY
+        assert "/" not in stub.asked
+
+
+def test_a_private_name_and_its_alias_are_followed_to_where_they_lead() -> None:
+    with serve({"/": b"<p>inside</p>"}) as stub:
+        url = stub.url.replace("127.0.0.1", "inside.example")
+        site = Site("inside", url, aliases=("www.inside.example",), may_be_private=True)
+        with HttpBrowser(site=site, resolver=answering("127.0.0.1")) as browser:
+            assert browser.fetch(url).body == b"<p>inside</p>"
+            assert browser.fetch(url.replace("inside.", "www.inside.")).body == b"<p>inside</p>"
 
 
 def test_a_private_site_is_only_its_own_host_and_port(connects: list[str]) -> None:

@@ -13,7 +13,8 @@ import pytest
 from tests.training.agent.sites import GARDEN, HTML, Stub, packed, serve
 from training.agent.browser import USER_AGENT
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.http_browser import Caps, HttpBrowser
+from training.agent.exchange import Caps
+from training.agent.http_browser import HttpBrowser
 from training.agent.task import Site
 
 
@@ -64,6 +65,46 @@ def test_a_redirect_to_an_alias_is_followed() -> None:
             assert browser.fetch(stub.url).final_url == mirror.url
 
 
+def test_a_redirect_to_another_name_says_how_to_allow_it() -> None:
+    advice = r"If www\.garden\.example:80 is another name .* add it .* as an alias"
+    with (
+        serve({"/": redirect("http://www.garden.example/")}) as stub,
+        HttpBrowser(site=stub.site()) as browser,
+        pytest.raises(AgentError, match=advice),
+    ):
+        browser.fetch(stub.url)
+
+
+@pytest.mark.parametrize(
+    "target", ["http://169.254.169.254/latest", "http://[fd00:ec2::254]/", "http://100.100.100.200/"]
+)
+def test_no_alias_is_advised_that_would_be_refused_as_well(target: str) -> None:
+    with serve({"/": redirect(target)}) as stub, HttpBrowser(site=stub.site()) as browser:
+        with pytest.raises(AgentError) as caught:
+            browser.fetch(stub.url)
+        assert "alias" not in caught.value.message
+
+
+def test_an_error_of_another_type_is_a_page_with_its_status() -> None:
+    gone = Stub(b'{"error": "gone"}', status=410, media_type="application/json")
+    with serve({"/": gone}) as stub, HttpBrowser(site=stub.site()) as browser:
+        page = browser.fetch(stub.url)
+        assert (page.status, page.body) == (410, b"")
+
+
+def test_a_host_that_stays_below_its_path_leaves_it_by_no_redirect() -> None:
+    pages = {"/docs/": b"<p>docs</p>", "/docs/cart": redirect("/shop/cart"), "/shop/cart": b"<p>cart</p>"}
+    with serve(pages) as stub:
+        site = stub.site(base_url=f"{stub.url}docs/", stay_below_base_path=True)
+        with HttpBrowser(site=site) as browser:
+            assert browser.fetch(f"{stub.url}docs/").status == 200
+            with pytest.raises(AgentError, match="stay below that path"):
+                browser.fetch(f"{stub.url}docs/cart")
+            # A script or a style of the page may lie elsewhere on the site.
+            assert browser.fetch_part(f"{stub.url}shop/cart").status == 200
+        assert "/shop/cart" not in stub.asked[:-1]
+
+
 def test_a_redirect_loop_ends() -> None:
     with serve({"/": redirect("/a"), "/a": redirect("/")}) as stub, HttpBrowser(site=stub.site()) as browser:
         assert failure(browser, stub.url) == ErrorCode.REDIRECT_LOOP
@@ -82,7 +123,7 @@ def test_a_page_comes_with_what_its_headers_say_of_reading_it() -> None:
         assert browser.fetch(stub.url).media_type == "text/html; charset=shift_jis; robots=noindex"
 
 
-@pytest.mark.parametrize("media_type", ["image/png", "application/pdf", "application/json", ""])
+@pytest.mark.parametrize("media_type", ["image/png", "application/pdf", "application/json"])
 def test_what_is_no_page_is_refused_unread(media_type: str) -> None:
     stub_page = Stub(b"x" * 100, media_type=media_type)
     with serve({"/": stub_page}) as stub, HttpBrowser(site=stub.site()) as browser:

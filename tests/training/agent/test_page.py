@@ -287,3 +287,18 @@ def test_a_page_names_its_own_address_on_this_site_only() -> None:
     assert read('<link rel="canonical" href="../one.html">').canonical == "http://site.example/one.html"
     assert read('<link rel="canonical" href="http://other.example/">').canonical == ""
     assert read("<p>none</p>").canonical == ""
+
+
+def test_links_stay_below_the_base_path_where_the_host_says_so() -> None:
+    body = b'<a href="/docs/a">a</a><a href="b">b</a><a href="/shop/cart?add=1">cart</a><a href="/other/">other</a>'
+    site = Site("docs", "http://docs.example/docs/", stay_below_base_path=True)
+    page = parse_page(body=body, media_type="text/html", url="http://docs.example/docs/", site=site)
+    assert [link.url for link in page.links] == ["http://docs.example/docs/a", "http://docs.example/docs/b"]
+
+
+def test_routes_of_a_scripted_page_are_links() -> None:
+    body = b'<a href="#/orders">orders</a><a href="#!/contact">contact</a><a href="#top">top</a>'
+    page = parse_page(
+        body=body, media_type="text/html", url="http://app.example/", site=Site("a", "http://app.example/")
+    )
+    assert [link.url for link in page.links] == ["http://app.example/#/orders", "http://app.example/#!/contact"]

@@ -1,0 +1,55 @@
+"""The cookies of one run: kept by the rules of RFC 6265, within bounds, and forgotten with the run."""
+
+from __future__ import annotations
+
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+COOKIES_MAX = 50
+# Name and value of one cookie, in characters: what RFC 6265 asks browsers to hold.
+COOKIE_CHARS_MAX = 4_096
+
+
+class RunCookies:
+    """What the site's answers set, given back to the host that set it and to no other."""
+
+    def __init__(self) -> None:
+        self._policy = _BoundedPolicy()
+        self._cookies = httpx.Cookies(CookieJar(self._policy))
+
+    def add_to(self, request: httpx.Request) -> None:
+        """Puts the cookies that belong to the request's address on it."""
+        self._cookies.set_cookie_header(request)
+
+    def keep(self, response: httpx.Response) -> None:
+        """Keeps what the answer sets; `response.request` is the request it answers."""
+        self._policy.count = len(self._cookies.jar)
+        self._cookies.extract_cookies(response)
+
+
+class _BoundedPolicy(DefaultCookiePolicy):
+    """The standard library's policy, for a jar that cannot grow without end.
+
+    A cookie without a Domain goes back to its own host alone, as RFC 6265 has it: the library would add subdomains.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(strict_domain=True, strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain)
+        self.count = 0
+
+    def set_ok(self, cookie: Cookie, request: Any) -> bool:
+        """Whether to keep a cookie."""
+        is_small = len(cookie.name) + len(cookie.value or "") <= COOKIE_CHARS_MAX
+        is_own = not _is_number(cookie.domain) or cookie.domain.strip(".") == urlsplit(request.get_full_url()).hostname
+        if not is_small or not is_own or self.count >= COOKIES_MAX or not super().set_ok(cookie, request):
+            return False
+        self.count += 1
+        return True
+
+
+def _is_number(domain: str) -> bool:
+    # The library takes 0.0.1 for the domain of 10.0.0.1: the end of an address is no domain.
+    return domain.rpartition(".")[2].isdecimal()
