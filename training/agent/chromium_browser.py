@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from contextlib import suppress
-from threading import Timer
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
+from urllib.parse import urldefrag
 
-import psutil
-
-from training.agent.address import canonical_url
-from training.agent.browser import USER_AGENT, Page
-from training.agent.charset import PLAIN_TEXT, bare_type, describe_media_type, read_forbidden
+from training.agent.address import canonical_url, is_same_document
+from training.agent.browser import Page
+from training.agent.charset import bare_type, describe_media_type, read_forbidden
+from training.agent.chromium_watch import ChromiumWatch
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.guard import check_address
-from training.agent.http_browser import HttpBrowser
+from training.agent.http_browser import ERRORS_FROM, MARKUP_TYPES, REDIRECTS_MAX, HttpBrowser
 from training.agent.task import Site
 
 EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
@@ -29,8 +30,9 @@ EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
 KINDS_ALLOWED = frozenset({"script", "xhr", "fetch"})
 PARTS_MAX = 40
 LOAD_SECONDS = 10.0
-# Reading a page and closing it know no limit of their own, and a script that never ends holds both up for ever.
-REST_SECONDS = 20.0
+# After a page has loaded, its scripts get so long to write into it or to send the reader on.
+SETTLE_SECONDS = 0.5
+LOOK_EVERY_SECONDS = 0.05
 BODY_BYTES_MAX = 8_000_000
 _ARGUMENTS = (
     "--proxy-server=socks5://127.0.0.1:1",
@@ -48,7 +50,8 @@ def find_chromium() -> str | None:
 class ChromiumBrowser:
     """Fetches pages of one site as they look after their scripts ran; a context manager, of one thread.
 
-    `http` is the guarded engine that does the fetching; this browser closes it.
+    `http` is the guarded engine that does the fetching; this browser closes it. Playwright lives in a thread of its
+    own: it leaves an event loop behind in its thread, beside which no database can be asked.
     """
 
     def __init__(self, *, site: Site, http: HttpBrowser | None = None, headful: bool = False) -> None:
@@ -57,10 +60,13 @@ class ChromiumBrowser:
         self._headful = headful
         # An argument that Chromium does not know: by it this browser's own is told from another's.
         self._mark = f"--lealife-browser={secrets.token_hex(8)}"
-        self._killed = False
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="chromium")
         self._driver: Any = None
         self._context: Any = None
+        self._tab: Any = None
         self._document: Page | None = None
+        self._is_served = self._has_left = False
+        self._onward = ""
         self._parts_left = 0
 
     def __enter__(self) -> ChromiumBrowser:
@@ -73,96 +79,165 @@ class ChromiumBrowser:
 
     def close(self) -> None:
         """Ends Chromium and closes the connections."""
-        self._stop_driver()
+        self._thread.submit(self._stop_driver).result()
+        self._thread.shutdown()
         self._http.close()
 
     def _stop_driver(self) -> None:
         if self._driver is not None:
             self._driver.stop()
-            self._driver = self._context = None
-
-    def _kill(self) -> None:
-        """Ends Chromium whatever it does; what waits for it then fails, and the next page starts another."""
-        self._killed = True
-        for process in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):
-                if self._mark in process.cmdline():
-                    process.kill()
+            self._driver = self._context = self._tab = None
 
     def fetch(self, url: str) -> Page:
-        """The page at `url` with its scripts run; see Browser. A page that is no HTML is given as it came."""
+        """The page at `url` with its scripts run; see Browser. A page that is no HTML is given as it came.
+
+        Where scripts send the reader on, the page is read that they lead to: on the site, five times at most.
+        """
+        target, sent_by = url, ""
+        for _ in range(REDIRECTS_MAX + 1):
+            document = self._http.fetch(target, sent_by=sent_by)
+            if document.status >= ERRORS_FROM or bare_type(document.media_type) not in MARKUP_TYPES:
+                return replace(document, url=url)
+            # A route of a scripted page never reaches a server.
+            address = document.final_url + _find_route(target)
+            body = self._thread.submit(self._show, document, address).result()
+            if not self._onward:
+                return Page.of(
+                    url=url,
+                    final_url=address,
+                    status=document.status,
+                    media_type=_describe(document),
+                    body=body,
+                    scripts_ran=True,
+                )
+            target, sent_by = self._onward, address
+        raise AgentError(ErrorCode.REDIRECT_LOOP, f"The scripts of {url[:200]} send on in a circle or too often.")
+
+    def _show(self, document: Page, address: str) -> bytes:
+        """The document after its scripts ran; `_onward` is then where they send the reader on to, or ""."""
         from playwright.sync_api import Error as PlaywrightError
 
-        document = self._http.fetch(url)
-        if document.status >= 400 or bare_type(document.media_type) == PLAIN_TEXT:
-            return document
-        self._document, self._parts_left = document, PARTS_MAX
-        context = self._open_context()
-        watchdog = Timer(REST_SECONDS, self._kill)
-        watchdog.start()
+        self._document, self._is_served, self._has_left = document, False, False
+        self._onward, self._parts_left = "", PARTS_MAX
+        watch, body = ChromiumWatch(mark=self._mark), b""
         try:
-            tab = context.new_page()
-            try:
-                tab.goto(document.final_url, wait_until="load", timeout=LOAD_SECONDS * 1000)
-                landed, body = tab.url, tab.content().encode()
-            finally:
-                tab.close()
+            self._open_context()
+            with watch:
+                body = self._read_tab(address)
         except PlaywrightError as error:
-            first_line = str(error).splitlines()[0].rstrip(".")
-            if self._killed:
-                first_line = f"its scripts did not come to rest within {REST_SECONDS:g} seconds"
-            raise AgentError(ErrorCode.FETCH_FAILED, f"Chromium cannot show {url[:200]}: {first_line}.") from None
+            reason = watch.reason or str(error).splitlines()[0].rstrip(".")
+            code = watch.code or ErrorCode.FETCH_FAILED
+            raise AgentError(code, f"Chromium cannot show {address[:200]}: {reason}.") from None
         finally:
-            watchdog.cancel()
-            if self._killed:
+            # A browser that was ended, or has died, is none for the next page.
+            if self._context is None or not self._context.browser.is_connected():
                 self._stop_driver()
-        check_address(landed, site=self._site)
-        robots = ",".join(sorted(read_forbidden(document.media_type)))
         if len(body) > BODY_BYTES_MAX:
-            raise AgentError(ErrorCode.TOO_LARGE, f"{url[:200]} grew past {BODY_BYTES_MAX:,} bytes.")
-        return Page.of(
-            url=url,
-            final_url=document.final_url,
-            status=document.status,
-            # Whatever the page was written in, this is not.
-            media_type=describe_media_type(content_type="text/html; charset=utf-8", robots=[robots]),
-            body=body,
-            scripts_ran=True,
+            raise AgentError(ErrorCode.TOO_LARGE, f"{address[:200]} grew past {BODY_BYTES_MAX:,} bytes.")
+        return body
+
+    def _read_tab(self, address: str) -> bytes:
+        # While there is no tab, the page that opens is ours and no popup.
+        self._tab = None
+        tab = self._tab = self._context.new_page()
+        try:
+            for page in self._context.pages:
+                self._close_popup(page)
+            self._load(tab, address)
+            has_new_cookies = self._keep_cookies(address)
+            if not has_new_cookies and is_same_document(self._onward, address):
+                # A page that only renews itself is read as it is.
+                self._onward = ""
+            if self._onward:
+                return b""
+            check_address(tab.url, site=self._site, is_part=True)
+            content: str = tab.content()
+            return content.encode("utf-8", "replace")
+        finally:
+            tab.close()
+
+    def _load(self, tab: Any, address: str) -> None:
+        """Waits until the page has loaded and settled, or has tried to leave: then no load event may ever come."""
+        loads: list[Any] = []
+        tab.on("load", lambda page: loads.append(page))
+        ends_at = time.monotonic() + LOAD_SECONDS
+        tab.goto(address, wait_until="commit", timeout=LOAD_SECONDS * 1000)
+        while not loads and not self._has_left:
+            if time.monotonic() > ends_at:
+                raise AgentError(ErrorCode.TIMEOUT, f"{address[:200]} did not load within {LOAD_SECONDS:g} seconds.")
+            tab.wait_for_timeout(LOOK_EVERY_SECONDS * 1000)
+        tab.wait_for_timeout(SETTLE_SECONDS * 1000)
+
+    def _keep_cookies(self, url: str) -> bool:
+        """Gives what scripts set to the engine that fetches; returns whether anything changed."""
+        before = self._http.read_cookies(url)
+        for cookie in self._context.cookies(url):
+            self._http.add_cookie(url=url, name=cookie["name"], value=cookie["value"])
+        return self._http.read_cookies(url) != before
+
+    def _open_context(self) -> None:
+        if self._context is not None:
+            return
+        from playwright.sync_api import sync_playwright
+
+        executable = find_chromium()
+        if executable is None:
+            raise AgentError(ErrorCode.FETCH_FAILED, f"No Chromium is installed: {', '.join(EXECUTABLES)}.")
+        arguments = [*_ARGUMENTS, self._mark, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        self._driver = sync_playwright().start()
+        chromium = self._driver.chromium.launch(
+            executable_path=executable,
+            headless=not self._headful,
+            args=arguments,
+            # Playwright lets every page open windows.
+            ignore_default_args=["--disable-popup-blocking"],
         )
+        self._context = chromium.new_context(
+            user_agent=self._http.user_agent, service_workers="block", accept_downloads=False
+        )
+        self._context.on("page", self._close_popup)
+        self._context.route("**/*", self._serve)
 
-    def _open_context(self) -> Any:
-        if self._context is None:
-            from playwright.sync_api import sync_playwright
-
-            executable = find_chromium()
-            if executable is None:
-                raise AgentError(ErrorCode.FETCH_FAILED, f"No Chromium is installed: {', '.join(EXECUTABLES)}.")
-            self._killed = False
-            arguments = [*_ARGUMENTS, self._mark, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-            self._driver = sync_playwright().start()
-            chromium = self._driver.chromium.launch(
-                executable_path=executable, headless=not self._headful, args=arguments
-            )
-            self._context = chromium.new_context(user_agent=USER_AGENT, service_workers="block", accept_downloads=False)
-            self._context.route("**/*", self._serve)
-        return self._context
+    def _close_popup(self, page: Any) -> None:
+        if self._tab is not None and page != self._tab:
+            page.close()
 
     def _serve(self, route: Any) -> None:
         """Answers one request of Chromium from the guarded engine, or refuses it."""
-        part = self._find_part(route.request)
+        request = route.request
+        if request.is_navigation_request() and self._is_of_tab(request):
+            self._serve_document(route)
+            return
+        part = self._find_part(request)
         if part is None:
             route.abort("blockedbyclient")
         else:
             route.fulfill(status=part.status, body=part.body, content_type=part.media_type)
 
+    def _serve_document(self, route: Any) -> None:
+        document, request = self._document, route.request
+        if document is not None and not self._is_served and is_same_document(request.url, document.final_url):
+            self._is_served = True
+            route.fulfill(status=document.status, body=document.body, content_type=document.media_type)
+            return
+        if request.method == "GET":
+            self._onward = request.url
+        self._has_left = True
+        # "No content" leaves the page as it stands: the next one is fetched as any other, in its turn.
+        route.fulfill(status=204)
+
+    def _is_of_tab(self, request: Any) -> bool:
+        from playwright.sync_api import Error as PlaywrightError
+
+        try:
+            return self._tab is not None and request.frame == self._tab.main_frame
+        except PlaywrightError:
+            # A window whose page does not exist yet.
+            return False
+
     def _find_part(self, request: Any) -> Page | None:
-        document = self._document
-        if document is None or request.method != "GET":
-            return None
-        if request.resource_type == "document":
-            is_ours = request.is_navigation_request() and _is_same(request.url, document.final_url)
-            return document if is_ours else None
-        if request.resource_type not in KINDS_ALLOWED or not self._parts_left:
+        is_allowed = request.method == "GET" and request.resource_type in KINDS_ALLOWED
+        if not is_allowed or not self._parts_left:
             return None
         self._parts_left -= 1
         try:
@@ -171,8 +246,12 @@ class ChromiumBrowser:
             return None
 
 
-def _is_same(url: str, other: str) -> bool:
-    try:
-        return canonical_url(url) == canonical_url(other)
-    except ValueError:
-        return False
+def _describe(document: Page) -> str:
+    # Whatever the page was written in, what Chromium writes out is not.
+    robots = ",".join(sorted(read_forbidden(document.media_type)))
+    return describe_media_type(content_type="text/html; charset=utf-8", robots=[robots])
+
+
+def _find_route(url: str) -> str:
+    fragment = urldefrag(canonical_url(url)).fragment
+    return f"#{fragment}" if fragment else ""

@@ -8,9 +8,11 @@ from contextlib import suppress
 import pytest
 
 from tests.training.agent.sites import Stub, serve
-from training.agent import chromium_browser
+from training.agent import chromium_watch
 from training.agent.chromium_browser import ChromiumBrowser, find_chromium
-from training.agent.errors import AgentError
+from training.agent.chromium_watch import ChromiumWatch
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.http_browser import HttpBrowser
 from training.agent.page import parse_page
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
@@ -42,12 +44,12 @@ def test_a_page_is_read_after_its_scripts_and_nothing_else_is_reached() -> None:
 @pytest.mark.parametrize("endless", ["while (true) {}", "location.reload()"])
 @pytest.mark.parametrize("delay_ms", [0, 20])
 def test_a_page_that_never_comes_to_rest_is_given_up_and_the_next_one_is_read(monkeypatch, endless, delay_ms) -> None:
-    monkeypatch.setattr(chromium_browser, "REST_SECONDS", 3.0)
+    monkeypatch.setattr(chromium_watch, "REST_SECONDS", 3.0)
     script = f"<script>addEventListener('load', () => setTimeout(() => {{ {endless} }}, {delay_ms}))</script>"
     pages = {"/": f"<title>t</title><p>x</p>{script}".encode(), "/next": b"<title>n</title><p>fine</p>"}
     with serve(pages) as stub, ChromiumBrowser(site=stub.site()) as browser:
         started = time.monotonic()
-        # A page that reloads itself may be caught at rest between two loads.
+        # A page that only renews itself is read as it is, unless the machine is too busy for it to come to rest.
         with suppress(AgentError) if "reload" in endless else pytest.raises(AgentError, match="did not come to rest"):
             browser.fetch(stub.url)
         assert time.monotonic() - started < 10
@@ -68,3 +70,124 @@ def test_a_page_that_changes_what_scripts_stand_on_is_read() -> None:
     pages = {"/": b"<title>t</title><p>fine</p><script>window.eval = () => { throw 1 }; window.Set = null</script>"}
     with serve(pages) as stub, ChromiumBrowser(site=stub.site()) as browser:
         assert b"fine" in browser.fetch(stub.url).body
+
+
+TARGET = b"<title>t</title><p>The page that is meant.</p>"
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        b'<script>location.replace("/en/")</script>',
+        b'<p>wait</p><script>setTimeout(() => { location.href = "/en/" }, 200)</script>',
+        b'<p>wait</p><script>addEventListener("load", () => location.assign("/en/"))</script>',
+        b'<meta http-equiv="refresh" content="0; url=/en/">',
+        b'<script>const m = document.createElement("meta"); m.httpEquiv = "refresh"; m.content = "0; url=/en/";'
+        b"document.head.append(m)</script>",
+        b'<a id=a href="/en/">on</a><script>document.getElementById("a").click()</script>',
+    ],
+)
+def test_where_scripts_send_the_reader_on_is_read(front: bytes) -> None:
+    with serve({"/": front, "/en/": TARGET}) as stub, ChromiumBrowser(site=stub.site()) as browser:
+        page = browser.fetch(stub.url)
+        assert b"The page that is meant." in page.body
+        assert (page.url, page.final_url) == (stub.url, f"{stub.url}en/")
+        assert stub.asked == ["/robots.txt", "/", "/en/"]
+
+
+def test_a_script_that_leads_off_the_site_is_refused_and_named() -> None:
+    with serve({"/": TARGET}) as other:
+        away = f'<p>here</p><script>location = "{other.url}x"</script>'.encode()
+        with (
+            serve({"/": away}) as stub,
+            ChromiumBrowser(site=stub.site()) as browser,
+            pytest.raises(AgentError, match=r"leads to .*alias") as caught,
+        ):
+            browser.fetch(stub.url)
+        assert caught.value.code == ErrorCode.BLOCKED_BY_POLICY
+        assert other.asked == []
+
+
+def test_scripts_that_send_on_in_a_circle_are_left() -> None:
+    pages = {"/": b'<script>location = "/b"</script>', "/b": b'<script>location = "/"</script>'}
+    with serve(pages) as stub, ChromiumBrowser(site=stub.site()) as browser:
+        with pytest.raises(AgentError) as caught:
+            browser.fetch(stub.url)
+        assert caught.value.code == ErrorCode.REDIRECT_LOOP
+        assert len(stub.asked) <= 7
+
+
+def test_a_form_that_sends_itself_is_not_sent() -> None:
+    front = b'<form id=f method=post action="/en/"></form><p>the form</p><script>f.submit()</script>'
+    with serve({"/": front, "/en/": TARGET}) as stub, ChromiumBrowser(site=stub.site()) as browser:
+        assert b"the form" in browser.fetch(stub.url).body
+        assert stub.asked == ["/robots.txt", "/"]
+
+
+def test_popups_are_closed_and_lead_nowhere() -> None:
+    script = b"""<p>opener</p><a id=a target=_blank rel=noopener href="/c">c</a><script>
+        for (let i = 0; i < 20; i++) window.open("/popup" + i);
+        window.open("about:blank"); document.getElementById("a").click();</script>"""
+    with serve({"/": script, "/next": TARGET}) as stub, ChromiumBrowser(site=stub.site()) as browser:
+        assert b"opener" in browser.fetch(stub.url).body
+        assert b"The page that is meant." in browser.fetch(f"{stub.url}next").body
+        assert stub.asked == ["/robots.txt", "/", "/next"]
+        assert browser._context.pages == []
+
+
+def test_a_page_of_a_dozen_scripts_is_read_at_the_default_politeness() -> None:
+    tags = "".join(f'<script src="/{n}.js"></script>' for n in range(12))
+    pages = {"/": f"<p id=p></p>{tags}".encode()}
+    for n in range(12):
+        script = f'document.getElementById("p").textContent += " part{n}"'.encode()
+        pages[f"/{n}.js"] = Stub(script, media_type="text/javascript")
+    slept: list[float] = []
+    with serve(pages) as stub:
+        http = HttpBrowser(site=stub.site(politeness_delay_s=1.0), sleep=slept.append)
+        with ChromiumBrowser(site=stub.site(), http=http) as browser:
+            assert b"part11" in browser.fetch(stub.url).body
+    # Between robots.txt and the page, and no more.
+    assert len(slept) == 1
+
+
+def test_a_cookie_that_a_script_sets_is_sent() -> None:
+    def front() -> Stub:
+        is_known = "seen=1" in stub.cookies[-1]
+        return Stub(TARGET if is_known else b'<script>document.cookie = "seen=1"; location.reload()</script>')
+
+    with serve({"/": front}) as stub, ChromiumBrowser(site=stub.site()) as browser:
+        assert b"The page that is meant." in browser.fetch(stub.url).body
+
+
+def test_a_route_of_a_scripted_page_is_a_page_of_its_own() -> None:
+    app = b"""<main id="m"></main><script>
+        const show = () => { m.textContent = location.hash === "#/orders" ? "the orders" : "the start" };
+        addEventListener("hashchange", show); show();</script>"""
+    with serve({"/": app}) as stub, ChromiumBrowser(site=stub.site()) as browser:
+        assert b">the start<" in browser.fetch(stub.url).body
+        page = browser.fetch(f"{stub.url}#/orders")
+        assert b">the orders<" in page.body
+        assert page.final_url == f"{stub.url}#/orders"
+
+
+def test_a_page_that_eats_memory_is_too_large_and_the_next_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chromium_watch, "MEMORY_BYTES_MAX", 1_200_000_000)
+    hungry = b"""<p>x</p><script>const held = []; setInterval(() => {
+        for (let i = 0; i < 8; i++) held.push(new Uint8Array(8_000_000).fill(1)) }, 10);
+        addEventListener("load", () => { const until = Date.now() + 15_000; while (Date.now() < until) {
+        held.push(new Uint8Array(8_000_000).fill(1)) } })</script>"""
+    with serve({"/": hungry, "/next": TARGET}) as stub, ChromiumBrowser(site=stub.site()) as browser:
+        with pytest.raises(AgentError, match="MB of memory") as caught:
+            browser.fetch(stub.url)
+        assert caught.value.code == ErrorCode.TOO_LARGE
+        assert b"The page that is meant." in browser.fetch(f"{stub.url}next").body
+
+
+def test_a_browser_that_died_is_replaced() -> None:
+    with serve({"/": TARGET}) as stub, ChromiumBrowser(site=stub.site()) as browser:
+        assert browser.fetch(stub.url).status == 200
+        for process in ChromiumWatch(mark=browser._mark).list_processes():
+            process.kill()
+        with suppress(AgentError):
+            browser.fetch(stub.url)
+        assert b"The page that is meant." in browser.fetch(stub.url).body
