@@ -231,8 +231,11 @@ class _Run:
         count = self._count_pages()
         if is_covered(self.question, self.evidence):
             return count >= max(needed, 1)
-        # Words in quotation marks are looked for until they are found or the calls are spent.
-        return count >= max(self.task.pages_target, needed) and not self.question.phrases
+        if self.question.phrases or count < max(self.task.pages_target, needed):
+            # Words in quotation marks are looked for until they are found or the calls are spent.
+            return False
+        # A run without anything to quote fails for certain: it goes on while it may.
+        return bool(choose_quotes(self.question, self.evidence))
 
     def _check_may_go_on(self) -> None:
         reason = self.should_stop() if self.should_stop else None
