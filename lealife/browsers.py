@@ -4,18 +4,48 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from training.agent.browser import Browser
+from django.conf import settings
+
+from lealife.patience import patiently
+from training.agent.browser import Browser, name_user_agent
 from training.agent.http_browser import HttpBrowser
+from training.agent.task import DEADLINE_S
 from training.models import Host, RuntimeSettings
 from training.runtime_settings import read_settings
+from training.turns import HostPace
 
 
-def open_browser(host: Host) -> AbstractContextManager[Browser]:
-    """A browser for one run on `host`, behind the same guards whatever the engine."""
+def open_browser(host: Host, *, run_seconds: float = DEADLINE_S) -> AbstractContextManager[Browser]:
+    """A browser for one run on `host`, behind the same guards whatever the engine.
+
+    It waits for no turn of the host past `run_seconds` from now.
+    """
     row = read_settings()
+    site = host.as_site()
+    http = HttpBrowser(
+        site=site,
+        pace=PatientPace(host),
+        run_seconds=run_seconds,
+        user_agent=name_user_agent(settings.LEALIFE_CONTACT),
+    )
     # A visible browser is asked for by Headful, a launched one by Autostart: either means Chromium.
     if row.browser_engine == RuntimeSettings.Engine.CHROMIUM or row.browser_headful or row.browser_autostart:
         from training.agent.chromium_browser import ChromiumBrowser
 
-        return ChromiumBrowser(site=host.as_site(), headful=row.browser_headful)
-    return HttpBrowser(site=host.as_site())
+        return ChromiumBrowser(site=site, http=http, headful=row.browser_headful)
+    return http
+
+
+class PatientPace:
+    """The turns of the host's server, also while Postgres is away for a moment."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def reserve_turn(self, *, delay_s: float, within_s: float) -> float | None:
+        """See HostPace."""
+        return patiently(lambda: HostPace.of(self._host).reserve_turn(delay_s=delay_s, within_s=within_s))
+
+    def postpone(self, *, seconds: float) -> None:
+        """See HostPace."""
+        patiently(lambda: HostPace.of(self._host).postpone(seconds=seconds))

@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
-from collections.abc import Callable
 from types import TracebackType
-from typing import TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
 from lealife.bell import ring
 from lealife.browsers import open_browser
-from lealife.draining import is_draining
 from lealife.lib.errors import NotFound, StaleClaim, describe_breakage
+from lealife.patience import patiently
 from lealife.pool import MISSING, MIXED, PoolModel, read_served_digest
 from learning.memory import count_recalls
 from learning.recall import recall, withhold
@@ -36,7 +33,6 @@ from training.tasks import build_task
 
 log = logging.getLogger(__name__)
 RENEW_S = LEASE.total_seconds() / 3
-T = TypeVar("T")
 
 
 class LeaseKeeper:
@@ -185,20 +181,3 @@ def _finish(run: Run, *, result: Result, served: dict[str, set[str]]) -> None:
             # No outcome comes of it, so no ingest will count what was recalled for it.
             shown, used = Run.objects.values_list("memories", "memory_used").get(pk=run.pk)
             count_recalls(recalled=[item["id"] for item in shown], helped=used if result.success else [])
-
-
-def patiently(work: Callable[[], T]) -> T:
-    """Repeats reads or writes while Postgres is away, for less than a lease; then the sweep takes over.
-
-    A statement that Postgres refuses is refused at once: it would be the next time too.
-    """
-    ends = time.monotonic() + LEASE.total_seconds() * 0.8
-    while True:
-        try:
-            return work()
-        except (OperationalError, InterfaceError) as error:
-            if connection.in_atomic_block or time.monotonic() > ends or is_draining():
-                raise
-            log.warning("Postgres is away, trying again: %s", error)
-            connection.close()
-            time.sleep(1)

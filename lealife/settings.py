@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lealife.lib.environment import (
+    read_contact,
     read_database,
     read_flag,
     read_int,
@@ -160,6 +161,8 @@ LEALIFE_COORDINATOR_LEASE_S = read_int("LEALIFE_COORDINATOR_LEASE_S", default=15
 # A first-run default only: the row in the database is what runs (training.RuntimeSettings).
 LEALIFE_WINDOW_SIZE = read_int("LEALIFE_WINDOW_SIZE", default=30, least=2, most=10_000)
 LEALIFE_BASE_MODEL = read_text("LEALIFE_BASE_MODEL", default="smollm2:135m")
+# Named in the User-Agent of every request to a site: some refuse agents that nobody can write to.
+LEALIFE_CONTACT = read_contact("LEALIFE_CONTACT")
 # One Ollama, or a comma-separated list of several. Its own client is never let see it: it knows no lists.
 OLLAMA_HOST = read_text("OLLAMA_HOST", default="")
 # The longest that one call of a model may take, in seconds.

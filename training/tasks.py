@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from lealife.lib.digest import canonical_json
 from lealife.lib.errors import InvalidInput, NotFound
-from training.agent.address import read_origin, site_origins
-from training.agent.task import SuccessCheck, Task
+from training.agent.address import canonical_url, is_same_site
+from training.agent.task import DEADLINE_S, SuccessCheck, Task
 from training.models import Host, Run
 from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
 
@@ -77,7 +77,7 @@ def _check_reachable(urls: Iterable[str], *, host: Host) -> None:
     site = host.as_site()
     for url in urls:
         # Raises ValueError for what is no address of the web.
-        if read_origin(url) not in site_origins(site):
+        if not is_same_site(canonical_url(url), site=site):
             raise ValueError(f"{url[:100]} is not on {host.name}, which is all that a run of it visits")
 
 
@@ -149,7 +149,7 @@ def _read_network(text: str) -> str:
         return ""
 
 
-def build_task(run: Run, *, deadline_s: float = 120.0) -> Task:
+def build_task(run: Run, *, deadline_s: float = DEADLINE_S) -> Task:
     """The frozen task that the agent is given for `run`."""
     return Task(
         prompt=run.prompt,

@@ -13,6 +13,8 @@ from django.core.exceptions import ImproperlyConfigured
 # A process that is frozen in the middle of a claim must not hold the slot lock for ever: longer than any transaction
 # of ours stays idle, far shorter than anybody would wait. Prepared statements keep their first plan (decision 12).
 _SESSION = "-c idle_in_transaction_session_timeout=60s -c plan_cache_mode=force_generic_plan"
+# Characters of an address for people.
+CONTACT_MAX = 200
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
@@ -56,6 +58,17 @@ def read_int(name: str, *, default: int, least: int, most: int) -> int:
     if not least <= number <= most:
         raise ImproperlyConfigured(f"{name}={number} is outside {least}–{most}.")
     return number
+
+
+def read_contact(name: str) -> str:
+    """An address for people, to be named in an HTTP header: printable ASCII without brackets; "" when unset."""
+    value = read_text(name, default="")
+    if len(value) > CONTACT_MAX or not value.isascii() or not value.isprintable() or set("()<>\\") & set(value):
+        raise ImproperlyConfigured(
+            f"{name} cannot stand in a header: set it to a page or a mail address, for example "
+            "https://example.org/bot or bot@example.org."
+        )
+    return value
 
 
 def read_secret_key(path: Path) -> str:

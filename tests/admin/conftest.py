@@ -76,6 +76,7 @@ def rows(host: happened.Host) -> dict[type[Model], Model]:
     _make_promotion(host, snapshot, run)
     happened.OutcomeSeal.objects.create(row=1, outcome=outcome, previous_hash="0" * 64, hash="a" * 64)
     happened.ChainCheck.objects.create(verified_rows=1, last_hash="a" * 64)
+    happened.HostTurn.objects.create(origin="127.0.0.1:9")
     happened.WorkerHeartbeat.objects.create(name="worker-1", last_beat_at=timezone.now())
     happened.CounterSlot.objects.get_or_create(name="outcomes.total", slot=0)
     apply_settings(changes={"retry_budget": 7}, version=read_settings().version, by=command_line("ada"), origin="admin")

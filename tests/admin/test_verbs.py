@@ -197,6 +197,15 @@ def test_a_hosts_aliases_are_host_names(staff: Client, host: Host) -> None:
     assert AuditEntry.objects.filter(action="change host", actor="ada").exists()
 
 
+def test_a_host_that_stays_below_its_path_is_told_so_in_its_form(staff: Client, host: Host) -> None:
+    address = reverse("admin:training_host_change", args=[host.pk])
+    assert "Stay below base path" in staff.get(address).content.decode()
+    form = {"name": "manual", "base_url": "http://127.0.0.1:9/docs/", "aliases": "[]", "politeness_delay_ms": "0"}
+    assert staff.post(address, form | {"stay_below_base_path": "on"}).status_code == 302
+    host.refresh_from_db()
+    assert host.as_site().stay_below_base_path
+
+
 def test_memory_is_retired(staff: Client, rows: Rows) -> None:
     item = rows[MemoryItem]
     assert run_action(staff, MemoryItem, "retire_selected", item) == ["1 retired."]

@@ -9,9 +9,10 @@ from django.http import HttpRequest
 
 from lealife.lib.actors import read_actor
 from lealife.lib.announce import announce
+from lealife.lib.readonly_admin import ReadOnlyAdmin
 from lealife.lib.verb_admin import ORIGIN, VerbAdmin
 from training.audit import record_audit
-from training.models import Host
+from training.models import Host, HostTurn
 
 
 class HostForm(forms.ModelForm):
@@ -30,6 +31,7 @@ class HostForm(forms.ModelForm):
             "enabled",
             "politeness_delay_ms",
             "may_be_private",
+            "stay_below_base_path",
             "seed_curriculum",
         )
 
@@ -76,3 +78,11 @@ class HostAdmin(VerbAdmin):
             details={"fields": form.changed_data},
         )
         announce("sources")
+
+
+@admin.register(HostTurn)
+class HostTurnAdmin(ReadOnlyAdmin):
+    """When the next page may be asked of each server."""
+
+    list_display = ("origin", "next_at")
+    search_fields = ("origin",)

@@ -9,7 +9,7 @@ from training.models.control import (
     WorkerHeartbeat,
 )
 from training.models.definitions import TaskDefinition
-from training.models.hosts import Host
+from training.models.hosts import Host, HostTurn
 from training.models.outcomes import ChainCheck, OutcomeSeal, TrainingOutcome
 from training.models.runs import PageSnapshot, Run, Step, TrainingCycle
 from training.models.sources import Campaign, TrainingSource
@@ -22,6 +22,7 @@ __all__ = [
     "Coordinator",
     "CounterSlot",
     "Host",
+    "HostTurn",
     "OperatorVerdict",
     "OutcomeSeal",
     "PageSnapshot",

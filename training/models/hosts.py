@@ -20,10 +20,16 @@ class Host(models.Model):
     )
     enabled = models.BooleanField(default=True, help_text="Disabled hosts are never picked.")
     politeness_delay_ms = models.PositiveIntegerField(
-        default=1000, help_text="Least time between two requests of a run, in milliseconds."
+        default=1000,
+        help_text="Least time between two pages asked of this host, over all runs and machines, in milliseconds.",
     )
     may_be_private = models.BooleanField(
-        default=False, help_text="Allow this host to resolve to a private or loopback address."
+        default=False,
+        help_text="Allow this host's own names to lead to a private or loopback address. Never to a cloud's metadata.",
+    )
+    stay_below_base_path = models.BooleanField(
+        default=False,
+        help_text="Visit only pages below the base address's path: /docs/ of a host whose other pages are another's.",
     )
     seed_curriculum = models.BooleanField(
         default=True, help_text="Crawl this host politely and make verifiable training tasks from its pages."
@@ -50,4 +56,18 @@ class Host(models.Model):
             aliases=tuple(self.aliases),
             may_be_private=self.may_be_private,
             politeness_delay_s=self.politeness_delay_ms / 1000,
+            stay_below_base_path=self.stay_below_base_path,
         )
+
+
+class HostTurn(models.Model):
+    """When the next page may be asked of a server, whoever asks: the runs on all machines share the row.
+
+    So do hosts that share a server: `origin` is a base address's name and port, not a host's row.
+    """
+
+    origin = models.CharField(max_length=300, primary_key=True)
+    next_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"next turn at {self.origin}"
