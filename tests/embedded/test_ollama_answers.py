@@ -78,17 +78,23 @@ def test_format_json_gives_an_object(client: ollama.Client) -> None:
     assert (reply.response or "").startswith("{")
 
 
-@pytest.mark.parametrize("wrong", ["xml", 7, {"type": "nonsense"}, {"$ref": "#/nope"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "xml", 7, {"type": "nonsense"}, {"$ref": "#/nope"}, {"type": "string", "pattern": "["},
+        {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(?=a)b$"}}},
+    ],
+)  # fmt: skip
 def test_a_format_that_cannot_be_followed_is_refused(http: httpx.Client, wrong: object) -> None:
     response = http.post("/api/chat", json={"model": BASE, "messages": ASK, "format": wrong})
-    assert response.status_code == 400 and "format" in response.json()["error"]
+    assert response.status_code == 500 and "format" in response.json()["error"]
 
 
 def test_a_stop_text_ends_the_answer(client: ollama.Client) -> None:
     options = {"temperature": 0, "num_predict": 40}
     whole = client.chat(model=BASE, messages=ASK, options=options).message.content or ""
     word = whole.split()[3]
-    cut = client.chat(model=BASE, messages=ASK, options={**options, "stop": word})
+    cut = client.chat(model=BASE, messages=ASK, options={**options, "stop": [word]})
     assert cut.message.content == whole[: whole.index(word)] and cut.done_reason == "stop"
 
 
@@ -142,11 +148,15 @@ def test_the_oldest_messages_are_dropped_when_the_context_is_full(http: httpx.Cl
     assert reply["prompt_eval_count"] == alone["prompt_eval_count"]
 
 
-def test_a_single_message_past_the_context_is_refused(http: httpx.Client) -> None:
-    body = {"model": BASE, "messages": [{"role": "user", "content": "word " * 6000}]}
-    response = http.post("/api/chat", json=body)
-    assert response.status_code == 400
-    assert response.json() == {"error": "the input length exceeds the context length"}
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+def test_a_prompt_past_the_context_is_cut_unless_it_must_not_be(http: httpx.Client, path: str) -> None:
+    said = "word " * 600 + "Say hello."
+    asked = {"messages": [{"role": "user", "content": said}]} if path == "/api/chat" else {"prompt": said}
+    body = {"model": BASE, "stream": False, "options": {"num_ctx": 128, "num_predict": 3}, **asked}
+    assert http.post(path, json=body).json()["prompt_eval_count"] == 128
+    refused = http.post(path, json={**body, "truncate": False})
+    assert refused.status_code == 400
+    assert refused.json() == {"error": "the input length exceeds the context length"}
 
 
 def test_generate_continues_from_its_context(client: ollama.Client) -> None:

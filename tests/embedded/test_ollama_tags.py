@@ -26,7 +26,7 @@ def test_show_tells_what_a_tag_is_made_of(client: ollama.Client, http: httpx.Cli
     shown = client.show("shown")
     assert shown.modelinfo and shown.modelinfo["general.architecture"] == "llama"
     assert shown.details and shown.details.parent_model == BASE
-    assert "FROM" in (shown.modelfile or "") and 'SYSTEM """Be brief."""' in (shown.modelfile or "")
+    assert "FROM" in (shown.modelfile or "") and "SYSTEM Be brief." in (shown.modelfile or "")
     assert re.search(r'^stop +"END"$', shown.parameters or "", re.M)
     assert "completion" in (shown.capabilities or [])
     raw = http.post("/api/show", json={"model": "shown"}).json()
@@ -89,3 +89,27 @@ def test_pull_gives_what_is_carried_and_nothing_else(client: ollama.Client) -> N
     for stream in (False, True):
         with pytest.raises(ollama.ResponseError, match=NOT_PULLABLE):
             list(client.pull("llama3", stream=stream))
+
+
+def test_names_that_differ_in_case_alone_are_one_tag(client: ollama.Client) -> None:
+    client.create(model="Cased", from_=BASE, system="One.")
+    client.create(model="cASED", from_=BASE, system="Two.")
+    assert [model.model for model in client.list().models if "ased" in (model.model or "").lower()] == ["Cased:latest"]
+    assert "SYSTEM Two." in (client.show("CASED").modelfile or "")
+    client.delete("cased")
+
+
+def test_a_tags_template_makes_its_prompt(client: ollama.Client) -> None:
+    client.create(model="bare", from_=BASE, template="{{ if .System }}{{ .System }} {{ end }}{{ .Prompt }}")
+    options = {"num_predict": 1}
+    reply = client.generate(model="bare", prompt="Once upon a", system="Hm.", options=options)
+    raw = client.generate(model=BASE, prompt="Hm. Once upon a", raw=True, options=options)
+    assert (reply.prompt_eval_count, reply.response) == (raw.prompt_eval_count, raw.response)
+
+
+def test_a_file_is_kept_and_an_adapter_that_is_none_refused(client: ollama.Client, tmp_path) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"hello")
+    digest = client.create_blob(tmp_path / "a.gguf")
+    assert client.create_blob(tmp_path / "a.gguf") == digest
+    with pytest.raises(ollama.ResponseError, match="not in GGUF format"):
+        client.create(model="adapted", from_=BASE, adapters={"a.gguf": digest})

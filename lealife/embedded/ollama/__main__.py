@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from .admission import Admission
+from .blobs import Blobs
 from .engine import Engine
 from .registry import Registry
 from .server import OllamaServer
@@ -45,10 +46,11 @@ def main() -> int:
     except (WeightsMissing, OSError) as error:
         log.error("%s", error)
         return 1
-    engine = Engine(path=weights.path, num_ctx=arguments.num_ctx, slots=arguments.slots)
+    engine = Engine(path=weights.path, num_ctx=arguments.num_ctx, slots=arguments.slots, own_template=weights.template)
     with engine.use():
         server.open(
             registry=registry,
+            blobs=Blobs(folder=data / "blobs"),
             engine=engine,
             admission=Admission(parallel=arguments.parallel, max_queue=arguments.max_queue),
         )

@@ -6,22 +6,31 @@ import json
 from dataclasses import replace
 from typing import Any, Protocol
 
-from .names import BadName, normalise_name
+from .blobs import Blobs
+from .names import BadName, normalise_name, spell_fully
+from .prompts import read_template
 from .registry import Manifest, Registry, Tag
 from .residency import Residency
-from .sampling import read_options
+from .sampling import settle_parameters
 from .weights import CARRIED_NAMES
-from .wire import NOT_PULLABLE, ApiError, format_time, now, require_messages, require_text
+from .wire import NOT_PULLABLE, ApiError, format_time, now
 
 # The API this subset follows; what stands behind the plus tells it from a real Ollama.
-VERSION = "0.13.0+lealife"
+VERSION = "0.17.4+lealife"
 CAPABILITIES = ["completion", "embedding"]
+_TEXT_PARAMETERS = ("stop",)
 
 
 class Exchange(Protocol):
     """One request: its body, and the ways to answer it."""
 
     body: dict[str, Any]
+
+    def detach(self) -> None:
+        """From here on Ollama works in the background: it answers without naming a character set."""
+
+    def close(self, status: int = 200) -> None:
+        """Answer with a status and nothing else."""
 
     @property
     def is_streamed(self) -> bool:
@@ -33,16 +42,20 @@ class Exchange(Protocol):
     def answer(self, document: dict[str, Any]) -> None:
         """Send the last line of a streamed answer, or the whole answer."""
 
+    def answer_at_once(self, document: dict[str, Any]) -> None:
+        """Send the whole answer, even to a client that would take it line by line."""
+
     def is_gone(self) -> bool:
         """Whether the client hung up."""
 
 
 class TagApi:
-    """Everything about tags: list, show, create, copy, delete, pull, and what is loaded."""
+    """Everything about tags: list, show, create, copy, delete, pull, push, and what is loaded."""
 
-    def __init__(self, *, registry: Registry, residency: Residency) -> None:
+    def __init__(self, *, registry: Registry, residency: Residency, blobs: Blobs) -> None:
         self.registry = registry
         self.residency = residency
+        self.blobs = blobs
 
     def version(self, exchange: Exchange) -> None:
         """`GET /api/version`."""
@@ -74,17 +87,25 @@ class TagApi:
 
     def show(self, exchange: Exchange) -> None:
         """`POST /api/show`."""
-        tag = self.registry.get(_require_name(exchange.body))
-        manifest = tag.manifest
+        name = exchange.body.get("model") or exchange.body.get("name") or ""
+        if not name:
+            raise ApiError(400, "model is required")
+        try:
+            normalise_name(name)
+        except BadName as error:
+            raise ApiError(500, f"unqualified name: {spell_fully(name)}") from error
+        tag = self.registry.get(name)
+        manifest, weights = tag.manifest, self.registry.weights
         shown: dict[str, Any] = {
             "license": "\n".join(manifest.license),
-            "modelfile": _write_modelfile(tag, path=str(self.registry.weights.path)),
-            "parameters": "\n".join(f"{k:<30} {v}" for k, v in _flatten(manifest.parameters)),
+            "modelfile": _write_modelfile(tag, path=str(weights.path)),
+            "parameters": _list_parameters(tag),
             "template": manifest.template,
             "system": manifest.system,
-            "details": self.registry.weights.describe(parent=tag.parent),
+            "details": weights.describe(parent=tag.parent),
             "messages": manifest.messages,
-            "model_info": self.registry.weights.model_info,
+            "model_info": weights.read_info(verbose=bool(exchange.body.get("verbose"))),
+            "tensors": weights.tensors,
             "capabilities": CAPABILITIES,
             "modified_at": format_time(tag.modified_at),
         }
@@ -95,46 +116,57 @@ class TagApi:
         """`POST /api/create`: a tag from another one, inheriting all that is not given anew."""
         body = exchange.body
         name = _normalise(body.get("model") or body.get("name"))
-        for field in ("files", "adapters", "quantize"):
-            if body.get(field):
-                raise ApiError(400, f"this server creates models from the weights it carries: no {field}")
-        source = require_text(body, "from")
+        exchange.detach()
+        if adapters := body.get("adapters"):
+            self.blobs.refuse_adapters(adapters)
+        if files := body.get("files"):
+            self.blobs.refuse_files(files)
+        source = body.get("from", "")
         if not source:
             raise ApiError(400, "neither 'from' or 'files' was specified")
-        try:
-            base = self.registry.get(source)
-            manifest, parent = base.manifest, base.name
-        except ApiError:
-            manifest, parent = self._carry(source), _normalise(source)
+        normal = _normalise(source)
+        base = self.registry.find(source)
+        if base is None:
+            exchange.emit({"status": "pulling manifest"})
+        manifest, parent = (base.manifest, base.name) if base else (self._carry(source), normal)
+        if body.get("quantize"):
+            raise ApiError(500, "quantization is only supported for F16 and F32 models")
         recipe = _change_recipe(manifest, body)
-        exchange.emit({"status": f"using existing layer sha256:{recipe.weights}"})
+        for layer in recipe.layers:
+            what = "using existing" if self.registry.has_layer(layer) else "creating new"
+            exchange.emit({"status": f"{what} layer {layer}"})
         exchange.emit({"status": "writing manifest"})
         self.registry.save(name=name, manifest=recipe, parent=parent, now=now())
         exchange.answer({"status": "success"})
 
     def copy(self, exchange: Exchange) -> None:
         """`POST /api/copy`: another name for the same manifest."""
-        source, destination = (require_text(exchange.body, field) for field in ("source", "destination"))
+        source, destination = (exchange.body.get(field, "") for field in ("source", "destination"))
         for field, name in (("source", source), ("destination", destination)):
             try:
                 normalise_name(name)
             except BadName as error:
                 raise ApiError(400, f"{field} {json.dumps(name)} is invalid") from error
-        try:
-            tag = self.registry.get(source)
-        except ApiError as error:
-            raise ApiError(404, f"model {json.dumps(source)} not found") from error
+        tag = self.registry.find(source)
+        if tag is None:
+            raise ApiError(404, f"model {json.dumps(source)} not found")
         self.registry.save(name=destination, manifest=tag.manifest, parent=tag.parent, now=now())
-        exchange.answer({})
+        exchange.close()
 
     def delete(self, exchange: Exchange) -> None:
         """`DELETE /api/delete`."""
-        self.residency.drop(self.registry.delete(_require_name(exchange.body)).name)
-        exchange.answer({})
+        name = exchange.body.get("model") or exchange.body.get("name") or ""
+        try:
+            normalise_name(name)
+        except BadName as error:
+            raise ApiError(400, f"name {json.dumps(name)} is invalid") from error
+        self.residency.drop(self.registry.delete(name).name)
+        exchange.close()
 
     def pull(self, exchange: Exchange) -> None:
         """`POST /api/pull`: only the model that is carried; all else does not exist, in Ollama's words."""
-        name = _normalise(_require_name(exchange.body))
+        name = _normalise(exchange.body.get("model") or exchange.body.get("name"))
+        exchange.detach()
         exchange.emit({"status": "pulling manifest"})
         manifest = self._carry(name)
         layer, size = f"sha256:{manifest.weights}", self.registry.weights.size
@@ -143,6 +175,28 @@ class TagApi:
         exchange.emit({"status": "writing manifest"})
         self.registry.save(name=name, manifest=manifest, parent="", now=now())
         exchange.answer({"status": "success"})
+
+    def push(self, exchange: Exchange) -> None:
+        """`POST /api/push`: this server sends nothing anywhere."""
+        name = exchange.body.get("model") or exchange.body.get("name") or ""
+        if not name:
+            raise ApiError(400, "model is required")
+        exchange.detach()
+        tag = self.registry.get(name)
+        raise ApiError(500, f"push {tag.name}: this server sends no model anywhere")
+
+    def has_blob(self, exchange: Exchange, digest: str) -> None:
+        """`HEAD /api/blobs/{digest}`."""
+        if not self.blobs.has(digest):
+            raise ApiError(404, f"blob {json.dumps(digest)} not found")
+        exchange.close()
+
+    def save_blob(self, exchange: Exchange, digest: str, content: bytes) -> None:
+        """`POST /api/blobs/{digest}`: keep a file for a later create."""
+        known = self.blobs.has(digest)
+        if not known:
+            self.blobs.save(digest, content)
+        exchange.close(200 if known else 201)
 
     def _carry(self, name: str) -> Manifest:
         if _normalise(name) not in CARRIED_NAMES:
@@ -156,15 +210,8 @@ class TagApi:
             "modified_at": format_time(tag.modified_at),
             "size": self.registry.weights.size + len(tag.manifest.canonical),
             "digest": tag.digest,
-            "details": self.registry.weights.describe(parent=tag.parent),
+            "details": self.registry.weights.describe(parent=""),
         }
-
-
-def _require_name(body: dict[str, Any]) -> str:
-    name = require_text(body, "model") or require_text(body, "name")
-    if not name:
-        raise ApiError(400, "model is required")
-    return name
 
 
 def _normalise(name: Any) -> str:
@@ -179,24 +226,35 @@ def _change_recipe(base: Manifest, body: dict[str, Any]) -> Manifest:
     licences = body.get("license") or base.license
     licences = [licences] if isinstance(licences, str) else licences
     if not isinstance(licences, list) or not all(isinstance(text, str) for text in licences):
-        raise ApiError(400, "field license must be a text or a list of texts")
+        raise ApiError(400, "invalid license type")
+    template = body.get("template") or base.template
+    if template != base.template:
+        read_template(template)
+    turns = [{"role": turn["role"], "content": turn["content"]} for turn in body.get("messages") or []]
     return replace(
         base,
-        template=require_text(body, "template") or base.template,
-        system=require_text(body, "system") or base.system,
-        parameters={**base.parameters, **read_options(body.get("parameters"))},
-        messages=require_messages(body.get("messages")) or base.messages,
+        template=template,
+        system=body.get("system") or base.system,
+        parameters={**base.parameters, **settle_parameters(body.get("parameters") or {})},
+        messages=turns or base.messages,
         license=licences,
     )
 
 
-def _flatten(parameters: dict[str, Any]) -> list[tuple[str, str]]:
-    """Parameters as lines of a Modelfile: one line for each stop text, texts in quotes."""
+def _flatten(parameters: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Parameters as lines of a Modelfile: one for each stop text."""
     return [
-        (name, json.dumps(item) if isinstance(item, str) else f"{item:g}")
+        (name, f"{item:g}" if isinstance(item, int | float) and not isinstance(item, bool) else item)
         for name, value in sorted(parameters.items())
         for item in (value if isinstance(value, list) else [value])
     ]
+
+
+def _list_parameters(tag: Tag) -> str:
+    return "\n".join(
+        f"{name:<30} {value if name not in _TEXT_PARAMETERS else json.dumps(value)}"
+        for name, value in _flatten(tag.manifest.parameters)
+    )
 
 
 def _write_modelfile(tag: Tag, *, path: str) -> str:
@@ -207,11 +265,18 @@ def _write_modelfile(tag: Tag, *, path: str) -> str:
         f"# FROM {tag.name}",
         "",
         f"FROM {path}",
-        f'TEMPLATE """{manifest.template}"""',
+        f"TEMPLATE {_quote(manifest.template)}",
     ]
     if manifest.system:
-        lines.append(f'SYSTEM """{manifest.system}"""')
-    lines += [f"PARAMETER {name} {value}" for name, value in _flatten(manifest.parameters)]
-    lines += [f'MESSAGE {message["role"]} """{message["content"]}"""' for message in manifest.messages]
-    lines += [f'LICENSE """{text}"""' for text in manifest.license]
+        lines.append(f"SYSTEM {_quote(manifest.system)}")
+    lines += [f"PARAMETER {name} {_quote(str(value))}" for name, value in _flatten(manifest.parameters)]
+    lines += [f"LICENSE {_quote(text)}" for text in manifest.license]
+    lines += [f"MESSAGE {message['role']} {_quote(message['content'])}" for message in manifest.messages]
     return "\n".join(lines) + "\n"
+
+
+def _quote(text: str) -> str:
+    """A text in a Modelfile stands in quotes where it would not be one word line otherwise."""
+    if "\n" not in text and text == text.strip(" "):
+        return text
+    return f'"""{text}"""' if '"' in text else f'"{text}"'

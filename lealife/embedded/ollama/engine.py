@@ -3,10 +3,12 @@
 Prompts are rendered with the chat template inside the gguf file. llama.cpp's server opens a loopback port of
 its own for that and for counting tokens; a random key, known to this process alone, guards it.
 
-Flash attention is off and weights are not repacked: then what one token comes to does not depend on how many
-tokens were computed beside it, and temperature 0 repeats itself whether the prefix was cached or not. With
-flash attention on, the same prompt cold, warm and after another gave different answers. It costs about a
-quarter of the prompt speed.
+What a token comes to does not depend on what was computed beside it, before it or in which slot, so that
+temperature 0 gives the same log probabilities cold, warm, and with others in its batch. Three settings do it,
+each measured (docs/decisions/0024-an-engine-that-repeats-itself.md):
+each slot has a cache of its own (in a shared one, sums run in the order in which cells became free);
+the cache is q8_0, for which flash attention has one path whatever the size of the batch (f16 has three);
+weights are not repacked.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import xllamacpp  # type: ignore[import-untyped]  it ships no types
 
-from .schema import build_grammar, check_text
+from .schema import INVALID_SCHEMA, build_grammar, check_patterns
 from .wire import TOO_LONG, ApiError, ClientGone
 
 log = logging.getLogger(__name__)
@@ -39,7 +41,9 @@ log = logging.getLogger(__name__)
 # A text to embed is one batch, whose attention grows with the square of its length.
 EMBED_CTX = 512
 # Prefixes that lost their slot are kept in memory up to this size; about 22,000 tokens of a 135M model.
-PREFIX_CACHE_MIB = 512
+PREFIX_CACHE_MIB = 256
+# A prompt that was cut to the context's size still gets an answer.
+ANSWER_ROOM = 512
 BATCH_TOKENS = 512
 
 
@@ -54,14 +58,16 @@ class Completion:
     tokens: int
     prompt_ns: int
     eval_ns: int
+    logprobs: list[dict[str, Any]]
 
 
 class Engine:
     """Loads on first use, unloads when told and idle. Safe to call from several threads."""
 
-    def __init__(self, *, path: Path, num_ctx: int, slots: int) -> None:
-        """`num_ctx`: tokens one request may hold, prompt and answer together. `slots`: prefixes kept hot."""
+    def __init__(self, *, path: Path, num_ctx: int, slots: int, own_template: str = "") -> None:
+        """`num_ctx`: tokens a prompt may hold. `slots`: prefixes kept hot. `own_template`: the gguf file's (Jinja)."""
         self.num_ctx = num_ctx
+        self.own_template = own_template
         self._path = path
         self._slots = slots
         self._secret = secrets.token_hex(16)
@@ -76,7 +82,7 @@ class Engine:
         started = time.perf_counter_ns()
         with self._lock:
             if self._server is None:
-                self._server = self._start(n_ctx=self.num_ctx * self._slots, n_parallel=self._slots)
+                self._server = self._start(n_ctx=(self.num_ctx + ANSWER_ROOM) * self._slots, n_parallel=self._slots)
                 log.info("loaded %s in %.2f s", self._path.name, (time.perf_counter_ns() - started) / 1e9)
             self._users += 1
         try:
@@ -99,18 +105,18 @@ class Engine:
         return self._server is not None
 
     def render(self, messages: list[dict[str, str]]) -> str:
-        """The prompt for chat messages. Raises ApiError when the template refuses them."""
+        """The prompt for chat messages, by the gguf file's template. Raises ApiError when that refuses them."""
         return str(self._ask("/apply-template", {"messages": messages})["prompt"])
 
     def check_schema(self, schema: dict[str, Any]) -> None:
-        """Raises ApiError 400 with llama.cpp's reason for a JSON schema that it cannot follow."""
+        """Raises ApiError 500, as Ollama does, for a JSON schema that llama.cpp cannot follow."""
+        check_patterns(schema)
         wanted = {"type": "json_schema", "json_schema": {"schema": schema}}
         try:
             messages = [{"role": "user", "content": ""}]
             self._ask("/apply-template", {"messages": messages, "response_format": wanted})
         except ApiError as error:
-            reason = error.message.rpartition("JSON schema error at ")[2]
-            raise ApiError(400, f"invalid JSON schema in format: {reason}") from error
+            raise ApiError(500, INVALID_SCHEMA) from error
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of a prompt, special tokens read as such."""
@@ -124,17 +130,18 @@ class Engine:
     def complete(
         self,
         *,
-        prompt: str,
+        prompt: list[int],
         sampling: dict[str, Any],
         max_tokens: int,
         schema: dict[str, Any] | None,
-        on_text: Callable[[str], None],
+        on_text: Callable[[str, list[dict[str, Any]]], None],
         is_gone: Callable[[], bool],
     ) -> Completion:
-        """Generate at most `max_tokens` after `prompt`, each piece to `on_text` as it comes.
+        """Generate at most `max_tokens` after the tokens of `prompt`, each piece to `on_text` as it comes.
 
-        `schema`: a JSON schema, checked before, that the text must satisfy. Raises ApiError for what
-        llama.cpp refuses and ClientGone when `is_gone` became true; the slot is free again at once.
+        With each piece come its tokens' log probabilities, when `sampling` asks for them. `schema`: a JSON schema,
+        checked before, that the text must satisfy. Raises ApiError for what llama.cpp refuses and ClientGone when
+        `is_gone` became true; the slot is free again at once.
         """
         body: dict[str, Any] = {
             "prompt": prompt,
@@ -147,6 +154,7 @@ class Engine:
         if schema is not None:
             body["grammar"] = build_grammar(schema)
         pieces: list[str] = []
+        logprobs: list[dict[str, Any]] = []
         last: dict[str, Any] = {}
         reason = ""
 
@@ -157,9 +165,11 @@ class Engine:
                 last.update(chunk)
             for choice in chunk.get("choices", ()):
                 reason = choice.get("finish_reason") or reason
-                if choice.get("text"):
-                    pieces.append(choice["text"])
-                    on_text(choice["text"])
+                chances = (choice.get("logprobs") or {}).get("content") or []
+                logprobs.extend(chances)
+                if choice.get("text") or chances:
+                    pieces.append(choice.get("text", ""))
+                    on_text(pieces[-1], chances)
             return is_gone()
 
         _call(self._loaded().handle_completions, body, take)
@@ -167,8 +177,6 @@ class Engine:
             raise _translate(last["error"])
         if "timings" not in last:
             raise ClientGone
-        if schema is not None and reason == "stop" and not sampling.get("stop"):
-            check_text("".join(pieces))
         timings = last["timings"]
         return Completion(
             text="".join(pieces),
@@ -177,7 +185,9 @@ class Engine:
             cached_tokens=timings["cache_n"],
             tokens=timings["predicted_n"],
             prompt_ns=round(timings["prompt_ms"] * 1e6),
-            eval_ns=round(timings["predicted_ms"] * 1e6),
+            # The first token belongs to the prompt: it alone takes no time.
+            eval_ns=round(timings["predicted_ms"] * 1e6) if timings["predicted_n"] > 1 else 0,
+            logprobs=logprobs,
         )
 
     def embed(self, texts: list[str], *, truncate: bool) -> tuple[list[list[float]], int]:
@@ -208,11 +218,12 @@ class Engine:
         params.model.path = str(self._path)
         params.n_ctx = n_ctx
         params.n_parallel = n_parallel
-        params.kv_unified = True
+        params.kv_unified = False
         params.cache_prompt = True
         params.cache_ram_mib = PREFIX_CACHE_MIB
         params.n_batch = BATCH_TOKENS
-        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
         params.no_extra_bufts = True
         params.ui = False
         params.verbosity = 0

@@ -1,8 +1,4 @@
-"""Chat, generate and embed: from a request to a generation and back to Ollama's answer.
-
-A tag's own template is stored and shown, but rendering uses the chat template inside the gguf file: Ollama's
-templates are Go templates, and the carried model has one prompt format only.
-"""
+"""Chat, generate and embed: from a request to a generation and back to Ollama's answer."""
 
 from __future__ import annotations
 
@@ -15,36 +11,33 @@ from typing import Any
 
 from .admission import Admission
 from .api import Exchange
-from .engine import Completion, Engine
+from .engine import ANSWER_ROOM, Completion, Engine
+from .names import BadName, normalise_name, spell_fully
+from .prompts import Message, cut_tokens, fit_messages, render_messages
 from .registry import Registry, Tag
 from .residency import Residency
 from .sampling import DEFAULTS, build_sampling, read_options
 from .schema import read_format
-from .wire import TOO_LONG, ApiError, format_time, now, parse_keep_alive, require_messages, require_text
-
-_UNSUPPORTED = ("suffix", "images", "logprobs")
+from .wire import ApiError, format_time, now, parse_keep_alive
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A request's options over its tag's parameters over Ollama's defaults."""
+    """A request's options over its tag's parameters over Ollama's defaults.
+
+    `logprobs`: how many log probabilities a token are wanted, the token's own included; 0 for none.
+    """
 
     options: dict[str, Any]
     num_ctx: int
     schema: dict[str, Any] | None
     keep_alive: float | None
-
-    @property
-    def room(self) -> int:
-        """Tokens of the context that messages must leave for the answer, at most a quarter of it."""
-        wanted: int = self.options["num_predict"]
-        return min(max(wanted, 1), max(1, self.num_ctx // 4))
+    truncate: bool
+    logprobs: int
 
     def limit_tokens(self, prompt_tokens: int) -> int:
-        """How many tokens may follow the prompt. Raises ApiError 400 when the prompt fills the context."""
-        left: int = self.num_ctx - prompt_tokens
-        if left < 1:
-            raise ApiError(400, TOO_LONG)
+        """How many tokens may follow the prompt; one that fills the context still gets an answer."""
+        left = max(self.num_ctx - prompt_tokens, ANSWER_ROOM)
         wanted = int(self.options["num_predict"])
         return left if wanted < 1 else min(wanted, left)
 
@@ -61,10 +54,10 @@ class InferenceApi:
     def chat(self, exchange: Exchange) -> None:
         """`POST /api/chat`. The tag's system stands first unless the request begins with one of its own."""
         body = exchange.body
-        tag, settings = self._read(body)
+        tag, settings = self._read(body, invalid=ApiError(400, "model is required"))
         if body.get("tools"):
-            raise ApiError(400, f"registry.ollama.ai/library/{tag.name} does not support tools")
-        asked = require_messages(body.get("messages"))
+            raise ApiError(400, f"{spell_fully(tag.name)} does not support tools")
+        asked = body.get("messages") or []
         if not asked:
             self._load_only(exchange, tag, settings, {"message": {"role": "assistant", "content": ""}})
             return
@@ -72,45 +65,60 @@ class InferenceApi:
         if tag.manifest.system and asked[0]["role"] != "system":
             messages.insert(0, {"role": "system", "content": tag.manifest.system})
         with self._admitted(exchange, tag, settings) as (started, load_ns):
-            prompt, count = self._fit(messages, settings)
-            done = self._complete(exchange, tag, settings, prompt, count, wrap=_wrap_message)
+            prompt = fit_messages(
+                messages,
+                template=tag.manifest.template,
+                engine=self._engine,
+                num_ctx=settings.num_ctx,
+                truncate=settings.truncate,
+            )
+            done = self._complete(exchange, tag, settings, prompt, wrap=_wrap_message)
             self._finish(exchange, tag, done, started, load_ns, _wrap_message(_last(exchange, done)))
 
     def generate(self, exchange: Exchange) -> None:
         """`POST /api/generate`. `raw` sends the prompt as it is; `context` comes from an earlier answer."""
         body = exchange.body
-        tag, settings = self._read(body)
-        text, system = require_text(body, "prompt"), require_text(body, "system")
-        context, raw = body.get("context"), bool(body.get("raw"))
-        if raw and (body.get("template") or system or context):
+        name = body.get("model", "")
+        tag, settings = self._read(body, invalid=ApiError(404, f"model '{name}' not found"))
+        raw = bool(body.get("raw"))
+        if body.get("suffix"):
+            raise ApiError(400, f"{spell_fully(tag.name)} does not support insert")
+        if raw and (body.get("template") or body.get("system") or body.get("context")):
             raise ApiError(400, "raw mode does not support template, system, or context")
-        if not text:
+        if not body.get("prompt"):
             self._load_only(exchange, tag, settings, {"response": ""})
             return
         with self._admitted(exchange, tag, settings) as (started, load_ns):
-            prompt = text if raw else self._build_prompt(tag, system=system, context=context, text=text)
-            count = len(self._engine.tokenize(prompt))
-            done = self._complete(exchange, tag, settings, prompt, count, wrap=_wrap_response)
+            text = body["prompt"] if raw else self._build_prompt(tag, body)
+            prompt = cut_tokens(
+                self._engine.tokenize(text),
+                num_ctx=settings.num_ctx,
+                keep=settings.options.get("num_keep", 0),
+                truncate=settings.truncate,
+            )
+            done = self._complete(exchange, tag, settings, prompt, wrap=_wrap_response)
             answer = _wrap_response(_last(exchange, done))
             if not raw:
-                answer["context"] = self._engine.tokenize(prompt + done.text)
+                answer["context"] = self._engine.tokenize(text + done.text)
             self._finish(exchange, tag, done, started, load_ns, answer)
 
     def embed(self, exchange: Exchange) -> None:
         """`POST /api/embed`: unit vectors, shortened to `dimensions` when asked."""
         body = exchange.body
-        tag, settings = self._read(body)
+        tag, settings = self._read_embedding(body)
         texts = body.get("input", [])
         texts = [texts] if isinstance(texts, str) else texts
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ApiError(400, "invalid input type")
-        dimensions = read_options({"num_keep": body.get("dimensions")}).get("num_keep", 0)
+        if not any(texts):
+            exchange.answer({"model": tag.name, "embeddings": []})
+            return
         with self._admitted(exchange, tag, settings) as (started, load_ns):
-            vectors, count = self._embed(texts, truncate=body.get("truncate", True))
+            vectors, count = self._engine.embed(texts, truncate=settings.truncate)
             exchange.answer(
                 {
                     "model": tag.name,
-                    "embeddings": [_shorten(vector, dimensions) for vector in vectors],
+                    "embeddings": [_shorten(vector, body.get("dimensions", 0)) for vector in vectors],
                     "total_duration": time.perf_counter_ns() - started,
                     "load_duration": load_ns,
                     "prompt_eval_count": count,
@@ -119,26 +127,40 @@ class InferenceApi:
 
     def embeddings(self, exchange: Exchange) -> None:
         """`POST /api/embeddings`: the older form, one text."""
-        tag, settings = self._read(exchange.body)
-        text = require_text(exchange.body, "prompt")
+        tag, settings = self._read_embedding(exchange.body)
+        text = exchange.body.get("prompt", "")
         with self._admitted(exchange, tag, settings):
-            vectors, _ = self._embed([text] if text else [], truncate=True)
-            exchange.answer({"embedding": vectors[0] if vectors else []})
+            vectors = self._engine.embed([text], truncate=True)[0] if text else [[]]
+            exchange.answer({"embedding": vectors[0]})
 
-    def _read(self, body: dict[str, Any]) -> tuple[Tag, Settings]:
-        name = require_text(body, "model")
-        if not name:
-            raise ApiError(400, "model is required")
+    def _read(self, body: dict[str, Any], *, invalid: ApiError) -> tuple[Tag, Settings]:
+        """The tag and settings of a request. Raises `invalid` for what is no name, ApiError for what is wrong else."""
+        name = body.get("model", "")
+        try:
+            normalise_name(name)
+        except BadName:
+            raise invalid from None
         tag = self._registry.get(name)
-        for field in _UNSUPPORTED:
-            if body.get(field):
-                raise ApiError(400, f'"{tag.name}" does not support {field}')
         if body.get("think"):
             raise ApiError(400, f'"{tag.name}" does not support thinking')
-        options = {**DEFAULTS, **tag.manifest.parameters, **read_options(body.get("options"))}
-        num_ctx = min(max(options["num_ctx"], 4), self._engine.num_ctx)
-        schema, keep_alive = read_format(body.get("format")), parse_keep_alive(body.get("keep_alive"))
-        return tag, Settings(options, num_ctx, schema, keep_alive)
+        wanted = int(body.get("top_logprobs", 0))
+        if not 0 <= wanted <= 20:
+            raise ApiError(400, "top_logprobs must be between 0 and 20")
+        options = {**DEFAULTS, **read_options(tag.manifest.parameters), **read_options(body.get("options"))}
+        return tag, Settings(
+            options=options,
+            num_ctx=min(max(options["num_ctx"], 4), self._engine.num_ctx),
+            schema=read_format(body.get("format")),
+            keep_alive=parse_keep_alive(body.get("keep_alive")),
+            truncate=body.get("truncate", True),
+            logprobs=max(wanted, 1) if body.get("logprobs") else 0,
+        )
+
+    def _read_embedding(self, body: dict[str, Any]) -> tuple[Tag, Settings]:
+        name = body.get("model", "")
+        if name and self._registry.find(name) is None:
+            raise ApiError(404, f'model "{name}" not found, try pulling it first')
+        return self._read(body, invalid=ApiError(400, "model is required"))
 
     @contextmanager
     def _admitted(self, exchange: Exchange, tag: Tag, settings: Settings) -> Iterator[tuple[int, int]]:
@@ -163,71 +185,75 @@ class InferenceApi:
         else:
             with self._admitted(exchange, tag, settings):
                 reason = "load"
-        exchange.answer(_head(tag) | part | {"done": True, "done_reason": reason})
+        exchange.answer_at_once(_head(tag) | part | {"done": True, "done_reason": reason})
 
-    def _fit(self, messages: list[dict[str, str]], settings: Settings) -> tuple[str, int]:
-        """The prompt and its tokens; the oldest messages are dropped until it fits, as Ollama does.
-
-        System messages and the last message always stay; if even they are too long, limit_tokens refuses.
-        """
-        while True:
-            prompt = self._engine.render(messages)
-            count = len(self._engine.tokenize(prompt))
-            old = [at for at, message in enumerate(messages[:-1]) if message["role"] != "system"]
-            if count + settings.room <= settings.num_ctx or not old:
-                return prompt, count
-            messages = messages[: old[0]] + messages[old[0] + 1 :]
-
-    def _build_prompt(self, tag: Tag, *, system: str, context: Any, text: str) -> str:
-        messages = [{"role": "user", "content": text}]
-        if not context:
-            messages = tag.manifest.messages + messages
-        if system or tag.manifest.system:
-            messages.insert(0, {"role": "system", "content": system or tag.manifest.system})
-        prompt = self._engine.render(messages)
-        if not context:
-            return prompt
-        if not isinstance(context, list) or not all(isinstance(token, int) for token in context):
-            raise ApiError(400, "field context must be a list of integers")
-        return self._engine.detokenize(context) + prompt
+    def _build_prompt(self, tag: Tag, body: dict[str, Any]) -> str:
+        context, system = body.get("context"), body.get("system") or tag.manifest.system
+        messages: list[Message] = [] if context else list(tag.manifest.messages)
+        messages.append({"role": "user", "content": body["prompt"], "images": body.get("images")})
+        if system:
+            messages.insert(0, {"role": "system", "content": system})
+        template = body.get("template") or tag.manifest.template
+        prompt = render_messages(messages, template=template, engine=self._engine)
+        return self._engine.detokenize(context) + prompt if context else prompt
 
     def _complete(
-        self, exchange: Exchange, tag: Tag, settings: Settings, prompt: str, count: int, *, wrap: Any
+        self, exchange: Exchange, tag: Tag, settings: Settings, prompt: list[int], *, wrap: Any
     ) -> Completion:
         if settings.schema is not None:
             self._engine.check_schema(settings.schema)
+        sampling = build_sampling(settings.options)
+        if settings.logprobs:
+            sampling["logprobs"] = settings.logprobs
+
+        def emit(piece: str, chances: list[dict[str, Any]]) -> None:
+            exchange.emit(_head(tag) | wrap(piece) | {"done": False} | _list_logprobs(chances))
+
         return self._engine.complete(
             prompt=prompt,
-            sampling=build_sampling(settings.options),
-            max_tokens=settings.limit_tokens(count),
+            sampling=sampling,
+            max_tokens=settings.limit_tokens(len(prompt)),
             schema=settings.schema,
-            on_text=lambda piece: exchange.emit(_head(tag) | wrap(piece) | {"done": False}),
+            on_text=emit,
             is_gone=exchange.is_gone,
         )
-
-    def _embed(self, texts: list[str], *, truncate: Any) -> tuple[list[list[float]], int]:
-        return self._engine.embed(texts, truncate=truncate is not False) if texts else ([], 0)
 
     def _finish(
         self, exchange: Exchange, tag: Tag, done: Completion, started: int, load_ns: int, part: dict[str, Any]
     ) -> None:
         """The last line. Two fields more than Ollama's: cached prompt tokens and the digest that served."""
+        counted = {
+            "total_duration": time.perf_counter_ns() - started,
+            "load_duration": load_ns,
+            "prompt_eval_count": done.prompt_tokens,
+            "prompt_eval_duration": done.prompt_ns,
+            "prompt_cached_count": done.cached_tokens,
+            "eval_count": done.tokens,
+            "eval_duration": done.eval_ns,
+        }
         exchange.answer(
             _head(tag)
             | part
-            | {
-                "done": True,
-                "done_reason": done.reason,
-                "total_duration": time.perf_counter_ns() - started,
-                "load_duration": load_ns,
-                "prompt_eval_count": done.prompt_tokens,
-                "prompt_eval_duration": done.prompt_ns,
-                "prompt_cached_count": done.cached_tokens,
-                "eval_count": done.tokens,
-                "eval_duration": done.eval_ns,
-                "digest": tag.digest,
-            }
+            | {"done": True, "done_reason": done.reason}
+            | ({} if exchange.is_streamed else _list_logprobs(done.logprobs))
+            # Ollama leaves out what is zero.
+            | {name: value for name, value in counted.items() if value}
+            | {"digest": tag.digest}
         )
+
+
+def _list_logprobs(chances: list[dict[str, Any]]) -> dict[str, Any]:
+    """Log probabilities as Ollama gives them; nothing when none were asked for."""
+    listed = [
+        _read_chance(chance) | ({"top_logprobs": top} if len(top) > 1 else {})
+        for chance in chances
+        for top in [[_read_chance(other) for other in chance.get("top_logprobs", ())]]
+    ]
+    return {"logprobs": listed} if listed else {}
+
+
+def _read_chance(chance: dict[str, Any]) -> dict[str, Any]:
+    return {name: chance[name] for name in ("token", "logprob", "bytes") if name in chance}
 
 
 def _head(tag: Tag) -> dict[str, Any]:

@@ -27,3 +27,11 @@ def normalise_name(text: str) -> str:
     if len(parts) == 2 and parts[0] == "library":
         parts = parts[1:]
     return f"{'/'.join(parts)}:{tag or 'latest'}"
+
+
+def spell_fully(text: str) -> str:
+    """A name with its host, as Ollama gives it in some refusals: `registry.ollama.ai/library/smollm2:135m`."""
+    path, colon, tag = text.partition(":")
+    parts = path.split("/")
+    parts = ["registry.ollama.ai", "library"][: 3 - len(parts)] + parts if len(parts) < 3 else parts
+    return f"{'/'.join(parts)}:{tag if colon else 'latest'}"

@@ -47,6 +47,13 @@ class Manifest:
         """sha256 of the canonical JSON, hex."""
         return hashlib.sha256(self.canonical).hexdigest()
 
+    @property
+    def layers(self) -> list[str]:
+        """A digest for each part: the weights, then what stands beside them, as far as there is any."""
+        parts = (self.template, *self.license, self.system, self.parameters, self.messages)
+        texts = [part if isinstance(part, str) else json.dumps(part, sort_keys=True) for part in parts if part]
+        return [f"sha256:{self.weights}", *(f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" for text in texts)]
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:
@@ -69,7 +76,8 @@ class Registry:
         self._lock = threading.Lock()
         first_start = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        self._tags = {tag.name: tag for path in sorted(folder.glob("*.json")) if (tag := self._read(path))}
+        # By the name in lower case: names that differ in case alone are one name, spelled as it was first.
+        self._tags = {tag.name.lower(): tag for path in sorted(folder.glob("*.json")) if (tag := self._read(path))}
         if first_start:
             self.save(name=CARRIED_NAMES[0], manifest=self.build_carried(), parent="", now=now)
 
@@ -84,23 +92,33 @@ class Registry:
 
     def get(self, name: str) -> Tag:
         """The tag of that name. Raises ApiError 404 in Ollama's words when there is none."""
-        try:
-            tag = self._tags.get(normalise_name(name))
-        except BadName:
-            tag = None
+        tag = self.find(name)
         if tag is None:
             raise ApiError(404, f"model '{name}' not found")
         return tag
 
+    def find(self, name: str) -> Tag | None:
+        """The tag of that name, in whatever case it is written; None when there is none or it is no name."""
+        try:
+            return self._tags.get(normalise_name(name).lower())
+        except BadName:
+            return None
+
+    def has_layer(self, digest: str) -> bool:
+        """Whether a tag already uses that layer."""
+        with self._lock:
+            return any(digest in tag.manifest.layers for tag in self._tags.values())
+
     def save(self, *, name: str, manifest: Manifest, parent: str, now: datetime) -> Tag:
         """Write a tag, replacing any of that name; the same manifest again keeps its time of change."""
-        tag = Tag(normalise_name(name), manifest, manifest.digest, parent, now)
+        spelled = normalise_name(name)
         with self._lock:
-            old = self._tags.get(tag.name)
+            old = self._tags.get(spelled.lower())
+            tag = Tag(old.name if old else spelled, manifest, manifest.digest, parent, now)
             if old is not None and replace(old, modified_at=now) == tag:
                 return old
             self._write(tag)
-            self._tags[tag.name] = tag
+            self._tags[tag.name.lower()] = tag
         return tag
 
     def delete(self, name: str) -> Tag:
@@ -108,7 +126,7 @@ class Registry:
         tag = self.get(name)
         with self._lock:
             self._path(tag.name).unlink(missing_ok=True)
-            self._tags.pop(tag.name, None)
+            self._tags.pop(tag.name.lower(), None)
         return tag
 
     def _path(self, name: str) -> Path:

@@ -30,24 +30,20 @@ DEFAULTS: dict[str, Any] = {
     "stop": [],
 }
 _INT32 = 2**31
+_FLOAT32 = 3.4e38
 _PASSED_ON = (
     "temperature", "top_k", "top_p", "min_p", "typical_p", "repeat_last_n", "repeat_penalty",
     "presence_penalty", "frequency_penalty", "seed",
 )  # fmt: skip
 
 
-def read_options(values: Any) -> dict[str, Any]:
-    """Known options with their types settled, so that `1` and `1.0` make one recipe.
+def read_options(values: dict[str, Any] | None) -> dict[str, Any]:
+    """Known options with their types settled. Those that steer hardware or are unknown are left out with a log line.
 
-    Options that steer hardware (`num_gpu`, …) or are unknown are dropped with a log line, as Ollama does.
-    Raises ApiError 400 when a known option has a wrong type.
+    Raises ApiError 500, as Ollama does, when a known option has a wrong type.
     """
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ApiError(400, "options must be an object")
     known: dict[str, Any] = {}
-    for name, value in sorted(values.items()):
+    for name, value in sorted((values or {}).items()):
         if value is None:
             continue
         if name in FLOATS:
@@ -61,6 +57,19 @@ def read_options(values: Any) -> dict[str, Any]:
     return known
 
 
+def settle_parameters(values: dict[str, Any]) -> dict[str, Any]:
+    """A tag's parameters as they are stored: `1` and `1.0` make one recipe. Types are looked at when they are used."""
+    return {name: _settle(name, value) for name, value in sorted(values.items()) if value is not None}
+
+
+def _settle(name: str, value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if name in FLOATS:
+        return float(value)
+    return int(value) if math.isfinite(value) and value == int(value) else value
+
+
 def build_sampling(options: dict[str, Any]) -> dict[str, Any]:
     """llama.cpp's sampling fields for options that already carry their defaults."""
     sampling = {name: options[name] for name in _PASSED_ON}
@@ -70,20 +79,20 @@ def build_sampling(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_float(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ApiError(400, f'option "{name}" must be of type float32')
-    return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ApiError(500, f'option "{name}" must be of type float32')
+    return max(-_FLOAT32, min(float(value), _FLOAT32))
 
 
 def _read_int(name: str, value: Any) -> int:
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not whole or not -_INT32 <= value < _INT32:
-        raise ApiError(400, f'option "{name}" must be of type integer')
-    return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ApiError(500, f'option "{name}" must be of type integer')
+    return int(max(-_INT32, min(value, _INT32 - 1)))
 
 
 def _read_stop(value: Any) -> list[str]:
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ApiError(400, 'option "stop" must be of type array of strings')
-    return texts
+    if not isinstance(value, list):
+        raise ApiError(500, 'option "stop" must be of type array')
+    if not all(isinstance(text, str) for text in value):
+        raise ApiError(500, 'option "stop" must be of an array of strings')
+    return value

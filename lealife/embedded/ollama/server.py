@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
+import re
 import select
 import socket
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
+from .addresses import BLOBS, allow_origin, find_redirect, is_own_host, is_own_origin, list_methods, read_origin
 from .admission import Admission
 from .api import TagApi
+from .blobs import Blobs
+from .bodies import read_body
 from .engine import Engine
 from .inference_api import InferenceApi
 from .registry import Registry
@@ -23,10 +28,26 @@ from .wire import ApiError, ClientGone, now
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_LINE = 1024
 # A client that sends nothing for so long, or takes nothing, loses its connection.
 IDLE_S = 600
 SWEEP_EVERY_S = 1.0
-STREAMED = ("/api/chat", "/api/generate", "/api/create", "/api/pull")
+STREAMED = ("/api/chat", "/api/generate", "/api/create", "/api/pull", "/api/push")
+JSON = "application/json"
+JSON_UTF8 = "application/json; charset=utf-8"
+# The structure that a body is read into, by address.
+KINDS = {
+    "/api/show": "ShowRequest",
+    "/api/create": "CreateRequest",
+    "/api/copy": "CopyRequest",
+    "/api/delete": "DeleteRequest",
+    "/api/pull": "PullRequest",
+    "/api/push": "PushRequest",
+    "/api/chat": "ChatRequest",
+    "/api/generate": "GenerateRequest",
+    "/api/embed": "EmbedRequest",
+    "/api/embeddings": "EmbeddingRequest",
+}
 
 
 class OllamaServer(ThreadingHTTPServer):
@@ -39,6 +60,7 @@ class OllamaServer(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.closing = threading.Event()
         self.routes: dict[tuple[str, str], Callable[[Exchange], None]] = {}
+        self.tags: TagApi | None = None
         super().__init__((host, port), _Handler)
 
     @property
@@ -47,12 +69,13 @@ class OllamaServer(ThreadingHTTPServer):
         host, port = str(self.server_address[0]), self.server_address[1]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    def open(self, *, registry: Registry, engine: Engine, admission: Admission) -> None:
+    def open(self, *, registry: Registry, blobs: Blobs, engine: Engine, admission: Admission) -> None:
         """Take the parts, and begin to serve and to sweep in threads of their own."""
         residency = Residency()
-        tags = TagApi(registry=registry, residency=residency)
+        self.tags = tags = TagApi(registry=registry, residency=residency, blobs=blobs)
         inference = InferenceApi(registry=registry, residency=residency, engine=engine, admission=admission)
         self.routes = {
+            ("GET", "/"): _greet,
             ("GET", "/api/version"): tags.version,
             ("GET", "/api/tags"): tags.tags,
             ("GET", "/api/ps"): tags.ps,
@@ -61,6 +84,7 @@ class OllamaServer(ThreadingHTTPServer):
             ("POST", "/api/copy"): tags.copy,
             ("DELETE", "/api/delete"): tags.delete,
             ("POST", "/api/pull"): tags.pull,
+            ("POST", "/api/push"): tags.push,
             ("POST", "/api/chat"): inference.chat,
             ("POST", "/api/generate"): inference.generate,
             ("POST", "/api/embed"): inference.embed,
@@ -89,37 +113,54 @@ class OllamaServer(ThreadingHTTPServer):
 class Exchange:
     """One request on its connection; see api.Exchange."""
 
-    def __init__(self, *, handler: _Handler, body: dict[str, Any], may_stream: bool) -> None:
-        self.body = body
+    def __init__(self, *, handler: _Handler, may_stream: bool) -> None:
+        self.body: dict[str, Any] = {}
         self.begun = False
+        self.media_type = JSON_UTF8
         self._handler = handler
-        self._streams = may_stream and body.get("stream") is not False
+        self._may_stream = may_stream
         self._broken = False
 
     @property
     def is_streamed(self) -> bool:
         """Whether the client takes the answer line by line."""
-        return self._streams
+        return self._may_stream and self.body.get("stream") is not False
+
+    def detach(self) -> None:
+        """See api.Exchange."""
+        self.media_type = JSON
+
+    def close(self, status: int = 200) -> None:
+        """Answer with a status and nothing else."""
+        self._handler.send_nothing(HTTPStatus(status))
+
+    def say(self, text: str) -> None:
+        """Answer with a plain text."""
+        self._handler.send(HTTPStatus.OK, "text/plain; charset=utf-8", text.encode())
 
     def emit(self, line: dict[str, Any]) -> None:
         """Send one line of a stream. A broken connection is remembered, not raised: see is_gone."""
-        if not self._streams or self._broken:
+        if not self.is_streamed or self._broken:
             return
         try:
             if not self.begun:
                 self.begun = True
                 self._handler.begin_stream()
-            self._handler.write_chunk(json.dumps(line).encode() + b"\n")
+            self._handler.write_chunk(_write_json(line) + b"\n")
         except OSError:
             self._broken = True
 
     def answer(self, document: dict[str, Any]) -> None:
         """Send the last line of a stream, or the whole answer."""
-        if not self._streams:
-            self._handler.send_document(HTTPStatus.OK, document)
+        if not self.is_streamed:
+            self.answer_at_once(document)
             return
         self.emit(document)
         self.end()
+
+    def answer_at_once(self, document: dict[str, Any]) -> None:
+        """Send the whole answer, even to a client that would take it line by line."""
+        self._handler.send_document(HTTPStatus.OK, document, self.media_type)
 
     def end(self) -> None:
         """Close the stream, if one was begun."""
@@ -151,87 +192,128 @@ class _Handler(BaseHTTPRequestHandler):
         return cast(OllamaServer, self.server)
 
     def do_GET(self) -> None:
-        self._serve("GET")
-
-    def do_HEAD(self) -> None:
-        self._serve("GET")
-
-    def do_POST(self) -> None:
-        self._serve("POST")
-
-    def do_DELETE(self) -> None:
-        self._serve("DELETE")
-
-    def _serve(self, method: str) -> None:
-        path = self.path.partition("?")[0]
-        exchange = None
+        self._origin: dict[str, str] = {}
+        # Not self.path: Python makes one slash of several there.
+        path, _, query = self.requestline.split()[1].partition("?")
+        exchange = Exchange(handler=self, may_stream=path in STREAMED)
         try:
-            content = self._read_body()
-            if not self._is_own_host():
-                self.send_text(HTTPStatus.FORBIDDEN, "")
-            elif method == "GET" and path == "/":
-                self.send_text(HTTPStatus.OK, "Ollama is running")
-            elif (method, path) in self.ollama.routes:
-                body = _parse_body(content, method)
-                exchange = Exchange(handler=self, body=body, may_stream=path in STREAMED)
-                self.ollama.routes[method, path](exchange)
-            elif any(path == known for _, known in self.ollama.routes):
-                self.send_text(HTTPStatus.METHOD_NOT_ALLOWED, "405 method not allowed")
-            else:
-                self.send_text(HTTPStatus.NOT_FOUND, "404 page not found")
+            self._answer(exchange, path, query)
         except ApiError as error:
             self._refuse(error, exchange)
         except (ClientGone, OSError):
             self.close_connection = True
         except Exception:
             # The edge: one broken request must not take the others with it.
-            log.exception("%s %s failed", method, path)
+            log.exception("%s %s failed", self.command, path)
             self._refuse(ApiError(500, "internal server error"), exchange)
 
-    def _refuse(self, error: ApiError, exchange: Exchange | None) -> None:
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
+
+    def _answer(self, exchange: Exchange, path: str, query: str) -> None:
+        content = self._read_body()
+        origin = read_origin(self.headers)
+        is_own = is_own_host(self.headers.get("Host", ""), bound=str(self.ollama.server_address[0]))
+        routes = self.ollama.routes
+        methods = list_methods(path, routes=routes)
+        if moved := find_redirect(self.command, path, known={known for _, known in routes}):
+            status, where = moved
+            self.send_redirect(status, f"{where}?{query}" if query else where)
+        elif not is_own or (origin and not is_own_origin(origin)):
+            self.send_nothing(HTTPStatus.FORBIDDEN)
+        elif origin and self.command == "OPTIONS":
+            self._origin = allow_origin(origin, preflight=True)
+            self.send_nothing(HTTPStatus.NO_CONTENT, **({"Allow": ", ".join(methods)} if methods else {}))
+        else:
+            self._origin = allow_origin(origin, preflight=False) if origin else {}
+            self._dispatch(exchange, path, content, methods)
+
+    def _dispatch(self, exchange: Exchange, path: str, content: bytes, methods: list[str]) -> None:
+        tags = self.ollama.tags
+        if not methods or tags is None:
+            self.send_text(HTTPStatus.NOT_FOUND, "404 page not found")
+        elif self.command not in methods:
+            self.send_text(HTTPStatus.METHOD_NOT_ALLOWED, "405 method not allowed", Allow=", ".join(methods))
+        elif path.startswith(BLOBS) and self.command == "POST":
+            tags.save_blob(exchange, path.removeprefix(BLOBS), content)
+        elif path.startswith(BLOBS):
+            tags.has_blob(exchange, path.removeprefix(BLOBS))
+        else:
+            if path in KINDS:
+                exchange.body = read_body(content, kind=KINDS[path])
+            self.ollama.routes["GET" if self.command == "HEAD" else self.command, path](exchange)
+
+    def _refuse(self, error: ApiError, exchange: Exchange) -> None:
         """The error as an answer of its own or, once a stream has begun, as its last line."""
         try:
-            if exchange is not None and exchange.begun:
+            if exchange.begun:
                 exchange.answer({"error": error.message})
             else:
-                self.send_document(HTTPStatus(error.status), {"error": error.message})
+                self.send_document(HTTPStatus(error.status), {"error": error.message}, exchange.media_type)
         except OSError:
             self.close_connection = True
 
     def _read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
+            return self._read_chunks()
         length = self.headers.get("Content-Length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES or "Transfer-Encoding" in self.headers:
-            # What was sent stays unread, so this connection cannot carry another request.
-            self.close_connection = True
-            raise ApiError(413, f"the body must have a length of at most {MAX_BODY_BYTES} bytes")
+            self._refuse_length()
         return self.rfile.read(int(length))
 
-    def _is_own_host(self) -> bool:
-        """Web pages must not reach this server under a name of their own (DNS rebinding) or cross-origin."""
-        origin = self.headers.get("Origin", "")
-        names = [self.headers.get("Host", ""), origin.partition("://")[2] if origin else ""]
-        own = ("localhost", "127.0.0.1", "[::1]", str(self.ollama.server_address[0]))
-        return all(not name or name in own or name.rpartition(":")[0] in own for name in names)
+    def _read_chunks(self) -> bytes:
+        pieces, total = [], 0
+        while True:
+            size = self.rfile.readline(MAX_LINE).partition(b";")[0].strip()
+            if not re.fullmatch(rb"[0-9a-fA-F]{1,8}", size) or total + int(size, 16) > MAX_BODY_BYTES:
+                self._refuse_length()
+            if not int(size, 16):
+                break
+            pieces.append(self.rfile.read(int(size, 16)))
+            total += len(pieces[-1])
+            self.rfile.readline(MAX_LINE)
+        while self.rfile.readline(MAX_LINE).strip():
+            pass  # what some clients send after the last chunk
+        return b"".join(pieces)
 
-    def send_document(self, status: HTTPStatus, document: dict[str, Any]) -> None:
-        self._send(status, "application/json; charset=utf-8", json.dumps(document).encode())
+    def _refuse_length(self) -> NoReturn:
+        # What was sent stays unread, so this connection cannot carry another request.
+        self.close_connection = True
+        raise ApiError(413, f"the body must have a length of at most {MAX_BODY_BYTES} bytes")
 
-    def send_text(self, status: HTTPStatus, text: str) -> None:
-        self._send(status, "text/plain; charset=utf-8", text.encode())
+    def send_document(self, status: HTTPStatus, document: dict[str, Any], media_type: str) -> None:
+        self.send(status, media_type, _write_json(document))
 
-    def _send(self, status: HTTPStatus, media_type: str, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", media_type)
-        self.send_header("Content-Length", str(len(content)))
+    def send_text(self, status: HTTPStatus, text: str, **headers: str) -> None:
+        self.send(status, "text/plain", text.encode(), **headers)
+
+    def send_nothing(self, status: HTTPStatus, **headers: str) -> None:
+        self.send(status, "", b"", **headers)
+
+    def send_redirect(self, status: HTTPStatus, where: str) -> None:
+        """Go's net/http shows a link to those who look, and nothing to other methods."""
+        link = f'<a href="{html.escape(where)}">{status.phrase}</a>.\n\n'.encode()
+        shown = self.command in ("GET", "HEAD")
+        self.send(status, "text/html; charset=utf-8" if shown else "", link if shown else b"", Location=where)
+
+    def send(self, status: HTTPStatus, media_type: str, content: bytes, **headers: str) -> None:
+        self._begin(status, media_type, **headers)
+        if status != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
 
     def begin_stream(self) -> None:
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "application/x-ndjson")
+        self._begin(HTTPStatus.OK, "application/x-ndjson")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+
+    def _begin(self, status: HTTPStatus, media_type: str, **headers: str) -> None:
+        self.send_response(status)
+        if media_type:
+            self.send_header("Content-Type", media_type)
+        for name, value in {**self._origin, **headers}.items():
+            self.send_header(name, value)
 
     def write_chunk(self, content: bytes) -> None:
         """One chunk of a chunked answer; the empty one ends it."""
@@ -241,15 +323,9 @@ class _Handler(BaseHTTPRequestHandler):
         log.debug(format, *args)
 
 
-def _parse_body(body: bytes, method: str) -> dict[str, Any]:
-    if method == "GET":
-        return {}
-    if not body.strip():
-        raise ApiError(400, "missing request body")
-    try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ApiError(400, f"invalid JSON: {error}") from error
-    if not isinstance(parsed, dict):
-        raise ApiError(400, "the request body must be a JSON object")
-    return parsed
+def _greet(exchange: Exchange) -> None:
+    exchange.say("Ollama is running")
+
+
+def _write_json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()

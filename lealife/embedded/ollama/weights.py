@@ -18,6 +18,8 @@ _SCALARS = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
 }  # fmt: skip
 _STRING, _ARRAY = 8, 9
+# Types of tensors by ggml's number, as far as the carried models use them.
+_TENSOR_TYPES = {0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 12: "Q4_K", 14: "Q6_K"}
 _FILE_TYPES = {0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 15: "Q4_K_M", 18: "Q6_K"}
 
 
@@ -33,17 +35,17 @@ class Weights:
     digest: str
     size: int
     metadata: dict[str, Any]
+    tensors: list[dict[str, Any]]
 
     @property
     def template(self) -> str:
         """The chat template (Jinja) stored in the file."""
         return str(self.metadata.get("tokenizer.chat_template", ""))
 
-    @property
-    def model_info(self) -> dict[str, Any]:
-        """The header as `/api/show` gives it: long lists are left out (null) as Ollama does."""
+    def read_info(self, *, verbose: bool) -> dict[str, Any]:
+        """The header as `/api/show` gives it: lists are left out (null) unless it is to be verbose."""
         return {
-            key: None if isinstance(value, list) else value
+            key: None if isinstance(value, list) and not verbose else value
             for key, value in sorted(self.metadata.items())
             if key != "tokenizer.chat_template"
         }
@@ -80,29 +82,31 @@ def read_weights(path: Path) -> Weights:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
         try:
-            metadata = _read_header(file)
+            metadata, tensors = _read_header(file)
         except (struct.error, KeyError, UnicodeDecodeError) as error:
             raise WeightsMissing(f"{path} is no gguf file: {error}") from error
-    return Weights(path=path, digest=digest, size=path.stat().st_size, metadata=metadata)
+    return Weights(path=path, digest=digest, size=path.stat().st_size, metadata=metadata, tensors=tensors)
 
 
-def _read_header(file: BinaryIO) -> dict[str, Any]:
-    magic, _version, tensors, pairs = struct.unpack("<4sIQQ", file.read(24))
+def _read_header(file: BinaryIO) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    magic, _version, count, pairs = struct.unpack("<4sIQQ", file.read(24))
     if magic != b"GGUF":
         raise KeyError("the first four bytes are not GGUF")
     metadata = {}
     for _ in range(pairs):
         key = _read_string(file)
         metadata[key] = _read_value(file, _read_scalar(file, "<I"))
-    metadata["general.parameter_count"] = sum(_read_tensor_size(file) for _ in range(tensors))
-    return metadata
+    tensors = [_read_tensor(file) for _ in range(count)]
+    metadata["general.parameter_count"] = sum(math.prod(tensor["shape"]) for tensor in tensors)
+    return metadata, tensors
 
 
-def _read_tensor_size(file: BinaryIO) -> int:
-    _read_string(file)
+def _read_tensor(file: BinaryIO) -> dict[str, Any]:
+    name = _read_string(file)
     shape = [_read_scalar(file, "<Q") for _ in range(_read_scalar(file, "<I"))]
-    file.read(12)  # type and offset, of no use here
-    return math.prod(shape)
+    kind = _read_scalar(file, "<I")
+    file.read(8)  # the offset, of no use here
+    return {"name": name, "type": _TENSOR_TYPES.get(kind, str(kind)), "shape": shape}
 
 
 def _read_value(file: BinaryIO, kind: int) -> Any:

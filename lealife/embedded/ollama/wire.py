@@ -65,32 +65,3 @@ def _parse_go_duration(text: str) -> float:
     if not parts or "".join(amount + unit for amount, unit in parts) != digits:
         raise ApiError(400, f'time: invalid duration "{text}"')
     return sign * sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
-
-
-def require_text(body: dict[str, Any], field: str) -> str:
-    """The string under `field`, "" when absent. Raises ApiError 400 when it is something else."""
-    value = body.get(field)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise ApiError(400, f"field {field} must be a string")
-    return value
-
-
-def require_messages(value: Any) -> list[dict[str, str]]:
-    """Chat messages as `{"role", "content"}`, checked. Raises ApiError 400 for a bad shape, role or image."""
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise ApiError(400, "field messages must be a list")
-    messages = []
-    for entry in value:
-        if not isinstance(entry, dict) or not isinstance(entry.get("content") or "", str):
-            raise ApiError(400, "each message must be an object with a role and a text content")
-        role = entry.get("role")
-        if role not in ("system", "user", "assistant", "tool"):
-            raise ApiError(400, f"invalid role {role!r}: must be one of system, user, assistant, tool")
-        if entry.get("images"):
-            raise ApiError(400, "this model is missing data required for image input")
-        messages.append({"role": role, "content": entry.get("content") or ""})
-    return messages
