@@ -116,13 +116,14 @@ def make_brain(*, controller: ModelTag, task: ModelTag, memories: tuple[Recalled
     )
 
 
-def run_arm(inputs: ArmInputs, *, tools: ArmTools) -> EvaluationArm | None:
-    """The remembered result, or a fresh run's.
+def run_arm(inputs: ArmInputs, *, tools: ArmTools, apart: str = "") -> EvaluationArm | None:
+    """The remembered result, or a fresh run's. One that is named `apart` is remembered under that name alone.
 
     None when no control slot is free, no model server answers, the lease was lost or the work was told to stop:
     ask again later.
     """
-    known = EvaluationArm.objects.filter(inputs_digest=inputs.digest).first()
+    key = digest_value([inputs.digest, apart]) if apart else inputs.digest
+    known = EvaluationArm.objects.filter(inputs_digest=key).first()
     if known is not None:
         return known
     before = _read_digests(inputs, tools=tools)
@@ -132,13 +133,15 @@ def run_arm(inputs: ArmInputs, *, tools: ArmTools) -> EvaluationArm | None:
     if run is None:
         return None
     try:
-        return _run_opened(inputs, run=run, before=before, tools=tools)
+        return _run_opened(inputs, key=key, run=run, before=before, tools=tools)
     except StaleClaim:
         # The sweep took the run for lost and has closed it.
         return None
 
 
-def _run_opened(inputs: ArmInputs, *, run: Run, before: tuple[str, str], tools: ArmTools) -> EvaluationArm | None:
+def _run_opened(
+    inputs: ArmInputs, *, key: str, run: Run, before: tuple[str, str], tools: ArmTools
+) -> EvaluationArm | None:
     brain = inputs.brain()
     record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=[])
     asked = (False, False)
@@ -161,7 +164,7 @@ def _run_opened(inputs: ArmInputs, *, run: Run, before: tuple[str, str], tools: 
         log.exception("evaluation run %s broke", run.pk)
         result = Result(success=False, error_code=ErrorCode.INTERNAL_ERROR, error=describe_breakage(error))
     after = _read_digests(inputs, tools=tools)
-    return _keep_arm(inputs, run=run, result=result, asked=asked, before=before, after=after)
+    return _keep_arm(inputs, key=key, run=run, result=result, asked=asked, before=before, after=after)
 
 
 def _read_digests(inputs: ArmInputs, *, tools: ArmTools) -> tuple[str, str] | None:
@@ -197,6 +200,7 @@ def _open_run(inputs: ArmInputs, *, worker: str, now: datetime) -> Run | None:
 def _keep_arm(
     inputs: ArmInputs,
     *,
+    key: str,
     run: Run,
     result: Result,
     asked: tuple[bool, bool],
@@ -221,7 +225,7 @@ def _keep_arm(
             return None
         # Of two that ran the same arm at once the first one's result stands.
         return EvaluationArm.objects.get_or_create(
-            inputs_digest=inputs.digest if not invalid else digest_value([inputs.digest, "invalid", run.pk]),
+            inputs_digest=key if not invalid else digest_value([key, "invalid", run.pk]),
             defaults={
                 "run": run,
                 "success": result.success and not invalid,

@@ -115,7 +115,18 @@ def describe_verdict(evaluation: Evaluation) -> dict[str, Any]:
     """What was tried against what, under which level and budget, and what was found."""
     plain = (
         *("id", "candidate_digest", "baseline_digest", "candidate_number", "alpha", "pair_budget", "seed"),
-        *("drill", "freeze_id", "settings_digest", "verdict", "reason", "wins", "losses", "ties", "e_value"),
+        *(
+            "drill",
+            "freeze_id",
+            "settings_digest",
+            "repeats_differed",
+            "verdict",
+            "reason",
+            "wins",
+            "losses",
+            "ties",
+            "e_value",
+        ),
     )
     return {
         **{name: getattr(evaluation, name) for name in plain},

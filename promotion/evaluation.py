@@ -27,6 +27,7 @@ from promotion.models import (
     Role,
 )
 from promotion.pair_work import claim_pair, clear_work, goes_first, keep_pair, release_pair, take_next_pair
+from promotion.repeatability import PROBES, measure_repeatability, name_apart
 from promotion.routing import Routing, read_routing
 from promotion.windows import move_window
 from training.models import RuntimeSettings
@@ -158,8 +159,10 @@ def run_pairs(*, evaluation_id: int, tools: ArmTools, now: datetime) -> gate.Dec
     evaluation = Evaluation.every.select_related("candidate", "baseline", "window").get(pk=evaluation_id)
     changed = find_changes(evaluation)
     if not changed and evaluation.verdict == Evaluation.Verdict.PENDING:
-        # Within the slots reserved for such work: those that runs for people need are never all taken.
-        at_once = max(1, read_settings().reserved_control_slots)
+        # Within the slots reserved for such work: those that runs for people need are never all taken. The first
+        # worker measures alone how the arms are to be run.
+        is_measured = evaluation.repeats_differed is not None
+        at_once = max(1, read_settings().reserved_control_slots) if is_measured else 1
         index = claim_pair(evaluation, worker=tools.worker, at_once=at_once, now=now)
         if index is not None and not _run_claimed(evaluation, index=index, tools=tools):
             return None
@@ -210,21 +213,23 @@ def arm_inputs(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag, m
 
 
 def _run_claimed(evaluation: Evaluation, *, index: int, tools: ArmTools) -> bool:
-    task = evaluation.tasks.select_related("task").get(index=index)
-    order = (evaluation.candidate, evaluation.baseline)
-    arms: dict[int, EvaluationArm] = {}
-    for tag in order if goes_first(evaluation, index=index) else reversed(order):
-        arm = run_arm(arm_inputs(evaluation, task, tag=tag), tools=tools)
+    tasks = evaluation.tasks.select_related("task")
+    if evaluation.repeats_differed is None:
+        probes = [arm_inputs(evaluation, task, tag=evaluation.baseline) for task in tasks.order_by("index")[:PROBES]]
+        if not measure_repeatability(evaluation, inputs=probes, tools=tools):
+            release_pair(evaluation, index=index, worker=tools.worker)
+            return False
+    task = tasks.get(index=index)
+    order = (("candidate", evaluation.candidate), ("baseline", evaluation.baseline))
+    arms: dict[str, EvaluationArm] = {}
+    for name, tag in order if goes_first(evaluation, index=index) else reversed(order):
+        apart = name_apart(evaluation, index=index, arm=name)
+        arm = run_arm(arm_inputs(evaluation, task, tag=tag), tools=tools, apart=apart)
         if arm is None:
             release_pair(evaluation, index=index, worker=tools.worker)
             return False
-        arms[tag.pk] = arm
-    keep_pair(
-        evaluation,
-        index=index,
-        candidate=arms[evaluation.candidate_id],
-        baseline=arms[evaluation.baseline_id],
-    )
+        arms[name] = arm
+    keep_pair(evaluation, index=index, candidate=arms["candidate"], baseline=arms["baseline"])
     return True
 
 

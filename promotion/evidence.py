@@ -12,6 +12,7 @@ from promotion import gate
 from promotion.candidate_view import describe_missing
 from promotion.evaluation import count_pairs, decide_evaluation
 from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair
+from promotion.repeatability import describe_repeatability
 
 _OF_AN_ARM = ("success", "invalid", "controller_calls", "run__pages", "run__error_code")
 _SHOWN = (
@@ -91,6 +92,7 @@ class Trial:
     started_at: datetime
     finished_at: datetime | None
     canary: Canary | None
+    repeatability: str
     results: tuple[str, ...]
     better: tuple[float, ...]
     worse: tuple[float, ...]
@@ -142,6 +144,7 @@ def read_trial(evaluation_id: int) -> Trial:
         started_at=evaluation.started_at,
         finished_at=evaluation.finished_at,
         canary=getattr(evaluation, "canary", None),
+        repeatability=describe_repeatability(evaluation.repeats_differed),
         results=results,
         better=better,
         worse=worse,

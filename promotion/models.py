@@ -158,6 +158,12 @@ class Evaluation(models.Model):
     seed = models.PositiveBigIntegerField()
     freeze = models.ForeignKey(PageFreeze, on_delete=models.PROTECT, related_name="+")
     settings_digest = models.CharField(max_length=64, help_text="Limits it runs under; a change closes it as invalid.")
+    repeats_differed = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Of the arms run twice before the first pair, how many went differently; empty: unmeasured.",
+    )
     verdict = models.CharField(max_length=12, choices=Verdict, default=Verdict.PENDING)
     reason = models.TextField(blank=True)
     wins = models.PositiveIntegerField(default=0)

@@ -37,6 +37,11 @@ def test_root_says_that_ollama_is_running(http: httpx.Client) -> None:
         ("POST", "/api/create", {"model": "x", "from": "n", "stream": False}, 500, NOT_PULLABLE),
         ("POST", "/api/embed", {"model": BASE, "input": 7}, 400, "invalid input type"),
         ("POST", "/api/chat", {"model": BASE, "keep_alive": "soon"}, 400, 'time: invalid duration "soon"'),
+        ("POST", "/api/chat", {"model": BASE, "keep_alive": "300"}, 400, 'time: missing unit in duration "300"'),
+        ("POST", "/api/chat", {"model": BASE, "keep_alive": True}, 400, "Unsupported type: 'bool'"),
+        ("POST", "/api/chat", {"model": BASE, "stream": "yes"}, 400,
+         "json: cannot unmarshal string into Go struct field ChatRequest.stream of type bool"),
+        ("POST", "/api/chat", {"model": BASE, "top_logprobs": 21}, 400, "top_logprobs must be between 0 and 20"),
     ],
 )  # fmt: skip
 def test_refusals_speak_as_ollama_does(
@@ -66,9 +71,24 @@ def test_a_lone_surrogate_does_not_break_the_server(http: httpx.Client) -> None:
     assert response.status_code in (400, 500) and "error" in response.json()
 
 
-def test_an_unknown_address_and_a_wrong_method_are_told_apart(http: httpx.Client) -> None:
-    assert http.get("/api/nothing").status_code == 404
-    assert http.get("/api/chat").status_code == 405
+@pytest.mark.parametrize(
+    ("method", "path", "status", "header"),
+    [
+        ("GET", "/api/nothing", 404, ("allow", None)),
+        ("GET", "/api/chat", 405, ("allow", "POST")),
+        ("HEAD", "/api/chat", 405, ("allow", "POST")),
+        ("POST", "/api/delete", 405, ("allow", "DELETE")),
+        ("GET", f"/api/blobs/sha256:{'0' * 64}", 405, ("allow", "HEAD, POST")),
+        ("OPTIONS", "/api/chat", 405, ("allow", "POST")),
+        ("POST", "/api/chat/", 307, ("location", "/api/chat")),
+        ("GET", "/api//tags?a=1", 307, ("location", "/api/tags?a=1")),
+    ],
+)
+def test_an_address_says_what_it_takes(
+    http: httpx.Client, method: str, path: str, status: int, header: tuple[str, str | None]
+) -> None:
+    response = http.request(method, path)
+    assert (response.status_code, response.headers.get(header[0])) == (status, header[1])
 
 
 def test_a_web_page_of_another_origin_is_refused(http: httpx.Client) -> None:

@@ -95,7 +95,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder for tags and the address file")
     parser.add_argument("--num-ctx", type=int, default=4096, help="most tokens of one request")
     parser.add_argument("--slots", type=int, default=2, help="prompt prefixes kept hot side by side")
-    # More than one at once is hardly faster here, and temperature 0 then depends on who computes beside it.
+    # More than one at once is hardly faster on a small machine, and each alone is slower.
     parser.add_argument("--parallel", type=int, default=1, help="requests that generate at once")
     parser.add_argument("--max-queue", type=int, default=64, help="requests that may wait; more get 503")
     parser.add_argument("--while-stdin", action="store_true", help="stop when standard input ends")

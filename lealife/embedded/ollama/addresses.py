@@ -33,7 +33,7 @@ def find_redirect(method: str, path: str, *, known: Collection[str]) -> tuple[HT
 def list_methods(path: str, *, routes: Collection[tuple[str, str]]) -> list[str]:
     """The methods an address takes, as `Allow` lists them; none for an unknown address."""
     if path.startswith(BLOBS):
-        return ["POST", "HEAD"]
+        return ["HEAD", "POST"]
     methods = [method for method, known in routes if known == path]
     return ["HEAD", "GET"] if methods == ["GET"] else methods
 

@@ -44,24 +44,26 @@ def now() -> datetime:
 def parse_keep_alive(value: Any) -> float | None:
     """Seconds to stay loaded; None for ever. Numbers are seconds, strings Go durations (`5m`, `1h30m`).
 
-    Raises ApiError 400 for anything else.
+    Raises ApiError 400, in Go's words, for anything else.
     """
-    if value is None or value == "":
+    if value is None:
         return DEFAULT_KEEP_ALIVE_S
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ApiError(400, f"time: invalid duration {value!r}")
-    try:
+    if isinstance(value, str):
+        seconds = _parse_go_duration(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value)
-    except ValueError:
-        seconds = _parse_go_duration(str(value))
-    if seconds != seconds:
-        raise ApiError(400, f"time: invalid duration {value!r}")
+    else:
+        kind = {bool: "bool", list: "[]interface {}"}.get(type(value), "map[string]interface {}")
+        raise ApiError(400, f"Unsupported type: '{kind}'")
     return None if seconds < 0 or seconds > FOREVER.total_seconds() else seconds
 
 
 def _parse_go_duration(text: str) -> float:
-    sign, digits = (-1.0, text[1:]) if text.startswith("-") else (1.0, text)
+    sign, digits = (-1.0, text[1:]) if text.startswith("-") else (1.0, text.removeprefix("+"))
+    if digits == "0":
+        return 0.0
     parts = _DURATION_PART.findall(digits)
-    if not parts or "".join(amount + unit for amount, unit in parts) != digits:
-        raise ApiError(400, f'time: invalid duration "{text}"')
-    return sign * sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
+    if parts and "".join(amount + unit for amount, unit in parts) == digits:
+        return sign * sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
+    what = "missing unit in" if re.fullmatch(r"[0-9.]*[0-9][0-9.]*", digits) else "invalid"
+    raise ApiError(400, f'time: {what} duration "{text}"')

@@ -1,0 +1,60 @@
+"""The embedded Ollama repeats itself: same prompt, same log probabilities, whatever was computed before or beside."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.embedded.ollama_process import BASE, run_ollama
+
+WORDS = "a ship sea page link module file read write open close archive class value error test server request".split()
+
+
+@pytest.fixture(scope="module")
+def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A server that generates two answers at once, in one batch."""
+    data = tmp_path_factory.mktemp("repeats")
+    with (
+        run_ollama(data, "--parallel", "2") as server,
+        httpx.Client(base_url=server.address, timeout=120, trust_env=False) as session,
+    ):
+        yield session
+
+
+def make_prompts() -> list[list[dict[str, str]]]:
+    """Three tags' beginnings, each with questions of many lengths; one fills more than a batch."""
+    draw = random.Random(5)
+
+    def say(count: int) -> str:
+        return " ".join(draw.choice(WORDS) for _ in range(count))
+
+    return [
+        [{"role": "system", "content": system}, {"role": "user", "content": say(length)}]
+        for system in (say(40), say(150), say(450))
+        for length in (3, 40, 90)
+    ]
+
+
+def ask(http: httpx.Client, messages: list[dict[str, str]]) -> list[tuple[str, float]]:
+    """Each token of the answer with its log probability, as exact as it is."""
+    options = {"temperature": 0, "seed": 0, "num_predict": 8}
+    body = {"model": BASE, "messages": messages, "stream": False, "logprobs": True, "options": options}
+    response = http.post("/api/chat", json=body)
+    assert response.status_code == 200, response.text
+    return [(chance["token"], chance["logprob"]) for chance in response.json()["logprobs"]]
+
+
+def test_log_probabilities_are_the_same_cold_warm_and_beside_others(http: httpx.Client) -> None:
+    prompts = make_prompts()
+    cold = [ask(http, messages) for messages in prompts]
+    order = list(range(len(prompts))) * 2
+    random.Random(1).shuffle(order)
+    with ThreadPoolExecutor(2) as workers:
+        beside = list(workers.map(lambda at: ask(http, prompts[at]), order))
+    assert beside == [cold[at] for at in order]
+    # The whole prompt is in the cache but for its last token.
+    assert [ask(http, prompts[0]) for _ in range(2)] == [cold[0]] * 2
