@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("promotion", "0006_terms_are_kept")]
+    dependencies = [("promotion", "0007_doors_permissions")]
 
     operations = [
         migrations.AddField(
