@@ -100,7 +100,7 @@ def test_a_page_is_redirected_to_its_address(asked: str, meant: str) -> None:
 
 
 def test_a_form_sent_to_a_page_without_its_slash_arrives(session_client: Callable[..., Client]) -> None:
-    answer = session_client().post("/training/actions/stop")
+    answer = session_client(superuser=True).post("/training/actions/stop")
     assert (answer.status_code, answer["Location"]) == (302, "/training/")
 
 

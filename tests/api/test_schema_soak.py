@@ -29,6 +29,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from lealife.api.root import api
+from lealife.lib.actors import command_line
 from tests.promotion.scenes import Servers, make_base_tags
 from training.campaigns import create_campaign
 from training.definitions import save_definition
@@ -54,8 +55,8 @@ def known_ids(transactional_db: None) -> dict[str, int]:
     """One row of each kind that an address names, by the name of the parameter."""
     host = Host.objects.create(name="manual", base_url="http://127.0.0.1:9/", may_be_private=True)
     task: dict[str, Any] = {"title": "Prices", "prompt": "Which page names it?", "check_spec": {}, "pages_target": 1}
-    create_campaign(**task, host=host, size=2, queued_from="tests", by="tests")
-    save_definition(changes={**task, "title": "Other prices", "host": host}, by="tests", origin="tests")
+    create_campaign(**task, host=host, size=2, queued_from="tests", by=command_line("tests"))
+    save_definition(changes={**task, "title": "Other prices", "host": host}, by=command_line("tests"), origin="tests")
     Run.objects.create(
         lane="standard", host=host, prompt="Which?", pages_target=1, max_calls=1, status="succeeded", answer="This."
     )

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from lealife.dashboard.error_words import explain_error
 from lealife.dashboard.snapshot import take_snapshot
+from lealife.lib.actors import command_line
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.guard import check_address
 from training.agent.http_browser import HttpBrowser
@@ -30,7 +31,7 @@ def read_page(browser: Client, address: str = "/training/") -> str:
 
 
 def settle(**changes: int) -> None:
-    apply_settings(changes=changes, version=None, by="tests", origin="tests")
+    apply_settings(changes=changes, version=None, by=command_line("tests"), origin="tests")
 
 
 def test_more_training_than_the_ceiling_allows_is_shown_as_the_ceiling_and_said(browser: Client) -> None:
@@ -51,10 +52,10 @@ def test_a_cap_below_the_ceiling_needs_no_words(browser: Client) -> None:
 
 
 def test_a_campaign_that_was_cancelled_is_not_complete(browser: Client, host: Host) -> None:
-    campaign = create_campaign(**TASK, host=host, size=5, queued_from="tests", by="ada")
+    campaign = create_campaign(**TASK, host=host, size=5, queued_from="tests", by=command_line("ada"))
     done = TrainingSource.objects.order_by("id")[:2].values("id")
     TrainingSource.objects.filter(id__in=done).update(status="done", finished_at=timezone.now())
-    cancel_campaign(campaign_id=campaign.pk, by="ada", origin="tests")
+    cancel_campaign(campaign_id=campaign.pk, by=command_line("ada"), origin="tests")
     progress = read_progress(campaign.pk)
     assert (progress.ended, progress.percent, progress.cancelled) == (2, 40, 3)
     assert progress.finished_at is not None
@@ -67,7 +68,7 @@ def test_the_next_action_is_introduced_once(browser: Client, busy: Run, enabled:
     from promotion.models import PromotionWindow
 
     if enabled:
-        start_training(by="ada", origin="tests")
+        start_training(by=command_line("ada"), origin="tests")
     for state in ("collecting", "building", "evaluating"):
         PromotionWindow.objects.exclude(state__in=PromotionWindow.CLOSED).update(state=state)
         panels = take_snapshot("training", now=timezone.now()).panels
@@ -77,7 +78,7 @@ def test_the_next_action_is_introduced_once(browser: Client, busy: Run, enabled:
 
 
 def test_a_rest_that_is_over_reads_as_now(browser: Client, host: Host) -> None:
-    source = queue_source(**TASK, host=host, queued_from="tests", by="ada")
+    source = queue_source(**TASK, host=host, queued_from="tests", by=command_line("ada"))
     for minutes, words in ((-2, "may be picked again now"), (3, "may be picked again in 2 min")):
         not_before = timezone.now() + timedelta(minutes=minutes, seconds=-30)
         TrainingSource.objects.filter(pk=source.pk).update(not_before=not_before)

@@ -90,8 +90,6 @@ PAGES: list[tuple[str, str, str, dict[str, str], str]] = [
         for method in ("get", "post")
     ],
 ]
-# Probes answer anyone: a load balancer has no password.
-OPEN_PAGES = {"healthz", "readyz"}
 
 # Endpoints: method, address, body, who may.
 API: list[tuple[str, str, Any, str]] = [
