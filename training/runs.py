@@ -124,7 +124,14 @@ def record_brain(*, run_id: int, fence: int, brain: Brain, withheld: list[int]) 
         task_tag=brain.task_tag,
         task_digest=brain.task_digest,
         memories=[
-            {"id": item.item_id, "kind": item.kind, "url": item.url, "title": item.title, "score": item.score}
+            {
+                "id": item.item_id,
+                "kind": item.kind,
+                "url": item.url,
+                "title": item.title,
+                "score": item.score,
+                "why": item.why,
+            }
             for item in brain.memories
             if item.kind != RULED_OUT
         ],

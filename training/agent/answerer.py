@@ -13,7 +13,7 @@ from typing import Any
 from training.agent.brain import Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model, Reply
-from training.agent.page import PASSAGE_MAX, ParsedPage, squeeze
+from training.agent.page import PASSAGE_MAX, ParsedPage, is_same_page, squeeze
 from training.agent.prompts import ask_json, fit_question, room_for, was_cut
 from training.agent.trajectory import Quote
 from training.agent.words import Question, content_words, fold, measure_coverage, split_words, weigh_rarity
@@ -54,6 +54,18 @@ class Answer:
 
     text: str
     reply: Reply
+
+
+def find_distinct(pages: Sequence[Evidence]) -> list[Evidence]:
+    """The first reading of each page: what says the same is one page, whatever its addresses and its bytes."""
+    readings: dict[str, Evidence] = {}
+    for evidence in pages:
+        readings.setdefault(evidence.page.content_digest, evidence)
+    distinct: list[Evidence] = []
+    for evidence in readings.values():
+        if not any(is_same_page(evidence.page, other.page) for other in distinct):
+            distinct.append(evidence)
+    return distinct
 
 
 def is_covered(question: Question, pages: Sequence[Evidence]) -> bool:
@@ -166,7 +178,7 @@ def _score_passages(question: Question, pages: Sequence[Evidence]) -> list[_Scor
 
 def _own_passages(pages: Sequence[Evidence]) -> list[tuple[str, Evidence]]:
     """The passages of all pages; what several different pages say alike is their frame, not their content."""
-    contents = {evidence.digest: evidence for evidence in pages}.values()
+    contents = find_distinct(pages)
     spread = Counter(text for evidence in contents for text in evidence.page.passages)
     return [(text, evidence) for evidence in contents for text in evidence.page.passages if spread[text] == 1]
 

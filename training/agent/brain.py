@@ -6,11 +6,19 @@ from dataclasses import dataclass
 
 # A recalled page that is known not to hold what the prompt quotes: visited only when nothing else is left.
 RULED_OUT = "ruled_out"
+# A recalled page whose answer to a question like this was judged wrong: likewise.
+MISLED = "misled"
+# An address that failed: it sinks in the shortlist.
+PITFALL = "pitfall"
+VISITABLE_KINDS = frozenset({"page", "route"})
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """One memory item recalled for this task. `score` ranks items of one recall; its scale is free."""
+    """One memory item recalled for this task. `score` ranks items of one recall; its scale is free.
+
+    `why` says in words why it was recalled, where the kind does not say it.
+    """
 
     item_id: int
     kind: str
@@ -18,6 +26,7 @@ class Recalled:
     title: str
     text: str
     score: float
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

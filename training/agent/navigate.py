@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from training.agent.address import canonical_url
-from training.agent.answerer import Evidence, choose_quotes, is_covered, write_answer
+from training.agent.answerer import Evidence, choose_quotes, find_distinct, is_covered, write_answer
 from training.agent.brain import Brain
 from training.agent.browser import Browser, Page
 from training.agent.controller import pick_next
@@ -260,7 +260,7 @@ class _Run:
         return answer.text
 
     def _count_pages(self) -> int:
-        return len({evidence.digest for evidence in self.evidence})
+        return len(find_distinct(self.evidence))
 
     def _measure_ms(self, since: float) -> int:
         return round((self.clock() - since) * 1000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Set
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 from training.agent.address import canonical_url, is_same_site
 from training.agent.blocks import BLOCK_TAGS, PASSAGE_MAX, PASSAGE_MIN, BlockReader, read_plain, split_passages
@@ -61,10 +62,40 @@ class ParsedPage:
     def content_digest(self) -> str:
         """SHA-256 hex of what the page says: title, text and links.
 
-        A token, a nonce or a build time in the markup changes the bytes of a page, but not this.
+        A token, a nonce or a build time in the markup changes the bytes of a page, but not this. The queries of
+        links are left out (they carry tokens), and so are the page's own address where it prints it and links to
+        itself: one page under several addresses has one digest.
         """
-        links = sorted(f"{link.url} {link.text}" for link in self.links)
-        return hashlib.sha256("\n".join([self.title, self.text, *links]).encode("utf-8", "replace")).hexdigest()
+        own = {_drop_query(self.url), _drop_query(self.canonical)}
+        targets = [(_drop_query(link.url), link.text) for link in self.links]
+        links = sorted({f"{target} {text}" for target, text in targets if target not in own})
+        said = f"{self.title}\n{self.text}"
+        for address in _spell_address(self.url):
+            said = said.replace(address, "")
+        return hashlib.sha256("\n".join([said, *links]).encode("utf-8", "replace")).hexdigest()
+
+
+def is_same_page(page: ParsedPage, other: ParsedPage) -> bool:
+    """Whether two readings that differ are of one page: one address is named by both, and most passages agree.
+
+    A canonical link is only a hint: without the same words it says nothing about another page.
+    """
+    if (page.canonical or page.url) != (other.canonical or other.url):
+        return False
+    shared = len(set(page.passages).intersection(other.passages))
+    return bool(shared) and 2 * shared >= max(len(page.passages), len(other.passages))
+
+
+def _drop_query(url: str) -> str:
+    return url.partition("?")[0].partition(";")[0]
+
+
+def _spell_address(url: str) -> list[str]:
+    """How a page may print its own address, longest first: all of it, path and query, the path."""
+    parts = urlsplit(url)
+    path, query = parts.path, f"?{parts.query}" if parts.query else ""
+    spellings = {url, f"{parts.netloc}{path}", path + query, path, unquote(path)}
+    return sorted((text for text in spellings if len(text) > 1), key=lambda text: (-len(text), text))
 
 
 def parse_page(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedPage:

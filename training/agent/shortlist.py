@@ -7,23 +7,27 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_plus, urlsplit
 
 from training.agent.address import canonical_url, is_same_site
-from training.agent.brain import RULED_OUT, Recalled
+from training.agent.brain import MISLED, PITFALL, RULED_OUT, VISITABLE_KINDS, Recalled
 from training.agent.page import Link
 from training.agent.task import Site
 from training.agent.trajectory import Choice
 from training.agent.words import Question, Rarity, fold, measure_coverage, split_words, weigh_rarity
 
+# What a remembered page is worth at most: a third for what its text holds of the question, the rest for how highly
+# memory recommends it. Whoever writes a page chooses its words, but not its record.
+MEMORY_LEVEL = 1.25
 # What a match is worth beside the covered share of the question (0 to 1).
 PHRASE_BONUS = 1.0
 PRECISION_BONUS = 0.2
-MEMORY_BONUS = 0.25
 # For a page named exactly as the question names it: "json" before "_json".
 EXACT_BONUS = 0.15
 PITFALL_FACTOR = 0.5
+# A remembered text that holds this share of the question bears on it. More words prove no more: a page stuffed with
+# the words of all questions must not outrank one that answers this one.
+ENOUGH_COVERED = 0.75
 # With fewer recalled texts their words cannot be told rare from common among themselves.
 MEMORY_SAMPLE_MIN = 3
 _PUNCTUATION = ".,;:!?()[]'\""
-VISITABLE_KINDS = frozenset({"page", "route"})
 
 
 @dataclass(slots=True)
@@ -77,10 +81,12 @@ class Candidates:
         texts = [words for each in self._found.values() for _, words, _ in each.recalled]
         told = weigh_rarity(texts) if len(texts) >= MEMORY_SAMPLE_MIN else names
         wanted = self._question.words
+        held = (self._measure_held(words | each.words, told) for each in left for _, words, _ in each.recalled)
+        best_held = max(held, default=0.0)
         scored = []
         for candidate, words in zip(left, documents, strict=True):
             is_matched = not wanted.isdisjoint(words) or bool(candidate.recalled)
-            score, why = self._score(candidate, names=names, told=told) if is_matched else (0.0, "link")
+            score, why = self._score(candidate, names, told, best_held) if is_matched else (0.0, "link")
             scored.append((-score, candidate.order, candidate, why))
         scored.sort(key=lambda entry: entry[:2])
         best = scored[:size]
@@ -100,9 +106,9 @@ class Candidates:
             return
         if not is_same_site(url, site=self._site):
             return
-        if memory.kind == "pitfall":
+        if memory.kind == PITFALL:
             self._pitfalls.add(url)
-        elif memory.kind == RULED_OUT:
+        elif memory.kind in (RULED_OUT, MISLED):
             self._ruled_out.add(url)
         elif memory.kind in VISITABLE_KINDS:
             known = self._found.setdefault(url, self._blank(url, memory.title))
@@ -113,18 +119,22 @@ class Candidates:
     def _blank(self, url: str, title: str) -> _Candidate:
         return _Candidate(url, title, len(self._found), set(split_words(_path_words(url))))
 
-    def _score(self, candidate: _Candidate, *, names: Rarity, told: Rarity) -> tuple[float, str]:
+    def _measure_held(self, words: Set[str], told: Rarity) -> float:
+        """What a remembered text holds of the question, 0 to 1; more than enough is no more."""
+        covered, _ = measure_coverage(self._question.weights, words, rarity=told)
+        return min(covered, ENOUGH_COVERED) / ENOUGH_COVERED
+
+    def _score(self, candidate: _Candidate, names: Rarity, told: Rarity, best_held: float) -> tuple[float, str]:
         coverage, matched = measure_coverage(self._names, candidate.words, rarity=names)
         score = coverage + PRECISION_BONUS * matched / max(len(candidate.words), 1) * bool(matched)
         file_name = _path_words(candidate.url).rpartition("/")[2]
         score += EXACT_BONUS * (not self._spellings.isdisjoint({fold(candidate.title), file_name.casefold()}))
         why = "link"
         for memory, words, text in candidate.recalled:
-            known = words | candidate.words
-            covered, _ = measure_coverage(self._question.weights, known, rarity=told)
+            held = self._measure_held(words | candidate.words, told)
             evidence = max(memory.score, 0.0) / self._best_memory if self._best_memory > 0 else 0.0
             is_literal = any(phrase in text for phrase in self._question.phrases)
-            remembered = covered + MEMORY_BONUS * evidence + PHRASE_BONUS * is_literal
+            remembered = MEMORY_LEVEL * (held + 2 * evidence * best_held) / 3 + PHRASE_BONUS * is_literal
             if remembered > score:
                 score, why = remembered, "memory"
         return (score * PITFALL_FACTOR if candidate.url in self._pitfalls else score), why

@@ -10,7 +10,7 @@ from typing import Any
 import regex
 
 from training.agent.address import canonical_url
-from training.agent.answerer import Evidence
+from training.agent.answerer import Evidence, find_distinct
 from training.agent.page import squeeze
 from training.agent.schema import find_mismatch
 from training.agent.task import SuccessCheck, Task
@@ -128,7 +128,8 @@ def _check_visited(expected: frozenset[str], gathered: Gathered) -> str:
 
 def _check_quoted(expected: frozenset[str], gathered: Gathered) -> str:
     # By content: the same page may have been read under two addresses.
-    digests = {evidence.digest for evidence in gathered.pages if evidence.addresses & expected}
+    wanted = {evidence.page.content_digest for evidence in gathered.pages if evidence.addresses & expected}
+    digests = {evidence.digest for evidence in gathered.pages if evidence.page.content_digest in wanted}
     if not gathered.quotes or any(quote.body_digest in digests for quote in gathered.quotes):
         return ""
     return "no quote comes from an expected address"
@@ -159,7 +160,7 @@ def _check_json(schema: dict[str, Any], gathered: Gathered) -> str:
 
 
 def _check_pages(target: int, gathered: Gathered) -> str:
-    count = len({evidence.digest for evidence in gathered.pages})
+    count = len(find_distinct(gathered.pages))
     return "" if count >= target else f"{count} of {target} pages were read"
 
 

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.page import PASSAGE_MAX, PASSAGE_MIN, ParsedPage, parse_kept, parse_page, split_passages, squeeze
+from training.agent.page import (
+    PASSAGE_MAX,
+    PASSAGE_MIN,
+    ParsedPage,
+    is_same_page,
+    parse_kept,
+    parse_page,
+    split_passages,
+    squeeze,
+)
 from training.agent.task import Site
 
 SITE = Site("stub", "http://site.example/")
@@ -281,6 +290,29 @@ def test_a_token_or_a_nonce_in_the_markup_leaves_the_content_digest_alone() -> N
     two = read('<script nonce="b2">f()</script><input type="hidden" value="t2"><p>Open daily.</p><!-- built 9:02 -->')
     other = read("<p>Open on Mondays.</p>")
     assert one.content_digest == two.content_digest != other.content_digest
+
+
+def test_one_page_under_two_addresses_has_one_content_digest() -> None:
+    texts = [
+        f'<title>Hours</title><a href="/hours">Hours</a><a href="/out?csrf={token}">Out</a>'
+        f"<p>Open daily. You are at {address}.</p>"
+        for token, address in ((1, "/hours"), (2, "/hours?from=mail"))
+    ]
+    one, two = (
+        parse_page(body=text.encode(), media_type="text/html", url=f"http://site.example{address}", site=SITE)
+        for text, address in zip(texts, ("/hours", "/hours?from=mail"), strict=True)
+    )
+    assert one.content_digest == two.content_digest
+
+
+def test_pages_that_name_one_address_are_one_page_only_when_they_say_the_same() -> None:
+    head = '<link rel="canonical" href="/plain">'
+    said = "".join(f"<p>The garden of number {number} is open daily from nine to five.</p>" for number in range(4))
+    one, two = read(f"{head}{said}<p>You came here from the mail of Monday morning.</p>"), read(f"{head}{said}")
+    claim = read(f"{head}<p>Nothing of what the other page says stands on this page at all.</p>")
+    assert one.content_digest != two.content_digest
+    assert is_same_page(one, two)
+    assert not is_same_page(one, claim)
 
 
 def test_a_page_names_its_own_address_on_this_site_only() -> None:

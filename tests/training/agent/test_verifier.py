@@ -85,9 +85,19 @@ def test_a_quote_from_the_same_content_under_another_address_counts() -> None:
     assert check(gathered, expected_urls=("http://site.example/twin.html",)) == (True, "expected_url")
 
 
-def test_the_same_content_twice_is_one_page() -> None:
-    twin = evidence("http://site.example/", "Prune", digest=QUOTE.body_digest)
+def test_the_same_words_twice_are_one_page_whatever_their_bytes() -> None:
+    twin = evidence("http://site.example/", PAGES[0].page.text, digest="other bytes")
     assert check(Gathered(pages=(PAGES[0], twin), quotes=(QUOTE,)), min_pages=2) == (False, "min_pages")
+
+
+def test_one_page_under_the_address_that_it_names_is_one_page() -> None:
+    said = ("Prune in late winter.", "Water in summer.", "Rest.")
+    pages = tuple(
+        Evidence(ParsedPage(f"{ROSES}?{number}", "", (), (*said, f"Visit {number}."), f"{said} {number}", ROSES),
+                 frozenset({f"{ROSES}?{number}"}), f"digest {number}")
+        for number in range(3)
+    )  # fmt: skip
+    assert check(Gathered(pages=pages, quotes=(QUOTE,)), min_pages=2) == (False, "min_pages")
 
 
 @pytest.mark.parametrize(
