@@ -21,6 +21,7 @@ from learning.models import (
     MemoryCount,
     MemoryEvidence,
     MemoryItem,
+    MissingPage,
     RunLearningOutcome,
 )
 
@@ -44,13 +45,15 @@ class MemoryItemAdmin(ReadOnlyAdmin, VerbAdmin):
         "kind",
         "host",
         "status",
+        "reason",
         "title",
         "sightings",
         "recalled_count",
+        "checked_count",
         "helped_count",
         "updated_at",
     )
-    list_filter = ("status", "kind", "host")
+    list_filter = ("status", "reason", "kind", "host")
     list_select_related = ("host",)
     search_fields = ("=id", "title", "url")
     exclude = ("search",)
@@ -141,11 +144,19 @@ class FrontierPageAdmin(ReadOnlyAdmin):
     search_fields = ("url",)
 
 
+@admin.register(MissingPage)
+class MissingPageAdmin(ReadOnlyAdmin):
+    """What hosts say of addresses that do not exist, where they answer them with a page."""
+
+    list_display = ("id", "host", "digest", "asked_at")
+    list_select_related = ("host",)
+
+
 @admin.register(CurriculumTask)
 class CurriculumTaskAdmin(ReadOnlyAdmin):
     """Verifiable tasks seeded from pages; the evaluation split is never trained on."""
 
-    list_display = ("id", "prompt", "host", "split", "attempts", "successes", "streak")
-    list_filter = ("split", "host")
+    list_display = ("id", "prompt", "host", "split", "ambiguous", "gone_at", "attempts", "successes", "streak")
+    list_filter = ("split", "ambiguous", "host")
     list_select_related = ("host",)
     search_fields = ("=id", "prompt")

@@ -12,15 +12,15 @@ from django.db.models import Max, QuerySet
 from lealife.lib.announce import announce
 from lealife.lib.errors import NotFound
 from lealife.lib.statements import run_statement, run_steadily, write_insert
-from learning.memory import Lesson, count_recalls, item_key, lock_memory, store_lessons
+from learning.expiry import expire_lessons
+from learning.lessons import draw_lessons, find_vouched, is_checked, read_visits
+from learning.memory import count_recalls, lock_memory, store_lessons
 from learning.models import CurriculumTask, MemoryItem, RunLearningOutcome
-from training.agent.page import ParsedPage, canonical_url, parse_kept
-from training.agent.task import Site
+from training.agent.brain import VISITABLE_KINDS
 from training.counters import COUNT_ENDINGS, read_counters
-from training.models import Step, TrainingOutcome
+from training.models import TrainingOutcome
 from training.seals import COMMIT_SPREAD
 
-EXTRACT_CHARACTERS = 600
 # Outcomes that wait are looked for below the newest that was ingested: so many ids, and room for a few batches that
 # other processes have in hand. Each id costs a look at whether it has been ingested.
 NEAR = 16
@@ -65,9 +65,6 @@ class Picked:
     host_id: int
     success: bool
     teaches: bool
-
-
-PITFALL_CODES = {"fetch_failed", "blocked_by_policy", "not_html", "too_large", "redirect_loop"}
 
 
 def read_backlog() -> int:
@@ -139,111 +136,17 @@ def _ingest(picked: list[tuple[Any, ...]], *, now: datetime, error: str = "") ->
 
 
 def _learn(outcome: TrainingOutcome, *, now: datetime, error: str) -> int:
-    lessons = [] if error else draw_lessons(outcome)
+    visits = [] if error else read_visits(outcome)
+    vouched = find_vouched(outcome, visits)
+    lessons = [] if error else draw_lessons(outcome, visits, vouched=vouched)
     written = store_lessons(outcome=outcome, lessons=lessons, now=now)
-    shown = [item["id"] for item in outcome.run.memories]
-    count_recalls(recalled=shown, helped=outcome.memory_used if outcome.success else [])
+    expire_lessons(host_id=outcome.host_id, visits=visits, now=now)
+    shown = [item["id"] for item in outcome.run.memories if item.get("kind", "page") in VISITABLE_KINDS]
+    # What was followed helped when its own page passes the check, not when another page of the run does.
+    helped = MemoryItem.objects.filter(pk__in=outcome.memory_used, url__in=vouched).values_list("pk", flat=True)
+    count_recalls(recalled=shown, helped=helped, checked=is_checked(outcome), now=now)
     _record_attempt(outcome)
     return written
-
-
-def draw_lessons(outcome: TrainingOutcome) -> list[Lesson]:
-    """What an outcome teaches: the pages it saw, the page that answered, the situations, the dead ends.
-
-    Only page evidence and our own step records; neither the prompt nor the model's prose becomes memory.
-    """
-    steps = list(Step.objects.select_related("snapshot").filter(run=outcome.run).order_by("index"))
-    site = outcome.host.as_site()
-    pages = [(step, page) for step in steps if (page := _read_kept(step, site=site))]
-    lessons = [_page_lesson(step, page) for step, page in pages]
-    lessons += [lesson for step in steps if (lesson := _pitfall_lesson(step))]
-    kept = {step.snapshot_id for step, _ in pages}
-    # A site that asks us to keep nothing of a page asks so of its quotes too.
-    if outcome.success and all(quote["digest"] in kept for quote in outcome.run.quotes):
-        lessons += _route_lessons(outcome, steps)
-        lessons += _exemplar_lessons(outcome, steps)
-    return lessons
-
-
-def _read_kept(step: Step, *, site: Site) -> ParsedPage | None:
-    if step.snapshot is None or step.error_code:
-        return None
-    url = canonical_url(step.final_url or step.url)
-    return parse_kept(body=step.snapshot.body, media_type=step.snapshot.media_type, url=url, site=site)
-
-
-def _page_lesson(step: Step, page: ParsedPage) -> Lesson:
-    return Lesson(
-        kind=MemoryItem.Kind.PAGE,
-        key=item_key("page", page.url),
-        url=page.url,
-        title=page.title[:300],
-        # Plain text may hold NUL, Postgres cannot.
-        text=" ".join(page.text[: EXTRACT_CHARACTERS * 2].replace("\x00", " ").split())[:EXTRACT_CHARACTERS],
-        content_hash=step.snapshot_id,
-        searched=page.text,
-    )
-
-
-def _pitfall_lesson(step: Step) -> Lesson | None:
-    if step.error_code not in PITFALL_CODES:
-        return None
-    url = canonical_url(step.url)
-    return Lesson(
-        kind=MemoryItem.Kind.PITFALL,
-        key=item_key("pitfall", url, step.error_code),
-        url=url,
-        title=step.error_code,
-        text=step.error[:EXTRACT_CHARACTERS],
-        # Two failures of one kind at one address are the same sighting twice.
-        content_hash=item_key("pitfall", url, step.error_code),
-        searched="",
-        data={"error_code": step.error_code},
-    )
-
-
-def _route_lessons(outcome: TrainingOutcome, steps: list[Step]) -> list[Lesson]:
-    titles = {canonical_url(step.final_url or step.url): step.title for step in steps}
-    lessons = []
-    for quote in outcome.run.quotes:
-        url = canonical_url(quote["url"])
-        lessons.append(
-            Lesson(
-                kind=MemoryItem.Kind.ROUTE,
-                key=item_key("route", url, quote["text"]),
-                url=url,
-                title=titles.get(url, "")[:300],
-                text=quote["text"][:EXTRACT_CHARACTERS],
-                content_hash=quote["digest"],
-                searched=quote["text"],
-                data={"path": [step.url for step in steps if not step.error_code]},
-            )
-        )
-    return lessons
-
-
-def _exemplar_lessons(outcome: TrainingOutcome, steps: list[Step]) -> list[Lesson]:
-    answered = {canonical_url(quote["url"]): quote["digest"] for quote in outcome.run.quotes}
-    lessons = []
-    for step in steps:
-        choices = [canonical_url(choice["url"]) for choice in step.shortlist]
-        right = next((index for index, url in enumerate(choices) if url in answered), None)
-        if right is None or len(choices) < 2 or step.snapshot is None:
-            continue
-        lessons.append(
-            Lesson(
-                kind=MemoryItem.Kind.EXEMPLAR,
-                key=item_key("exemplar", outcome.run.prompt, choices),
-                url=choices[right],
-                title=step.shortlist[right]["title"][:300],
-                text="",
-                # Confirmed when the page that answered is: by an independent look at the same content.
-                content_hash=answered[choices[right]],
-                searched="",
-                data={"run": outcome.run_id, "step": step.index, "right": right, "size": len(choices)},
-            )
-        )
-    return lessons
 
 
 def _record_attempt(outcome: TrainingOutcome) -> None:

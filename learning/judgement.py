@@ -1,25 +1,26 @@
 """Judgement: what an operator's verdict on an answer means for the memory that came from it.
 
-Only the status of items moves. What they say is page evidence as before: neither the verdict's note nor the
-answer's prose becomes memory.
+Only the status of items and their record of having helped move. What they say is page evidence as before: neither
+the verdict's note nor the answer's prose becomes memory.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models.functions import Greatest
 
 from lealife.lib.announce import announce
 from lealife.lib.errors import Conflict
+from learning.lessons import is_checked
 from learning.memory import lock_memory
 from learning.models import MemoryEvidence, MemoryItem, RunLearningOutcome
+from training.agent.address import canonical_url
 from training.models import OperatorVerdict, TrainingOutcome
 
-# What claims that an answer was right. What a page says stays true whatever was asked of it.
-CLAIMS = (MemoryItem.Kind.ROUTE, MemoryItem.Kind.EXEMPLAR)
 Status = MemoryItem.Status
 
 
@@ -30,6 +31,9 @@ class Effect:
     trusted: tuple[int, ...] = ()
     quarantined: tuple[int, ...] = ()
     retired: tuple[int, ...] = ()
+    # The items that count as having helped now, or no longer do.
+    helped: tuple[int, ...] = ()
+    unhelped: tuple[int, ...] = ()
 
 
 def judge_outcome(*, outcome: TrainingOutcome, right: bool, now: datetime) -> Effect:
@@ -37,7 +41,8 @@ def judge_outcome(*, outcome: TrainingOutcome, right: bool, now: datetime) -> Ef
 
     Right: quarantined ones are trusted, and so are those that an earlier “wrong” retired. Wrong: an item that no
     other outcome vouches for is retired, the others are quarantined until another run confirms them. Outcomes
-    judged wrong vouch for nothing. Raises Conflict while the outcome waits for its ingest.
+    judged wrong vouch for nothing. What the run had followed counts as having helped, or no longer does. Raises
+    Conflict while the outcome waits for its ingest.
     """
     with transaction.atomic():
         lock_memory(outcome.host_id)
@@ -46,15 +51,36 @@ def judge_outcome(*, outcome: TrainingOutcome, right: bool, now: datetime) -> Ef
         taught = {
             item.pk: item
             for item in MemoryItem.objects.select_for_update(of=("self",))
-            .filter(evidence__outcome=outcome, kind__in=CLAIMS)
+            .filter(evidence__outcome=outcome, kind__in=MemoryItem.CLAIMS)
             .order_by("pk")
         }
         effect = _trust(taught) if right else _distrust(taught, outcome=outcome)
         for status in (Status.TRUSTED, Status.QUARANTINED, Status.RETIRED):
-            MemoryItem.objects.filter(pk__in=getattr(effect, status)).update(status=status, updated_at=now)
+            MemoryItem.objects.filter(pk__in=getattr(effect, status)).update(status=status, reason="", updated_at=now)
+        effect = replace(effect, **_judge_help(outcome, right=right))
         if effect != Effect():
             announce("ingest")
         return effect
+
+
+def _judge_help(outcome: TrainingOutcome, *, right: bool) -> dict[str, tuple[int, ...]]:
+    """Counts what the run had followed as having helped, or no longer; once, however often the verdict is given."""
+    latest = OperatorVerdict.objects.filter(run=outcome.run_id).order_by("-id").values_list("right", flat=True).first()
+    checked = is_checked(outcome)
+    helped = outcome.success and checked if latest is None else latest
+    # Without a quote from its page an item has not brought the answer.
+    answered = {canonical_url(quote["url"]) for quote in outcome.run.quotes}
+    followed = MemoryItem.objects.filter(pk__in=outcome.memory_used, url__in=answered)
+    if latest is None and not checked:
+        followed.update(checked_count=F("checked_count") + 1)
+    if helped == right:
+        return {}
+    ids = tuple(followed.order_by("pk").values_list("pk", flat=True))
+    if right:
+        followed.update(helped_count=F("helped_count") + 1)
+        return {"helped": ids}
+    followed.update(helped_count=Greatest(F("helped_count") - 1, 0))
+    return {"unhelped": ids}
 
 
 def _trust(taught: dict[int, MemoryItem]) -> Effect:

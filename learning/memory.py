@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from django.contrib.postgres.search import SearchVector
 from django.db import connection, transaction
@@ -15,39 +13,25 @@ from django.utils import timezone
 
 from lealife.lib.actors import Actor, requires
 from lealife.lib.announce import announce
-from lealife.lib.digest import digest_value
 from lealife.lib.errors import InvalidInput
 from lealife.lib.statements import run_statement
+from learning.lessons import Lesson
 from learning.models import FrontierPage, MemoryEvidence, MemoryItem
+from training.agent.page import ParsedPage, is_same_page, parse_kept
 from training.audit import record_audit
-from training.models import TrainingOutcome
+from training.models import PageSnapshot, TrainingOutcome
+
+Reason, Status = MemoryItem.Reason, MemoryItem.Status
 
 # English stems, title above text: what a page is called says more than what it mentions.
 SEARCH_CONFIG = "english"
 # Bytes of a page that are searched. A tsvector holds 1 MB; with words split apart this many always fit.
 SEARCHED_BYTES = 250_000
 MEMORY_LOCK = 0x4C6549
-# An item recalled this often without ever having been followed to a success is worth nothing.
+# An item given to so many runs with a check, and never followed to an answer found right, is worth nothing.
 RETIRE_AFTER_RECALLS = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """One thing an outcome teaches: `key` says what makes it the same item next time."""
-
-    kind: str
-    key: str
-    url: str
-    title: str
-    text: str
-    content_hash: str
-    searched: str
-    data: dict[str, Any] = field(default_factory=dict)
-
-
-def item_key(kind: str, *parts: object) -> str:
-    """The key of an item: sha256 over its kind and what makes it one."""
-    return digest_value([kind, *[str(part) for part in parts]])
+# Pages that name one address as their own are compared with so many of them.
+CANONICAL_MAX = 3
 
 
 def lock_memory(*host_ids: int) -> None:
@@ -69,35 +53,80 @@ def _lock_memory_of(items: QuerySet[MemoryItem]) -> None:
 def store_lessons(*, outcome: TrainingOutcome, lessons: Iterable[Lesson], now: datetime) -> int:
     """Upserts the lessons of one outcome within the caller's transaction; returns how many items it touched.
 
-    An item is trusted once two independent sightings agree on its content: two outcomes, or one outcome and
-    the curriculum's own fetch of the same page. Content that changed goes back to quarantine.
+    What a page says of itself is trusted once two fetches agree on it: two outcomes, or one outcome and the
+    curriculum's own fetch. What claims that an answer was right (routes, exemplars) is trusted once a check of the
+    run vouches for it, however often it is claimed. Content that changed goes back to quarantine.
     """
     wanted = {lesson.key: lesson for lesson in lessons}
-    known = {
-        item.key: item
-        for item in MemoryItem.objects.select_for_update()
-        .filter(host_id=outcome.host_id, key__in=wanted)
-        .order_by("key")
-    }
+    host_items = MemoryItem.objects.filter(host_id=outcome.host_id)
+    # In key order, so that two ingests never wait for each other in a circle.
+    known = {item.key: item for item in host_items.select_for_update().filter(key__in=wanted).order_by("key")}
     crawled = _crawled_contents(outcome.host_id, wanted.values())
-    for key in sorted(wanted):
-        lesson = wanted[key]
-        item = known.get(key)
+    taught: set[int] = set()
+    for key, lesson in wanted.items():
+        item = _find_item(lesson, known.get(key), host_items=host_items, now=now)
         if item is None:
-            item = _insert(outcome, lesson, trusted=lesson.content_hash in crawled)
+            item = _insert(outcome, lesson, trusted=lesson.is_checked or lesson.content_hash in crawled)
+        elif item.pk in taught:
+            # One page under several addresses, read twice by one run, is one sighting.
+            continue
+        elif lesson.kind in MemoryItem.CLAIMS:
+            _confirm_claim(item, lesson, now=now)
         else:
             _confirm(item, lesson, crawled=lesson.content_hash in crawled, now=now)
+        taught.add(item.pk)
         MemoryEvidence.objects.bulk_create(
             [MemoryEvidence(item=item, outcome=outcome, url=lesson.url, content_hash=lesson.content_hash)],
             ignore_conflicts=True,
         )
-    return len(wanted)
+    return len(taught)
 
 
 def _crawled_contents(host_id: int, lessons: Iterable[Lesson]) -> set[str]:
-    hashes = {lesson.content_hash for lesson in lessons if lesson.content_hash}
-    found = FrontierPage.objects.filter(host_id=host_id, snapshot_id__in=hashes)
-    return set(found.values_list("snapshot_id", flat=True))
+    hashes = {lesson.content_hash for lesson in lessons if lesson.page is not None}
+    found = FrontierPage.objects.filter(host_id=host_id, content_digest__in=hashes)
+    return set(found.values_list("content_digest", flat=True))
+
+
+def _find_item(
+    lesson: Lesson, own: MemoryItem | None, *, host_items: QuerySet[MemoryItem], now: datetime
+) -> MemoryItem | None:
+    """The item that a lesson is about: its own, or the page seen first that says the same under another address."""
+    if lesson.page is None:
+        return own
+    first = _find_same_page(lesson, lesson.page, host_items=host_items)
+    if first is None or (own is not None and own.pk < first.pk):
+        return own
+    if own is not None:
+        retire(MemoryItem.objects.filter(pk=own.pk), reason=Reason.SAME, now=now)
+    return first
+
+
+def _find_same_page(lesson: Lesson, page: ParsedPage, *, host_items: QuerySet[MemoryItem]) -> MemoryItem | None:
+    others = host_items.filter(kind=MemoryItem.Kind.PAGE).exclude(key=lesson.key).order_by("pk")
+    others = others.exclude(reason__in=(Reason.GONE, Reason.MOVED, Reason.SAME))
+    same = others.filter(content_hash=lesson.content_hash).first()
+    if same is not None or not page.canonical or page.canonical == page.url:
+        return same
+    # The page names another address as its own. That page may never have been read, but others that name it.
+    alike = others.filter(Q(url=page.canonical) | Q(data__canonical=page.canonical))
+    read = read_pages(alike[:CANONICAL_MAX])
+    return next((item for item in alike if item.pk in read and is_same_page(page, read[item.pk])), None)
+
+
+def read_pages(items: Iterable[MemoryItem]) -> dict[int, ParsedPage]:
+    """The kept pages that items were read from, parsed; by the item's id."""
+    items = list(items)
+    snapshots = PageSnapshot.objects.in_bulk([item.snapshot_digest for item in items])
+    pages = {}
+    for item in items:
+        kept = snapshots.get(item.snapshot_digest)
+        if kept is not None:
+            site = item.host.as_site()
+            page = parse_kept(body=kept.body, media_type=kept.media_type, url=item.url, site=site)
+            if page is not None:
+                pages[item.pk] = page
+    return pages
 
 
 def _insert(outcome: TrainingOutcome, lesson: Lesson, *, trusted: bool) -> MemoryItem:
@@ -105,43 +134,82 @@ def _insert(outcome: TrainingOutcome, lesson: Lesson, *, trusted: bool) -> Memor
         host_id=outcome.host_id,
         kind=lesson.kind,
         key=lesson.key,
-        status=MemoryItem.Status.TRUSTED if trusted else MemoryItem.Status.QUARANTINED,
+        status=Status.TRUSTED if trusted else Status.QUARANTINED,
         url=lesson.url,
         title=lesson.title,
         text=lesson.text,
         data=lesson.data,
         content_hash=lesson.content_hash,
-        sightings=2 if trusted else 1,
+        snapshot_digest=lesson.snapshot_digest,
+        sightings=2 if trusted and lesson.page is not None else 1,
         first_outcome=outcome,
     )
     _index(item.pk, lesson)
     return item
 
 
+def _confirm_claim(item: MemoryItem, lesson: Lesson, *, now: datetime) -> None:
+    rows = MemoryItem.objects.filter(pk=item.pk)
+    rows.update(
+        sightings=F("sightings") + 1,
+        updated_at=now,
+        data=lesson.data,
+        text=lesson.text,
+        content_hash=lesson.content_hash,
+        snapshot_digest=lesson.snapshot_digest,
+    )
+    _revive(rows, now=now)
+    if lesson.is_checked:
+        rows.filter(status=Status.QUARANTINED).update(status=Status.TRUSTED, reason="")
+
+
 def _confirm(item: MemoryItem, lesson: Lesson, *, crawled: bool, now: datetime) -> None:
-    if item.content_hash == lesson.content_hash:
-        trusted = Q(status=MemoryItem.Status.QUARANTINED)
-        MemoryItem.objects.filter(pk=item.pk).update(sightings=F("sightings") + 1, updated_at=now, data=lesson.data)
-        MemoryItem.objects.filter(trusted, pk=item.pk).update(status=MemoryItem.Status.TRUSTED)
+    rows = MemoryItem.objects.filter(pk=item.pk)
+    # What an item of an older version says is not known: this sighting tells.
+    is_same = item.content_hash in (lesson.content_hash, "")
+    revived = _revive(rows, now=now)
+    if is_same:
+        rows.update(sightings=1 if revived else F("sightings") + 1, updated_at=now, content_hash=lesson.content_hash)
+        if lesson.url == item.url:
+            rows.update(data=lesson.data, snapshot_digest=lesson.snapshot_digest)
+        if not revived or crawled or lesson.is_checked:
+            rows.filter(status=Status.QUARANTINED).update(status=Status.TRUSTED, reason="")
         return
-    MemoryItem.objects.filter(pk=item.pk).exclude(status=MemoryItem.Status.RETIRED).update(
-        status=MemoryItem.Status.TRUSTED if crawled else MemoryItem.Status.QUARANTINED,
+    if lesson.url != item.url:
+        # The same page with other words under another of its addresses: a sighting, but not what it says.
+        rows.update(sightings=F("sightings") + 1, updated_at=now)
+        return
+    rows.exclude(status=Status.RETIRED).update(
+        status=Status.TRUSTED if crawled else Status.QUARANTINED,
+        reason="" if crawled else Reason.CHANGED,
         title=lesson.title,
         text=lesson.text,
         data=lesson.data,
         content_hash=lesson.content_hash,
+        snapshot_digest=lesson.snapshot_digest,
         sightings=2 if crawled else 1,
         updated_at=now,
     )
     _index(item.pk, lesson)
 
 
+def _revive(rows: QuerySet[MemoryItem], *, now: datetime) -> int:
+    """Back to quarantine with what evidence had taken out of recall; not what people did, or what never helped."""
+    taken_out = rows.filter(status=Status.RETIRED, reason__in=MemoryItem.REVIVABLE)
+    return taken_out.update(status=Status.QUARANTINED, updated_at=now)
+
+
+def retire(items: QuerySet[MemoryItem], *, reason: MemoryItem.Reason, now: datetime) -> int:
+    """Takes items out of recall within the caller's transaction, saying why; returns how many changed."""
+    return items.exclude(status=Status.RETIRED).update(status=Status.RETIRED, reason=reason, updated_at=now)
+
+
 def confirm_crawled(*, host_id: int, content_hash: str, now: datetime) -> int:
-    """The curriculum's own fetch saw the same content: quarantined items read from it are trusted now."""
+    """The curriculum's own fetch saw the same content: quarantined pages that say so are trusted now."""
     lock_memory(host_id)
     return MemoryItem.objects.filter(
-        host_id=host_id, content_hash=content_hash, status=MemoryItem.Status.QUARANTINED
-    ).update(status=MemoryItem.Status.TRUSTED, sightings=F("sightings") + 1, updated_at=now)
+        host_id=host_id, kind=MemoryItem.Kind.PAGE, content_hash=content_hash, status=Status.QUARANTINED
+    ).update(status=Status.TRUSTED, reason="", sightings=F("sightings") + 1, updated_at=now)
 
 
 def _index(item_id: int, lesson: Lesson) -> None:
@@ -167,15 +235,23 @@ def cut_bytes(text: str, most: int) -> str:
     return text.encode()[:most].decode(errors="ignore")
 
 
-def count_recalls(*, recalled: Iterable[int], helped: Iterable[int]) -> None:
-    """Adds to the evidence of items within the caller's transaction; retires what never helps."""
+def count_recalls(*, recalled: Iterable[int], helped: Iterable[int], checked: bool, now: datetime) -> None:
+    """Adds to the evidence of items within the caller's transaction; retires what never helps.
+
+    `checked`: something told the run's answer right or wrong. An answer that nothing checked shows nothing of what
+    an item is worth, so it counts neither for it nor against it.
+    """
     recalled_ids, helped_ids = sorted(set(recalled)), sorted(set(helped))
     # Locked in key order first, so that two ingests never wait for each other in a circle.
     list(MemoryItem.objects.select_for_update().filter(pk__in=recalled_ids).order_by("pk").values_list("pk"))
-    MemoryItem.objects.filter(pk__in=recalled_ids).update(recalled_count=F("recalled_count") + 1)
+    given = MemoryItem.objects.filter(pk__in=recalled_ids)
+    given.update(recalled_count=F("recalled_count") + 1)
+    if not checked:
+        return
+    given.update(checked_count=F("checked_count") + 1)
     MemoryItem.objects.filter(pk__in=helped_ids).update(helped_count=F("helped_count") + 1)
-    useless = MemoryItem.objects.filter(pk__in=recalled_ids, recalled_count__gte=RETIRE_AFTER_RECALLS, helped_count=0)
-    useless.update(status=MemoryItem.Status.RETIRED)
+    useless = given.filter(checked_count__gte=RETIRE_AFTER_RECALLS, helped_count=0)
+    retire(useless, reason=Reason.NEVER_HELPED, now=now)
 
 
 @requires("learning.retire_memory")
@@ -184,9 +260,8 @@ def retire_items(*, item_ids: Iterable[int], by: Actor, origin: str) -> int:
     chosen = MemoryItem.objects.filter(pk__in=list(item_ids))
     with transaction.atomic():
         _lock_memory_of(chosen)
-        changed = (
-            chosen.exclude(status=MemoryItem.Status.RETIRED)
-            .update(status=MemoryItem.Status.RETIRED, updated_at=timezone.now())
+        changed = chosen.exclude(status=Status.RETIRED).update(
+            status=Status.RETIRED, reason=Reason.BY_HAND, updated_at=timezone.now()
         )
         record_audit(actor=by, origin=origin, action="retire memory", subject=f"{changed} items")
         announce("ingest")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, HashIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import Q
@@ -54,19 +54,36 @@ class MemoryItem(models.Model):
         TRUSTED = "trusted", "trusted"  # → retired, when it hurts
         RETIRED = "retired", "retired"
 
+    class Reason(models.TextChoices):
+        GONE = "gone", "its page is gone"
+        MOVED = "moved", "its address leads to another page now"
+        CHANGED = "changed", "its page says something else now"
+        SAME = "same", "another address says the same"
+        ANSWERS = "answers", "the address answers again"
+        NEVER_HELPED = "never_helped", "recalled often, it never helped"
+        BY_HAND = "by_hand", "retired by hand"
+
+    # What claims that an answer was right. What a page says stays true whatever was asked of it.
+    CLAIMS = (Kind.ROUTE, Kind.EXEMPLAR)
+    # What evidence took out of recall, evidence may bring back.
+    REVIVABLE = (Reason.GONE, Reason.MOVED, Reason.CHANGED, Reason.SAME, Reason.ANSWERS)
+
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=10, choices=Kind)
     key = models.CharField(max_length=64, help_text="sha256 of what makes the item one: kind, URL, task.")
     status = models.CharField(max_length=12, choices=Status, default=Status.QUARANTINED)
+    reason = models.CharField(max_length=12, choices=Reason, blank=True, help_text="Why it is not recalled.")
     url = models.TextField(blank=True)
     title = models.TextField(blank=True)
     text = models.TextField(blank=True, help_text="A short extract, from the page.")
     data = models.JSONField(default=dict, blank=True)
-    content_hash = models.CharField(max_length=64, blank=True, help_text="Snapshot of the page it was read from.")
+    content_hash = models.CharField(max_length=64, blank=True, help_text="sha256 of what its page says.")
+    snapshot_digest = models.CharField(max_length=64, blank=True, help_text="The kept page it was read from.")
     search = SearchVectorField(null=True, editable=False)
     sightings = models.PositiveIntegerField(default=1, help_text="Independent outcomes or fetches that saw the same.")
-    recalled_count = models.PositiveIntegerField(default=0)
-    helped_count = models.PositiveIntegerField(default=0)
+    recalled_count = models.PositiveIntegerField(default=0, help_text="Runs that it was given to.")
+    checked_count = models.PositiveIntegerField(default=0, help_text="Those whose answer a check could tell right.")
+    helped_count = models.PositiveIntegerField(default=0, help_text="Those that followed it to an answer found right.")
     first_outcome = models.ForeignKey(
         TrainingOutcome, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -83,6 +100,9 @@ class MemoryItem(models.Model):
         indexes = [
             GinIndex("search", name="memory_search"),
             models.Index(fields=["host", "kind"], condition=Q(status="trusted"), name="memory_trusted"),
+            # Ingest asks which page says the same, and what is remembered of an address.
+            models.Index(fields=["host", "content_hash"], name="memory_by_content"),
+            HashIndex(fields=["url"], name="memory_by_address"),
         ]
 
     def __str__(self) -> str:
@@ -137,7 +157,10 @@ class FrontierPage(models.Model):
     class State(models.TextChoices):
         KNOWN = "known", "known"  # → read, unreadable
         READ = "read", "read"
-        UNREADABLE = "unreadable", "unreadable"  # → known, when the host's own rules that refused it have changed
+        # READ and UNREADABLE → known, when the page changed or is back, or the host's own rules have changed
+        UNREADABLE = "unreadable", "unreadable"
+
+    SETTLED = (State.READ, State.UNREADABLE)
 
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="+")
     url = models.TextField()
@@ -145,8 +168,12 @@ class FrontierPage(models.Model):
     depth = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=12, choices=State, default=State.KNOWN)
     snapshot = models.ForeignKey(PageSnapshot, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    content_digest = models.CharField(max_length=64, blank=True, help_text="sha256 of what the page says.")
     passage_keys = ArrayField(
-        models.BigIntegerField(), default=list, blank=True, help_text="What the page says, a number a passage."
+        models.BigIntegerField(), default=list, blank=True, help_text="What the page said first, a number a passage."
+    )
+    repeated_keys = ArrayField(
+        models.BigIntegerField(), default=list, blank=True, help_text="What other pages had said before it."
     )
     error_code = models.CharField(max_length=40, blank=True)
     not_before = models.DateTimeField(db_default=Now())
@@ -164,6 +191,25 @@ class FrontierPage(models.Model):
 
     def __str__(self) -> str:
         return self.url
+
+
+class MissingPage(models.Model):
+    """What a host answers for an address that does not exist, when it answers with a page (a soft 404)."""
+
+    host = models.OneToOneField(Host, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, blank=True, help_text="Of what it says, its address aside; or none.")
+    asked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"missing page of host {self.host_id}"
+
+
+class CurriculumTaskQuerySet(models.QuerySet["CurriculumTask"]):
+    """Reads of the curriculum as verbs."""
+
+    def asked(self) -> CurriculumTaskQuerySet:
+        """Whose page is there and is the only one that answers."""
+        return self.filter(ambiguous=False, gone_at=None)
 
 
 class CurriculumTask(models.Model):
@@ -188,11 +234,14 @@ class CurriculumTask(models.Model):
         related_name="+",
         help_text="The training source made of it; none for held-out tasks.",
     )
-    ambiguous = models.BooleanField(default=False, help_text="Another page says the same: asked no more.")
+    ambiguous = models.BooleanField(default=False, help_text="Several pages say the same: asked no more.")
+    gone_at = models.DateTimeField(null=True, blank=True, help_text="Since when its page does not say it any more.")
     attempts = models.PositiveIntegerField(default=0)
     successes = models.PositiveIntegerField(default=0)
     streak = models.PositiveIntegerField(default=0, help_text="Successes in a row; mastered tasks rest longer.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = CurriculumTaskQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]
@@ -200,7 +249,11 @@ class CurriculumTask(models.Model):
             models.UniqueConstraint(fields=["host", "page_digest", "passage"], name="one_task_per_passage"),
             models.CheckConstraint(condition=Q(split="train") | Q(source=None), name="held_out_tasks_are_never_queued"),
         ]
-        indexes = [models.Index(fields=["host", "split", "id"], name="curriculum_of_host")]
+        indexes = [
+            models.Index(fields=["host", "split", "id"], name="curriculum_of_host"),
+            # Ingest asks for the tasks of each page that a run saw.
+            HashIndex(fields=["expected_url"], name="curriculum_of_page"),
+        ]
 
     def __str__(self) -> str:
         return self.prompt[:80]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import connection
 
 from lealife.lib.digest import unit_interval
-from learning.memory import SEARCH_CONFIG, split_identifiers
+from learning.memory import SEARCH_CONFIG, read_pages, split_identifiers
+from learning.misleading import MISLED_WHY, read_misled
 from learning.models import MemoryItem
-from training.agent.brain import RULED_OUT, Recalled
-from training.agent.page import parse_kept
-from training.agent.words import PHRASE_MIN, find_phrases
-from training.models import PageSnapshot
+from training.agent.brain import MISLED, PITFALL, RULED_OUT, VISITABLE_KINDS, Recalled
+from training.agent.page import ParsedPage
+from training.agent.shortlist import ENOUGH_COVERED
+from training.agent.words import PHRASE_MIN, Question, content_words, find_phrases, read_question, split_words
 
 LIMIT = 8
 RULED_OUT_MAX = 1_000
@@ -24,15 +29,45 @@ _TERMS = 12
 # Each costs a search and a look at its pages; a prompt of a thousand phrases is no question.
 _PHRASES = 6
 _WORDS_ASKED = 100
+Row = tuple[Any, ...]
 
-_SEARCH = """
-    SELECT id, kind, url, title, text,
-           ts_rank_cd(search, query, 1) * (1 + helped_count / (4.0 + recalled_count)) AS score
-    FROM memory_items, {query} AS query
-    WHERE host_id = %(host)s AND status = 'trusted' AND kind IN ('page', 'route') AND search @@ query
-    ORDER BY score DESC, id
-    LIMIT %(limit)s
-"""
+# What the name of a page (its title and address) adds to what its best passage holds of the question (0 to 1).
+NAMED_BONUS = 0.75
+# Checked runs that each item is thought to have failed before its record begins.
+RECORD_PRIOR = 2
+# Items whose pages are read passage by passage; all others hold less of the question.
+RANKED = 16
+PITFALLS_MAX = 30
+RECALLABLE = "host_id = %(host)s AND status = 'trusted' AND kind IN ('page', 'route')"
+_FIELDS = "item.id, item.kind, item.url, item.title, item.text, item.helped_count, item.checked_count"
+
+# Which items hold which words, by the index alone: how often a page says a word adds nothing. A word counts once to
+# twice, the more the fewer items have it. Of equals the shorter one comes first, then the one known first.
+_SEARCH = f"""
+    WITH asked AS (
+        SELECT place, plainto_tsquery('{SEARCH_CONFIG}', word) AS query
+        FROM unnest(%(words)s::text[]) WITH ORDINALITY AS asked (word, place)
+    ), hits AS (
+        SELECT item.id, asked.place FROM asked JOIN memory_items AS item ON item.search @@ asked.query
+        WHERE {RECALLABLE}
+    ), spread AS (
+        SELECT place, count(hits.id)::float8 AS items FROM asked LEFT JOIN hits USING (place) GROUP BY place
+    ), worth AS (
+        SELECT place, 1 + ln(1 + (total - items + 0.5) / (items + 0.5)) / ln(1 + (total + 0.5) / 0.5) AS weight
+        FROM spread, (SELECT count(*)::float8 AS total FROM memory_items WHERE {RECALLABLE}) AS counted
+    ), found AS (
+        SELECT id, sum(weight) AS held FROM hits JOIN worth USING (place) GROUP BY id
+    )
+    SELECT {_FIELDS}, (SELECT array_agg(weight ORDER BY place) FROM worth)
+    FROM found JOIN memory_items AS item USING (id)
+    ORDER BY round(held::numeric, 6) DESC, length(item.search), id LIMIT {RANKED}
+"""  # noqa: S608  constants of our own
+
+_SEARCH_PHRASE = f"""
+    SELECT {_FIELDS} FROM memory_items AS item
+    WHERE {RECALLABLE} AND search @@ phraseto_tsquery('{SEARCH_CONFIG}', %(phrase)s)
+    ORDER BY id LIMIT {RULED_OUT_MAX}
+"""  # noqa: S608  constants of our own
 
 _SEARCHABLE = f"""
     SELECT bool_and(numnode(phraseto_tsquery('{SEARCH_CONFIG}', phrase)) > 0)
@@ -54,29 +89,47 @@ _TELLING = f"""
 
 
 def recall(*, host_id: int, prompt: str, limit: int = LIMIT) -> tuple[Recalled, ...]:
-    """At most `limit` trusted items of the host, best first, then the pages that are ruled out.
+    """At most `limit` trusted items of the host, best first, then the addresses that failed and are ruled out.
 
     A prompt that quotes a phrase is answered by the pages that hold it literally; known pages that do not are
-    ruled out, and a run that looks for the phrase leaves them for last. Other prompts get the items with all
-    their telling words first, then those with any.
+    ruled out, and a run that looks for the phrase leaves them for last. Other prompts get the items that hold most
+    of their telling words. A page whose answer to a question like this was judged wrong is given as such.
     """
+    question = read_question(prompt)
     phrases = [phrase for phrase in find_phrases(prompt) if len(phrase) >= PHRASE_MIN][:_PHRASES]
+    ruled_out: list[Recalled] = []
     if phrases:
-        searched = [_search_phrase(phrase, host_id=host_id, limit=limit) for phrase in phrases]
-        holding = [item for held, _ in searched for item in held]
-        spared = {item.url for item in holding}.union(*[unseen for _, unseen in searched])
-        ruled_out = _rule_out(host_id=host_id, spared=spared) if _can_search(phrases) else []
-        return (*_unique(holding, limit=limit), *ruled_out)
-    words = telling_words(prompt)
-    found = _search("plainto_tsquery", " ".join(words), host_id=host_id, limit=limit) if words else []
-    if words and len(found) < limit:
-        found += _search("to_tsquery", " | ".join(words), host_id=host_id, limit=limit)
-    return _unique(found, limit=limit)
+        searched = [_search_phrase(phrase, question=question, host_id=host_id, limit=limit) for phrase in phrases]
+        found = [item for held, _ in searched for item in held]
+        spared = {item.url for item in found}.union(*[unseen for _, unseen in searched])
+        if _can_search(phrases):
+            ruled_out = _rule_out(host_id=host_id, spared=spared)
+    else:
+        found = _search_words(question, host_id=host_id, limit=limit)
+    misled = read_misled(host_id=host_id, question=question)
+    good = _unique([item for item in found if item.url not in misled], limit=limit)
+    return (*good, *_warn(misled, host_id=host_id), *_read_pitfalls(host_id), *ruled_out)
 
 
 def shown(items: tuple[Recalled, ...]) -> tuple[Recalled, ...]:
     """The items that say where to go, without those that only say where not to."""
-    return tuple(item for item in items if item.kind != RULED_OUT)
+    return tuple(item for item in items if item.kind in VISITABLE_KINDS)
+
+
+def _warn(misled: frozenset[str], *, host_id: int) -> list[Recalled]:
+    pages = MemoryItem.objects.filter(host_id=host_id, kind=MemoryItem.Kind.PAGE, url__in=misled).order_by("pk")
+    return [
+        Recalled(item_id=pk, kind=MISLED, url=url, title=title, text="", score=0.0, why=MISLED_WHY)
+        for pk, url, title in pages.values_list("pk", "url", "title")
+    ]
+
+
+def _read_pitfalls(host_id: int) -> list[Recalled]:
+    pitfalls = MemoryItem.objects.recallable().filter(host_id=host_id, kind=MemoryItem.Kind.PITFALL).order_by("-pk")
+    return [
+        Recalled(item_id=pk, kind=PITFALL, url=url, title=title, text="", score=0.0, why=f"This address failed: {text}")
+        for pk, url, title, text in pitfalls.values_list("pk", "url", "title", "text")[:PITFALLS_MAX]
+    ]
 
 
 def _unique(items: list[Recalled], *, limit: int) -> tuple[Recalled, ...]:
@@ -86,19 +139,48 @@ def _unique(items: list[Recalled], *, limit: int) -> tuple[Recalled, ...]:
     return tuple(by_url.values())[:limit]
 
 
-def _search_phrase(phrase: str, *, host_id: int, limit: int) -> tuple[list[Recalled], set[str]]:
+def _search_words(question: Question, *, host_id: int, limit: int) -> list[Recalled]:
+    """The best items for a question, each with the passage of its page that holds most of it."""
+    words = telling_words(question.prompt)
+    rows = _read_rows(_SEARCH, {"words": words, "host": host_id}) if words else []
+    pages = _read_kept(rows)
+    found = []
+    for row in rows:
+        weights = {stem: weight for word, weight in zip(words, row[-1], strict=True) for stem in split_words(word)}
+        held, text = _find_passage(pages.get(row[0]), text=row[4], title=row[3], weights=weights)
+        found.append(_rate(row, held=held, text=text, question=question))
+    return _sort(found)
+
+
+def _find_passage(page: ParsedPage | None, *, text: str, title: str, weights: Mapping[str, float]) -> tuple[float, str]:
+    """What the best passage and the title hold of the question, 0 to 1, and the passage; the first of equals."""
+    named = weights.keys() & set(split_words(title))
+    passages = page.passages if page is not None and page.passages else (text,)
+    held = [named.union(weights.keys() & set(split_words(passage))) for passage in passages]
+    shares = [sum(weights[word] for word in sorted(words)) / sum(weights.values()) for words in held]
+    best = max(range(len(shares)), key=lambda place: (shares[place], -place))
+    return shares[best], passages[best]
+
+
+def _search_phrase(phrase: str, *, question: Question, host_id: int, limit: int) -> tuple[list[Recalled], set[str]]:
     """Items whose page holds the phrase to the letter; stems and word order alone would also match others.
 
     And the addresses of matches past the limit: nobody looked whether they hold it.
     """
-    found = _search("phraseto_tsquery", split_identifiers(phrase), host_id=host_id, limit=RULED_OUT_MAX)
-    contents = _read_contents(found[:limit])
+    rows = _read_rows(_SEARCH_PHRASE, {"phrase": split_identifiers(phrase), "host": host_id})
+    found = _sort([_rate(row, held=1.0, text=row[4], question=question) for row in rows])
+    pages = _read_kept([row for row in rows if row[0] in {item.item_id for item in found[:limit]}])
     kept = []
     for item in found[:limit]:
-        excerpt = cut_excerpt(contents.get(item.item_id, item.text), phrase)
+        excerpt = cut_excerpt(pages[item.item_id].text if item.item_id in pages else item.text, phrase)
         if excerpt:
             kept.append(replace(item, text=excerpt))
     return kept, {item.url for item in found[limit:]}
+
+
+def _read_kept(rows: list[Row]) -> dict[int, ParsedPage]:
+    ids = [row[0] for row in rows if row[1] == MemoryItem.Kind.PAGE]
+    return read_pages(MemoryItem.objects.select_related("host").defer("search").filter(pk__in=ids))
 
 
 def _can_search(phrases: list[str]) -> bool:
@@ -106,20 +188,6 @@ def _can_search(phrases: list[str]) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(_SEARCHABLE, [[split_identifiers(phrase) for phrase in phrases]])
         return bool(cursor.fetchone()[0])
-
-
-def _read_contents(items: list[Recalled]) -> dict[int, str]:
-    rows = MemoryItem.objects.filter(pk__in=[item.item_id for item in items], kind=MemoryItem.Kind.PAGE)
-    hashes = {item.pk: (item.content_hash, item.url, item.host) for item in rows.select_related("host")}
-    snapshots = PageSnapshot.objects.in_bulk([content for content, _, _ in hashes.values()])
-    contents = {}
-    for pk, (content, url, host) in hashes.items():
-        kept = snapshots.get(content)
-        site = host.as_site()
-        page = parse_kept(body=kept.body, media_type=kept.media_type, url=url, site=site) if kept else None
-        if page:
-            contents[pk] = page.text
-    return contents
 
 
 def cut_excerpt(text: str, phrase: str, *, around: int = 120) -> str:
@@ -157,11 +225,34 @@ def telling_words(prompt: str) -> list[str]:
         return [word for (word,) in cursor.fetchall()]
 
 
-def _search(function: str, text: str, *, host_id: int, limit: int) -> list[Recalled]:
-    query = f"{function}('{SEARCH_CONFIG}', %(text)s)"
+def _read_rows(statement: str, asked: dict[str, Any]) -> list[Row]:
     with connection.cursor() as cursor:
-        cursor.execute(_SEARCH.format(query=query), {"text": text, "host": host_id, "limit": limit})
-        return [
-            Recalled(item_id=pk, kind=kind, url=url, title=title, text=extract, score=float(score))
-            for pk, kind, url, title, extract, score in cursor.fetchall()
-        ]
+        cursor.execute(statement, asked)
+        return cursor.fetchall()
+
+
+def _rate(row: Row, *, held: float, text: str, question: Question) -> Recalled:
+    """The item with its score. More of the question than is enough to bear on it adds nothing.
+
+    A page can be filled with the words of all questions. A record, the names of pages and being known first are
+    harder to come by.
+    """
+    pk, kind, url, title, _, helped, checked = row[:7]
+    named = _measure_name(f"{title} {urlsplit(url).path}", question)
+    # A trusted route was found right once before: by the run that taught it.
+    taught = int(kind == MemoryItem.Kind.ROUTE)
+    record = (helped + taught) / (RECORD_PRIOR + checked + taught)
+    score = min(held, ENOUGH_COVERED) / ENOUGH_COVERED * (1 + record) + NAMED_BONUS * named
+    why = f"Holds {held:.0%} of the question; helped in {helped} of {checked} checked runs."
+    return Recalled(item_id=pk, kind=kind, url=url, title=title, text=text, score=round(score, 6), why=why)
+
+
+def _sort(found: list[Recalled]) -> list[Recalled]:
+    return sorted(found, key=lambda item: (-item.score, item.item_id))
+
+
+def _measure_name(name: str, question: Question) -> float:
+    """How alike a name and the question are, 0 to 1: the cosine of their words. A name stuffed with words is not."""
+    words = content_words(name)
+    shared = len(words & question.words)
+    return shared / math.sqrt(len(words) * len(question.words)) if shared else 0.0

@@ -14,9 +14,12 @@ LOOKED_AT = 2_000
 LEAST_RUNS = 20
 # Two-sided 95 % of the normal distribution.
 Z = 1.96
+# Addresses to avoid are never withheld: only what says where to go is compared.
+VISITABLE = '$[*] ? (!(@.kind == "pitfall" || @.kind == "misled"))'
 _READ = f"""
     WITH newest AS (
-        SELECT (status = 'succeeded')::int AS success, jsonb_array_length(memories) AS given,
+        SELECT (status = 'succeeded')::int AS success,
+            jsonb_array_length(jsonb_path_query_array(memories, '{VISITABLE}')) AS given,
             jsonb_array_length(memory_withheld) AS kept
         FROM training_run WHERE lane = 'training' AND status IN ('succeeded', 'failed')
         ORDER BY id DESC LIMIT {LOOKED_AT}

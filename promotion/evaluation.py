@@ -145,7 +145,7 @@ def _choose_level(row: RuntimeSettings, *, tasks: int) -> tuple[int, float]:
 
 def choose_tasks(*, count: int, seed: int | str) -> list[CurriculumTask]:
     """Held-out tasks in an order that depends only on the seed; hosts that are disabled are left out."""
-    tasks = CurriculumTask.objects.filter(split=CurriculumTask.Split.EVALUATION, ambiguous=False, host__enabled=True)
+    tasks = CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.EVALUATION, host__enabled=True)
     return sorted(tasks, key=lambda task: unit_interval("task", seed, task.pk))[:count]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from lealife.lib.digest import digest_bytes
 from learning.models import FrontierPage
+from training.agent.page import parse_page
 from training.agent.trajectory import Choice
 from training.agent.trajectory import Step as AgentStep
 from training.claims import Claim, claim_next_source
@@ -97,6 +98,7 @@ def make_choices(*urls: str) -> tuple[Choice, ...]:
 
 def make_crawled(host: Host, *, url: str, body: bytes) -> FrontierPage:
     """A page that the curriculum's own crawl has read."""
+    page = parse_page(body=body, media_type="text/html", url=url, site=host.as_site())
     return FrontierPage.objects.create(
         host=host,
         url=url,
@@ -104,6 +106,7 @@ def make_crawled(host: Host, *, url: str, body: bytes) -> FrontierPage:
         depth=1,
         state=FrontierPage.State.READ,
         snapshot=keep_snapshot(body, digest=digest_bytes(body), media_type="text/html"),
+        content_digest=page.content_digest,
     )
 
 
@@ -134,10 +137,17 @@ def make_outcome(
     steps: Iterable[AgentStep] = (),
     success: bool = True,
     now: datetime = START,
+    check_spec: dict[str, Any] | None = None,
     **result: Any,
 ) -> TrainingOutcome:
-    """A whole cycle of a new source: claimed, begun, its steps recorded, finished."""
-    make_source(host, queued_at=now)
+    """A whole cycle of a new source: claimed, begun, its steps recorded, finished.
+
+    With a `check_spec` the checks that decided are the ones that it names.
+    """
+    make_source(host, queued_at=now, check_spec=check_spec or {})
+    if check_spec:
+        names = {"expected_urls": "expected_url"}
+        result = {"verifier": "+".join(names.get(name, name) for name in check_spec), **result}
     run = begin_claimed(now=now)
     for step in steps:
         record_step(run_id=run.pk, fence=run.fence, step=step, now=now)

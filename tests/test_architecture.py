@@ -40,6 +40,8 @@ NOT_PROTECTED = {
     "learning.CurriculumTask.source": models.SET_NULL,
     # The frontier is a list of pages still to be read: without its host it means nothing, and it is no evidence.
     "learning.FrontierPage.host": models.CASCADE,
+    # What a host says of missing pages means nothing without it either.
+    "learning.MissingPage.host": models.CASCADE,
 }
 
 

@@ -40,11 +40,12 @@ def make_run(host: Host, **changes) -> Run:
     return Run.objects.create(**values | changes)
 
 
-def teach(host: Host, *, ingested: bool = True) -> TrainingOutcome:
+def teach(host: Host, *, ingested: bool = True, checked: bool = False, **result) -> TrainingOutcome:
     """A success whose route comes from the page /fox."""
     step = make_step(url=f"{host.base_url}fox", body=FOX)
     quote = {"text": PASSAGE, "url": step.url, "digest": step.body_digest}
-    outcome = make_outcome(host, steps=[step], quotes=(quote,), answer="The fox.")
+    check = {"expected_text": PASSAGE} if checked else None
+    outcome = make_outcome(host, steps=[step], quotes=(quote,), answer="The fox.", check_spec=check, **result)
     if ingested:
         ingest_outcome(outcome_id=outcome.pk, now=START)
     return outcome
@@ -193,11 +194,11 @@ def test_wrong_retires_the_route_that_only_this_run_taught_and_leaves_the_page(h
 
 
 def test_wrong_quarantines_a_route_that_another_run_vouches_for_until_a_third_confirms_it(host):
-    first, second = teach(host), teach(host)
+    first, second = teach(host), teach(host, checked=True)
     assert status_of("route") == "trusted"
     judge(first, right=False)
     assert status_of("route") == "quarantined"
-    teach(host)
+    teach(host, checked=True)
     assert status_of("route") == "trusted"
     judge(second, right=False)
     assert status_of("route") == "quarantined"
@@ -210,6 +211,32 @@ def test_a_run_that_was_judged_wrong_vouches_for_nothing(host):
     assert status_of("route") == "retired"
     teach(host)
     assert status_of("route") == "retired"
+
+
+def test_a_verdict_says_whether_what_was_followed_helped(host):
+    teach(host)
+    page = MemoryItem.objects.get(kind="page")
+    outcome = teach(host, memory_used=(page.pk,))
+
+    def read_record() -> tuple[int, int]:
+        page.refresh_from_db()
+        return page.helped_count, page.checked_count
+
+    assert read_record() == (0, 0)
+    for right, helped in ((True, 1), (True, 1), (False, 0), (True, 1)):
+        judge(outcome, right=right)
+        assert read_record() == (helped, 1)
+
+
+def test_wrong_takes_back_what_a_check_had_counted(host):
+    teach(host)
+    page = MemoryItem.objects.get(kind="page")
+    outcome = teach(host, checked=True, memory_used=(page.pk,))
+    page.refresh_from_db()
+    assert page.helped_count == 1
+    assert judge(outcome, right=False).effect["unhelped"] == [page.pk]
+    page.refresh_from_db()
+    assert page.helped_count == 0
 
 
 def test_right_is_the_second_look_that_quarantine_waits_for(host):
@@ -255,5 +282,5 @@ def test_a_verdict_and_its_effect_stand_or_fall_together():
 
 def test_the_cost_of_a_verdict_is_bounded(host, django_assert_max_num_queries):
     outcome = teach(host)
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(11):
         judge_outcome(outcome=outcome, right=False, now=START)

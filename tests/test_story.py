@@ -20,9 +20,9 @@ from lealife.execution import execute_run
 from lealife.lib.actors import command_line
 from lealife.lib.digest import digest_bytes
 from lealife.pool import get_pool
-from learning.curriculum import split_of
 from learning.ingest import read_backlog
 from learning.models import CurriculumTask, FrontierPage, MemoryItem
+from learning.tasks import split_of
 from promotion.applies import roll_back
 from promotion.models import Canary, Evaluation, LiveApply, ModelTag, PromotionWindow
 from promotion.proof import read_served_proof

@@ -51,6 +51,7 @@ class MemoryView:
     score: float | None
     used: bool
     status: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ class VerdictView:
     trusted: int
     quarantined: int
     retired: int
+    unhelped: int
+    misled_url: str  # the page that is kept back from questions like this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +215,7 @@ def build_run_page(*, run_id: int, now: datetime) -> RunPage:
         created_at=run.created_at,
         started_at=run.started_at,
         finished_at=run.finished_at,
-        verdict=_view_verdict(verdict),
+        verdict=_view_verdict(verdict, run=run),
         cannot_repeat=why_not_repeat(run),
         cannot_train=why_not_train(run),
         cannot_judge=why_not_judge(run),
@@ -265,6 +268,7 @@ def _view_memories(run: Run, *, items: Mapping[int, MemoryItem]) -> Iterable[Mem
             score=shown.get("score"),
             used=shown["id"] in run.memory_used,
             status=item.status if item else "",
+            why=str(shown.get("why", "")),
         )
 
 
@@ -275,8 +279,11 @@ def _view_withheld(run: Run, *, items: Mapping[int, MemoryItem]) -> Iterable[Mem
         yield MemoryView(pk, *known)
 
 
-def _view_verdict(verdict: OperatorVerdict | None) -> VerdictView | None:
+def _view_verdict(verdict: OperatorVerdict | None, *, run: Run) -> VerdictView | None:
     if verdict is None:
         return None
-    moved = {status: len(verdict.effect.get(status, ())) for status in ("trusted", "quarantined", "retired")}
-    return VerdictView(right=verdict.right, note=verdict.note, by=verdict.by, at=verdict.at, **moved)
+    moved = {name: len(verdict.effect.get(name, ())) for name in ("trusted", "quarantined", "retired", "unhelped")}
+    misled = str(run.quotes[0].get("url", "")) if run.quotes and not verdict.right else ""
+    return VerdictView(
+        right=verdict.right, note=verdict.note, by=verdict.by, at=verdict.at, misled_url=misled, **moved
+    )

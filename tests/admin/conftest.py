@@ -121,6 +121,7 @@ def _make_memory(host: happened.Host, snapshot: happened.PageSnapshot, outcome: 
     learned.MemoryEvidence.objects.create(item=item, outcome=outcome, url=host.base_url)
     learned.RunLearningOutcome.objects.create(outcome=outcome, success=True, items_written=1)
     learned.FrontierPage.objects.create(host=host, url=host.base_url, url_digest="u", snapshot=snapshot)
+    learned.MissingPage.objects.create(host=host, digest="d", asked_at=host.created_at)
     learned.CurriculumTask.objects.create(
         host=host,
         split="evaluation",

@@ -7,6 +7,8 @@ from django.utils import timezone
 from lealife.dashboard.check_words import describe_check
 from lealife.dashboard.error_words import WORDS
 from lealife.dashboard.snapshot import take_snapshot
+from lealife.lib.actors import command_line
+from lealife.run_verbs import judge_run
 from learning.models import MemoryItem
 from training.agent.errors import ErrorCode
 from training.models import Host, Run, Step
@@ -50,6 +52,21 @@ def test_a_run_shows_its_trajectory_and_evidence(browser: Client, host: Host) ->
         "Recalled items used: Isolation (7)", "fetch_failed", "timed out",
     ):  # fmt: skip
         assert words.lower() in page.lower()
+
+
+def test_a_run_shows_why_memory_was_recalled_and_which_page_misled(browser: Client, host: Host) -> None:
+    why = "An answer from this page to a question like this was judged wrong."
+    run = make_run(
+        host,
+        status="succeeded",
+        answer="Read committed.",
+        quotes=[{"text": "The default is read committed.", "url": "http://127.0.0.1:9/iso", "digest": "d"}],
+        memories=[{"id": 7, "kind": "misled", "url": "http://127.0.0.1:9/old", "title": "Old", "score": 0, "why": why}],
+    )
+    judge_run(run_id=run.pk, right=False, by=command_line("ada"), origin="page")
+    page = browser.get(f"/runs/{run.pk}/").content.decode()
+    assert why in page
+    assert "For this question and others worded like it, http://127.0.0.1:9/iso is visited last." in page
 
 
 def test_an_address_that_is_no_web_address_is_never_a_link(browser: Client, host: Host) -> None:

@@ -7,18 +7,9 @@ from django.db import IntegrityError, transaction
 from hypothesis import given
 from hypothesis import strategies as some
 
-from learning.curriculum import (
-    DEPTH_MAX,
-    EVALUATION_SHARE,
-    FRONTIER_MAX,
-    PENDING_ENOUGH,
-    choose_passages,
-    crawl_host,
-    find_hungry_host,
-    passage_key,
-    split_of,
-)
+from learning.curriculum import DEPTH_MAX, FRONTIER_MAX, PENDING_ENOUGH, crawl_host, find_hungry_host
 from learning.models import CurriculumTask, FrontierPage, MemoryItem
+from learning.tasks import EVALUATION_SHARE, choose_passages, passage_key, split_of
 from tests.factories import (
     START,
     begin_claimed,
@@ -30,8 +21,10 @@ from tests.factories import (
 )
 from training.agent.browser import Page
 from training.agent.errors import AgentError, ErrorCode
-from training.models import Host, TrainingSource
+from training.models import AuditEntry, Host, TrainingSource
 
+# The curriculum asks each host for one address that cannot exist.
+PROBE = "0123456789abcdef-0123456789abcdef.html"
 SENTENCE = "Number {} of these sentences says something that no other page has ever said."
 
 
@@ -46,6 +39,8 @@ class Shelf:
 
     def fetch(self, url: str) -> Page:
         path = url.removeprefix(self.host.base_url)
+        if len(path) == len(PROBE):
+            raise AgentError(ErrorCode.FETCH_FAILED, f"{url} does not exist.")
         self.asked.append(path)
         if path not in self.pages:
             raise AgentError(ErrorCode.FETCH_FAILED, f"{url} did not come.")
@@ -217,13 +212,103 @@ def test_a_page_with_bytes_that_postgres_cannot_hold_is_read_all_the_same(host):
     assert set(FrontierPage.objects.values_list("state", flat=True)) == {"read"}
 
 
-def test_a_passage_that_two_pages_say_is_withdrawn(host):
+def test_the_page_that_says_the_same_later_gets_no_task_and_the_first_keeps_its_own(host):
     pages = pages_of(host, count=2)
-    pages["page1"] = pages["page0"]
+    pages["page1"] = pages["page0"].replace(b"<title>page0", b"<title>page1")
     crawl(host, pages)
-    assert set(CurriculumTask.objects.values_list("ambiguous", flat=True)) <= {True}
-    assert set(TrainingSource.objects.values_list("status", flat=True)) <= {"cancelled"}
-    assert not CurriculumTask.objects.filter(expected_url=f"{host.base_url}page1").exists()
+    assert set(CurriculumTask.objects.values_list("expected_url", "ambiguous")) == {(f"{host.base_url}page0", False)}
+    assert "cancelled" not in TrainingSource.objects.values_list("status", flat=True)
+
+
+def test_a_page_that_copies_all_others_withdraws_no_task_of_theirs(host):
+    pages = pages_of(host, count=12)
+    said = [SENTENCE.format(f"page{page}-{line}") for page in range(12) for line in range(3)]
+    copies = {f"copy{number}": make_html(f"Copy {number}", *said, SENTENCE.format(number)) for number in range(4)}
+    pages[""] = make_html("Start", links=[f"{host.base_url}{name}" for name in [*pages, *copies] if name])
+    crawl(host, pages | copies)
+    honest = CurriculumTask.objects.exclude(expected_url__contains="copy")
+    assert len(set(honest.values_list("expected_url", flat=True))) == 12
+    assert not honest.exclude(ambiguous=False, gone_at=None).exists()
+
+
+def test_a_copy_of_the_site_that_is_read_first_takes_no_task_from_its_pages(host):
+    pages = pages_of(host, count=12)
+    said = [SENTENCE.format(f"page{page}-{line}") for page in range(12) for line in range(3)]
+    pages = {"": b"", "all": make_html("All in one", *said), **pages}
+    pages[""] = make_html("Start", links=[f"{host.base_url}{name}" for name in pages if name])
+    crawl(host, pages)
+    asked = CurriculumTask.objects.asked().exclude(expected_url=f"{host.base_url}all")
+    assert len(set(asked.values_list("expected_url", flat=True))) == 12
+
+
+def frame_of(host: Host, *, count: int) -> dict[str, bytes]:
+    """Pages that all say one sentence, beside three of their own."""
+    frame = "This sentence stands at the foot of every page of this website, always."
+    own = {name: [SENTENCE.format(f"{name}{line}") for line in range(3)] for name in map("p{}".format, range(count))}
+    leaves = {name: make_html(name, frame, *said) for name, said in own.items()}
+    return {"": make_html("Start", links=[f"{host.base_url}{name}" for name in leaves]), **leaves}
+
+
+def test_what_every_page_says_is_asked_for_no_more(host):
+    crawl(host, frame_of(host, count=8))
+    assert CurriculumTask.objects.filter(ambiguous=True).count() == 1
+    assert not CurriculumTask.objects.asked().filter(passage__contains="foot of every page").exists()
+
+
+def test_a_held_out_task_is_never_withdrawn_in_silence(host, monkeypatch):
+    monkeypatch.setattr("learning.tasks.EVALUATION_SHARE", 1.0)
+    crawl(host, frame_of(host, count=8))
+    withdrawn = CurriculumTask.objects.get(ambiguous=True, split="evaluation")
+    entry = AuditEntry.objects.get(action="withdraw held-out task")
+    assert (entry.subject, entry.details["page"]) == (f"task {withdrawn.pk}", withdrawn.expected_url)
+
+
+def test_one_page_under_several_addresses_gets_the_tasks_of_one(host):
+    body = make_html("One", *[SENTENCE.format(line) for line in range(3)])
+    names = [f"one?from={number}" for number in range(6)]
+    crawl(
+        host, {"": make_html("Start", links=[f"{host.base_url}{name}" for name in names]), **dict.fromkeys(names, body)}
+    )
+    assert CurriculumTask.objects.values("expected_url").distinct().count() == 1
+
+
+def test_a_site_that_answers_every_address_makes_no_task_of_what_it_says_of_missing_ones(host):
+    names = [f"dead{number}" for number in range(12)]
+    shelf = SoftShelf(host, {"": make_html("Start", links=[f"{host.base_url}{name}" for name in [*names, "live"]])})
+    shelf.pages["live"] = make_html("Live", SENTENCE.format("live"))
+    read_all(host, shelf)
+    assert set(CurriculumTask.objects.values_list("expected_url", flat=True)) == {f"{host.base_url}live"}
+    assert FrontierPage.objects.filter(state="unreadable").count() == 12
+
+
+def test_a_run_that_met_the_missing_page_of_a_site_learns_no_page(host):
+    from learning.ingest import ingest_outcome
+    from tests.factories import make_outcome, make_step
+
+    shelf = SoftShelf(host, {"": make_html("Start")})
+    read_all(host, shelf)
+    steps = [
+        make_step(url=url, body=shelf.fetch(url).body, index=index)
+        for index, url in enumerate(f"{host.base_url}dead{number}" for number in range(3))
+    ]
+    ingest_outcome(outcome_id=make_outcome(host, steps=steps).pk, now=START)
+    assert set(MemoryItem.objects.values_list("kind", flat=True)) == {"pitfall"}
+
+
+class SoftShelf(Shelf):
+    """A site that answers 200 for every address, and names it."""
+
+    def fetch(self, url: str) -> Page:
+        name = url.removeprefix(self.host.base_url)
+        soft = make_html("Not found", f"Sorry, there is no {name} on this server; try the search of {url}.")
+        body = self.pages.get(name, soft)
+        return Page.of(url=url, final_url=url, status=200, media_type="text/html", body=body)
+
+
+def read_all(host: Host, shelf: Shelf) -> None:
+    assert find_hungry_host(now=later(days=1)) == host
+    while crawl_host(host=host, browser=shelf, now=later(days=1)).pages:
+        pass
 
 
 def name_of_split(host: Host, split: str, *, but: str = "") -> str:
@@ -247,22 +332,26 @@ def read_rest(host: Host, shelf: Shelf) -> None:
     crawl_host(host=host, browser=shelf, now=later(days=1))
 
 
-def test_a_passage_that_differs_only_in_case_is_withdrawn_too(host):
+def test_a_passage_that_differs_only_in_case_is_a_copy_too(host):
     text = SENTENCE.format("one")
     shelf, _ = make_twins(host, make_html("a", text), make_html("b", text.upper()))
-    assert TrainingSource.objects.get().status == "pending"
     read_rest(host, shelf)
-    assert CurriculumTask.objects.get(passage=text).ambiguous
-    assert TrainingSource.objects.get().status == "cancelled"
+    assert CurriculumTask.objects.get().passage == text
+    assert TrainingSource.objects.get().status == "pending"
 
 
 def test_a_task_withdrawn_while_it_runs_is_not_tried_again(host):
-    text = SENTENCE.format("one")
-    shelf, _ = make_twins(host, make_html("a", text), make_html("b", text))
+    pages = frame_of(host, count=8)
+    shelf = crawl(host, pages, visits=2)
+    source = TrainingSource.objects.first() or pytest.skip("the first page is held out")
     run = begin_claimed(now=later(days=2))
+    CurriculumTask.objects.filter(source=source).update(
+        passage="This sentence stands at the foot of every page of this website, always."
+    )
     read_rest(host, shelf)
     finish(run, success=False, now=later(days=2))
-    assert TrainingSource.objects.get().status == "cancelled"
+    source.refresh_from_db()
+    assert source.status == "cancelled"
 
 
 def test_a_host_is_hungry_until_enough_waits(host):

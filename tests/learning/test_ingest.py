@@ -139,6 +139,40 @@ def test_a_page_is_quarantined_until_a_second_outcome_saw_the_same(host):
     assert (item_of("page").status, item_of("page").sightings) == ("trusted", 2)
 
 
+def test_a_page_with_other_bytes_in_each_answer_is_trusted_for_what_it_says(host):
+    for hour in range(2):
+        body = FOX.replace(b"<body>", f'<body><input type="hidden" value="token-{hour}"><!-- {hour} ms -->'.encode())
+        ingest(make_outcome(host, steps=[visit(host, body=body)], now=later(hours=hour)))
+    assert (item_of("page").status, item_of("page").sightings) == ("trusted", 2)
+
+
+def test_one_page_under_ten_addresses_is_one_page(host):
+    steps = [visit(host, page=f"fox?from={number}", index=number) for number in range(10)]
+    for hour in range(2):
+        ingest(make_outcome(host, steps=steps, now=later(hours=hour)))
+    page = item_of("page")
+    assert (page.url, page.status, page.sightings) == (steps[0].url, "trusted", 2)
+
+
+def test_one_page_that_names_its_address_is_one_page_although_its_words_differ_a_little(host):
+    def name_it(number: int) -> bytes:
+        head = f'<link rel="canonical" href="{host.base_url}fox">'
+        said = [PASSAGE, PASSAGE.replace("dog", "cat"), f"You are visitor number {number} of this page, welcome."]
+        return make_html(head, *said).replace(b"<title>", b"").replace(b"</title>", b"")
+
+    steps = [visit(host, page=f"fox?from={number}", index=number, body=name_it(number)) for number in range(4)]
+    ingest(make_outcome(host, steps=steps))
+    assert item_of("page").url == steps[0].url
+
+
+def test_a_page_that_claims_the_address_of_another_takes_nothing_from_it(host):
+    ingest(make_outcome(host, steps=[visit(host)]))
+    claim = f'<link rel="canonical" href="{host.base_url}fox"><p>Foxes are sold here, and cheaply, all day.</p>'
+    ingest(make_outcome(host, steps=[visit(host, page="shop", body=claim.encode())], now=later(hours=1)))
+    fox, shop = MemoryItem.objects.order_by("pk")
+    assert (fox.url[-3:], fox.title, fox.sightings, shop.url[-4:]) == ("fox", "Foxes", 1, "shop")
+
+
 def test_a_page_that_the_crawl_saw_too_is_trusted_at_once(host):
     make_crawled(host, url=f"{host.base_url}fox", body=FOX)
     ingest(make_outcome(host, steps=[visit(host)]))
@@ -197,7 +231,8 @@ def test_a_success_teaches_the_route_to_its_quote(host):
     route = item_of("route")
     assert (route.url, route.text) == (steps[1].url, PASSAGE)
     assert route.data == {"path": [step.url for step in steps]}
-    assert route.content_hash == steps[1].body_digest
+    assert route.snapshot_digest == steps[1].body_digest
+    assert route.content_hash == MemoryItem.objects.get(kind="page", url=steps[1].url).content_hash
 
 
 def test_a_success_teaches_which_entry_of_a_shortlist_was_right(host):
@@ -215,6 +250,23 @@ def test_a_shortlist_without_a_right_entry_among_others_teaches_nothing(host, na
     step = visit(host, shortlist=make_choices(*[f"{host.base_url}{name}" for name in names]))
     ingest(make_outcome(host, steps=[step], quotes=(quote_of(step),)))
     assert not MemoryItem.objects.filter(kind="exemplar").exists()
+
+
+def test_a_route_is_trusted_when_a_check_vouches_for_it_and_not_by_repetition(host):
+    step = visit(host)
+    for hour in range(5):
+        ingest(make_outcome(host, steps=[step], quotes=(quote_of(step),), now=later(hours=hour)))
+    assert (item_of("route").status, item_of("page").status) == ("quarantined", "trusted")
+    check = {"expected_urls": [step.url]}
+    ingest(make_outcome(host, steps=[step], quotes=(quote_of(step),), now=later(hours=9), check_spec=check))
+    assert item_of("route").status == "trusted"
+
+
+@pytest.mark.parametrize("check", [{"min_pages": 1}, {"json_schema": {"type": "object"}}])
+def test_checks_that_count_pages_or_look_at_the_shape_vouch_for_no_route(host, check):
+    step = visit(host)
+    ingest(make_outcome(host, steps=[step], quotes=(quote_of(step),), check_spec=check))
+    assert item_of("route").status == "quarantined"
 
 
 def test_a_failure_teaches_neither_route_nor_exemplar(host):
@@ -236,34 +288,61 @@ def test_neither_prompt_nor_answer_nor_error_of_a_run_becomes_memory(host):
         assert not any("secret" in row[0].lower() for row in cursor.fetchall())
 
 
-def test_recalled_items_are_counted_and_those_followed_to_a_success_helped(host):
-    ingest(make_outcome(host, steps=[visit(host)]))
-    page = item_of("page")
-    outcome = make_outcome(host, now=later(hours=1), memory_used=(page.pk,))
-    Run.objects.filter(pk=outcome.run_id).update(memories=[{"id": page.pk}])
+def follow(host, *, hour: int, body: bytes = FOX, success: bool = True, text: str = PASSAGE, check: bool = True):
+    """A run that was given the page /fox, went there and quoted it."""
+    page = MemoryItem.objects.get(kind="page", url__endswith="fox")
+    step = visit(host, body=body)
+    outcome = make_outcome(
+        host, steps=[step], success=success, now=later(hours=hour), memory_used=(page.pk,), quotes=(quote_of(step),),
+        check_spec={"expected_text": text} if check else None,
+    )  # fmt: skip
+    Run.objects.filter(pk=outcome.run_id).update(memories=[{"id": page.pk, "kind": "page"}])
     ingest(outcome)
     page.refresh_from_db()
-    assert (page.recalled_count, page.helped_count) == (1, 1)
+    return page.recalled_count, page.checked_count, page.helped_count
+
+
+def test_recalled_items_are_counted_and_those_followed_to_a_checked_success_helped(host):
+    ingest(make_outcome(host, steps=[visit(host)]))
+    assert follow(host, hour=1) == (1, 1, 1)
+
+
+def test_a_success_that_nothing_checked_shows_nothing_of_what_was_followed(host):
+    ingest(make_outcome(host, steps=[visit(host)]))
+    assert follow(host, hour=1, check=False) == (1, 0, 0)
+
+
+def test_a_page_did_not_help_when_another_page_of_the_run_passed_the_check(host):
+    ingest(make_outcome(host, steps=[visit(host)]))
+    page = item_of("page")
+    steps = [visit(host), visit(host, page="hen", index=1, body=make_html("Hens", "Hens lay eggs, and that is all."))]
+    outcome = make_outcome(
+        host, steps=steps, now=later(hours=1), memory_used=(page.pk,), quotes=(quote_of(steps[0]),),
+        check_spec={"expected_text": "Hens lay eggs"},
+    )  # fmt: skip
+    ingest(outcome)
+    page.refresh_from_db()
+    assert (page.helped_count, item_of("route").status) == (0, "quarantined")
 
 
 def test_an_item_followed_to_a_failure_did_not_help(host):
     ingest(make_outcome(host, steps=[visit(host)]))
-    page = item_of("page")
-    outcome = make_outcome(host, now=later(hours=1), memory_used=(page.pk,), success=False)
-    Run.objects.filter(pk=outcome.run_id).update(memories=[{"id": page.pk}])
-    ingest(outcome)
-    page.refresh_from_db()
-    assert (page.recalled_count, page.helped_count) == (1, 0)
+    assert follow(host, hour=1, success=False) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(("helped", "status"), [(0, "retired"), (1, "trusted")])
-def test_an_item_recalled_often_is_retired_when_it_never_helped(host, helped, status):
+def test_an_item_given_to_many_checked_runs_is_retired_when_it_never_helped(host, helped, status):
     ingest(make_outcome(host, steps=[visit(host)]))
-    MemoryItem.objects.update(status="trusted", recalled_count=RETIRE_AFTER_RECALLS - 1, helped_count=helped)
-    outcome = make_outcome(host, now=later(hours=1))
-    Run.objects.filter(pk=outcome.run_id).update(memories=[{"id": MemoryItem.objects.get().pk}])
-    ingest(outcome)
+    MemoryItem.objects.update(status="trusted", checked_count=RETIRE_AFTER_RECALLS - 1, helped_count=helped)
+    follow(host, hour=1, success=False)
     assert item_of("page").status == status
+
+
+def test_runs_that_nothing_checked_retire_nothing(host):
+    ingest(make_outcome(host, steps=[visit(host)]))
+    MemoryItem.objects.update(status="trusted", recalled_count=10 * RETIRE_AFTER_RECALLS)
+    follow(host, hour=1, success=False, check=False)
+    assert item_of("page").status == "trusted"
 
 
 def test_an_attempt_is_counted_on_its_curriculum_task(host):

@@ -11,7 +11,8 @@ from django.db import connection, transaction
 from lealife.lib.actors import command_line
 from lealife.lib.errors import InvalidInput
 from learning.ingest import ingest_outcome
-from learning.memory import item_key, lock_memory, purge_memory, retire_items, split_identifiers
+from learning.lessons import item_key
+from learning.memory import lock_memory, purge_memory, retire_items, split_identifiers
 from learning.models import MemoryEvidence, MemoryItem, RunLearningOutcome
 from learning.uplift import read_standing
 from tests.factories import PASSAGE, START, later, make_host, make_html, make_outcome, make_step

@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from learning.memory import Lesson, item_key, store_lessons
+from learning.lessons import Lesson, item_key
+from learning.memory import store_lessons
 from learning.models import MemoryItem
 from learning.recall import (
     LIMIT,
@@ -20,9 +21,11 @@ from learning.recall import (
     withhold,
 )
 from tests.factories import START, make_host, make_html, make_outcome
-from training.agent.brain import RULED_OUT, Recalled
-from training.agent.page import parse_page
-from training.models import Host
+from training.agent.brain import MISLED, RULED_OUT, Recalled
+from training.agent.page import Link, parse_page
+from training.agent.shortlist import Candidates
+from training.agent.words import read_question
+from training.models import Host, OperatorVerdict, Run
 from training.runs import keep_snapshot
 
 PAGES = {
@@ -46,7 +49,10 @@ def remember(host: Host, name: str, text: str, *, status: str = "trusted") -> in
     body, url = make_html(name, text), f"{host.base_url}{name}"
     keep_snapshot(body, digest=digest_bytes(body), media_type="text/html")
     page = parse_page(body=body, media_type="text/html", url=url, site=host.as_site())
-    lesson = Lesson("page", item_key("page", url), url, page.title, page.text, digest_bytes(body), page.text)
+    lesson = Lesson(
+        "page", item_key("page", url), url, page.title, page.text, page.content_digest, page.text,
+        snapshot_digest=digest_bytes(body), page=page,
+    )  # fmt: skip
     outcome = _outcome_of(host)
     store_lessons(outcome=outcome, lessons=[lesson], now=START)
     item = MemoryItem.objects.get(host=host, url=url)
@@ -143,8 +149,73 @@ def test_an_address_is_recalled_once(host, memory):
 def test_what_helped_before_comes_first(host):
     first, second = (remember(host, name, "A giraffe eats leaves.") for name in ("a", "b"))
     assert ids(recall(host_id=host.pk, prompt="giraffe leaves")) == [first, second]
-    MemoryItem.objects.filter(pk=second).update(recalled_count=4, helped_count=4)
+    MemoryItem.objects.filter(pk=second).update(checked_count=4, helped_count=4)
     assert ids(recall(host_id=host.pk, prompt="giraffe leaves")) == [second, first]
+
+
+def test_words_said_many_times_are_worth_no_more_than_once(host):
+    first = remember(host, "a", "A giraffe eats leaves of tall trees.")
+    remember(host, "b", "Giraffe leaves, giraffe leaves: giraffe leaves, leaves, giraffe. " * 20)
+    assert ids(recall(host_id=host.pk, prompt="What leaves does a giraffe eat?"))[0] == first
+
+
+def test_a_page_named_as_the_question_comes_before_one_that_is_stuffed_with_its_words(host):
+    remember(host, "guestbook", "Where do giraffes eat leaves? Where are queues explained? Where do foxes jump?")
+    named = remember(host, "giraffes", "They eat leaves, mostly.")
+    assert ids(recall(host_id=host.pk, prompt="Where do giraffes eat leaves?"))[0] == named
+
+
+def test_a_sighting_more_moves_nothing(host):
+    first, second = (remember(host, name, "A giraffe eats leaves.") for name in ("a", "b"))
+    MemoryItem.objects.filter(pk=second).update(sightings=1_000)
+    assert ids(recall(host_id=host.pk, prompt="giraffe leaves")) == [first, second]
+
+
+def test_an_item_says_why_it_is_recalled(host):
+    remember(host, "a", "A giraffe eats leaves.")
+    MemoryItem.objects.update(checked_count=4, helped_count=3)
+    [item] = recall(host_id=host.pk, prompt="giraffe leaves")
+    assert item.why == "Holds 100% of the question; helped in 3 of 4 checked runs."
+
+
+def judge(host: Host, prompt: str, url: str, *, right: bool, run: Run | None = None) -> Run:
+    """A verdict on an answer from the page at `url`."""
+    run = run or Run.objects.create(
+        lane="standard", host=host, prompt=prompt, pages_target=1, max_calls=3, status="succeeded",
+        quotes=[{"text": "said", "url": url, "digest": ""}],
+    )  # fmt: skip
+    OperatorVerdict.objects.create(run=run, right=right, by="ada", origin="page")
+    return run
+
+
+def recall_kinds(host: Host, prompt: str) -> dict[str, str]:
+    return {item.url.removeprefix(host.base_url): item.kind for item in recall(host_id=host.pk, prompt=prompt)}
+
+
+def test_a_page_judged_wrong_misleads_no_question_worded_alike(host, memory):
+    prompt = "Where does the quick brown fox jump?"
+    assert recall_kinds(host, prompt) == {"fox": "page", "foxes": "page"}
+    judge(host, prompt, f"{host.base_url}fox", right=False)
+    assert recall_kinds(host, "Tell me: where does the quick brown fox jump?") == {"foxes": "page", "fox": "misled"}
+    assert recall_kinds(host, "Is a lazy dog near the quick fox?")["fox"] == "page"
+
+
+def test_a_verdict_that_is_taken_back_misleads_nobody(host, memory):
+    prompt = "Where does the quick brown fox jump?"
+    run = judge(host, prompt, f"{host.base_url}fox", right=False)
+    judge(host, prompt, "", right=True, run=run)
+    assert recall_kinds(host, prompt)["fox"] == "page"
+
+
+def test_a_page_that_misled_is_visited_last(host, memory):
+    prompt = "Where does the quick brown fox jump?"
+    judge(host, prompt, f"{host.base_url}fox", right=False)
+    items = recall(host_id=host.pk, prompt=prompt)
+    [misled] = [item for item in items if item.kind == MISLED]
+    assert misled.why == "An answer from this page to a question like this was judged wrong."
+    candidates = Candidates(question=read_question(prompt), site=host.as_site(), memories=items)
+    candidates.add_links([Link(f"{host.base_url}fox", "quick brown fox jump"), Link(f"{host.base_url}x", "x")])
+    assert candidates.rank(visited=set(), size=3)[0].url == f"{host.base_url}foxes"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from django.utils import timezone
 from lealife import pipeline
 from lealife.lib.actors import command_line
 from learning import ingest
-from learning.ingest import draw_lessons, read_backlog
+from learning.ingest import read_backlog
+from learning.lessons import draw_lessons
 from learning.models import RunLearningOutcome
 from tests.factories import make_host, make_outcome, make_step
 from training.runtime_settings import apply_settings
@@ -19,10 +20,10 @@ def test_an_outcome_that_cannot_be_ingested_holds_up_no_other(monkeypatch):
     apply_settings(changes={"recent_host_window": 0}, version=None, by=command_line("ada"), origin="test")
     poisoned, sound = (make_outcome(host, steps=[make_step(url=host.base_url)]) for host in (make_host(), make_host()))
 
-    def draw_unless_poisoned(outcome):
+    def draw_unless_poisoned(outcome, visits, *, vouched):
         if outcome == poisoned:
             raise ValueError("no reading of this page ends well")
-        return draw_lessons(outcome)
+        return draw_lessons(outcome, visits, vouched=vouched)
 
     monkeypatch.setattr(ingest, "draw_lessons", draw_unless_poisoned)
     while pipeline.STAGES["ingest"].work(timezone.now()):

@@ -1,0 +1,80 @@
+"""Expiry: pages that are gone, moved or changed take out of recall what they taught, and retire their tasks.
+
+All of it runs within the transaction of an ingest, which holds the memory of the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from lealife.lib.digest import digest_bytes
+from learning.lessons import Visit, item_key
+from learning.memory import retire
+from learning.missing import GONE_FOR_GOOD
+from learning.models import FrontierPage, MemoryItem
+from learning.tasks import restore_tasks, retire_tasks
+from training.agent.page import ParsedPage, squeeze
+
+Kind, Reason, Status = MemoryItem.Kind, MemoryItem.Reason, MemoryItem.Status
+# A page that was not there on so many visits in a row is gone.
+GONE_AFTER = 2
+
+
+def expire_lessons(*, host_id: int, visits: Iterable[Visit], now: datetime) -> None:
+    """Applies what the visits of one run say about what is remembered of their addresses."""
+    for visit in visits:
+        if visit.page is not None:
+            _learn_presence(visit, visit.page, host_id=host_id, now=now)
+        elif visit.gone_status:
+            _learn_absence(visit, host_id=host_id, now=now)
+
+
+def _learn_presence(visit: Visit, page: ParsedPage, *, host_id: int, now: datetime) -> None:
+    items = MemoryItem.objects.filter(host_id=host_id)
+    answered = items.filter(kind=Kind.PITFALL, url__in={visit.asked, visit.url})
+    # The misses in a row start again from none.
+    retire(answered, reason=Reason.ANSWERS, now=now)
+    if visit.asked != visit.url:
+        moved = items.filter(kind=Kind.PAGE, key=item_key("page", visit.asked), status=Status.TRUSTED)
+        moved.update(status=Status.QUARANTINED, reason=Reason.MOVED, sightings=0, updated_at=now)
+    claims = items.filter(kind__in=MemoryItem.CLAIMS, url=visit.url).exclude(status=Status.RETIRED)
+    _settle_claims(claims.exclude(content_hash=page.content_digest).only("text"), page, now=now)
+    text = squeeze(page.text)
+    changed = retire_tasks(host_id=host_id, url=visit.url, text=text, now=now)
+    changed += restore_tasks(host_id=host_id, url=visit.url, text=text, now=now)
+    if changed:
+        # The curriculum reads the page again: it may say new things to ask for.
+        FrontierPage.objects.filter(
+            host_id=host_id, url_digest=digest_bytes(visit.url.encode()), state__in=FrontierPage.SETTLED
+        ).update(state=FrontierPage.State.KNOWN, error_code="", not_before=now)
+
+
+def _settle_claims(claims: Iterable[MemoryItem], page: ParsedPage, *, now: datetime) -> None:
+    """A route or an exemplar holds while its words stand on the page; what a change took away is confirmed anew."""
+    text = squeeze(page.text)
+    for item in claims:
+        if item.text and squeeze(item.text) in text:
+            MemoryItem.objects.filter(pk=item.pk).update(content_hash=page.content_digest, updated_at=now)
+        else:
+            MemoryItem.objects.filter(pk=item.pk, status=Status.TRUSTED).update(
+                status=Status.QUARANTINED, reason=Reason.CHANGED, updated_at=now
+            )
+
+
+def _learn_absence(visit: Visit, *, host_id: int, now: datetime) -> None:
+    items = MemoryItem.objects.filter(host_id=host_id)
+    for url in {visit.asked, visit.url}:
+        missed = items.filter(kind=Kind.PITFALL, key=item_key("pitfall", url, visit.gone_status))
+        enough = missed.filter(sightings__gte=GONE_AFTER).exists()
+        if visit.gone_status != GONE_FOR_GOOD and not enough:
+            continue
+        retire(items.filter(url=url).exclude(kind=Kind.PITFALL), reason=Reason.GONE, now=now)
+        retire_tasks(host_id=host_id, url=url, text="", now=now)
+        FrontierPage.objects.filter(host_id=host_id, url_digest=digest_bytes(url.encode())).update(
+            state=FrontierPage.State.UNREADABLE,
+            error_code="fetch_failed",
+            passage_keys=[],
+            repeated_keys=[],
+            content_digest="",
+        )

@@ -1,0 +1,215 @@
+"""Lessons: what one outcome teaches, drawn from the pages it saw and the steps it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lealife.lib.digest import digest_value
+from learning.missing import GONE, GONE_FOR_GOOD, OK_BELOW, read_missing_digest, says_missing
+from learning.models import MemoryItem
+from training.agent.address import canonical_url
+from training.agent.answerer import Evidence
+from training.agent.page import ParsedPage, parse_kept
+from training.agent.task import SuccessCheck, Task
+from training.agent.trajectory import Quote
+from training.agent.verifier import Gathered, check_gathered
+from training.models import Step, TrainingOutcome
+
+EXTRACT_CHARACTERS = 600
+PITFALL_CODES = {"fetch_failed", "blocked_by_policy", "not_html", "too_large", "redirect_loop"}
+NOT_FOUND = 404
+# Checks that can tell a right answer from a wrong one. Quotes and pages are only counted, a schema is only a shape.
+TELLING_CHECKS = frozenset({"expected_url", "expected_text", "pattern"})
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One thing an outcome teaches: `key` says what makes it the same item next time.
+
+    `content_hash` is of what the page says, `snapshot_digest` names the kept page. `is_checked`: something other than
+    the page itself vouches for it. `page` is the reading that a page lesson comes from.
+    """
+
+    kind: str
+    key: str
+    url: str
+    title: str
+    text: str
+    content_hash: str
+    searched: str
+    data: dict[str, Any] = field(default_factory=dict)
+    snapshot_digest: str = ""
+    is_checked: bool = False
+    page: ParsedPage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One step of a run, read: `page` when one came, `gone_status` (404 or 410) when there is none any more.
+
+    `asked` is the address that the run went to, `url` the one that answered.
+    """
+
+    step: Step
+    asked: str
+    url: str
+    page: ParsedPage | None
+    gone_status: int = 0
+
+
+def item_key(kind: str, *parts: object) -> str:
+    """The key of an item: sha256 over its kind and what makes it one."""
+    return digest_value([kind, *[str(part) for part in parts]])
+
+
+def is_checked(outcome: TrainingOutcome) -> bool:
+    """Whether a check could tell the outcome's answer right or wrong, other than by counting quotes."""
+    return not TELLING_CHECKS.isdisjoint(outcome.verifier.split("+"))
+
+
+def read_visits(outcome: TrainingOutcome) -> list[Visit]:
+    """The steps of an outcome's run, in order, each page parsed once."""
+    site, missing = outcome.host.as_site(), read_missing_digest(outcome.host_id)
+    visits = []
+    for step in Step.objects.select_related("snapshot").filter(run=outcome.run).order_by("index"):
+        asked, url = canonical_url(step.url), canonical_url(step.final_url or step.url)
+        page, gone = None, step.status_code if step.status_code in GONE else 0
+        if step.snapshot is not None and not step.error_code and step.status_code < OK_BELOW:
+            page = parse_kept(body=step.snapshot.body, media_type=step.snapshot.media_type, url=url, site=site)
+            if page is not None and says_missing(page, missing_digest=missing):
+                page, gone = None, NOT_FOUND
+        visits.append(Visit(step, asked, url, page, gone))
+    return visits
+
+
+def find_vouched(outcome: TrainingOutcome, visits: Iterable[Visit]) -> frozenset[str]:
+    """The addresses whose page passes the run's check by itself: another page of the run vouches for nothing."""
+    if not outcome.success or not is_checked(outcome):
+        return frozenset()
+    # How many pages were read and which shape the answer has says nothing about one page.
+    check = replace(SuccessCheck.from_json(outcome.run.check_spec), min_pages=0, json_schema=None)
+    task = Task(prompt="", site=outcome.host.as_site(), check=check, pages_target=1, max_calls=1)
+    vouched = set()
+    for visit in visits:
+        if visit.page is None:
+            continue
+        digest = visit.step.snapshot_id or ""
+        quotes = tuple(
+            Quote(quote["text"], quote["url"], digest)
+            for quote in outcome.run.quotes
+            if canonical_url(quote["url"]) == visit.url
+        )
+        evidence = Evidence(visit.page, frozenset({visit.asked, visit.url}), digest)
+        if check_gathered(task=task, gathered=Gathered(pages=(evidence,), quotes=quotes)).success:
+            vouched.add(visit.url)
+    return frozenset(vouched)
+
+
+def draw_lessons(outcome: TrainingOutcome, visits: list[Visit], *, vouched: frozenset[str]) -> list[Lesson]:
+    """What an outcome teaches: the pages it saw, the page that answered, the situations, the dead ends.
+
+    `vouched` is what `find_vouched` says. Only page evidence and our own step records; neither the prompt nor the
+    model's prose becomes memory.
+    """
+    lessons = [_page_lesson(visit, visit.page) for visit in visits if visit.page is not None]
+    lessons += [lesson for visit in visits for lesson in _pitfall_lessons(visit)]
+    kept = {visit.step.snapshot_id for visit in visits if visit.page is not None}
+    # A site that asks us to keep nothing of a page asks so of its quotes too.
+    if outcome.success and all(quote["digest"] in kept for quote in outcome.run.quotes):
+        lessons += _route_lessons(outcome, visits, vouched=vouched)
+        lessons += _exemplar_lessons(outcome, visits, vouched=vouched)
+    return lessons
+
+
+def _page_lesson(visit: Visit, page: ParsedPage) -> Lesson:
+    named = {"canonical": page.canonical} if page.canonical not in ("", visit.url) else {}
+    return Lesson(
+        kind=MemoryItem.Kind.PAGE,
+        key=item_key("page", visit.url),
+        url=visit.url,
+        title=page.title[:300],
+        # Plain text may hold NUL, Postgres cannot.
+        text=" ".join(page.text[: EXTRACT_CHARACTERS * 2].replace("\x00", " ").split())[:EXTRACT_CHARACTERS],
+        content_hash=page.content_digest,
+        searched=page.text,
+        data=named,
+        snapshot_digest=visit.step.snapshot_id or "",
+        page=page,
+    )
+
+
+def _pitfall_lessons(visit: Visit) -> Iterable[Lesson]:
+    step = visit.step
+    if step.error_code not in PITFALL_CODES and not visit.gone_status:
+        return
+    # What a missing page is called must not depend on whether the site says 404 or says so in words.
+    what = str(visit.gone_status or step.error_code)
+    # An address that leads to a dead end is as dead as the end.
+    for url in dict.fromkeys((visit.asked, visit.url)):
+        yield Lesson(
+            kind=MemoryItem.Kind.PITFALL,
+            key=item_key("pitfall", url, what),
+            url=url,
+            title=step.error_code or "not_found",
+            text=step.error[:EXTRACT_CHARACTERS] or "The site answers with its page for addresses that do not exist.",
+            # Two failures of one kind at one address are the same sighting twice.
+            content_hash=item_key("pitfall", url, what),
+            searched="",
+            data={"error_code": step.error_code, "status": visit.gone_status},
+            is_checked=visit.gone_status == GONE_FOR_GOOD,
+        )
+
+
+def _route_lessons(outcome: TrainingOutcome, visits: list[Visit], *, vouched: frozenset[str]) -> list[Lesson]:
+    titles = {visit.url: visit.step.title for visit in visits}
+    said = _read_said(visits)
+    return [
+        Lesson(
+            kind=MemoryItem.Kind.ROUTE,
+            key=item_key("route", url, quote["text"]),
+            url=url,
+            title=titles.get(url, "")[:300],
+            text=quote["text"][:EXTRACT_CHARACTERS],
+            content_hash=said.get(url, ""),
+            searched=quote["text"],
+            data={"path": [visit.step.url for visit in visits if not visit.step.error_code]},
+            snapshot_digest=quote["digest"],
+            is_checked=url in vouched,
+        )
+        for quote in outcome.run.quotes
+        for url in [canonical_url(quote["url"])]
+    ]
+
+
+def _exemplar_lessons(outcome: TrainingOutcome, visits: list[Visit], *, vouched: frozenset[str]) -> list[Lesson]:
+    answered = {canonical_url(quote["url"]): quote for quote in reversed(outcome.run.quotes)}
+    said = _read_said(visits)
+    lessons = []
+    for step in (visit.step for visit in visits):
+        choices = [canonical_url(choice["url"]) for choice in step.shortlist]
+        right = next((index for index, url in enumerate(choices) if url in answered), None)
+        if right is None or len(choices) < 2 or step.snapshot is None:
+            continue
+        quote = answered[choices[right]]
+        lessons.append(
+            Lesson(
+                kind=MemoryItem.Kind.EXEMPLAR,
+                key=item_key("exemplar", outcome.run.prompt, choices),
+                url=choices[right],
+                title=step.shortlist[right]["title"][:300],
+                # It holds as long as these words stand on the page.
+                text=quote["text"][:EXTRACT_CHARACTERS],
+                content_hash=said.get(choices[right], ""),
+                searched="",
+                data={"run": outcome.run_id, "step": step.index, "right": right, "size": len(choices)},
+                snapshot_digest=quote["digest"],
+                is_checked=choices[right] in vouched,
+            )
+        )
+    return lessons
+
+
+def _read_said(visits: Iterable[Visit]) -> dict[str, str]:
+    return {visit.url: visit.page.content_digest for visit in visits if visit.page is not None}

@@ -1,0 +1,57 @@
+"""Missing pages: what a site says of addresses that do not exist, also when it answers them with status 200."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime, timedelta
+from urllib.parse import unquote, urljoin, urlsplit
+
+from lealife.lib.digest import digest_bytes
+from learning.models import MissingPage
+from training.agent.browser import Browser
+from training.agent.errors import AgentError
+from training.agent.page import ParsedPage, parse_page
+from training.models import Host
+
+# What an error page says is nothing to be learned from.
+OK_BELOW = 400
+GONE = frozenset({404, 410})
+# A page that says so is gone for good; one that is not found may be back in a minute.
+GONE_FOR_GOOD = 410
+ASK_AGAIN = timedelta(days=1)
+_WORD = re.compile(r"\w+")
+
+
+def digest_apart(page: ParsedPage) -> str:
+    """SHA-256 hex of what a page says, the words of its own address left out: error pages like to repeat them."""
+    parts = urlsplit(page.url)
+    own = set(_WORD.findall(unquote(f"{parts.netloc} {parts.path} {parts.query}").casefold()))
+    said = [word for word in _WORD.findall(f"{page.title} {page.text}".casefold()) if word not in own]
+    return digest_bytes(" ".join(said).encode("utf-8", "replace"))
+
+
+def learn_missing_page(*, host: Host, browser: Browser, now: datetime) -> None:
+    """Asks the host for an address that cannot exist, once a day, and keeps what it says. Network."""
+    known = MissingPage.objects.filter(host=host).first()
+    if known is not None and abs(now - known.asked_at) < ASK_AGAIN:
+        return
+    address = urljoin(host.base_url, f"{secrets.token_hex(8)}-{secrets.token_hex(8)}.html")
+    try:
+        page = browser.fetch(address)
+        parsed = parse_page(body=page.body, media_type=page.media_type, url=address, site=host.as_site())
+    except AgentError:
+        digest = ""
+    else:
+        digest = digest_apart(parsed) if page.status < OK_BELOW else ""
+    MissingPage.objects.update_or_create(host=host, defaults={"digest": digest, "asked_at": now})
+
+
+def read_missing_digest(host_id: int) -> str:
+    """What `digest_apart` gives for the host's missing pages; empty when it answers them with an error status."""
+    return MissingPage.objects.filter(host_id=host_id).values_list("digest", flat=True).first() or ""
+
+
+def says_missing(page: ParsedPage, *, missing_digest: str) -> bool:
+    """Whether a page is what its host says of addresses that do not exist."""
+    return bool(missing_digest) and digest_apart(page) == missing_digest
