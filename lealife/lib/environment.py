@@ -6,15 +6,14 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
 
-# A process that is frozen in the middle of a claim must not hold the slot lock for ever: longer than any transaction
-# of ours stays idle, far shorter than anybody would wait. Prepared statements keep their first plan (decision 12).
-_SESSION = "-c idle_in_transaction_session_timeout=60s -c plan_cache_mode=force_generic_plan"
 # Characters of an address for people.
 CONTACT_MAX = 200
+_ENCODE = "Percent-encode special characters of a user's name or a password: / as %2F, @ as %40."
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
@@ -88,26 +87,45 @@ def read_secret_key(path: Path) -> str:
 
 
 def read_database(name: str) -> dict[str, Any]:
-    """Django's database settings from a `postgresql://` URL (socket folders as `?host=`)."""
-    url = os.environ.get(name, "")
+    """Django's database settings from a `postgresql://` URL, read by libpq's own rules.
+
+    Sockets as `%2Fvar%2Frun` or `?host=`, several hosts, `sslmode`, `options` and all else that libpq knows. Raises
+    ImproperlyConfigured, without the password, when libpq cannot read it.
+    """
+    url = os.environ.get(name, "").strip()
     if not url:
         raise ImproperlyConfigured(
             f"{name} is not set. Start through manage.py, scripts/up or scripts/test, which start the embedded "
             f"PostgreSQL, or set {name}=postgresql://user:password@host:5432/name."
         )
-    parts = urlsplit(url)
-    if parts.scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured(f"{name} must start with postgresql://, not {parts.scheme}://.")
-    options = dict(parse_qsl(parts.query))
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ImproperlyConfigured(f"{name} must start with postgresql:// or postgres://.")
+    try:
+        options = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        # What libpq quotes after the colon may hold the password.
+        fault = str(error).partition(":")[0].partition('"')[0].strip()
+        raise ImproperlyConfigured(f"{name} cannot be read: {fault}. {_ENCODE}") from None
+    ports = str(options.pop("port", ""))
+    if not all(port.isdecimal() and 0 < int(port) < 65536 for port in ports.split(",") if port):
+        raise ImproperlyConfigured(f"{name} has a port that is no number from 1 to 65535. {_ENCODE}")
+    user = str(options.pop("user", ""))
     return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")) or "postgres",
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": options.pop("host", None) or parts.hostname or "",
-        "PORT": str(parts.port or ""),
+        "ENGINE": "lealife.lib.postgresql",
+        # Without a name libpq takes the user's.
+        "NAME": str(options.pop("dbname", "") or os.environ.get("PGDATABASE", "") or user or _read_default_user()),
+        "USER": user,
+        "PASSWORD": str(options.pop("password", "")),
+        "HOST": str(options.pop("host", "")),
+        "PORT": ports,
         # Long-lived connections: the queue's ORM broker is many times slower without them.
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**options, "options": f"{_SESSION} {options.get('options', '')}".strip()},
+        "OPTIONS": options,
     }
+
+
+def _read_default_user() -> str:
+    """Who libpq connects as when the URL names no user."""
+    found = {each.keyword: each.val for each in psycopg.pq.Conninfo.get_defaults()}
+    return (found.get(b"user") or b"postgres").decode()

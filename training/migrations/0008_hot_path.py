@@ -8,9 +8,11 @@ from django.db import migrations
 # Every row is looked up by an index, whatever the statistics say: plans are kept, and made while tables are small.
 STEADY = "SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off"
 
-# These functions count the runs that they open and end themselves, for less than a trigger costs. The setting is
-# theirs alone: it ends with the call, so that no other path to a run can go uncounted.
-SELF_COUNTED = "SET lealife.counted = 'yes'"
+# These functions count the runs that they open and end themselves, for less than a trigger costs. The setting holds
+# while they write runs and no longer, so that no other path to a run can go uncounted. It is set as they run: only a
+# superuser may give a function a setting that Postgres does not know.
+COUNT_MYSELF = "PERFORM set_config('lealife.counted', 'yes', true);"
+COUNT_AGAIN = "PERFORM set_config('lealife.counted', '', true);"
 UNLESS_COUNTED = "WHEN (current_setting('lealife.counted', true) IS DISTINCT FROM 'yes')"
 TABLES = {"insert": "NEW TABLE AS come", "update": "OLD TABLE AS gone NEW TABLE AS come"}
 
@@ -93,7 +95,7 @@ OPEN_CYCLES = f"""
         chosen bigint[], covered bigint[], worker text, at timestamptz, lease timestamptz,
         pages smallint, calls smallint, canary bigint
     ) RETURNS TABLE (run bigint, cycle bigint, source bigint, given bigint)
-    LANGUAGE plpgsql {STEADY} {SELF_COUNTED} AS $$
+    LANGUAGE plpgsql {STEADY} AS $$
     #variable_conflict use_column
     DECLARE
         taken bigint[];
@@ -108,6 +110,7 @@ OPEN_CYCLES = f"""
         IF taken = '{{}}' THEN
             RETURN;
         END IF;
+        {COUNT_MYSELF}
         RETURN QUERY
         WITH claimed AS (
             UPDATE training_trainingsource SET status = 'claimed', claimed_at = coalesce(claimed_at, at)
@@ -143,6 +146,7 @@ OPEN_CYCLES = f"""
             FROM claimed WHERE training_host.id = claimed.host_id
         )
         SELECT run.id, cycle.id, cycle.source_id, run.fence FROM cycle JOIN run ON run.id = cycle.run_id;
+        {COUNT_AGAIN}
         IF covered <> '{{}}' THEN
             for_canary := (SELECT count(*) FROM unnest(taken) AS id WHERE id = ANY (covered));
         END IF;
@@ -157,7 +161,7 @@ OPEN_CYCLES = f"""
 # source that staff disabled or cancelled while it ran stays as they left it. Waits for the disk.
 FINISH_WELL = f"""
     CREATE FUNCTION training_finish_well(results jsonb, at timestamptz) RETURNS bigint[]
-    LANGUAGE plpgsql {STEADY} {SELF_COUNTED} AS $$
+    LANGUAGE plpgsql {STEADY} AS $$
     DECLARE
         ended bigint[];
         lanes text[];
@@ -166,6 +170,7 @@ FINISH_WELL = f"""
         one_lane text;
         amount bigint;
     BEGIN
+        {COUNT_MYSELF}
         WITH moved AS (
             UPDATE training_run AS run SET
                 status = 'succeeded', lease_until = NULL, finished_at = at, fence = run.fence + 1,
@@ -205,6 +210,7 @@ FINISH_WELL = f"""
         )
         SELECT ARRAY(SELECT id FROM moved), ARRAY(SELECT lane FROM moved), ARRAY(SELECT source_id FROM outcome)
         INTO ended, lanes, sources;
+        {COUNT_AGAIN}
         -- As a variable: compared with a constant, few sources are expected to be claimed and all are read for them.
         UPDATE training_trainingsource SET status = 'done', status_reason = '', finished_at = at
         WHERE id = ANY (sources) AND status = held;
