@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -76,10 +76,12 @@ def chain_records(
     version: str,
     counts: Mapping[str, int],
     alpha_life: float = ALPHA_LIFE,
+    anchors: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[bytes]:
     """The lines of a bundle: header, the (kind, body) records in order, seal. Holds one line at a time.
 
-    `alpha_life` is the lifetime's alpha as it is set now.
+    `alpha_life` is the lifetime's alpha as it is set now; `anchors` say how long the outcome chain was known to be
+    (`rows`) and its last row's hash then.
     """
     alpha_spent, held = 0.0, dict.fromkeys(KINDS, 0)
     header = {
@@ -88,6 +90,7 @@ def chain_records(
         "made_at": made_at,
         "counts": dict(counts),
         "alpha_life": alpha_life,
+        "anchors": list(anchors),
     }
     line, previous = 1, GENESIS
     text, previous = _write_line(HEADER, header, line=line, previous=previous)
@@ -119,10 +122,12 @@ def verify_bundle(stream: BinaryIO) -> Checked:
             if kind == HEADER:
                 header, fault = body, "" if body["format"] == FORMAT else f"format {body['format']} is not {FORMAT}"
                 ledger.alphas.add(float(body["alpha_life"]))
+                # Bundles of older versions have none.
+                ledger.anchors.update((int(anchor["rows"]), anchor["hash"]) for anchor in body.get("anchors", ()))
             elif kind == SEAL:
                 sealed, fault = True, _find_seal_fault(body, header=header, ledger=ledger, line=number)
             else:
-                fault = ledger.take(kind, body)
+                fault = ledger.take(kind, body) or _find_anchor_fault(kind, body, ledger=ledger)
         except _MISSHAPEN as error:
             fault = f"its body is not that of a {kind} ({type(error).__name__}: {error})"
         if fault:
@@ -183,6 +188,12 @@ def _read_line(text: bytes, *, line: int, previous: str) -> tuple[str, dict[str,
         fault = "its hash does not follow from what it says and the line before"
         raise BrokenBundle(line=line, kind=kind, subject=subject, fault=fault)
     return kind, body, record["hash"]
+
+
+def _find_anchor_fault(kind: str, body: Mapping[str, Any], *, ledger: Ledger) -> str:
+    if kind != "outcome" or ledger.anchors.get(body["row"], body["seal"]) == body["seal"]:
+        return ""
+    return f"row {body['row']} of the outcome chain is not the one that was anchored"
 
 
 def _find_seal_fault(body: Mapping[str, Any], *, header: Mapping[str, Any], ledger: Ledger, line: int) -> str:

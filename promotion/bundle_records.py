@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from django.db import connection, transaction
 from promotion.bundle import chain_records
 from promotion.bundle_watches import COUNTED
 from promotion.models import Canary, Evaluation, EvaluationPair, LiveApply, ModelTag, Watch, WatchedRun
+from training.anchors import read_anchors
 from training.models import RuntimeSettingsChange, TrainingOutcome
 from training.runtime_settings import read_settings
 from training.seals import read_columns
@@ -26,6 +28,8 @@ def export_bundle(*, path: Path, version: str, now: datetime) -> int:
     A file is there when it is whole: until then its name ends in `.part`.
     """
     part = path.with_name(f"{path.name}.part")
+    # Before the snapshot: what is anchored by then is in it.
+    anchors = read_anchors()
     with transaction.atomic():
         _take_snapshot()
         lines = chain_records(
@@ -34,6 +38,7 @@ def export_bundle(*, path: Path, version: str, now: datetime) -> int:
             version=version,
             counts=count_records(),
             alpha_life=read_settings().lifetime_alpha,
+            anchors=[asdict(anchor) for anchor in anchors],
         )
         with part.open("wb") as stream:
             size = sum(stream.write(line) for line in lines)

@@ -168,6 +168,7 @@ class Ledger:
     # The lifetime's alphas that the setting has had: the one at the export, and those its changes name.
     alphas: set[float] = field(default_factory=lambda: {ALPHA_LIFE})
     outcome_hash: str = GENESIS
+    anchors: dict[int, str] = field(default_factory=dict)  # by length of the outcome chain then, its last hash
     _settings_version: int = 0
     _sealed: int = 0
     _outcome: int = 0
@@ -208,6 +209,8 @@ class Ledger:
         """What is missing once all records are taken; empty when nothing is."""
         if self._evaluation is not None:
             return f"evaluation {self._evaluation} has no verdict"
+        if self._sealed < (anchored := max(self.anchors, default=0)):
+            return f"the chain is shorter than its anchor: {self._sealed:,} of {anchored:,} seals"
         return self._watches.find_end_fault()
 
     def _take_setting(self, body: Body) -> str:

@@ -14,3 +14,12 @@ def _quiet_announcer(django_db_setup: None) -> Iterator[None]:
     """The announcer's own connection is closed before the test database is dropped."""
     yield
     stop_announcing()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flushed_tables(django_db_setup: None) -> None:
+    """Tests that commit are followed by an emptying of all tables, which the guards of evidence would refuse."""
+    # Here, because it reads the product's settings.
+    from tests.guards import allow_flush
+
+    allow_flush()

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from lealife.lib.announce import announce
+from training.anchors import find_anchor_fault, read_anchors
 from training.models import ChainCheck, OutcomeSeal
-from training.seals import GENESIS, does_follow
+from training.seals import GENESIS, does_follow, name_break
 
 # Rows that one piece of work walks: a fraction of a second.
 WALK_ROWS = 2_000
@@ -27,10 +28,11 @@ def is_chain_check_due(*, now: datetime) -> bool:
     """Whether rows wait to be walked, or the last walk from the first row on is a day old."""
     check = read_chain_check()
     if _is_pass_over(check, now=now):
-        return OutcomeSeal.objects.exists()
+        return OutcomeSeal.objects.exists() or bool(read_anchors())
     if check.broken_at is not None or (check.checked_at and check.checked_at <= now < check.checked_at + LOOK_EVERY):
         return False
-    return OutcomeSeal.objects.filter(row__gt=check.verified_rows).exists()
+    newest = OutcomeSeal.objects.order_by("-row").values_list("row", flat=True).first() or 0
+    return newest != check.verified_rows
 
 
 def check_chain(*, now: datetime, limit: int = WALK_ROWS) -> int:
@@ -43,6 +45,8 @@ def check_chain(*, now: datetime, limit: int = WALK_ROWS) -> int:
         check = ChainCheck.objects.select_for_update().get(id=1)
         if _is_pass_over(check, now=now):
             check.verified_rows, check.last_hash, check.broken_at, check.pass_started_at = 0, "", None, now
+            check.fault = ""
+        anchors = read_anchors()
         before, previous = check.verified_rows, check.last_hash or GENESIS
         # Read first: what is sealed meanwhile is for the next walk.
         newest = OutcomeSeal.objects.order_by("-row").values_list("row", flat=True).first() or 0
@@ -54,7 +58,11 @@ def check_chain(*, now: datetime, limit: int = WALK_ROWS) -> int:
             check.verified_rows, previous = seal.row, seal.hash
         # A seal whose outcome is gone is not walked at all: at the end only the count tells.
         if check.broken_at is None and (check.verified_rows < until or newest < before):
-            check.broken_at = check.verified_rows + 1
+            check.broken_at = min(check.verified_rows, newest) + 1
+        if newest <= check.verified_rows or check.broken_at is not None:
+            # All rows are walked, or the walk has ended: what is missing at the end is named before a broken row is.
+            check.fault = find_anchor_fault(anchors) or (name_break(check.broken_at) if check.broken_at else "")
+            check.broken_at = check.broken_at or (newest + 1 if check.fault else None)
         check.last_hash, check.checked_at = previous, now
         check.save()
         announce("outcomes")

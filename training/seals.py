@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from django.db import connection, transaction
 
 from lealife.lib.digest import digest_value
+from training.anchors import find_anchor_fault, keep_anchor, read_anchors
 from training.counters import read_counters
 from training.models import OutcomeSeal, TrainingOutcome
 
@@ -19,12 +20,16 @@ COMMIT_SPREAD = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ChainState:
-    """How far the chain reaches; `broken_at` is the first row whose hash does not follow, if one was found."""
+    """How far the chain reaches; `broken_at` is the first row whose hash does not follow, if one was found.
+
+    `fault` says what is wrong in a sentence; empty when nothing is.
+    """
 
     sealed_rows: int
     unsealed: int
     last_hash: str
     broken_at: int | None = None
+    fault: str = ""
 
 
 def hash_outcome(outcome: TrainingOutcome, *, previous: str) -> str:
@@ -54,6 +59,8 @@ def seal_outcomes(*, limit: int = 500) -> int:
             seals.append(OutcomeSeal(row=row, outcome=outcome, previous_hash=previous, hash=current))
             previous = current
         OutcomeSeal.objects.bulk_create(seals)
+        if seals:
+            keep_anchor(rows=row, head=previous)
         return len(seals)
 
 
@@ -74,15 +81,23 @@ def read_chain() -> ChainState:
 
 
 def verify_chain() -> ChainState:
-    """Walks the whole chain and recomputes every hash."""
-    state = read_chain()
+    """Walks the whole chain, recomputes every hash and looks whether it reaches its anchors."""
+    anchors, state = read_anchors(), read_chain()
     previous, expected_row = GENESIS, 1
     for seal in _walk():
         if not does_follow(seal, row=expected_row, previous=previous):
-            return replace(state, broken_at=expected_row)
+            return replace(state, broken_at=expected_row, fault=name_break(expected_row))
         previous, expected_row = seal.hash, expected_row + 1
     # A seal whose outcome is gone is not walked at all: at the chain's end only the count tells.
-    return state if expected_row > state.sealed_rows else replace(state, broken_at=expected_row)
+    if expected_row <= state.sealed_rows:
+        return replace(state, broken_at=expected_row, fault=name_break(expected_row))
+    fault = find_anchor_fault(anchors)
+    return replace(state, broken_at=expected_row, fault=fault) if fault else state
+
+
+def name_break(row: int) -> str:
+    """What a row that does not follow means."""
+    return f"Row {row:,} is not as it was sealed: outcomes were changed or taken away."
 
 
 def does_follow(seal: OutcomeSeal, *, row: int, previous: str) -> bool:

@@ -126,7 +126,7 @@ def find_chain_breaks() -> list[str]:
     """Outcomes that are not sealed, and the first row that does not follow from the one before."""
     chain = verify_chain()
     unsealed = TrainingOutcome.objects.filter(seal=None).values_list("pk", flat=True)
-    broken = [] if chain.broken_at is None else [f"row {chain.broken_at} does not follow"]
+    broken = [] if chain.broken_at is None else [chain.fault]
     return [*broken, *(f"outcome {pk} is not sealed" for pk in unsealed)]
 
 

@@ -52,7 +52,7 @@ _COLUMNS = f"""
         (SELECT count(*) FROM (SELECT ingested_at FROM run_learning_outcomes ORDER BY id DESC LIMIT {NEWEST}) AS newest
             WHERE ingested_at >= %(since)s::timestamptz) AS ingested,
         (SELECT row FROM training_outcome_seals ORDER BY row DESC LIMIT 1) AS sealed,
-        (SELECT json_build_object('verified_rows', verified_rows, 'broken_at', broken_at)
+        (SELECT json_build_object('verified_rows', verified_rows, 'broken_at', broken_at, 'chain_fault', fault)
             FROM training_chaincheck WHERE id = 1) AS chain,
         (SELECT count(*) FROM promotion_liveapply WHERE canary_id IS NOT NULL) AS live_applies,
         (SELECT count(*) FROM promotion_modeltag WHERE status = ANY(%(unused)s::text[])) AS unused_tags,
@@ -104,6 +104,7 @@ class Facts:
     sealed_rows: int
     verified_rows: int  # of the sealed ones, walked again
     broken_at: int | None  # the first row that does not follow from the one before
+    chain_fault: str  # what is wrong with the chain, in a sentence
     live_applies: int
     unused_tags: int
     queue_depth: int  # bells that wait
@@ -138,7 +139,7 @@ def read_facts(*, now: datetime) -> Facts:
         consumed_30m=row["consumed"],
         ingested_30m=row["ingested"],
         sealed_rows=row["sealed"] or 0,
-        **(row["chain"] or {"verified_rows": 0, "broken_at": None}),
+        **(row["chain"] or {"verified_rows": 0, "broken_at": None, "chain_fault": ""}),
         live_applies=row["live_applies"],
         unused_tags=row["unused_tags"],
         queue_depth=row["queue_depth"],

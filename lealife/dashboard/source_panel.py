@@ -9,6 +9,7 @@ from lealife.dashboard.headline_panel import explain_idle
 from lealife.dashboard.lanes_panel import NO_LOCK
 from lealife.dashboard.readings import Readings
 from training.models import TrainingSource
+from training.seals import name_break
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def describe_storage(readings: Readings) -> tuple[str, str]:
     """Whether outcomes are as they were written, as far as the hash chain has been walked again."""
     facts = readings.vitals.facts
     if facts.broken_at is not None:
-        return "broken", f"Row {facts.broken_at:,} is not as it was sealed: outcomes were changed or taken away."
+        return "broken", facts.chain_fault or name_break(facts.broken_at)
     if not facts.sealed_rows:
         return "unknown", "No outcome has been sealed yet."
     waiting = max(0, facts.counters["outcomes.total"] - facts.sealed_rows)

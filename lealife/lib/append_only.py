@@ -1,4 +1,4 @@
-"""Append-only tables: a trigger refuses updates and deletes, whoever asks.
+"""Append-only tables: triggers refuse updates, deletes and TRUNCATE, whoever asks.
 
 The one exception is a purge of memory, which says so with `SET LOCAL lealife.purging = 'on'` and may delete.
 """
@@ -38,6 +38,18 @@ def guard_tables(*tables: str) -> list[RunSQL]:
             f"DROP TRIGGER append_only ON {table}",
         )
         for table in tables
+    ] + guard_truncate(*tables)
+
+
+def guard_truncate(*tables: str) -> list[RunSQL]:
+    """Migration operations that refuse TRUNCATE of `tables`: it fires no trigger of a row. Safe to repeat."""
+    return [
+        RunSQL(
+            f"CREATE OR REPLACE TRIGGER no_truncate BEFORE TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION lealife_refuse_change()",
+            f"DROP TRIGGER IF EXISTS no_truncate ON {table}",
+        )
+        for table in tables
     ]
 
 
@@ -54,10 +66,14 @@ def create_decided_guard() -> str:
 
 
 def guard_decided(table: str, *, refused: str) -> RunSQL:
-    """Migration operation that forbids to delete rows of `table`, and updates where `refused` holds of OLD and NEW."""
+    """Migration operation that forbids to delete rows of `table`, and updates where `refused` holds of OLD and NEW.
+
+    TRUNCATE is refused too.
+    """
     call = "FOR EACH ROW {when} EXECUTE FUNCTION lealife_refuse_decided()"
+    [truncate] = guard_truncate(table)
     return RunSQL(
         f"CREATE TRIGGER kept BEFORE DELETE ON {table} {call.format(when='')};"
-        f"CREATE TRIGGER decided BEFORE UPDATE ON {table} {call.format(when=f'WHEN ({refused})')}",
-        f"DROP TRIGGER kept ON {table}; DROP TRIGGER decided ON {table}",
+        f"CREATE TRIGGER decided BEFORE UPDATE ON {table} {call.format(when=f'WHEN ({refused})')}; {truncate.sql}",
+        f"DROP TRIGGER kept ON {table}; DROP TRIGGER decided ON {table}; {truncate.reverse_sql}",
     )

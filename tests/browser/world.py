@@ -13,6 +13,7 @@ from learning.models import MemoryItem, RunLearningOutcome
 from promotion.models import ModelTag
 from tests.browser.rows import PASSAGE, TOPICS, World, digest_tag, make_run, make_steps
 from tests.browser.trials import SWITCHES, make_evaluation, make_switches
+from tests.guards import behind_guards
 from training.campaigns import create_campaign
 from training.chain_check import check_chain
 from training.coordinator import read_coordinator
@@ -178,7 +179,8 @@ def make_answer(world: World) -> None:
     make_steps(run, count=3)
     first = run.steps.first()
     quotes = [{"text": PASSAGE, "url": first.url, "digest": first.snapshot_id}]
-    Run.objects.filter(pk=run.pk).update(quotes=quotes)
+    with behind_guards():
+        Run.objects.filter(pk=run.pk).update(quotes=quotes)
 
 
 def make_running(world: World) -> None:

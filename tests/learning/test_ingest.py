@@ -24,6 +24,7 @@ from tests.factories import (
     make_source,
     make_step,
 )
+from tests.guards import behind_guards
 from training.counters import read_counters
 from training.models import Run, TrainingOutcome
 from training.runs import record_step
@@ -112,7 +113,8 @@ def test_ingests_that_recall_what_the_other_visits_do_not_wait_in_a_circle(race)
         pair = []
         for place, (seen, shown) in enumerate((("a", "b"), ("b", "a"))):
             outcome = make_outcome(host, steps=[pages[place]], now=later(hours=hour + place))
-            Run.objects.filter(pk=outcome.run_id).update(memories=[{"id": ids[shown]}])
+            with behind_guards():
+                Run.objects.filter(pk=outcome.run_id).update(memories=[{"id": ids[shown]}])
             assert seen == pages[place].url[-1]
             pair.append(outcome)
         results = race(*[lambda outcome=outcome: ingest(outcome) for outcome in pair])
@@ -296,7 +298,8 @@ def follow(host, *, hour: int, body: bytes = FOX, success: bool = True, text: st
         host, steps=[step], success=success, now=later(hours=hour), memory_used=(page.pk,), quotes=(quote_of(step),),
         check_spec={"expected_text": text} if check else None,
     )  # fmt: skip
-    Run.objects.filter(pk=outcome.run_id).update(memories=[{"id": page.pk, "kind": "page"}])
+    with behind_guards():
+        Run.objects.filter(pk=outcome.run_id).update(memories=[{"id": page.pk, "kind": "page"}])
     ingest(outcome)
     page.refresh_from_db()
     return page.recalled_count, page.checked_count, page.helped_count

@@ -31,6 +31,7 @@ from promotion.exemplars import (
 from promotion.models import Evaluation, ModelTag
 from promotion.recipes import Recipe
 from promotion.tags import register_tag
+from tests.guards import behind_guards
 from tests.promotion.scenes import BASE, Servers, make_base_tags, make_outcome, make_tasks, make_window
 from training.agent.answerer import format_question
 from training.agent.controller import format_situation
@@ -147,7 +148,8 @@ def succeed(host: Host, number: int, *, text: str = "", **changes) -> Run:
     """A verified run of its own question, with a quote, and the memory of it."""
     run = remember_exemplar(host, number, prompt=f"What does chapter {number} tell of topic{number}?", **changes)
     quote = {"text": text or f"Topic{number} is told of in chapter {number}.", "url": host.base_url, "digest": "d"}
-    Run.objects.filter(pk=run.pk).update(quotes=[quote], answer="Prose of a model.")
+    with behind_guards():
+        Run.objects.filter(pk=run.pk).update(quotes=[quote], answer="Prose of a model.")
     return run
 
 
@@ -164,7 +166,8 @@ def test_only_trusted_short_answers_of_training_are_read(host):
     succeed(host, 2, status="quarantined")
     succeed(host, 3, text="Long. " * 100)
     other = succeed(host, 4)
-    Run.objects.filter(pk=other.pk).update(lane="standard")
+    with behind_guards():
+        Run.objects.filter(pk=other.pk).update(lane="standard")
     assert [exemplar.prompt for exemplar in read_answers()] == ["What does chapter 1 tell of topic1?"]
 
 
@@ -211,7 +214,8 @@ def test_what_went_wrong_lately_decides_whose_place_is_tried_for(host, servers):
         succeed(host, number)
     for verifier in ("expected_text", "expected_text", "expected_url"):
         outcome = make_outcome(host, success=False, error_code="verification_failed")
-        Run.objects.filter(pk=outcome.run_id).update(verifier=verifier)
+        with behind_guards():
+            Run.objects.filter(pk=outcome.run_id).update(verifier=verifier)
     assert read_prospects() == {"controller": Prospect(1, 0), "task": Prospect(2, 0)}
     assert plan_candidate(server=servers).parent == task
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from django.db import connection
 
-from tests.factories import START, later, make_outcome
+from tests.factories import START, later, make_host, make_outcome
+from tests.guards import behind_guards
 from tests.training.test_seals import change
+from training.anchors import read_file
 from training.chain_check import LOOK_EVERY, PASS_EVERY, check_chain, is_chain_check_due, read_chain_check
 from training.models import OutcomeSeal
-from training.seals import seal_outcomes
+from training.seals import seal_outcomes, verify_chain
 
 
 @pytest.fixture
@@ -92,3 +95,71 @@ def test_a_clock_put_back_begins_a_new_pass_and_blocks_nothing(chain):
     assert is_chain_check_due(now=START)
     assert walk(now=START) == (5, None)
     assert OutcomeSeal.objects.count() == 5
+
+
+def cut_off(*, after: int, anchors: bool = False) -> None:
+    """What a superuser can do: outcomes and seals taken off the end, triggers off; with `anchors` theirs too."""
+    with behind_guards(), connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM training_outcomes USING training_outcome_seals AS seal "
+            "WHERE seal.outcome_id = training_outcomes.id AND seal.row > %s",
+            [after],
+        )
+        cursor.execute("DELETE FROM training_outcome_seals WHERE row > %s", [after])
+        if anchors:
+            cursor.execute("DELETE FROM training_chain_anchors")
+
+
+def read_fault(now: datetime = START) -> str:
+    check_chain(now=now)
+    return read_chain_check().fault
+
+
+@pytest.mark.parametrize("walked_before", [True, False])
+@pytest.mark.parametrize("left", [0, 3, 4])
+def test_a_chain_that_lost_its_end_is_shorter_than_its_anchor(chain, left, walked_before):
+    if walked_before:
+        walk()
+    cut_off(after=left)
+    assert is_chain_check_due(now=START + LOOK_EVERY)
+    assert read_fault(START + LOOK_EVERY) == f"Chain is shorter than its anchor: {left} of 5 seals."
+    assert verify_chain().fault == f"Chain is shorter than its anchor: {left} of 5 seals."
+
+
+def test_a_chain_that_was_shortened_and_went_on_is_not_the_one_that_was_anchored(chain, host):
+    cut_off(after=3)
+    for hour in (6, 7, 8):
+        make_outcome(host, now=later(hours=hour))
+    assert seal_outcomes() == 3
+    assert read_fault() == "Row 5 of the chain is not the one that was anchored: the chain was rewritten."
+
+
+def test_the_file_finds_what_was_taken_away_together_with_the_anchors(transactional_db, settings):
+    host = make_host()
+    for number in range(3):
+        make_outcome(host, now=later(hours=number))
+    assert seal_outcomes() == 3
+    cut_off(after=1, anchors=True)
+    assert read_fault() == "Chain is shorter than its anchor: 1 of 3 seals."
+    # What is sealed afterwards does not wipe the trace out.
+    for number in range(3, 9):
+        make_outcome(host, now=later(hours=number))
+    assert seal_outcomes() == 6
+    assert read_file().rows == 3
+    assert verify_chain().fault.startswith("Row 3 of the chain is not the one that was anchored")
+
+
+def test_an_emptied_database_is_found_by_the_file(transactional_db):
+    make_outcome(make_host())
+    seal_outcomes()
+    with behind_guards(), connection.cursor() as cursor:
+        cursor.execute("TRUNCATE training_outcomes, training_chain_anchors, training_chaincheck CASCADE")
+    assert is_chain_check_due(now=START)
+    assert read_fault() == "Chain is shorter than its anchor: 0 of 1 seals."
+
+
+def test_seals_that_are_made_again_reach_the_anchor(chain):
+    change("DELETE FROM training_outcome_seals WHERE row > 3")
+    assert seal_outcomes() == 2
+    assert read_fault() == ""
+    assert walk() == (5, None)

@@ -7,7 +7,16 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from lealife.lib.readonly_admin import ReadOnlyAdmin, ReadOnlyInline
-from training.models import ChainCheck, OutcomeSeal, PageSnapshot, Run, Step, TrainingCycle, TrainingOutcome
+from training.models import (
+    ChainAnchor,
+    ChainCheck,
+    OutcomeSeal,
+    PageSnapshot,
+    Run,
+    Step,
+    TrainingCycle,
+    TrainingOutcome,
+)
 
 
 class StepInline(ReadOnlyInline):
@@ -126,4 +135,11 @@ class OutcomeSealAdmin(ReadOnlyAdmin):
 class ChainCheckAdmin(ReadOnlyAdmin):
     """How far the chain has been walked again."""
 
-    list_display = ("__str__", "broken_at", "pass_started_at", "checked_at")
+    list_display = ("__str__", "broken_at", "fault", "pass_started_at", "checked_at")
+
+
+@admin.register(ChainAnchor)
+class ChainAnchorAdmin(ReadOnlyAdmin):
+    """How long the chain was once: what it must reach."""
+
+    list_display = ("rows", "hash", "at")

@@ -10,7 +10,7 @@ from training.models.control import (
 )
 from training.models.definitions import TaskDefinition
 from training.models.hosts import Host, HostTurn
-from training.models.outcomes import ChainCheck, OutcomeSeal, TrainingOutcome
+from training.models.outcomes import ChainAnchor, ChainCheck, OutcomeSeal, TrainingOutcome
 from training.models.runs import PageSnapshot, Run, Step, TrainingCycle
 from training.models.sources import Campaign, TrainingSource
 from training.models.verdicts import OperatorVerdict
@@ -18,6 +18,7 @@ from training.models.verdicts import OperatorVerdict
 __all__ = [
     "AuditEntry",
     "Campaign",
+    "ChainAnchor",
     "ChainCheck",
     "Coordinator",
     "CounterSlot",

@@ -66,6 +66,21 @@ class OutcomeSeal(models.Model):
         return f"row {self.row}"
 
 
+class ChainAnchor(models.Model):
+    """How long the chain was once, and its head then. Append-only: a shortened chain does not reach its anchors."""
+
+    rows = models.PositiveBigIntegerField(db_index=True, help_text="Sealed outcomes at that moment.")
+    hash = models.CharField(max_length=64, help_text="Of the last of them.")
+    at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "training_chain_anchors"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.rows} rows"
+
+
 class ChainCheck(models.Model):
     """How far the chain has been walked again: one row, no evidence itself."""
 
@@ -73,6 +88,7 @@ class ChainCheck(models.Model):
     verified_rows = models.PositiveBigIntegerField(default=0)
     last_hash = models.CharField(max_length=64, blank=True, help_text="Of the last verified row.")
     broken_at = models.PositiveBigIntegerField(null=True, blank=True, help_text="The first row that does not follow.")
+    fault = models.TextField(blank=True, help_text="What is wrong with the chain, in a sentence.")
     pass_started_at = models.DateTimeField(null=True, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
 
