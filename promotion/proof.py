@@ -27,7 +27,7 @@ _ORDER = (RED, UNKNOWN, AMBER, GREEN)
 
 
 class Served(NamedTuple):
-    """What answered a live outcome; `held_back` when the previous tag was promised to it."""
+    """What answered a live outcome, empty when it asked no model; `held_back` when it was promised the previous tag."""
 
     outcome_id: int
     digest: str
@@ -101,9 +101,9 @@ def _select_last_applies() -> QuerySet[LiveApply]:
 
 _LAST_APPLIES = KeptQuery(_select_last_applies)
 # Runs that began before the switch were promised the old tag; they prove nothing either way, unless they were held
-# back for it: those say so themselves, however early they began. A run that never reached the model was served by
-# nothing. Each run is looked up from its outcome, newest first, until there are enough: joined freely, a planner that
-# expects few to match reads all since the switch.
+# back for it: those say so themselves, however early they began. A run that asked no model has no served digest. Each
+# run is looked up from its outcome, newest first, until there are enough: joined freely, a planner that expects few to
+# match reads all since the switch.
 _SERVED = " UNION ALL ".join(
     f"""
     (SELECT '{role}', outcome.id, outcome.served_{role}_digest, run.was_held
@@ -115,7 +115,7 @@ _SERVED = " UNION ALL ".join(
         FROM training_run WHERE id = outcome.run_id LIMIT 1
     ) AS run
     WHERE outcome.lane = '{Run.Lane.TRAINING}' AND outcome.id > %({role}_after)s::bigint
-        AND outcome.served_{role}_digest <> '' AND run.started_at >= %({role}_since)s::timestamptz
+        AND run.started_at >= %({role}_since)s::timestamptz
         AND (run.was_held OR run.promised IS DISTINCT FROM %({role}_old)s::text
             OR run.started_at >= %({role}_since)s::timestamptz + %(commit_within)s::interval)
     ORDER BY outcome.id DESC LIMIT {LOOKED_AT})
@@ -159,18 +159,23 @@ def judge_role(
     them, and prove nothing about the tag in charge.
     """
     rows = [Served(*row) for row in served]
-    counted = [row for row in rows if not row.held_back]
-    wrong = next((row for row in rows if row.digest != (before[1] if row.held_back else digest)), None)
+    asked = [row for row in rows if row.digest]
+    counted = [row for row in asked if not row.held_back]
+    wrong = next((row for row in asked if row.digest != (before[1] if row.held_back else digest)), None)
     matching = sum(row.digest == digest for row in counted)
     if wrong is not None:
         state = RED
         promised, other = ((tag, digest), before) if not wrong.held_back else (before, (tag, digest))
         sentence = _name_wrong(wrong, promised=promised, other=other)
-    elif matching >= NEEDED:
-        state, sentence = GREEN, f"The last {matching} live outcomes were served by {tag}, {digest[:19]}."
-    else:
+    elif not asked:
         state = AMBER
-        sentence = f"{matching} of {NEEDED} live outcomes carry the digest of {tag} so far."
+        looked = f"none of the last {len(rows)} live outcomes asked the {role}" if rows else "no live outcome yet"
+        sentence = f"Not asked: {looked}; {NEEDED} must carry the digest of {tag}."
+    else:
+        state = GREEN if matching >= NEEDED else AMBER
+        looked = f"{len(asked)} of the last {len(rows)} live outcomes asked the {role}"
+        needed = "" if state == GREEN else f"; {NEEDED} are needed"
+        sentence = f"{looked}; {matching} carry the digest of {tag}, {digest[:19]}{needed}."
     return RoleProof(
         role, tag, digest, since, len(counted), matching, NEEDED, state, sentence, wrong.outcome_id if wrong else None
     )

@@ -84,7 +84,7 @@ def find_serving(*, role: str, at: datetime) -> Serving:
     served = _read_near(role, at=at, since=since, until=until, apply=apply)
     wrong = next((outcome for outcome, found in served if found != digest), None)
     if not served:
-        said = "no live outcome near that moment says what answered"
+        said = "not asked: no live outcome near that moment asked a model"
     elif wrong is None:
         said = f"all {len(served)} live outcomes near that moment carry its digest"
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from lealife.lib.announce import announce
 from lealife.lib.statements import run_statement, run_steadily
+from training.agent.errors import ErrorCode
 from training.agent.trajectory import Trajectory
 from training.models import Run
 from training.outcomes import ENDINGS, Ending, close_cycles
@@ -107,11 +108,38 @@ _FINISH_WELL = "SELECT training_finish_well(%(finished)s::jsonb, %(now)s::timest
 def finish_runs(*, finished: Sequence[Finished], now: datetime) -> list[int]:
     """Finishes runs, each only if its fence still holds, with their outcomes; the ids of those that it did.
 
+    What another digest than the claimed one has served is no success, whatever `finished` says (`judge_served`).
     Successes and failures are a transaction each: what they count would be locked in different orders.
     """
+    claimed = _read_claimed(finished)
+    finished = [judge_served(one, claimed=claimed.get(one.held.run_id, ("", ""))) for one in finished]
     well = [one for one in finished if one.result.success]
     badly = [one for one in finished if not one.result.success]
     return (_finish_well(well, now=now) if well else []) + (_finish_badly(badly, now=now) if badly else [])
+
+
+def judge_served(one: Finished, *, claimed: tuple[str, str]) -> Finished:
+    """`one`, failed with `served_other_digest` when a role was not served by the digest that routing claimed; pure.
+
+    `claimed` are the digests of the controller and the task role; empty where nothing was claimed. A role that asked
+    no model has no served digest. A run that ended without a model, or without an end, keeps its own error code.
+    """
+    if one.result.error_code in (ErrorCode.MODEL_UNAVAILABLE, ErrorCode.CANCELLED):
+        return one
+    served = zip(("controller", "task"), claimed, (one.served_controller, one.served_task), strict=True)
+    wrong = [(role, told, found) for role, told, found in served if told and found and told != found]
+    if not wrong:
+        return one
+    error = " ".join(f"The {role} was served by {found[:19]}, not by {told[:19]}." for role, told, found in wrong)
+    code = str(ErrorCode.SERVED_OTHER_DIGEST)
+    return replace(one, result=replace(one.result, success=False, error_code=code, error=error, verifier=""))
+
+
+def _read_claimed(finished: Sequence[Finished]) -> dict[int, tuple[str, str]]:
+    """By run, the controller's and the task's digest that routing claimed when it began."""
+    asked = [one.held.run_id for one in finished if one.served_controller or one.served_task]
+    rows = Run.objects.filter(pk__in=asked).values_list("pk", "controller_digest", "task_digest") if asked else ()
+    return {pk: (controller, task) for pk, controller, task in rows}
 
 
 def _finish_well(finished: Sequence[Finished], *, now: datetime) -> list[int]:

@@ -53,6 +53,10 @@ WORDS: dict[str, ErrorWords] = {
         "What the model was asked for, or what it wrote, could not be used.",
         "See the sentence beside it: a schema may ask for more than fits. If it happens often, the model is too small.",
     ),
+    ErrorCode.SERVED_OTHER_DIGEST: ErrorWords(
+        "The model server answered with another model than routing claimed: the result proves nothing.",
+        "See `manage.py tags` for what is wrong on which server; when the digests agree again, repeat the run.",
+    ),
     ErrorCode.VERIFICATION_FAILED: ErrorWords(
         "It read pages, but the check of success did not hold on what it took from them.",
         "If an answer is right after all, say so and mend the check; if there is none, ask in words that the pages "

@@ -62,7 +62,7 @@ class ServedView:
     tag: str
     digest: str
     served_digest: str
-    state: str  # green: the same | red: another | unknown: nothing was served
+    state: str  # green: the same | red: another | unasked: nothing was served | unknown: nothing was claimed
 
     @property
     def short_digest(self) -> str:
@@ -253,7 +253,7 @@ def _view_quotes(run: Run, *, kept: set[str]) -> Iterable[QuoteView]:
 
 
 def _view_served(role: str, tag: str, digest: str, served: str) -> ServedView:
-    state = "unknown" if not served or not digest else "green" if served == digest else "red"
+    state = "unasked" if not served else "unknown" if not digest else "green" if served == digest else "red"
     return ServedView(role, tag, digest, served, state)
 
 

@@ -147,3 +147,13 @@ def test_a_check_is_told_in_plain_words() -> None:
     )
     for words in ("http://a/ or 1 more", "“fox”", "f.x", "JSON", "At least 2 pages"):
         assert words in told
+
+
+def test_a_role_that_asked_no_model_says_so_and_agrees_with_nothing(browser: Client, host: Host) -> None:
+    run = make_run(
+        host, status="succeeded", controller_tag="c:w1", controller_digest="sha256:11", task_tag="t:w1",
+        task_digest="sha256:22", served_task_digest="sha256:22",
+    )  # fmt: skip
+    page = browser.get(f"/runs/{run.pk}/").content.decode()
+    assert page.count("not asked") == 1
+    assert page.count("digests agree") == 1

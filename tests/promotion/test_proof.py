@@ -39,7 +39,7 @@ def test_after_a_switch_the_proof_is_amber_until_three_live_outcomes_carry_the_d
         serve_by(applied.to_tag, host)
         proof = prove_controller()
         assert (proof.state, proof.matching) == (state, served)
-    assert proof.sentence.startswith("The last 3 live outcomes were served by")
+    assert proof.sentence.startswith("3 of the last 3 live outcomes asked the controller; 3 carry the digest of")
 
 
 def test_a_first_tag_is_proven_the_same_way(host, servers):
@@ -92,6 +92,22 @@ def test_canary_runs_prove_nothing_about_the_active_tag(applied, host):
 def test_a_run_that_never_reached_a_model_proves_nothing(applied, host):
     make_outcome(host, success=False, served="", started_at=timezone.now() + timedelta(seconds=10))
     assert prove_controller().checked == 0
+
+
+def test_the_sentence_counts_replies_not_outcomes():
+    rows = [(100 - index, "" if index in (0, 5, 9) else "d") for index in range(20)]
+    proof = judge_role(role="controller", tag="t", digest="d", since=None, served=rows)
+    assert (proof.state, proof.checked, proof.matching) == (GREEN, 17, 17)
+    assert proof.sentence == "17 of the last 20 live outcomes asked the controller; 17 carry the digest of t, d."
+
+
+@pytest.mark.parametrize(
+    ("rows", "looked"), [(0, "no live outcome yet"), (4, "none of the last 4 live outcomes asked")]
+)
+def test_a_role_that_was_not_asked_says_so(rows, looked):
+    proof = judge_role(role="task", tag="t", digest="d", since=None, served=[(row, "") for row in range(rows)])
+    assert (proof.state, proof.checked) == (AMBER, 0)
+    assert proof.sentence.startswith(f"Not asked: {looked}")
 
 
 def test_the_worse_of_both_roles_is_the_whole(applied, host):

@@ -17,6 +17,7 @@ class ErrorCode(StrEnum):
     REDIRECT_LOOP = "redirect_loop"
     MODEL_UNAVAILABLE = "model_unavailable"
     MODEL_INVALID = "model_invalid"
+    SERVED_OTHER_DIGEST = "served_other_digest"
     VERIFICATION_FAILED = "verification_failed"
     WORKER_LOST = "worker_lost"
     TIMEOUT = "timeout"
