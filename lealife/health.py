@@ -10,6 +10,7 @@ from django.db import DatabaseError
 
 from lealife.bell import read_queue_depth
 from lealife.model_health import ModelHealth, Suspects, model_probe
+from lealife.storage import SCARCE_BELOW, describe_scarcity, find_disk_fault, read_free_bytes
 from promotion.routing import Routing, read_routing
 from training.agent.errors import ErrorCode
 from training.coordinator import LoopState, read_loop
@@ -54,6 +55,7 @@ def read_health(
         last_beat_at=beats[0] if beats else None,
         models=model_probe.read(suspects or _read_suspects()),
         queue_depth=_read_depth() if queue_depth is None else queue_depth,
+        free_bytes=read_free_bytes(),
         now=now,
     )
 
@@ -77,6 +79,7 @@ def derive_health(
     models: ModelHealth,
     queue_depth: int | None,
     now: datetime,
+    free_bytes: int = SCARCE_BELOW,
 ) -> Health:
     """The rule itself, pure: the worst signal decides, and every signal that is not well gives its reason."""
     found: list[tuple[str, str]] = []
@@ -87,6 +90,10 @@ def derive_health(
     if models.state == UNKNOWN:
         found.append((UNKNOWN, "Ollama has not been asked yet."))
     found += [(DOWN if models.state == DOWN else DEGRADED, reason) for reason in models.reasons]
+    if full := find_disk_fault(free_bytes):
+        found.append((DOWN, full))
+    elif scarce := describe_scarcity(free_bytes):
+        found.append((DEGRADED, scarce))
     if loop.state == "stalled":
         found.append((DEGRADED, loop.reason))
     elif loop.state == UNKNOWN:

