@@ -75,6 +75,7 @@ def rows(host: happened.Host) -> dict[type[Model], Model]:
     happened.OperatorVerdict.objects.create(run=run, right=True, by="ada", origin="tests")
     _make_promotion(host, snapshot, run)
     happened.OutcomeSeal.objects.create(row=1, outcome=outcome, previous_hash="0" * 64, hash="a" * 64)
+    happened.ChainAnchor.objects.create(rows=1, hash="a" * 64)
     happened.ChainCheck.objects.create(verified_rows=1, last_hash="a" * 64)
     happened.HostTurn.objects.create(origin="127.0.0.1:9")
     happened.WorkerHeartbeat.objects.create(name="worker-1", last_beat_at=timezone.now())
