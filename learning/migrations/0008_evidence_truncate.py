@@ -6,6 +6,6 @@ from lealife.lib.append_only import guard_truncate
 
 
 class Migration(migrations.Migration):
-    dependencies = [("learning", "0006_doors_permissions")]
+    dependencies = [("learning", "0007_learning_what_is_said")]
 
     operations = guard_truncate("run_learning_outcomes", "learning_memoryevidence")
