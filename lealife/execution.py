@@ -20,7 +20,7 @@ from learning.recall import recall, withhold
 from promotion.arms import make_brain
 from promotion.holdback import route_run
 from promotion.routing import read_canary_routing
-from training.agent.brain import Brain
+from training.agent.brain import VISITABLE_KINDS, Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.navigate import navigate
 from training.agent.trajectory import Trajectory
@@ -178,6 +178,8 @@ def _finish(run: Run, *, result: Result, served: dict[str, set[str]]) -> None:
         if run.lane in Run.CYCLE_LANES:
             ring("ingest")
         elif run.lane != Run.Lane.EVALUATION:
-            # No outcome comes of it, so no ingest will count what was recalled for it.
-            shown, used = Run.objects.values_list("memories", "memory_used").get(pk=run.pk)
-            count_recalls(recalled=[item["id"] for item in shown], helped=used if result.success else [])
+            # No outcome comes of it, so no ingest will count what was recalled for it. What it was worth is for a
+            # person's verdict to say.
+            shown = Run.objects.values_list("memories", flat=True).get(pk=run.pk)
+            recalled = [item["id"] for item in shown if item.get("kind") in VISITABLE_KINDS]
+            count_recalls(recalled=recalled, helped=(), checked=False, now=timezone.now())
