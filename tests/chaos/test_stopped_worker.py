@@ -35,7 +35,7 @@ from training.models import Run, TrainingOutcome, TrainingSource
 pytestmark = pytest.mark.django_db(transaction=True)
 APPS = ("training", "learning", "promotion")
 # What a worker says about itself, whoever's run it has.
-SELF_TOLD = {"training.WorkerHeartbeat"}
+SELF_TOLD = {"training.WorkerHeartbeat", "training.HostTurn"}
 
 
 class Gate:
@@ -67,7 +67,7 @@ class Refusals(logging.Handler):
 
 
 def dump_tables() -> dict[str, list[dict[str, Any]]]:
-    """Every row of every table of ours, heartbeats aside."""
+    """Every row of every table of ours, heartbeats and turns at a host aside: those say when, not what."""
     models = [model for app in APPS for model in apps.get_app_config(app).get_models()]
     return {
         model._meta.label: list(model.objects.order_by("pk").values())

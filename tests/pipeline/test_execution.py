@@ -65,7 +65,8 @@ def test_what_a_standard_task_recalled_is_counted(host: Host, ollama: RunningOll
     train_once(host)
     drain("ingest")
     MemoryItem.objects.update(status="trusted")
-    run = ask(prompt=f"Which page says “{PASSAGE}”?", host=host, check_spec=None, pages_target=None, by="ada")
+    prompt = f"Which page says “{PASSAGE}”?"
+    run = ask(prompt=prompt, host=host, check_spec=None, pages_target=None, by=command_line("ada"))
     before = dict(MemoryItem.objects.values_list("pk", "recalled_count"))
     assert drain("execute") == 1
     run.refresh_from_db()

@@ -86,7 +86,8 @@ def test_a_server_that_does_not_has_a_fresh_baseline_for_each_pair(evaluation, s
     run_two(evaluation, servers, Alternating())
     assert evaluation.repeats_differed
     fresh = set(evaluation.pairs.values_list("baseline_arm", flat=True))
-    assert len(fresh) == 2 and not fresh & remembered
+    # Which arm the alternation makes clumsy depends on their order: a loss ends this short evaluation after one pair.
+    assert len(fresh) == evaluation.pairs.count() >= 1 and not fresh & remembered
     said = "The model server does not repeat itself"
     assert said in read_trial(evaluation.pk).repeatability
     page = take_snapshot(f"candidate-{evaluation.pk}", now=timezone.now())
