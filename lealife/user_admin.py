@@ -36,7 +36,10 @@ class BoundUserAdmin(UserAdmin):
     def _may_touch(self, request: HttpRequest, user: User | None) -> bool:
         if user is None or request.user.is_superuser:
             return True
-        return user.get_all_permissions() <= request.user.get_all_permissions() and not user.is_superuser
+        # What they may do while active: for an inactive user Django names nothing, and whoever activates them and sets
+        # their password would have it all.
+        theirs = User(pk=user.pk).get_all_permissions()
+        return theirs <= request.user.get_all_permissions() and not user.is_superuser
 
 
 class BoundGroupAdmin(GroupAdmin):

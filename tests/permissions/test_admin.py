@@ -158,6 +158,18 @@ def test_a_manager_of_users_cannot_become_a_superuser_by_their_password(manager:
     assert root.email == ""
 
 
+@pytest.mark.parametrize("active", [True, False])
+def test_a_manager_of_users_cannot_take_over_somebody_who_may_do_more(manager: Client, active: bool) -> None:
+    ann = make_user("ann", "training.start_training", is_active=active)
+    new = {"usable_password": "true", "password1": "quite another one", "password2": "quite another one"}
+    manager.post(reverse("admin:auth_user_password_change", args=[ann.pk]), new)
+    change_user(manager, ann, email="mine@example.org", is_active="on")
+    chosen = {"action": "delete_selected", "_selected_action": [str(ann.pk)], "post": "yes"}
+    manager.post(reverse("admin:auth_user_changelist"), chosen)
+    ann.refresh_from_db()
+    assert (ann.has_usable_password(), ann.email, ann.is_active) == (False, "", active)
+
+
 def test_a_host_is_saved_with_djangos_own_permission(db: None) -> None:
     client = Client()
     client.force_login(make_user("ann", "training.add_host"))
