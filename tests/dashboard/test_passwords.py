@@ -66,6 +66,14 @@ def test_the_right_password_forgets_the_wrong_ones() -> None:
         assert sign_in("/login/", PASSWORD).status_code == 302
 
 
+def test_an_account_of_ones_own_is_no_way_to_try_the_passwords_of_others() -> None:
+    User.objects.create_user("eve", password=PASSWORD)
+    for number in range(LIMIT):
+        assert sign_in("/login/", PASSWORD, name="eve").status_code == 302
+        sign_in("/login/", f"guess {number}")
+    assert sign_in("/login/", PASSWORD).status_code == 429
+
+
 @pytest.mark.parametrize(
     ("proxies", "forwarded", "peer", "address"),
     [
