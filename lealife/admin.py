@@ -14,7 +14,7 @@ from lealife.keys import DAYS, DAYS_MAX, create_api_key, may_give, revoke_api_ke
 from lealife.lib.actors import read_actor
 from lealife.lib.readonly_admin import ReadOnlyAdmin
 from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer, take_over
-from lealife.models import ApiKey, IdempotentAnswer
+from lealife.models import ApiKey, IdempotentAnswer, WrongKeys
 from lealife.run_admin import SteeredRunAdmin
 from lealife.user_admin import BoundGroupAdmin, BoundUserAdmin
 
@@ -122,3 +122,12 @@ class IdempotentAnswerAdmin(ReadOnlyAdmin):
 
     list_display = ("created_at", "caller", "path", "key", "status")
     search_fields = ("caller", "path", "key")
+
+
+@admin.register(WrongKeys)
+class WrongKeysAdmin(ReadOnlyAdmin):
+    """Addresses that sent wrong API keys of late."""
+
+    list_display = ("minute", "address", "count")
+    search_fields = ("address",)
+    ordering = ("-minute",)

@@ -6,20 +6,21 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils import timezone
 from ninja.errors import AuthenticationError, AuthorizationError, Throttled
 from ninja.security import HttpBearer
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from lealife.keys import create_api_key, find_key, read_key, why_not_good
+from lealife.keys import count_wrong_key, create_api_key, find_key, read_key, why_not_good
 from lealife.lib.actors import Action, Actor, read_actor
-from lealife.lib.clients import count_event, read_address, seconds_left
+from lealife.lib.clients import read_address
 
 # Scripts and commands ask for it here.
 __all__ = ["BearerKey", "StaffSession", "allow", "create_api_key"]
 
-# One client may send so many keys a minute that are not good; each costs a look into the database.
-WRONG_KEYS, PERIOD_S = 30, 60
+# One address may send so many keys a minute that are not good; each costs a look into the database.
+WRONG_KEYS = 30
 
 
 class BearerKey(HttpBearer):
@@ -36,8 +37,9 @@ class BearerKey(HttpBearer):
         key = find_key(token.strip())
         refusal = why_not_good(key) if key else "The API key is unknown."
         if key is None or refusal:
-            if count_event(f"wrong key {read_address(request)}", period_s=PERIOD_S) > WRONG_KEYS:
-                raise Throttled(wait=int(seconds_left(period_s=PERIOD_S)) + 1)
+            now = timezone.now()
+            if not count_wrong_key(address=read_address(request), now=now, most=WRONG_KEYS):
+                raise Throttled(wait=60 - now.second)
             raise AuthenticationError(message=refusal)
         return _check(read_key(key), self.permission)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from lealife.launching import ask
 from lealife.lib.actors import Actor, command_line, read_user, requires
 from lealife.lib.digest import digest_bytes
 from lealife.lib.errors import Conflict, Forbidden, InvalidInput, NotFound
-from lealife.models import ApiKey
+from lealife.models import ApiKey, WrongKeys
 from lealife.run_verbs import judge_run
 from promotion.steering import evaluate_now, hold_promotion, request_drill
 from training.audit import record_audit
@@ -159,6 +159,21 @@ def why_not_good(key: ApiKey) -> str:
     if not (owner.is_active and owner.is_staff):
         return f"The API key {key.name!r} ended with its owner {owner.get_username()}, who may no longer sign in here."
     return ""
+
+
+def count_wrong_key(*, address: str | None, now: datetime, most: int) -> bool:
+    """Counts one more wrong key of this address; False once it has sent `most` in the present minute.
+
+    An address past the limit is only looked up: what it sends costs no write.
+    """
+    minute = now.replace(second=0, microsecond=0)
+    row = WrongKeys(address=address or "", minute=minute)
+    same = WrongKeys.objects.filter(address=row.address, minute=minute)
+    if same.filter(count__gte=most).exists():
+        return False
+    # Inserted first, then counted up by the database: two processes lose none of each other's.
+    WrongKeys.objects.bulk_create([row], ignore_conflicts=True)
+    return bool(same.filter(count__lt=most).update(count=F("count") + 1))
 
 
 def read_key(key: ApiKey) -> Actor:

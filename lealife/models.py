@@ -1,4 +1,4 @@
-"""Keys of API clients, and the answers that are repeated to them."""
+"""Keys of API clients, wrong ones counted, and the answers that are repeated to clients."""
 
 from __future__ import annotations
 
@@ -39,6 +39,25 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class WrongKeys(models.Model):
+    """How many wrong keys one address sent in one minute; in the database, because all processes count together."""
+
+    KEPT_FOR = timedelta(hours=1)
+
+    address = models.CharField(max_length=45, help_text="Of IPv6 the first half; empty when it is not known.")
+    minute = models.DateTimeField(help_text="When the minute began.")
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["address", "minute"], name="one_count_of_wrong_keys_per_minute"),
+        ]
+        verbose_name_plural = "wrong keys"
+
+    def __str__(self) -> str:
+        return f"{self.count} from {self.address} at {self.minute:%Y-%m-%d %H:%M}"
 
 
 class IdempotentAnswerQuerySet(models.QuerySet["IdempotentAnswer"]):

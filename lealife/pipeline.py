@@ -31,7 +31,7 @@ from lealife.ingestion import ingest_batch
 from lealife.launching import launch_queued, launch_training, take_training
 from lealife.lib.errors import GateRefused
 from lealife.lib.gateway import ModelError
-from lealife.models import IdempotentAnswer
+from lealife.models import IdempotentAnswer, WrongKeys
 from lealife.pool import PoolModel, get_pool, read_served_digest
 from learning.curriculum import crawl_host, find_hungry_host, find_rested_sources, revive_rested_tasks
 from learning.ingest import read_uningested
@@ -130,6 +130,7 @@ def coordinate() -> bool:
     ring("tags")
     bell.forget_failures()
     IdempotentAnswer.objects.expired(now=timezone.now()).delete()
+    WrongKeys.objects.filter(minute__lt=timezone.now() - WrongKeys.KEPT_FOR).delete()
     try:
         led = run_loop(holder=worker_name(), hold_s=HOLD_S, tick=sweeper.tick, should_stop=is_draining)
     except (OperationalError, InterfaceError) as error:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from lealife.auth import create_api_key
 from lealife.lib.actors import command_line
 from lealife.lib.digest import digest_bytes
-from lealife.models import IdempotentAnswer
+from lealife.models import IdempotentAnswer, WrongKeys
 from learning import models as learned
 from promotion import models as trusted
 from training import models as happened
@@ -84,6 +84,7 @@ def rows(host: happened.Host) -> dict[type[Model], Model]:
     read_coordinator()
     record_audit(actor="ada", origin="tests", action="look")
     create_api_key(name="cron", scope="read", by="ada", origin="cli")
+    WrongKeys.objects.create(address="203.0.113.9", minute=timezone.now(), count=3)
     IdempotentAnswer.objects.create(caller="key:cron", path="/api/tasks", key="1", body_digest="0" * 64, status=202)
     return {model: model._default_manager.order_by("pk").first() for model in MODELS}
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
+from lealife import auth
 from lealife.auth import WRONG_KEYS, create_api_key
 from lealife.keys import OPERATING, why_not_good
 from lealife.lib.actors import Actor, command_line, read_user
 from lealife.lib.digest import digest_bytes
 from lealife.lib.errors import Forbidden, InvalidInput
-from lealife.models import ApiKey
+from lealife.models import ApiKey, WrongKeys
 from tests.permissions.conftest import make_user
 from training.audit import record_audit
 from training.models import AuditEntry
@@ -147,6 +150,14 @@ def test_a_key_of_the_command_line_belongs_to_the_first_superuser() -> None:
     assert AuditEntry.objects.get(action="create api key").details["owner"] == "root"
 
 
+@pytest.fixture
+def one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong keys are counted by the minute: none ends during the test."""
+    moment = timezone.now()
+    monkeypatch.setattr(auth, "timezone", SimpleNamespace(now=lambda: moment))
+
+
+@pytest.mark.usefixtures("one_minute")
 def test_wrong_keys_are_refused_in_number_before_they_are_looked_at_further() -> None:
     wrong = [Client(headers={"Authorization": f"Bearer lea_{number}"}) for number in range(WRONG_KEYS + 3)]
     answers = [client.get("/api/tasks") for client in wrong]
@@ -157,6 +168,17 @@ def test_wrong_keys_are_refused_in_number_before_they_are_looked_at_further() ->
     assert elsewhere.get("/api/tasks").status_code == 401
 
 
+@pytest.mark.usefixtures("one_minute")
+def test_wrong_keys_are_counted_for_all_processes_together() -> None:
+    for number in range(WRONG_KEYS):
+        cache.clear()  # each process has a cache of its own
+        assert Client(headers={"Authorization": f"Bearer lea_{number}"}).get("/api/tasks").status_code == 401
+    cache.clear()
+    assert Client(headers={"Authorization": "Bearer lea_x"}).get("/api/tasks").status_code == 429
+    assert WrongKeys.objects.get().count == WRONG_KEYS
+
+
+@pytest.mark.usefixtures("one_minute")
 def test_an_expired_key_that_is_tried_again_and_again_is_limited_too(reader: Client) -> None:
     ApiKey.objects.update(revoked_at="2026-01-01T00:00:00Z")
     assert {reader.get("/api/tasks").status_code for _ in range(WRONG_KEYS + 1)} == {401, 429}
