@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 
 from django.db import DatabaseError, connection, transaction
@@ -12,10 +13,17 @@ MIB = 1024 * 1024
 # PostgreSQL adds to its log in files of 16 MiB: below this the embedded one may stop at any moment.
 FULL_BELOW = 32 * MIB
 SCARCE_BELOW = 1024 * MIB
+log = logging.getLogger(__name__)
 
 
 def find_database_fault() -> str:
     """Why the database takes no writes, in a sentence; empty when it does. Two statements."""
+    try:
+        connection.ensure_connection()
+    except DatabaseError as error:
+        # The driver names server and user: that is for the log, not for anybody who asks a probe.
+        log.warning("the database does not answer: %s", error)
+        return "The database does not answer: the log says more."
     try:
         with transaction.atomic(savepoint=False), connection.cursor() as cursor:
             cursor.execute("SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'")
@@ -28,7 +36,7 @@ def find_database_fault() -> str:
             cursor.execute("SELECT pg_export_snapshot()")
     except DatabaseError as error:
         connection.close_if_unusable_or_obsolete()
-        return f"The database does not answer or cannot write: {str(error).strip().splitlines()[0][:200]}"
+        return f"The database cannot write: {str(error).strip().splitlines()[0][:200]}"
     return ""
 
 
