@@ -10,7 +10,8 @@ from django.urls import Resolver404, get_script_prefix, resolve
 from django.utils.encoding import escape_uri_path
 
 API = "/api/"
-NOWHERE = "api:nowhere"
+# What answers to every address that nothing else answers to: the API's “nothing here”, and admin's.
+NOWHERE = {"api:nowhere", "admin:django.contrib.admin.sites.catch_all_view"}
 
 
 class Spelling:
@@ -44,8 +45,8 @@ def find_spelling(path: str) -> str:
 
 
 def is_known(path: str) -> bool:
-    """Whether anything but the API's “nothing here” answers to the address."""
+    """Whether anything but a “nothing here” answers to the address."""
     try:
-        return resolve(path).view_name != NOWHERE
+        return resolve(path).view_name not in NOWHERE
     except Resolver404:
         return False

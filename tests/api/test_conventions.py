@@ -39,6 +39,16 @@ def test_another_method_is_a_problem_that_names_those_there_are() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("address", ["/api/docs", "/api/openapi.json"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_the_documentation_is_only_read(session_client: Callable[..., Client], address: str, method: str) -> None:
+    answer = session_client(superuser=True).generic(method, address)
+    assert_problem(answer, 405)
+    assert answer["Allow"] == "GET, HEAD"
+    assert Client().head(address).status_code == 200
+
+
+@pytest.mark.django_db
 def test_options_of_nothing_is_not_found() -> None:
     assert_problem(Client().options("/api/nothing"), 404)
 
@@ -89,6 +99,8 @@ def test_a_body_survives_every_spelling(host: Host, operator: Client) -> None:
         ("//training/", "/training/"),
         ("//evil.example/", ""),
         ("/favicon.ico/", "/favicon.ico"),
+        ("/admin//training//host/", "/admin/training/host/"),
+        ("/admin/training/host/add", "/admin/training/host/add/"),
         ("//runs?status=x", "/runs/?status=x"),
     ],
 )
@@ -102,6 +114,14 @@ def test_a_page_is_redirected_to_its_address(asked: str, meant: str) -> None:
 def test_a_form_sent_to_a_page_without_its_slash_arrives(session_client: Callable[..., Client]) -> None:
     answer = session_client(superuser=True).post("/training/actions/stop")
     assert (answer.status_code, answer["Location"]) == (302, "/training/")
+
+
+@pytest.mark.parametrize("path", ["/admin/training/host/add", "/admin//training/host//add/"])
+def test_a_form_of_admin_arrives_however_its_address_is_spelt(session_client: Callable[..., Client], path: str) -> None:
+    sent = {"name": "new", "base_url": "https://new.example/", "aliases": "[]", "politeness_delay_ms": "1000"}
+    answer = session_client(superuser=True).post("/", sent, PATH_INFO=path)
+    assert answer.status_code == 302
+    assert Host.objects.filter(name="new").exists()
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x", "text/plain"])
