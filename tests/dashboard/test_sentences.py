@@ -108,3 +108,16 @@ def test_an_alias_is_advised_only_where_it_helps() -> None:
         words = explain_error("blocked_by_policy", sentence=sentence)
         assert words is not None
         assert "alias" not in words.remedy
+
+
+def test_what_a_run_has_read_and_asked_is_unknown_until_it_is_over(browser: Client, busy: Run, host: Host) -> None:
+    values = {"host": host, "prompt": "What is it?", "pages_target": 3, "max_calls": 5}
+    running = Run.objects.create(lane="standard", status="running", **values)
+    over = Run.objects.create(lane="standard", status="failed", finished_at=timezone.now(), **values)
+    page = browser.get("/runs/").content.decode()
+    rows = {key: re.search(f'data-key="run-{key}".*?</tr>', page, re.DOTALL)[0] for key in (running.pk, over.pk)}
+    figures = {key: re.findall(r'data-label="(?:Pages|Calls)">(.*?)</td>', row) for key, row in rows.items()}
+    assert figures == {running.pk: ['<span class="unknown">—</span>'] * 2, over.pk: ["0", "0"]}
+    cycles = re.search('id="cycles".*?</section>', browser.get("/training/").content.decode(), re.DOTALL)[0]
+    opened = re.findall(r'data-label="(?:Pages|Calls|Duration)">(.*?)</td>', cycles)[:3]
+    assert opened == ['<span class="unknown">—</span>'] * 3
