@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -38,12 +38,17 @@ class ApiKeyForm(forms.ModelForm):
         min_value=1,
         max_value=DAYS_MAX,
         initial=DAYS,
-        help_text=f"How long it is good; {DAYS} when empty.",
+        label="Good for (days)",
+        help_text=f"After these it is refused; {DAYS} when empty. It ends at once when you may no longer sign in.",
     )
 
     class Meta:
         model = ApiKey
         fields = ("name", "scope")
+        help_texts: ClassVar = {
+            "name": "What uses it: the audit log shows it.",
+            "scope": "“read” looks, “operate” does the daily work, “admin” everything. Never more than you may do.",
+        }
 
 
 @admin.register(ApiKey)

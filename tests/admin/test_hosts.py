@@ -10,7 +10,7 @@ from django.utils import timezone
 from lealife.lib.digest import digest_bytes
 from learning.curriculum import find_hungry_host
 from learning.models import FrontierPage
-from training.models import Host
+from training.models import AuditEntry, Host
 
 State = FrontierPage.State
 
@@ -55,3 +55,15 @@ def test_another_change_leaves_blocked_pages_alone(staff: Client) -> None:
     add_page(host, host.base_url, state=State.UNREADABLE, code="blocked_by_policy")
     change(staff, host, politeness_delay_ms=2000)
     assert find_hungry_host(now=timezone.now()) is None
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_a_host_that_is_deleted_leaves_a_line_in_the_audit_log(staff: Client, bulk: bool) -> None:
+    host = Host.objects.create(name="intranet", base_url="http://intranet.example/")
+    if bulk:
+        chosen = {"action": "delete_selected", "_selected_action": [str(host.pk)], "post": "yes"}
+        staff.post(reverse("admin:training_host_changelist"), chosen)
+    else:
+        staff.post(reverse("admin:training_host_delete", args=[host.pk]), {"post": "yes"})
+    assert not Host.objects.exists()
+    assert AuditEntry.objects.get(action="delete host").subject == "host intranet"

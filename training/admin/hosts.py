@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from lealife.lib.actors import read_actor
@@ -19,7 +23,11 @@ class HostForm(forms.ModelForm):
     """A host's form: aliases are host names, not any JSON."""
 
     base_url = forms.URLField(
-        max_length=500, assume_scheme="https", help_text=Host._meta.get_field("base_url").help_text
+        label="Base URL",
+        max_length=500,
+        assume_scheme="https",
+        help_text=Host._meta.get_field("base_url").help_text,
+        widget=forms.URLInput(attrs={"class": "vURLField"}),
     )
 
     class Meta:
@@ -34,6 +42,8 @@ class HostForm(forms.ModelForm):
             "stay_below_base_path",
             "seed_curriculum",
         )
+        labels: ClassVar = {"politeness_delay_ms": "Politeness delay (ms)"}
+        widgets: ClassVar = {"aliases": forms.Textarea(attrs={"class": "vLargeTextField", "rows": 2})}
 
     def clean_base_url(self) -> str:
         """Only websites."""
@@ -78,6 +88,18 @@ class HostAdmin(VerbAdmin):
             details={"fields": form.changed_data},
         )
         announce("sources")
+
+    def delete_model(self, request: HttpRequest, obj: Host) -> None:
+        """Deletes a host that nothing refers to."""
+        with transaction.atomic():
+            record_audit(actor=read_actor(request), origin=ORIGIN, action="delete host", subject=f"host {obj.name}")
+            obj.delete()
+            announce("sources")
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
+        """Deletes the chosen ones, each with its trace."""
+        for row in queryset:
+            self.delete_model(request, row)
 
 
 @admin.register(HostTurn)

@@ -22,8 +22,8 @@ class Migration(migrations.Migration):
             name="stay_below_base_path",
             field=models.BooleanField(
                 default=False,
-                help_text="Visit only pages below the base address's path: /docs/ of a host whose other pages are "
-                "another's.",
+                help_text="Visit only pages below the path of the base URL, such as /docs/. For a host "
+                "that others share.",
             ),
         ),
         migrations.AlterField(

@@ -29,7 +29,7 @@ class Host(models.Model):
     )
     stay_below_base_path = models.BooleanField(
         default=False,
-        help_text="Visit only pages below the base address's path: /docs/ of a host whose other pages are another's.",
+        help_text="Visit only pages below the path of the base URL, such as /docs/. For a host that others share.",
     )
     seed_curriculum = models.BooleanField(
         default=True, help_text="Crawl this host politely and make verifiable training tasks from its pages."
