@@ -26,7 +26,10 @@ def test_somebody_who_is_not_staff_is_refused(address: str) -> None:
     client.force_login(User.objects.create_user("visitor"))
     response = client.post(address) if address in VERBS else client.get(address)
     assert response.status_code == 403
-    assert "visitor is not a member of staff" in response.content.decode()
+    page = response.content.decode()
+    assert "visitor is not a member of staff" in page
+    # The way to where the reader is, and may not be, is none.
+    assert ">Dashboard</a>" not in page
 
 
 @pytest.mark.django_db
