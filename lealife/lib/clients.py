@@ -21,9 +21,9 @@ def read_address(request: HttpRequest) -> str | None:
     `LEALIFE_PROXIES` proxies are trusted: each appends the address that it saw to X-Forwarded-For. What stands left of
     theirs was written by the client and is not believed.
     """
-    told = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
     proxies = settings.LEALIFE_PROXIES
-    named = told[-proxies] if 0 < proxies <= len(told) else request.META.get("REMOTE_ADDR", "")
+    named = forwarded[-proxies] if 0 < proxies <= len(forwarded) else request.META.get("REMOTE_ADDR", "")
     address = _parse(named) or _parse(request.META.get("REMOTE_ADDR", ""))
     if isinstance(address, IPv6Address) and not address.is_loopback:
         address = IPv6Address(int(address) >> IPV6_PREFIX << IPV6_PREFIX)
@@ -31,6 +31,11 @@ def read_address(request: HttpRequest) -> str | None:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    # Some proxies add the port: 203.0.113.9:4711 or [2001:db8::1]:4711.
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
         address = ip_address(text)
     except ValueError:
