@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.templatetags.static import static
 from django.urls import include, path
+from django.views.defaults import bad_request
 
+from lealife.api.problems import on_malformed
 from lealife.api.root import api
+from lealife.spelling import API
 
 
 def show_icon(request: HttpRequest) -> HttpResponseRedirect:
     """Every browser asks for this address on a page that names no icon of its own."""
     return HttpResponseRedirect(static("favicon.svg"))
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What middleware refuses, such as a Host header that is not ours: a problem below `/api/`, else a page."""
+    answer = on_malformed if request.path_info.startswith(API) else bad_request
+    return answer(request, exception)
 
 
 urlpatterns = [

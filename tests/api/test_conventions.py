@@ -124,6 +124,12 @@ def test_a_form_of_admin_arrives_however_its_address_is_spelt(session_client: Ca
     assert Host.objects.filter(name="new").exists()
 
 
+def test_a_host_header_that_is_not_ours_is_a_problem_too() -> None:
+    answer = Client().get("/api/tasks", headers={"host": "evil.example"})
+    assert_problem(answer, 400)
+    assert Client().get("/training/", headers={"host": "evil.example"})["Content-Type"].startswith("text/html")
+
+
 @pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x", "text/plain"])
 def test_a_session_may_send_a_body_of_any_kind_without_a_fault(
     host: Host, session_client: Callable[..., Client], kind: str
