@@ -164,7 +164,7 @@ LEALIFE_WINDOW_SIZE = read_int("LEALIFE_WINDOW_SIZE", default=30, least=2, most=
 LEALIFE_BASE_MODEL = read_text("LEALIFE_BASE_MODEL", default="smollm2:135m")
 # Named in the User-Agent of every request to a site: some refuse agents that nobody can write to.
 LEALIFE_CONTACT = read_contact("LEALIFE_CONTACT")
-# One Ollama, or a comma-separated list of several. Its own client is never let see it: it knows no lists.
+# One Ollama, or a comma-separated list of several. It is hidden from Ollama's own client, which cannot read lists.
 OLLAMA_HOST = read_text("OLLAMA_HOST", default="")
 # The longest that one call of a model may take, in seconds.
 LEALIFE_MODEL_DEADLINE_S = read_int("LEALIFE_MODEL_DEADLINE_S", default=120, least=5, most=3600)

@@ -1,4 +1,4 @@
-"""Admin of users and groups: who manages users gives nobody more than they may do themselves."""
+"""Admin of users and groups: a manager of users cannot give more rights than their own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BoundUserAdmin(UserAdmin):
         return (*super().get_readonly_fields(request, obj), *(() if request.user.is_superuser else RIGHTS))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Not somebody who may do more than oneself: a new password would be their rights."""
+        """Nobody with more rights than one's own: a new password for them would give those rights."""
         return super().has_change_permission(request, obj) and self._may_touch(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
@@ -29,15 +29,15 @@ class BoundUserAdmin(UserAdmin):
         return super().has_delete_permission(request, obj) and self._may_touch(request, obj)
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """For actions on a chosen few, nobody who may do more than oneself."""
+        """The list, without superusers unless one is one: actions on a selection reach only what is listed."""
         rows = super().get_queryset(request)
         return rows if request.user.is_superuser else rows.filter(is_superuser=False)
 
     def _may_touch(self, request: HttpRequest, user: User | None) -> bool:
         if user is None or request.user.is_superuser:
             return True
-        # What they may do while active: for an inactive user Django names nothing, and whoever activates them and sets
-        # their password would have it all.
+        # Asked as of an active user: for an inactive one Django names no permissions, and a manager could set their
+        # password, activate them and have their rights.
         theirs = User(pk=user.pk).get_all_permissions()
         return theirs <= request.user.get_all_permissions() and not user.is_superuser
 

@@ -28,7 +28,7 @@ class Probes:
 
 @require_safe
 def show_alive(request: HttpRequest) -> JsonResponse:
-    """`/healthz`: the process answers. Asks nothing of anybody."""
+    """`/healthz`: the process answers. It asks neither database nor model server."""
     return JsonResponse({"status": "alive"})
 
 
@@ -36,7 +36,7 @@ def show_alive(request: HttpRequest) -> JsonResponse:
 def show_ready(request: HttpRequest) -> JsonResponse:
     """`/readyz`: 200 when the database is migrated and can be written to, else 503 with the reason.
 
-    Ollama is told, and decides nothing.
+    The state of the model servers is shown and decides nothing.
     """
     database, migrated = check_database()
     reason = find_unreadiness(migrated=migrated)
@@ -51,7 +51,7 @@ def show_ready(request: HttpRequest) -> JsonResponse:
 
 
 def find_unreadiness(*, migrated: bool) -> str:
-    """Why nobody can be served, in a sentence; empty when all can."""
+    """Why no user can be served, in a sentence; empty when they can."""
     fault = find_database_fault() or find_disk_fault(read_free_bytes())
     return fault or ("" if migrated else "Migrations wait to be applied: run manage.py migrate.")
 

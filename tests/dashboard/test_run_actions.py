@@ -51,7 +51,7 @@ def test_a_run_with_a_check_of_its_own_hands_that_on(browser: Client, host: Host
 
 def test_a_verdict_is_kept_and_shown_with_its_note(browser: Client, host: Host) -> None:
     run = make_run(host)
-    assert "Nobody has said yet" in browser.get(f"/runs/{run.pk}/").content.decode()
+    assert "Not judged yet" in browser.get(f"/runs/{run.pk}/").content.decode()
     page = press(browser, run, "judge", right="no", note="<i>the other queue</i>")
     assert "Judged wrong" in page
     assert "“&lt;i&gt;the other queue&lt;/i&gt;”" in page
