@@ -29,3 +29,13 @@ def test_the_documentation_is_readable_on_a_phone(chromium, web, scheme: str) ->
     assert smallest >= 11
     assert [url for url in asked if not url.startswith((web.address, "data:"))] == []
     assert complaints == []
+
+
+def test_buttons_of_the_documentation_are_as_light_as_the_rest_before_it_is_inverted(chromium, web) -> None:
+    page = chromium.new_context(color_scheme="dark").new_page()
+    page.goto(f"{web.address}/api/docs")
+    page.wait_for_selector(".json-schema-2020-12-accordion")
+    shown = page.evaluate(
+        "() => getComputedStyle(document.querySelector('.json-schema-2020-12-accordion')).backgroundColor"
+    )
+    assert min(int(part) for part in shown.removeprefix("rgb(").removesuffix(")").split(", ")) > 200
