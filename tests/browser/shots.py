@@ -8,6 +8,7 @@ of pages; without any, all are taken. Needs Chromium and the development require
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import sys
@@ -66,11 +67,15 @@ def main(names: list[str]) -> None:
 
 
 def serve_version() -> str:
-    """The address of what stands for an Ollama that is up: it tells its version, and nothing else is asked of it."""
+    """The address of what stands for an Ollama that is up: it lists the base and the tags of the world."""
 
     class Version(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = b'{"version": "0.12.0", "models": []}'
+            from tests.browser.rows import digest_tag
+
+            names = ["smollm2:135m", "lealife-task:w0", *(f"lealife-controller:w{number}" for number in range(5))]
+            models = [{"name": name, "model": name, "digest": digest_tag(name)} for name in names]
+            body = json.dumps({"version": "0.12.0", "models": models}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
