@@ -18,6 +18,7 @@ from lealife.lib.statements import run_statement
 from learning.lessons import Lesson
 from learning.models import FrontierPage, MemoryEvidence, MemoryItem
 from training.agent.page import ParsedPage, is_same_page, parse_kept
+from training.agent.words import pair_characters
 from training.audit import record_audit
 from training.models import PageSnapshot, TrainingOutcome
 
@@ -222,12 +223,12 @@ def _index(item_id: int, lesson: Lesson) -> None:
 
 
 def split_identifiers(text: str) -> str:
-    """The text with dots, underscores, slashes and hyphens as spaces: `os.path_join` is found by “join”.
+    """The text folded, with dots, underscores, slashes and hyphens as spaces: `os.path_join` is found by “join”.
 
-    Postgres keeps `os.path` as one host-like word and a hyphenated word beside its parts; asking and storing must
-    split alike.
+    Postgres keeps `os.path` as one host-like word and a hyphenated word next to its parts, and takes a line of
+    Chinese for one word. Asking and storing must split alike.
     """
-    return re.sub(r"[\x00._/\\:=()\[\]{}<>|-]+", " ", text)
+    return re.sub(r"[\x00._/\\:=()\[\]{}<>|-]+", " ", pair_characters(text))
 
 
 def cut_bytes(text: str, most: int) -> str:
@@ -269,9 +270,7 @@ def retire_items(*, item_ids: Iterable[int], by: Actor, origin: str) -> int:
 
 
 @requires("learning.purge_memory")
-def purge_memory(
-    *, host_id: int | None, outcome_id: int | None, since: datetime | None, by: Actor, origin: str
-) -> int:
+def purge_memory(*, host_id: int | None, outcome_id: int | None, since: datetime | None, by: Actor, origin: str) -> int:
     """Forgets items of a host, of one outcome, or learned since a time; returns how many.
 
     Raises InvalidInput when nothing of it is said.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import regex
 from django.db import connection
 
 from lealife.lib.digest import unit_interval
@@ -18,16 +18,24 @@ from learning.models import MemoryItem
 from training.agent.brain import MISLED, PITFALL, RULED_OUT, VISITABLE_KINDS, Recalled
 from training.agent.page import ParsedPage
 from training.agent.shortlist import ENOUGH_COVERED
-from training.agent.words import PHRASE_MIN, Question, content_words, find_phrases, read_question, split_words
+from training.agent.words import (
+    UNSPACED,
+    Question,
+    content_words,
+    find_phrases,
+    fold,
+    has_unspaced,
+    read_question,
+    split_words,
+)
 
 LIMIT = 8
 RULED_OUT_MAX = 1_000
 # One recalled item in twenty-five is withheld from training runs, to see what it would have been worth.
 WITHHOLD_SHARE = 0.04
-_WORD = re.compile(r"[^\W_]{3,}")
+# Words of three letters, or the pairs of characters that stand for words where no blanks part them.
+_WORD = regex.compile(rf"(?<!\S)[{UNSPACED}]{{2}}(?!\S)|[^\W_]{{3,}}")
 _TERMS = 12
-# Each costs a search and a look at its pages; a prompt of a thousand phrases is no question.
-_PHRASES = 6
 _WORDS_ASKED = 100
 Row = tuple[Any, ...]
 
@@ -96,7 +104,7 @@ def recall(*, host_id: int, prompt: str, limit: int = LIMIT) -> tuple[Recalled, 
     of their telling words. A page whose answer to a question like this was judged wrong is given as such.
     """
     question = read_question(prompt)
-    phrases = [phrase for phrase in find_phrases(prompt) if len(phrase) >= PHRASE_MIN][:_PHRASES]
+    phrases = list(question.phrases)
     ruled_out: list[Recalled] = []
     if phrases:
         searched = [_search_phrase(phrase, question=question, host_id=host_id, limit=limit) for phrase in phrases]
@@ -184,16 +192,28 @@ def _read_kept(rows: list[Row]) -> dict[int, ParsedPage]:
 
 
 def _can_search(phrases: list[str]) -> bool:
-    """Whether each phrase has a word to search by: of “to be or not to be” nothing is left."""
+    """Whether the search finds every page that holds the phrases.
+
+    Of “to be or not to be” no word is left to search by; where no blanks part the words, a page may have been stored
+    as one long word.
+    """
+    if any(has_unspaced(phrase) for phrase in phrases):
+        return False
     with connection.cursor() as cursor:
         cursor.execute(_SEARCHABLE, [[split_identifiers(phrase) for phrase in phrases]])
         return bool(cursor.fetchone()[0])
 
 
 def cut_excerpt(text: str, phrase: str, *, around: int = 120) -> str:
-    """The text around the phrase, white space squeezed and case aside; empty when it is not there."""
+    """The text around the phrase, white space squeezed and case aside; empty when it is not there.
+
+    Where the page spells it in another way (a curly apostrophe, a ligature), the folded text stands for it.
+    """
     squeezed = " ".join(text.split())
     at = squeezed.casefold().find(phrase.casefold())
+    if at < 0:
+        squeezed, phrase = fold(text), fold(phrase)
+        at = squeezed.find(phrase)
     return squeezed[max(0, at - around) : at + len(phrase) + around] if at >= 0 else ""
 
 
@@ -218,7 +238,8 @@ def telling_words(prompt: str) -> list[str]:
     quoted = " ".join(find_phrases(prompt))
     words: dict[str, None] = {}
     for text in (quoted, prompt):
-        for word in sorted(_WORD.findall(split_identifiers(text).lower()), key=lambda word: (-len(word), word)):
+        found = [word for word in _WORD.findall(split_identifiers(text)) if split_words(word)]
+        for word in sorted(found, key=lambda word: (-len(word), word)):
             words.setdefault(word)
     with connection.cursor() as cursor:
         cursor.execute(_TELLING, {"words": list(words)[:_WORDS_ASKED], "limit": _TERMS})

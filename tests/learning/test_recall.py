@@ -280,6 +280,25 @@ def test_an_apostrophe_opens_no_quotation(host, memory, prompt):
     assert all(item.kind != RULED_OUT for item in recalled)
 
 
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("Don’t panic about the widget at all, dear reader of this page.", "Who says “don't panic about”?"),
+        ("Le café naïf est ouvert chaque soir de la semaine.", "Who says “cafe\u0301 nai\u0308f est ouvert”?"),
+        ("The re‑use of the ﬁnal widget is allowed for ninety days.", "Who says “re-use of the final widget”?"),
+        ("紫色小部件的保留期限为九十天，由供应商负责。请联系负责人。", "Who says “保留期限为九十天，由供应商”?"),
+        ("紫色小部件的保留期限为九十天，由供应商负责。请联系负责人。", "紫色小部件的保留期限是多少天？"),
+        ("ระยะเวลาเก็บรักษาวิดเจ็ตสีม่วงคือเก้าสิบวัน กรุณาติดต่อผู้ดูแล", "Who says “วิดเจ็ตสีม่วงคือเก้าสิบวัน”?"),
+        ("می‌خواهم کتاب‌ها را نگه دارم و نود روز بخوانم.", "Who says “کتابها را نگه دارم”?"),
+    ],
+)
+def test_a_page_that_spells_the_words_in_another_way_is_found_and_not_ruled_out(host, memory, text, prompt):
+    page = remember(host, "other", text)
+    items = recall(host_id=host.pk, prompt=prompt)
+    assert ids(items)[0] == page
+    assert page not in ruled_out(items)
+
+
 def test_an_excerpt_stands_around_the_phrase():
     text = f"{'before ' * 50}The  Needle\nitself {'after ' * 50}"
     excerpt = cut_excerpt(text, "the needle itself", around=20)

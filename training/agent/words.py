@@ -23,12 +23,15 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z0-9]+")
 # Of all scripts: runs in which no blanks part the words (and Hangul, whose words carry their endings), each script by
 # itself; and words, their accents and vowel signs included.
-_UNSPACED = r"\p{Han}\u3005\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hangul}"
+UNSPACED = r"\p{Han}\u3005\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hangul}"
 _ANY_WORD = regex.compile(
     r"(?P<han>[\p{Han}\u3005]++)|(?P<run>\p{Hiragana}++|[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hangul}]++)"
-    rf"|[\p{{L}}\p{{M}}\p{{N}}--[{_UNSPACED}]]++",
+    rf"|[\p{{L}}\p{{M}}\p{{N}}--[{UNSPACED}]]++",
     regex.VERSION1,
 )
+_UNSPACED_RUN = regex.compile(rf"[{UNSPACED}]++")
+# Scripts in which a search by whole words misses what stands within one.
+_DENSE = regex.compile(rf"[{UNSPACED}\p{{Katakana}}]")
 # Chinese characters that say how something is asked, or nothing; and hiragana, which inflects and connects.
 _HAN_STOP = regex.compile(
     "[\u7684\u4e86\u662f\u5417\u55ce\u5462\u5427\u4e48\u9ebc\u4ec0\u54ea\u8c01\u8ab0\u600e\u51e0\u5e7e\u4f55\u8bf7\u8acb]+"
@@ -40,8 +43,8 @@ _JOINERS = re.compile("[\u200c\u200d\ufdfa\ufdfb]")
 # After a letter or a digit the mark is none: 5" are five inches.
 _PLAIN_QUOTED = re.compile(r'(?<![0-9A-Za-z])"([^"]+)"(?![0-9A-Za-z])')
 _DOUBLE_QUOTES = "\u201c\u201d\u201e"
-_SINGLE_QUOTES = "\u2018\u2019\u201a"
-_DASHES = "\u2013\u2014"
+_SINGLE_QUOTES = "\u2018\u2019\u201a\u201b\u02bc\u2032"
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 _STRAIGHT = str.maketrans(
     dict.fromkeys(_DOUBLE_QUOTES, '"') | dict.fromkeys(_SINGLE_QUOTES, "'") | dict.fromkeys(_DASHES, "-")
 )
@@ -127,6 +130,17 @@ def fold(text: str) -> str:
         return squeeze(text.casefold())
     plain = unicodedata.normalize("NFKC", _JOINERS.sub("", clean_text(text)))
     return squeeze(plain.translate(_STRAIGHT).casefold())
+
+
+def pair_characters(text: str) -> str:
+    """The text folded, every two characters in a row apart where no blanks part the words: what a search looks for."""
+    folded = fold(text)
+    return folded if folded.isascii() else _UNSPACED_RUN.sub(lambda run: f" {' '.join(_pair_up(run[0]))} ", folded)
+
+
+def has_unspaced(text: str) -> bool:
+    """Whether some of the text is in a script without blanks between words."""
+    return bool(_DENSE.search(text))
 
 
 @lru_cache(maxsize=16_384)
