@@ -17,6 +17,7 @@ from learning.models import CurriculumTask, FrontierPage
 from learning.tasks import make_tasks
 from training.agent.browser import Browser, Page
 from training.agent.errors import AgentError, ErrorCode
+from training.agent.pace import NOT_NOW
 from training.agent.page import ParsedPage, canonical_url, parse_page
 from training.models import Host, TrainingSource
 from training.models.sources import queue_rank
@@ -86,7 +87,8 @@ def crawl_host(
             _set_aside(entry, code=error.code, passes=error.code in PASSING, now=now)
             continue
         if page.status >= OK_BELOW:
-            _set_aside(entry, code=ErrorCode.FETCH_FAILED, passes=page.status >= SERVER_ERROR, now=now)
+            passes = page.status >= SERVER_ERROR or page.status in NOT_NOW
+            _set_aside(entry, code=ErrorCode.FETCH_FAILED, passes=passes, now=now)
             continue
         made += learn_page(entry=entry, page=page, now=now)
     return CrawlResult(read, made)

@@ -11,6 +11,7 @@ from learning.missing import GONE, GONE_FOR_GOOD, OK_BELOW, read_missing_digest,
 from learning.models import MemoryItem
 from training.agent.address import canonical_url
 from training.agent.answerer import Evidence
+from training.agent.pace import LATER_STATUSES, NOT_NOW
 from training.agent.page import ParsedPage, parse_kept
 from training.agent.task import SuccessCheck, Task
 from training.agent.trajectory import Quote
@@ -20,6 +21,8 @@ from training.models import Step, TrainingOutcome
 EXTRACT_CHARACTERS = 600
 PITFALL_CODES = {"fetch_failed", "blocked_by_policy", "not_html", "too_large", "redirect_loop"}
 NOT_FOUND = 404
+# 0 stands for no answer at all.
+NO_ANSWER = LATER_STATUSES | NOT_NOW | {0}
 # Checks that can tell a right answer from a wrong one. Quotes and pages are only counted, a schema is only a shape.
 TELLING_CHECKS = frozenset({"expected_url", "expected_text", "pattern"})
 
@@ -142,7 +145,7 @@ def _page_lesson(visit: Visit, page: ParsedPage) -> Lesson:
 
 def _pitfall_lessons(visit: Visit) -> Iterable[Lesson]:
     step = visit.step
-    if step.error_code not in PITFALL_CODES and not visit.gone_status:
+    if not visit.gone_status and (step.error_code not in PITFALL_CODES or _says_nothing_of_address(step)):
         return
     # What a missing page is called must not depend on whether the site says 404 or says so in words.
     what = str(visit.gone_status or step.error_code)
@@ -160,6 +163,11 @@ def _pitfall_lessons(visit: Visit) -> Iterable[Lesson]:
             data={"error_code": step.error_code, "status": visit.gone_status},
             is_checked=visit.gone_status == GONE_FOR_GOOD,
         )
+
+
+def _says_nothing_of_address(step: Step) -> bool:
+    """Whether a fetch failed because the site did not answer, or asked to be left alone for a while."""
+    return step.error_code == "fetch_failed" and step.status_code in NO_ANSWER
 
 
 def _route_lessons(outcome: TrainingOutcome, visits: list[Visit], *, vouched: frozenset[str]) -> list[Lesson]:

@@ -183,6 +183,12 @@ def test_a_page_that_does_not_come_is_asked_for_again_later_and_the_crawl_goes_o
     assert FrontierPage.objects.due(now=later(days=1, hours=2)).filter(pk=gone.pk).exists()
 
 
+@pytest.mark.parametrize("status", [408, 425, 429, 503])
+def test_a_page_that_a_busy_site_does_not_give_now_is_asked_for_again(host, status):
+    crawl(host, {"": make_html("Start")}, status=status)
+    assert FrontierPage.objects.get().state == "known"
+
+
 def test_a_site_that_is_away_at_first_gets_its_curriculum_later(host):
     crawl(host, {})
     assert find_hungry_host(now=later(days=1)) is None

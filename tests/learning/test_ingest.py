@@ -208,7 +208,7 @@ def test_one_outcome_that_saw_a_page_twice_is_one_sighting(host):
 
 
 def test_a_page_that_failed_to_come_is_a_pitfall_and_no_page(host):
-    step = visit(host, body=b"", error_code="fetch_failed", error="It answered HTTP 500.")
+    step = visit(host, body=b"", error_code="fetch_failed", error="It answered HTTP 500.", status=500)
     ingest(make_outcome(host, steps=[step], success=False))
     pitfall = MemoryItem.objects.get()
     assert (pitfall.kind, pitfall.title, pitfall.text) == ("pitfall", "fetch_failed", "It answered HTTP 500.")
@@ -217,6 +217,12 @@ def test_a_page_that_failed_to_come_is_a_pitfall_and_no_page(host):
 @pytest.mark.parametrize("code", ["model_unavailable", "timeout", "internal_error"])
 def test_a_failure_that_is_not_the_pages_is_no_pitfall(host, code):
     ingest(make_outcome(host, steps=[visit(host, body=b"", error_code=code)], success=False))
+    assert not MemoryItem.objects.exists()
+
+
+@pytest.mark.parametrize("status", [0, 408, 425, 429, 503])
+def test_a_site_that_does_not_answer_now_makes_no_pitfall_of_its_pages(host, status):
+    ingest(make_outcome(host, steps=[visit(host, body=b"", error_code="fetch_failed", status=status)], success=False))
     assert not MemoryItem.objects.exists()
 
 

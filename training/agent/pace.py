@@ -10,6 +10,8 @@ from typing import Protocol
 
 # Statuses by which a server asks to be asked again later.
 LATER_STATUSES = frozenset({429, 503})
+# Statuses below 500 that say nothing about the address: too early, too slow, too many.
+NOT_NOW = frozenset({408, 425, 429})
 # No site keeps us away for longer than this by one answer, in seconds.
 RETRY_AFTER_MAX_S = 3_600.0
 
