@@ -12,15 +12,14 @@ from urllib.parse import urljoin
 
 from protego import Protego
 
-from training.agent.browser import ROBOTS_NAME
+from training.agent.browser import USER_AGENT
 from training.agent.errors import AgentError, ErrorCode
+from training.agent.pace import NOT_NOW
 
 # RFC 9309 asks for at least 500 KiB to be read; the rest is ignored.
 ROBOTS_BYTES_MAX = 512 * 1024
 # No delay a site asks for holds a run longer than this, in seconds.
 DELAY_MAX_S = 10.0
-# 4xx answers that say nothing about the rules: too early, too slow, too many.
-_NOT_NOW = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Robots:
     @classmethod
     def read(cls, *, status: int, body: bytes) -> Robots:
         """The rules that this answer to /robots.txt means."""
-        if status >= 500 or status in _NOT_NOW:
+        if status >= 500 or status in NOT_NOW:
             return cls(None, f"robots.txt answers HTTP {status}.")
         return cls(Protego.parse("" if status >= 400 else _decode(body[:ROBOTS_BYTES_MAX])))
 
@@ -44,7 +43,7 @@ class Robots:
 
     def allows(self, url: str) -> bool:
         """Whether we may fetch the address."""
-        return self.rules is not None and self.rules.can_fetch(url, ROBOTS_NAME)
+        return self.rules is not None and self.rules.can_fetch(url, USER_AGENT)
 
     def check(self, url: str) -> None:
         """Raises AgentError: fetch_failed when robots.txt is unreadable, blocked_by_policy if it forbids."""
@@ -57,7 +56,7 @@ class Robots:
     @property
     def delay_s(self) -> float:
         """The Crawl-delay asked of us, in seconds, at most ten; 0 when none."""
-        asked = self.rules.crawl_delay(ROBOTS_NAME) if self.rules else None
+        asked = self.rules.crawl_delay(USER_AGENT) if self.rules else None
         return min(max(asked or 0.0, 0.0), DELAY_MAX_S)
 
 

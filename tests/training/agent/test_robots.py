@@ -44,6 +44,12 @@ def test_a_byte_order_mark_does_not_switch_the_rules_off(body: bytes) -> None:
     assert fetch(Stub(body, media_type="text/plain")) == ErrorCode.BLOCKED_BY_POLICY
 
 
+@pytest.mark.parametrize("name", ["LeaLife", "lealife", "LeaLife/0.1"])
+def test_rules_for_us_by_name_count_with_and_without_a_version(name: str) -> None:
+    body = f"User-agent: {name}\nDisallow: /\n\nUser-agent: *\nDisallow:\n".encode()
+    assert fetch(Stub(body, media_type="text/plain")) == ErrorCode.BLOCKED_BY_POLICY
+
+
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
