@@ -72,8 +72,9 @@ _META = re.compile(rb"<meta\s[^>]*?(?<![\w-])charset\s*=\s*[\"']?\s*([\w:.-]{1,4
 _XML = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w:.-]{1,40})[\"']")
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?\s*([\w:.-]{1,40})", re.IGNORECASE)
 _ROBOTS = re.compile(r";\s*robots=([a-z,]+)")
-_BETWEEN_RULES = re.compile(r"[\s,;]+")
-_AGENT = re.compile(r"\s*([\w-]+)\s*:")
+_RULE = re.compile(r"(?:\s*([\w-]+)\s*:)?([^,;]*)[,;]?")
+# Rules that have a value. Before any other colon stands the name of the agent that the rules are for.
+_RULES_WITH_VALUE = frozenset({"max-image-preview", "max-snippet", "max-video-preview", "unavailable_after"})
 
 
 def describe_media_type(*, content_type: str, robots: Iterable[str] = ()) -> str:
@@ -103,10 +104,13 @@ def read_forbidden(media_type: str) -> frozenset[str]:
 
 def read_robots_rules(content: str) -> frozenset[str]:
     """ "noindex" and "nofollow" as a robots meta tag or an X-Robots-Tag header says them to us; "none" is both."""
-    agent = _AGENT.match(content)
-    if agent and agent[1].casefold() not in (ROBOTS_NAME.casefold(), "unavailable_after"):
-        return frozenset()
-    said = set(_BETWEEN_RULES.split((content[agent.end() :] if agent else content).lower()))
+    said: set[str] = set()
+    is_ours = True
+    for name, value in _RULE.findall(content.lower()):
+        if name and name not in _RULES_WITH_VALUE:
+            is_ours = name == ROBOTS_NAME.lower()
+        if is_ours and name not in _RULES_WITH_VALUE:
+            said.update(value.split())
     return frozenset({"noindex", "nofollow"} if "none" in said else said & {"noindex", "nofollow"})
 
 

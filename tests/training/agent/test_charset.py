@@ -102,6 +102,11 @@ def test_names_that_browsers_know_are_known(label: str) -> None:
         ("text/html", ["none"], "text/html; robots=nofollow,noindex"),
         ("text/plain; charset=utf-8", ["noarchive, NoIndex"], "text/plain; charset=utf-8; robots=noindex"),
         ("text/html", ["otherbot: noindex", "lealife: nofollow"], "text/html; robots=nofollow"),
+        ("text/html", ["otherbot: noindex, lealife: nofollow"], "text/html; robots=nofollow"),
+        ("text/html", ["otherbot: nofollow, noindex"], "text/html"),
+        ("text/html", ["max-snippet: -1, noindex"], "text/html; robots=noindex"),
+        ("text/html", ["lealife: max-image-preview:large, noindex"], "text/html; robots=noindex"),
+        ("text/html", ["unavailable_after: Friday, 25 Jun 2010 15:00:00 PST, nofollow"], "text/html; robots=nofollow"),
         ("text/html; robots=noindex", [], "text/html"),
     ],
 )
