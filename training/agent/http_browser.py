@@ -15,6 +15,7 @@ from training.agent.charset import describe_media_type
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.exchange import Answer, Caps, Exchange
 from training.agent.guard import Deadline, check_address
+from training.agent.links import clean_href
 from training.agent.pace import LATER_STATUSES, OwnPace, Pace, read_retry_after
 from training.agent.refresh import find_refresh
 from training.agent.robots import ROBOTS_BYTES_MAX, Robots, robots_url
@@ -147,7 +148,8 @@ class HttpBrowser:
             return _join(url, answer.location)
         if answer.status >= ERRORS_FROM or answer.media_type not in MARKUP_TYPES:
             return ""
-        target = find_refresh(answer.body, url=url, header=answer.headers.get("refresh", ""))
+        header = answer.headers.get("refresh", "")
+        target = find_refresh(answer.body, url=url, media_type=str(answer.content_type), header=header)
         if target and is_same_document(target, url) and self._exchange.read_cookies(url) == cookies:
             # A page that only renews itself is read as it is.
             return ""
@@ -233,6 +235,6 @@ def _make_page(url: str, target: str, answer: Answer) -> Page:
 
 def _join(url: str, location: str) -> str:
     try:
-        return urljoin(url, location)
+        return urljoin(url, clean_href(location))
     except ValueError as error:
         raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"{url[:200]} redirects to no address: {error}.") from None

@@ -6,12 +6,15 @@ import re
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
+from training.agent.charset import decode_body
+from training.agent.links import clean_href
+
 # A page that stays for longer before it sends on is meant to be read, in seconds.
 REFRESH_WITHIN_S = 10.0
 # Only the beginning of a page is searched, in bytes: what sends on stands in its head.
 REFRESH_BYTES = 32_000
 
-_MENTION = re.compile(rb"http-equiv", re.IGNORECASE)
+_MENTION = re.compile(r"http-equiv", re.IGNORECASE)
 # What stands there for readers without scripts seldom says more than that scripts are needed.
 _UNREAD = frozenset({"noscript", "template"})
 # The HTML standard's "shared declarative refresh steps".
@@ -21,15 +24,18 @@ _REFRESH = re.compile(
 )
 
 
-def find_refresh(body: bytes, *, url: str, header: str = "") -> str:
-    """The address that the page at `url` sends its readers on to at once, or "" when it does not."""
+def find_refresh(body: bytes, *, url: str, media_type: str = "text/html", header: str = "") -> str:
+    """The address that the page at `url` sends its readers on to at once, or "" when it does not.
+
+    `media_type` with the character set that the server named, if it did.
+    """
     if header and (target := _join(url, read_refresh(header))):
         return target
-    head = body[:REFRESH_BYTES]
+    head = decode_body(body[:REFRESH_BYTES], media_type=media_type)
     if not _MENTION.search(head):
         return ""
     reader = _RefreshReader()
-    reader.feed(head.decode("utf-8", "replace"))
+    reader.feed(head)
     return _join(_join(url, reader.base) or url, reader.target)
 
 
@@ -65,7 +71,7 @@ def read_refresh(content: str) -> str:
 
 def _join(url: str, target: str) -> str:
     try:
-        joined = urljoin(url, target) if target else ""
+        joined = urljoin(url, clean_href(target)) if target else ""
     except ValueError:
         return ""
     # A script as the target is ignored, as browsers do.

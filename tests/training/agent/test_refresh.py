@@ -42,6 +42,12 @@ def test_a_refresh_is_read_as_browsers_read_it(content: str, target: str) -> Non
     assert read_refresh(content) == target
 
 
+def test_a_refresh_is_read_in_the_character_set_of_its_page() -> None:
+    page = '<meta http-equiv="refresh" content="0; url=/\u0441\u0430\u0434">'.encode("windows-1251")
+    target = find_refresh(page, url="http://example.org/", media_type="text/html; charset=windows-1251")
+    assert target == "http://example.org/\u0441\u0430\u0434"
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -49,6 +55,9 @@ def test_a_refresh_is_read_as_browsers_read_it(content: str, target: str) -> Non
         b'<META CONTENT="1;URL=/en/index.html" HTTP-EQUIV=Refresh>',
         b'<base href="/en/"><meta http-equiv=refresh content="0; url=index.html">',
         Stub(b"<p>wait</p>", headers={"Refresh": "0; url=/en/index.html"}),
+        sending("0; url=en\\index.html"),
+        "\ufeff".encode("utf-16-le") + sending("0; url=en/index.html").decode().encode("utf-16-le"),
+        Stub(sending("0; url=en/index.html").decode().encode("utf-16-be"), media_type="text/html; charset=utf-16be"),
     ],
 )
 def test_a_page_that_only_sends_on_is_followed(page: bytes | Stub) -> None:
