@@ -77,8 +77,8 @@ def is_in_scope(url: str, *, site: Site) -> bool:
         return True
     path = urlsplit(canonical_url(url)).path
     base = find_base_path(site)
-    # An escaped slash may hide a way up from whoever compares text, but not from every server.
-    is_climbing = ".." in _SLASH.split(unquote(path))
+    # Some servers read an escaped slash as a slash, and "..;x" as "..": text alone does not show the way up.
+    is_climbing = any(part.partition(";")[0] == ".." for part in _SLASH.split(unquote(path)))
     return not is_climbing and (path.startswith(base) or path == base.rstrip("/"))
 
 

@@ -146,6 +146,9 @@ def test_the_base_path_is_the_folder_that_is_meant(base: str, folder: str) -> No
         ("/docs/%2e%2e/shop/", False),
         ("/docs/..%2fshop/", False),
         ("/docs/..%5Cshop/", False),
+        ("/docs/..;/shop/", False),
+        ("/docs/..;x=1/shop/", False),
+        ("/docs/a..b;x/", True),
     ],
 )
 def test_a_site_may_be_no_more_than_its_path(path: str, is_ours: bool) -> None:
