@@ -32,9 +32,11 @@ _FACT_STARTS = frozenset({"dt", "li", "tr"})
 _FACT_ENDS = frozenset({"dl", "li", "menu", "ol", "table", "tbody", "tfoot", "thead", "tr", "ul"})
 # A sentence ends with its mark and a blank, before whatever is no small letter; in scripts without blanks, with its
 # mark alone.
+# Marks of quotation close after the mark of the sentence; in French with a blank before them.
 _SENTENCE_END = regex.compile(
-    r"""(?<=[.!?\u061f\u06d4\u0964\u0965\u0589\u1362\u17d4\u104b])["')\]\u201d\u2019\u00bb]*+\s+"""
-    r"""(?=["'(\[`\u201c\u2018\u00ab\u00bf\u00a1:]*+[\p{Lu}\p{Lt}\p{Lo}\p{Nd}])"""
+    r"""(?<=[.!?\u2026\u061f\u06d4\u0964\u0965\u0589\u1362\u17d4\u104b])"""
+    r"""(?:["')\]\u201c\u201d\u2018\u2019\u00ab\u00bb\u203a]|\s\u00bb(?=\s))*+\s+"""
+    r"""(?=(?:["'(\[`\u201c\u201e\u2018\u201a\u00bb\u2039\u00bf\u00a1:]|\u00ab\s?)*+[\p{Lu}\p{Lt}\p{Lo}\p{Nd}])"""
     r"""|(?<=[\u3002\uff01\uff1f\uff61])(?![\u3002\uff01\uff1f\uff61])["')\]\u201d\u2019\u300d\u300f\uff09\u3011]*+\s*+"""
 )
 
@@ -157,18 +159,24 @@ def read_plain(text: str) -> BlockReader:
 
 
 def split_passages(block: str) -> list[str]:
-    """Sentences of a block, short ones joined to the next, none above 300 characters, none that reads below 40."""
+    """Sentences of a block, none above 300 characters, none that reads below 40.
+
+    A short one is joined to the next, the last one to the one before it.
+    """
     passages: list[str] = []
-    held = ""
+    held = gap_before = ""
     for sentence, gap in _split_sentences(block):
         joined = f"{held}{gap}{sentence}" if held else sentence
         if len(joined) > PASSAGE_MAX:
             passages.append(held)
             joined = sentence
+        gap_before = gap_before if joined != sentence else gap
         held = joined
         if measure_length(held) >= PASSAGE_MIN:
             passages.append(held)
             held = ""
+    if held and passages and len(passages[-1] + gap_before + held) <= PASSAGE_MAX:
+        passages[-1] += gap_before + held
     return [passage for passage in passages if measure_length(passage) >= PASSAGE_MIN]
 
 

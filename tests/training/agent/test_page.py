@@ -256,6 +256,23 @@ def test_sentences_end_in_every_script(letter: str, mark: str) -> None:
     assert found == [squeeze(sentence)] * 2
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["„Das ist so, wie es immer war, und bleibt.“", "« Oui, c’est vrai et je le pense encore. »"],
+)
+def test_a_quoted_sentence_ends_with_its_quotation_mark(said: str) -> None:
+    before, after = "He said it loudly before all the people.", "Then he went home to sleep for a long time."
+    assert split_passages(f"{before} {said} {after}") == [before, said, after]
+
+
+def test_a_short_last_sentence_belongs_to_the_one_before_it() -> None:
+    long = "The database listens on all addresses of the host."
+    assert split_passages(f"{long} Its port is 5432.") == [f"{long} Its port is 5432."]
+    assert split_passages(f"{long[:-1] * 5}. Its port is 5432. Long as it is, this sentence stands alone. So.")[1:] == [
+        "Its port is 5432. Long as it is, this sentence stands alone. So."
+    ]
+
+
 def test_xhtml_closes_what_says_so_and_holds_text_in_cdata() -> None:
     head = '<html><head><title>T</title><script src="x"/></head>'
     body = f'{head}<body><a id="x"/><div/><p>One<![CDATA[ < two]]></p></body></html>'
