@@ -234,8 +234,12 @@ class _Run:
         if self.question.phrases or count < max(self.task.pages_target, needed):
             # Words in quotation marks are looked for until they are found or the calls are spent.
             return False
-        # A run without anything to quote fails for certain: it goes on while it may.
-        return bool(choose_quotes(self.question, self.evidence))
+        # Without anything to quote the run fails, unless its check holds all the same: it goes on while it may.
+        return bool(choose_quotes(self.question, self.evidence)) or self._holds_already()
+
+    def _holds_already(self) -> bool:
+        gathered = Gathered(pages=tuple(self.evidence))
+        return not self.task.check.is_empty and check_gathered(task=self.task, gathered=gathered).success
 
     def _check_may_go_on(self) -> None:
         reason = self.should_stop() if self.should_stop else None

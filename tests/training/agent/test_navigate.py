@@ -86,6 +86,11 @@ def test_without_a_check_the_pages_target_is_met_first(garden: StubSite) -> None
     assert (trajectory.success, trajectory.verifier, trajectory.pages) == (True, "quotes", 3)
 
 
+def test_a_run_whose_check_holds_without_a_quote_reads_no_more(garden: StubSite) -> None:
+    trajectory = run(garden, "Zyzzyva?", changes={"check": SuccessCheck(min_pages=2), "pages_target": 2})
+    assert (trajectory.success, trajectory.verifier, trajectory.pages) == (True, "min_pages", 2)
+
+
 def test_nothing_found_is_no_success(garden: StubSite) -> None:
     trajectory = run(garden, "Which page says \u201ctulips open on warm days in spring\u201d?")
     assert (trajectory.success, trajectory.verifier, trajectory.error_code) == (False, "quotes", "no_route")
