@@ -15,17 +15,17 @@ from training.runtime_settings import read_settings
 from training.turns import HostPace
 
 
-def open_browser(host: Host, *, run_seconds: float = DEADLINE_S) -> AbstractContextManager[Browser]:
-    """A browser for one run on `host`, behind the same guards whatever the engine.
+def open_browser(host: Host) -> AbstractContextManager[Browser]:
+    """A browser for one run, or one visit of the crawl, on `host`: behind the same guards with every engine.
 
-    It waits for no turn of the host past `run_seconds` from now.
+    It waits for no turn of the host past the deadline of a run that begins now. A shutdown has to wait as long.
     """
     row = read_settings()
     site = host.as_site()
     http = HttpBrowser(
         site=site,
         pace=PatientPace(host),
-        run_seconds=run_seconds,
+        run_seconds=DEADLINE_S,
         user_agent=name_user_agent(settings.LEALIFE_CONTACT),
     )
     # A visible browser is asked for by Headful, a launched one by Autostart: either means Chromium.

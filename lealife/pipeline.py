@@ -61,8 +61,6 @@ State = PromotionWindow.State
 # A bell gives its worker back after a minute, and a coordinator its lease: no stage keeps a worker for ever.
 HOLD_S = 55.0
 SWEEP_S = 2.0
-# How long one visit of the crawl waits for turns of its host, in seconds.
-CRAWL_SECONDS = 300.0
 # What a worker does that leads the loop. A daemon that leads it is no worker, and says something else.
 COORDINATOR = "coordinator"
 
@@ -260,7 +258,7 @@ def _seed(now: datetime) -> bool:
     host = find_hungry_host(now=now)
     if host is None:
         return bool(revive_rested_tasks(now=now))
-    with open_browser(host, run_seconds=CRAWL_SECONDS) as browser:
+    with open_browser(host) as browser:
         return bool(crawl_host(host=host, browser=browser, now=now, should_stop=is_draining).pages)
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
 
 from lealife import browsers
 from lealife.browsers import open_browser
 from lealife.lib.environment import read_contact
+from lealife.pipeline import STAGES
 from tests.factories import make_host
 from tests.training.agent.sites import GARDEN, Stub, serve
 from training.agent.browser import name_user_agent
@@ -19,6 +21,7 @@ from training.agent.errors import AgentError
 from training.agent.http_browser import HttpBrowser
 from training.models import HostTurn, RuntimeSettings
 from training.runtime_settings import read_settings
+from training.turns import HostPace
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +53,14 @@ def test_a_host_that_asked_for_a_long_rest_is_left_alone_by_the_next_run(slept: 
                 browser.fetch(stub.url)
         assert stub.asked == ["/robots.txt", "/"]
     assert slept == []
+
+
+def test_the_crawl_waits_for_a_busy_host_no_longer_than_a_run(slept: list[float]) -> None:
+    with serve(GARDEN) as stub:
+        host = make_host(base_url=stub.url, seed_curriculum=True)
+        HostPace.of(host).postpone(seconds=200)
+        STAGES["seed"].work(timezone.now())
+    assert (slept, stub.asked) == ([], [])
 
 
 def test_the_operators_contact_is_named_to_every_site(settings: Any) -> None:
