@@ -12,12 +12,11 @@ from django.db.models import F
 from lealife.lib.announce import announce
 from lealife.lib.digest import digest_bytes
 from learning.memory import confirm_crawled
-from learning.missing import OK_BELOW, learn_missing_page, read_missing_digest, says_missing
+from learning.missing import OK_BELOW, PASSING, PASSING_STATUSES, learn_missing_page, read_missing_digest, says_missing
 from learning.models import CurriculumTask, FrontierPage
 from learning.tasks import make_tasks
 from training.agent.browser import Browser, Page
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.pace import NOT_NOW
 from training.agent.page import ParsedPage, canonical_url, parse_page
 from training.models import Host, TrainingSource
 from training.models.sources import queue_rank
@@ -33,7 +32,6 @@ PAGES_A_VISIT = 10
 REST = timedelta(minutes=10)
 REVIVED_AT_ONCE = 20
 # A site that was away is asked again.
-PASSING = frozenset({ErrorCode.FETCH_FAILED, ErrorCode.TIMEOUT})
 ASK_AGAIN, ASK_AGAIN_LATER = timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -87,7 +85,7 @@ def crawl_host(
             _set_aside(entry, code=error.code, passes=error.code in PASSING, now=now)
             continue
         if page.status >= OK_BELOW:
-            passes = page.status >= SERVER_ERROR or page.status in NOT_NOW
+            passes = page.status >= SERVER_ERROR or page.status in PASSING_STATUSES
             _set_aside(entry, code=ErrorCode.FETCH_FAILED, passes=passes, now=now)
             continue
         made += learn_page(entry=entry, page=page, now=now)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lealife.lib.digest import digest_value
-from learning.missing import GONE, GONE_FOR_GOOD, OK_BELOW, read_missing_digest, says_missing
+from learning.missing import GONE, GONE_FOR_GOOD, OK_BELOW, PASSING_STATUSES, read_missing_digest, says_missing
 from learning.models import MemoryItem
 from training.agent.address import canonical_url
 from training.agent.answerer import Evidence
-from training.agent.pace import LATER_STATUSES, NOT_NOW
 from training.agent.page import ParsedPage, parse_kept
 from training.agent.task import SuccessCheck, Task
 from training.agent.trajectory import Quote
@@ -22,7 +21,7 @@ EXTRACT_CHARACTERS = 600
 PITFALL_CODES = {"fetch_failed", "blocked_by_policy", "not_html", "too_large", "redirect_loop"}
 NOT_FOUND = 404
 # 0 stands for no answer at all.
-NO_ANSWER = LATER_STATUSES | NOT_NOW | {0}
+NO_ANSWER = PASSING_STATUSES | {0}
 # Checks that can tell a right answer from a wrong one. Quotes and pages are only counted, a schema is only a shape.
 TELLING_CHECKS = frozenset({"expected_url", "expected_text", "pattern"})
 

@@ -10,7 +10,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 from lealife.lib.digest import digest_bytes
 from learning.models import MissingPage
 from training.agent.browser import Browser
-from training.agent.errors import AgentError
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.pace import LATER_STATUSES, NOT_NOW
 from training.agent.page import ParsedPage, parse_page
 from training.models import Host
 
@@ -20,6 +21,9 @@ GONE = frozenset({404, 410})
 # A page that says so is gone for good; one that is not found may be back in a minute.
 GONE_FOR_GOOD = 410
 ASK_AGAIN = timedelta(days=1)
+# Failures and statuses that say nothing about what was asked for.
+PASSING = frozenset({ErrorCode.FETCH_FAILED, ErrorCode.TIMEOUT})
+PASSING_STATUSES = LATER_STATUSES | NOT_NOW
 _WORD = re.compile(r"\w+")
 
 
@@ -32,7 +36,10 @@ def digest_apart(page: ParsedPage) -> str:
 
 
 def learn_missing_page(*, host: Host, browser: Browser, now: datetime) -> None:
-    """Asks the host for an address that cannot exist, once a day, and keeps what it says. Network."""
+    """Asks the host for an address that cannot exist, once a day, and keeps what it says. Network.
+
+    A host that does not answer now is asked again on the next visit: what it said before stands.
+    """
     known = MissingPage.objects.filter(host=host).first()
     if known is not None and abs(now - known.asked_at) < ASK_AGAIN:
         return
@@ -40,9 +47,13 @@ def learn_missing_page(*, host: Host, browser: Browser, now: datetime) -> None:
     try:
         page = browser.fetch(address)
         parsed = parse_page(body=page.body, media_type=page.media_type, url=address, site=host.as_site())
-    except AgentError:
+    except AgentError as error:
+        if error.code in PASSING:
+            return
         digest = ""
     else:
+        if page.status in PASSING_STATUSES:
+            return
         digest = digest_apart(parsed) if page.status < OK_BELOW else ""
     MissingPage.objects.update_or_create(host=host, defaults={"digest": digest, "asked_at": now})
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from learning.curriculum import DEPTH_MAX, FRONTIER_MAX, PENDING_ENOUGH, crawl_host, find_hungry_host
+from learning.missing import learn_missing_page, read_missing_digest
 from learning.models import CurriculumTask, FrontierPage, MemoryItem
 from learning.tasks import EVALUATION_SHARE, choose_passages, passage_key, split_of
 from tests.factories import (
@@ -285,6 +286,13 @@ def test_a_site_that_answers_every_address_makes_no_task_of_what_it_says_of_miss
     read_all(host, shelf)
     assert set(CurriculumTask.objects.values_list("expected_url", flat=True)) == {f"{host.base_url}live"}
     assert FrontierPage.objects.filter(state="unreadable").count() == 12
+
+
+def test_what_a_site_says_of_missing_pages_stands_while_it_is_away(host):
+    read_all(host, SoftShelf(host, {"": make_html("Start")}))
+    known = read_missing_digest(host.pk)
+    learn_missing_page(host=host, browser=Shelf(host, {}), now=later(days=9))
+    assert read_missing_digest(host.pk) == known != ""
 
 
 def test_a_run_that_met_the_missing_page_of_a_site_learns_no_page(host):
