@@ -28,6 +28,11 @@ def expire_lessons(*, host_id: int, visits: Iterable[Visit], now: datetime) -> N
             _learn_presence(visit, visit.page, host_id=host_id, now=now)
         elif visit.gone_status:
             _learn_absence(visit, host_id=host_id, now=now)
+        elif visit.is_closed:
+            # The site asks by now that nothing of the page be kept.
+            remembered = MemoryItem.objects.filter(host_id=host_id, url=visit.url).exclude(kind=Kind.PITFALL)
+            retire(remembered, reason=Reason.CHANGED, now=now)
+            retire_tasks(host_id=host_id, url=visit.url, text="", now=now)
 
 
 def _learn_presence(visit: Visit, page: ParsedPage, *, host_id: int, now: datetime) -> None:
@@ -51,7 +56,7 @@ def _learn_presence(visit: Visit, page: ParsedPage, *, host_id: int, now: dateti
 
 
 def _settle_claims(claims: Iterable[MemoryItem], page: ParsedPage, *, now: datetime) -> None:
-    """A route or an exemplar holds while its words stand on the page; what a change took away is confirmed anew."""
+    """A route or an exemplar holds while its words stand on the page; what a change took away is confirmed again."""
     text = squeeze(page.text)
     for item in claims:
         if item.text and squeeze(item.text) in text:

@@ -11,11 +11,12 @@ from learning.missing import GONE, GONE_FOR_GOOD, OK_BELOW, PASSING_STATUSES, re
 from learning.models import MemoryItem
 from training.agent.address import canonical_url
 from training.agent.answerer import Evidence
-from training.agent.page import ParsedPage, parse_kept
-from training.agent.task import SuccessCheck, Task
+from training.agent.errors import AgentError
+from training.agent.page import ParsedPage, parse_page
+from training.agent.task import Site, SuccessCheck, Task
 from training.agent.trajectory import Quote
 from training.agent.verifier import Gathered, check_gathered
-from training.models import Step, TrainingOutcome
+from training.models import PageSnapshot, Step, TrainingOutcome
 
 EXTRACT_CHARACTERS = 600
 PITFALL_CODES = {"fetch_failed", "blocked_by_policy", "not_html", "too_large", "redirect_loop"}
@@ -51,7 +52,8 @@ class Lesson:
 class Visit:
     """One step of a run, read: `page` when one came, `gone_status` (404 or 410) when there is none any more.
 
-    `asked` is the address that the run went to, `url` the one that answered.
+    `is_closed`: the site asks that nothing of the page be kept; `page` is None then. `asked` is the address that the
+    run went to, `url` the one that answered.
     """
 
     step: Step
@@ -59,6 +61,7 @@ class Visit:
     url: str
     page: ParsedPage | None
     gone_status: int = 0
+    is_closed: bool = False
 
 
 def item_key(kind: str, *parts: object) -> str:
@@ -77,13 +80,22 @@ def read_visits(outcome: TrainingOutcome) -> list[Visit]:
     visits = []
     for step in Step.objects.select_related("snapshot").filter(run=outcome.run).order_by("index"):
         asked, url = canonical_url(step.url), canonical_url(step.final_url or step.url)
-        page, gone = None, step.status_code if step.status_code in GONE else 0
+        page, gone, is_closed = None, step.status_code if step.status_code in GONE else 0, False
         if step.snapshot is not None and not step.error_code and step.status_code < OK_BELOW:
-            page = parse_kept(body=step.snapshot.body, media_type=step.snapshot.media_type, url=url, site=site)
-            if page is not None and says_missing(page, missing_digest=missing):
+            page = _read_snapshot(step.snapshot, url=url, site=site)
+            if page is not None and page.noindex:
+                page, is_closed = None, True
+            elif page is not None and says_missing(page, missing_digest=missing):
                 page, gone = None, NOT_FOUND
-        visits.append(Visit(step, asked, url, page, gone))
+        visits.append(Visit(step, asked, url, page, gone, is_closed))
     return visits
+
+
+def _read_snapshot(snapshot: PageSnapshot, *, url: str, site: Site) -> ParsedPage | None:
+    try:
+        return parse_page(body=snapshot.body, media_type=snapshot.media_type, url=url, site=site)
+    except AgentError:
+        return None
 
 
 def find_vouched(outcome: TrainingOutcome, visits: Iterable[Visit]) -> frozenset[str]:

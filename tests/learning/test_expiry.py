@@ -117,6 +117,14 @@ def test_a_page_that_leads_elsewhere_now_is_recalled_no_more(visits):
     assert MemoryItem.objects.get(kind="page", url=visits.url).reason == "moved"
 
 
+def test_what_a_page_taught_is_retired_when_it_says_noindex(visits):
+    task = make_task(visits.host)
+    visits.go(body=b"<meta name=robots content=noindex>" + FOX)
+    assert visits.states() == {"page": "retired changed", "route": "retired changed"}
+    task.refresh_from_db()
+    assert task.gone_at is not None
+
+
 def test_a_gone_page_is_not_recalled_and_its_address_is_a_pitfall(visits):
     assert {item.kind for item in recall(host_id=visits.host.pk, prompt=QUESTION)} <= {"page", "route"}
     visits.miss()
