@@ -116,7 +116,7 @@ def _ingest(picked: list[tuple[Any, ...]], *, now: datetime, error: str = "") ->
     teaching = [one.outcome_id for one in waiting.values() if one.teaches]
     written = dict.fromkeys(waiting, 0)
     if teaching:
-        # Their rows are locked: whoever had one before has committed its ingest, which only a new statement sees.
+        # Their rows are locked: a process that had one before has committed, which only a new statement sees.
         known = {row[0] for row in run_statement(_KNOWN, {"outcomes": teaching})}
         lock_memory(*[waiting[outcome_id].host_id for outcome_id in teaching])
         outcomes = TrainingOutcome.objects.select_related("run", "host").in_bulk(set(teaching) - known)

@@ -47,7 +47,7 @@ def lock_memory(*host_ids: int) -> None:
 
 
 def _lock_memory_of(items: QuerySet[MemoryItem]) -> None:
-    # Before any of the rows: whoever ingests holds the count of its items and may want one of these next.
+    # Before any of the rows: an ingest holds the counts of its items and may want one of these next.
     lock_memory(*items.order_by().values_list("host_id", flat=True).distinct())
 
 
@@ -239,7 +239,7 @@ def cut_bytes(text: str, most: int) -> str:
 def count_recalls(*, recalled: Iterable[int], helped: Iterable[int], checked: bool, now: datetime) -> None:
     """Adds to the evidence of items within the caller's transaction; retires what never helps.
 
-    `checked`: something told the run's answer right or wrong. An answer that nothing checked shows nothing of what
+    `checked`: something found the run's answer right or wrong. An answer that nothing checked shows nothing of what
     an item is worth, so it counts neither for it nor against it.
     """
     recalled_ids, helped_ids = sorted(set(recalled)), sorted(set(helped))

@@ -173,7 +173,7 @@ def _find_passage(page: ParsedPage | None, *, text: str, title: str, weights: Ma
 def _search_phrase(phrase: str, *, question: Question, host_id: int, limit: int) -> tuple[list[Recalled], set[str]]:
     """Items whose page holds the phrase to the letter; stems and word order alone would also match others.
 
-    And the addresses of matches past the limit: nobody looked whether they hold it.
+    And the addresses of matches past the limit: they were not read to see whether they hold it.
     """
     rows = _read_rows(_SEARCH_PHRASE, {"phrase": split_identifiers(phrase), "host": host_id})
     found = _sort([_rate(row, held=1.0, text=row[4], question=question) for row in rows])

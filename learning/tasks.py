@@ -20,7 +20,7 @@ from training.models.sources import queue_rank
 EVALUATION_SHARE = 0.3
 TASKS_PER_PAGE = {CurriculumTask.Split.TRAIN: 1, CurriculumTask.Split.EVALUATION: 2}
 PASSAGE_LEAST, PASSAGE_MOST = 40, 160
-# What so many pages say beside the one that is asked for is the frame of the site, and no question of its own.
+# What so many pages say besides the one that is asked for is the frame of the site, and no question of its own.
 # One page that copies others is far from it.
 COMMON_PAGES = 3
 # One page that is read withdraws no more tasks than this, whatever it says.

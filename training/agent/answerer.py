@@ -27,7 +27,7 @@ ANSWER_TOKENS = 80
 # Characters. A server need not keep to the tokens that it was given.
 ANSWER_MAX, JSON_ANSWER_MAX = 4_000, 20_000
 # Shares of the question's weight that a passage must hold: to settle the question, to be quoted at all, and
-# (of the best passage's share) to be quoted beside a better one.
+# (of the best passage's share) to be quoted next to a better one.
 COVERED = 0.75
 RELEVANT = 0.3
 WEAK_SHARE = 0.5

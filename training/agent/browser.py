@@ -11,7 +11,7 @@ ROBOTS_NAME = "LeaLife"
 
 
 def name_user_agent(contact: str) -> str:
-    """Who we say we are: with the page or mail address of whoever runs this installation, if one is known."""
+    """The User-Agent that sites see: with the operator's page or mail address, if one is known."""
     if not contact:
         return USER_AGENT
     return f"{USER_AGENT} ({'+' if contact.startswith('http') else ''}{contact})"

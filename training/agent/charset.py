@@ -147,7 +147,7 @@ def _find_declared(body: bytes) -> str:
     head = body[:_DECLARED_WITHIN]
     declared = _XML.match(head) or _META.search(_COMMENT.sub(b"", head))
     codec = find_codec(declared[1].decode("ascii", "replace")) if declared else ""
-    # Whoever could read the declaration as single bytes does not read UTF-16.
+    # The declaration was read as single bytes, so the page is not UTF-16.
     return "utf_8" if codec.startswith("utf_16") else codec
 
 

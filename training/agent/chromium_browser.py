@@ -51,14 +51,14 @@ class ChromiumBrowser:
     """Fetches pages of one site as they look after their scripts ran; a context manager, of one thread.
 
     `http` is the guarded engine that does the fetching; this browser closes it. Playwright lives in a thread of its
-    own: it leaves an event loop behind in its thread, beside which no database can be asked.
+    own: it leaves an event loop in its thread, and Django asks no database in such a thread.
     """
 
     def __init__(self, *, site: Site, http: HttpBrowser | None = None, headful: bool = False) -> None:
         self._site = site
         self._http = http or HttpBrowser(site=site)
         self._headful = headful
-        # An argument that Chromium does not know: by it this browser's own is told from another's.
+        # An argument that Chromium does not know: it marks the processes of this browser.
         self._mark = f"--lealife-browser={secrets.token_hex(8)}"
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="chromium")
         self._driver: Any = None

@@ -21,7 +21,7 @@ CHECK_EVERY_S = 0.2
 class ChromiumWatch:
     """Watches one page's work; a context manager. `code` and `reason` say why Chromium was ended, once it was.
 
-    Chromium's first process is told from another browser's by `mark`, one of its arguments.
+    Chromium's first process is found by `mark`, one of its arguments.
     """
 
     def __init__(self, *, mark: str) -> None:

@@ -190,7 +190,7 @@ class HttpBrowser:
         if is_ours:
             ask = self._ask_in_turn if in_turn else self._exchange.get
             return ask(url, wanted=ROBOTS_BYTES_MAX)
-        # Nothing private is allowed there, whatever this host may be, and none of its cookies are sent.
+        # No private address is allowed there, even if this host may be private, and none of its cookies are sent.
         exchange = self._open_exchange(Site("rules", url))
         try:
             return exchange.get(canonical_url(url), wanted=ROBOTS_BYTES_MAX)
@@ -205,7 +205,7 @@ class HttpBrowser:
             seconds = read_retry_after(answer.headers.get("retry-after", ""))
             if answer.status not in LATER_STATUSES or seconds is None:
                 return answer
-            # Whoever asks next is told as well, in this run or another.
+            # The next request waits as well, in this run or another.
             self._pace.postpone(seconds=seconds)
         return answer
 

@@ -17,7 +17,7 @@ RETRY_AFTER_MAX_S = 3_600.0
 
 
 class Pace(Protocol):
-    """Hands out the turns of one site: two requests are `delay_s` apart, whoever makes them."""
+    """Hands out the turns of one site: two requests are `delay_s` apart, also from two processes."""
 
     def reserve_turn(self, *, delay_s: float, within_s: float) -> float | None:
         """Takes the next turn and returns the seconds until it; the one after is `delay_s` later.

@@ -15,7 +15,7 @@ REFRESH_WITHIN_S = 10.0
 REFRESH_BYTES = 32_000
 
 _MENTION = re.compile(r"http-equiv", re.IGNORECASE)
-# What stands there for readers without scripts seldom says more than that scripts are needed.
+# Text for readers without scripts rarely says more than that scripts are needed.
 _UNREAD = frozenset({"noscript", "template"})
 # The HTML standard's "shared declarative refresh steps".
 _REFRESH = re.compile(

@@ -14,9 +14,9 @@ from training.agent.trajectory import Choice
 from training.agent.words import Question, Rarity, fold, measure_coverage, split_words, weigh_rarity
 
 # What a remembered page is worth at most: a third for what its text holds of the question, the rest for how highly
-# memory recommends it. Whoever writes a page chooses its words, but not its record.
+# memory recommends it. The author of a page chooses its words, but not its record.
 MEMORY_LEVEL = 1.25
-# What a match is worth beside the covered share of the question (0 to 1).
+# What a match is worth on top of the covered share of the question (0 to 1).
 PHRASE_BONUS = 1.0
 PRECISION_BONUS = 0.2
 # For a page named exactly as the question names it: "json" before "_json".
@@ -25,7 +25,7 @@ PITFALL_FACTOR = 0.5
 # A remembered text that holds this share of the question bears on it. More words prove no more: a page stuffed with
 # the words of all questions must not outrank one that answers this one.
 ENOUGH_COVERED = 0.75
-# With fewer recalled texts their words cannot be told rare from common among themselves.
+# With fewer recalled texts their words cannot be sorted into rare and common ones.
 MEMORY_SAMPLE_MIN = 3
 _PUNCTUATION = ".,;:!?()[]'\""
 
@@ -77,16 +77,16 @@ class Candidates:
         documents = [each.words.union(*(words for _, words, _ in each.recalled)) for each in left]
         names = weigh_rarity(documents)
         # Recalled texts are long and few: which of them a word tells apart is seen among them alone, since
-        # beside hundreds of short link names every word of theirs looks rare.
+        # among hundreds of short link names every word of theirs looks rare.
         texts = [words for each in self._found.values() for _, words, _ in each.recalled]
-        told = weigh_rarity(texts) if len(texts) >= MEMORY_SAMPLE_MIN else names
+        memory_rarity = weigh_rarity(texts) if len(texts) >= MEMORY_SAMPLE_MIN else names
         wanted = self._question.words
-        held = (self._measure_held(words | each.words, told) for each in left for _, words, _ in each.recalled)
+        held = (self._measure_held(words | each.words, memory_rarity) for each in left for _, words, _ in each.recalled)
         best_held = max(held, default=0.0)
         scored = []
         for candidate, words in zip(left, documents, strict=True):
             is_matched = not wanted.isdisjoint(words) or bool(candidate.recalled)
-            score, why = self._score(candidate, names, told, best_held) if is_matched else (0.0, "link")
+            score, why = self._score(candidate, names, memory_rarity, best_held) if is_matched else (0.0, "link")
             scored.append((-score, candidate.order, candidate, why))
         scored.sort(key=lambda entry: entry[:2])
         best = scored[:size]
@@ -119,19 +119,21 @@ class Candidates:
     def _blank(self, url: str, title: str) -> _Candidate:
         return _Candidate(url, title, len(self._found), set(split_words(_path_words(url))))
 
-    def _measure_held(self, words: Set[str], told: Rarity) -> float:
+    def _measure_held(self, words: Set[str], memory_rarity: Rarity) -> float:
         """What a remembered text holds of the question, 0 to 1; more than enough is no more."""
-        covered, _ = measure_coverage(self._question.weights, words, rarity=told)
+        covered, _ = measure_coverage(self._question.weights, words, rarity=memory_rarity)
         return min(covered, ENOUGH_COVERED) / ENOUGH_COVERED
 
-    def _score(self, candidate: _Candidate, names: Rarity, told: Rarity, best_held: float) -> tuple[float, str]:
+    def _score(
+        self, candidate: _Candidate, names: Rarity, memory_rarity: Rarity, best_held: float
+    ) -> tuple[float, str]:
         coverage, matched = measure_coverage(self._names, candidate.words, rarity=names)
         score = coverage + PRECISION_BONUS * matched / max(len(candidate.words), 1) * bool(matched)
         file_name = _path_words(candidate.url).rpartition("/")[2]
         score += EXACT_BONUS * (not self._spellings.isdisjoint({fold(candidate.title), file_name.casefold()}))
         why = "link"
         for memory, words, text in candidate.recalled:
-            held = self._measure_held(words | candidate.words, told)
+            held = self._measure_held(words | candidate.words, memory_rarity)
             evidence = max(memory.score, 0.0) / self._best_memory if self._best_memory > 0 else 0.0
             is_literal = any(phrase in text for phrase in self._question.phrases)
             remembered = MEMORY_LEVEL * (held + 2 * evidence * best_held) / 3 + PHRASE_BONUS * is_literal

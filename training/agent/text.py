@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 _BLANKS = re.compile(r"\s+")
-# Soft hyphens, zero-width blanks, word joiners, byte order marks and marks of direction: nobody sees them.
+# Soft hyphens, zero-width blanks, word joiners, byte order marks and marks of direction: no reader sees them.
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _DENSE = re.compile(
     "[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
