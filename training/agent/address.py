@@ -77,8 +77,8 @@ def is_in_scope(url: str, *, site: Site) -> bool:
         return True
     path = urlsplit(canonical_url(url)).path
     base = find_base_path(site)
-    # Some servers read an escaped slash as a slash, and "..;x" as "..": text alone does not show the way up.
-    is_climbing = any(part.partition(";")[0] == ".." for part in _SLASH.split(unquote(path)))
+    # Some servers read an escaped slash as a slash, also one escaped twice, and "..;x" as "..".
+    is_climbing = any(part.partition(";")[0] == ".." for part in _SLASH.split(unquote(unquote(path))))
     return not is_climbing and (path.startswith(base) or path == base.rstrip("/"))
 
 

@@ -147,6 +147,7 @@ def test_the_base_path_is_the_folder_that_is_meant(base: str, folder: str) -> No
         ("/docs/..%2fshop/", False),
         ("/docs/..%5Cshop/", False),
         ("/docs/..;/shop/", False),
+        ("/docs/%252e%252e%252fshop/", False),
         ("/docs/..;x=1/shop/", False),
         ("/docs/a..b;x/", True),
     ],
