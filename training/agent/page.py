@@ -30,7 +30,7 @@ __all__ = [
 TITLE_MAX = 200
 # Robots meta tags that speak to this agent.
 _ROBOTS_NAMES = frozenset({"robots", "lealife"})
-# A shell says next to nothing ("Loading …") until its scripts have run.
+# A shell says next to nothing until its scripts have run: "Loading …", a line on cookies, a copyright.
 _SHELL_TEXT_MAX = 200
 
 
@@ -160,7 +160,7 @@ class _PageReader:
             text=text,
             canonical=canonical if canonical and is_same_site(canonical, site=site) else "",
             noindex="noindex" in self._forbidden,
-            needs_scripts=self._has_scripts and not self._blocks.passages and len(text) <= _SHELL_TEXT_MAX,
+            needs_scripts=self._has_scripts and len(text) <= _SHELL_TEXT_MAX,
         )
 
     def _read_tag(self, tag: Tag) -> None:

@@ -190,7 +190,15 @@ def test_an_empty_page_is_no_page_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "says", ["", "Loading \u2026", '<a href="/"><img src="/logo.png"></a>', '<a href="/x">Help</a>']
+    "says",
+    [
+        "",
+        "Loading \u2026",
+        '<a href="/"><img src="/logo.png"></a>',
+        '<a href="/x">Help</a>',
+        "<p>Please enable JavaScript to use this page, which cannot do without.</p>",
+        "</div><footer>\u00a9 2026 The Garden Company, all rights reserved.</footer>",
+    ],
 )
 def test_a_shell_that_scripts_fill_is_named_and_the_engine_that_runs_them(says: str) -> None:
     shell = f'<title>App</title><div id="root">{says}</div><script src="/m.js"></script>'
