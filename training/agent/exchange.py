@@ -87,7 +87,7 @@ class Exchange:
 
     def add_cookie(self, *, url: str, name: str, value: str) -> None:
         """Keeps a cookie that a script of the page at `url` set."""
-        header = [("Set-Cookie", f"{name}={value}; Path=/")]
+        header = [(b"Set-Cookie", f"{name}={value}; Path=/".encode("utf-8", "replace"))]
         self._cookies.keep(httpx.Response(200, headers=header, request=httpx.Request("GET", url)))
 
     def get(self, url: str, *, media_types: frozenset[str] | None = None, wanted: int | None = None) -> Answer:
@@ -119,6 +119,8 @@ class Exchange:
             request = httpx.Request("GET", url, headers=self._headers)
         except httpx.InvalidURL as error:
             raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"The address is refused: {error}.") from None
+        # A cookie may hold any letters; by itself httpx writes ASCII alone.
+        request.headers.encoding = "utf-8"
         self._cookies.add_to(request)
         return request
 

@@ -35,6 +35,18 @@ def test_a_cookie_goes_back_to_its_host_within_the_run() -> None:
         assert stub.cookies[-1] == ""
 
 
+def test_a_cookie_of_any_letters_is_sent_back_in_utf_8() -> None:
+    with (
+        serve({"/": setting("city=M\u00fcnchen"), "/a": b"<p>a</p>"}) as stub,
+        HttpBrowser(site=stub.site()) as browser,
+    ):
+        browser.fetch(stub.url)
+        browser.add_cookie(url=stub.url, name="user", value="J\u00f6rg")
+        browser.fetch(stub.url + "a")
+    # The stub reads headers as Latin-1.
+    assert stub.cookies[-1].encode("latin-1").decode() == "city=M\u00fcnchen; user=J\u00f6rg"
+
+
 def test_a_site_that_redirects_until_its_cookie_comes_back_is_read() -> None:
     def front() -> Stub:
         if "seen=1" in stub.cookies[-1]:
