@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,10 +12,10 @@ from lealife.bell import read_queue_depth
 from lealife.model_health import ModelHealth, Suspects, model_probe
 from lealife.storage import SCARCE_BELOW, describe_scarcity, find_disk_fault, read_free_bytes
 from promotion.routing import Routing, read_routing
-from training.agent.errors import ErrorCode
 from training.coordinator import LoopState, read_loop
 from training.heartbeats import DAEMON, is_fresh
-from training.models import TrainingOutcome, WorkerHeartbeat
+from training.model_faults import read_faults
+from training.models import WorkerHeartbeat
 
 HEALTHY, DEGRADED, DOWN, UNKNOWN = "healthy", "degraded", "down", "unknown"
 
@@ -60,15 +60,14 @@ def read_health(
     )
 
 
-def name_suspects(*, routing: Routing, newest_code: str) -> Suspects:
-    """What the model servers should serve; the newest outcome's error code says whether that is to be tried."""
+def name_suspects(*, routing: Routing, failed: Iterable[str]) -> Suspects:
+    """What the model servers should serve, and those that `failed` in a chat and were not found well since."""
     tags = filter(None, (routing.controller, routing.task))
-    return Suspects({tag.name: tag.digest for tag in tags}, load=newest_code == ErrorCode.MODEL_UNAVAILABLE)
+    return Suspects({tag.name: tag.digest for tag in tags}, failed=frozenset(failed))
 
 
 def _read_suspects() -> Suspects:
-    codes = TrainingOutcome.objects.order_by("-pk").values_list("error_code", flat=True)
-    return name_suspects(routing=read_routing(), newest_code=codes.first() or "")
+    return name_suspects(routing=read_routing(), failed=read_faults())
 
 
 def derive_health(

@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from django.conf import settings
+from django.db import connection
+from django.utils import timezone
 
 from lealife.lib.gateway import ModelUnavailable, ServerCheck
 from lealife.pool import get_pool
+from training.model_faults import forget_faults
 
 PROBE_EVERY_S = 5.0
 FIRST_ANSWER_WITHIN_S = 1.0
@@ -32,10 +35,10 @@ class ModelHealth:
 
 @dataclass(frozen=True, slots=True)
 class Suspects:
-    """What the servers should serve, digests by tag, and whether to try it: the newest run said that it cannot be."""
+    """What the servers should serve, digests by tag; and those that failed in a chat, which are asked for a word."""
 
     serving: Mapping[str, str] = field(default_factory=dict)
-    load: bool = False
+    failed: frozenset[str] = frozenset()
 
 
 class ModelProbe:
@@ -78,6 +81,8 @@ class ModelProbe:
         try:
             answer = self._ask(self._suspects)
         finally:
+            # This thread's own: nobody else would close it.
+            connection.close()
             with self._lock:
                 self._answer, self._answered_at, self._asking = answer, time.monotonic(), False
 
@@ -88,7 +93,10 @@ def check_models(suspects: Suspects) -> ModelHealth:
         pool = get_pool()
     except ModelUnavailable as error:
         return ModelHealth(DOWN, (str(error),))
-    checks = pool.check_servers(base=settings.LEALIFE_BASE_MODEL, serving=suspects.serving, load=suspects.load)
+    began = timezone.now()
+    checks = pool.check_servers(base=settings.LEALIFE_BASE_MODEL, serving=suspects.serving, failed=suspects.failed)
+    if well := suspects.failed.intersection(check.host for check in checks if check.serves):
+        forget_faults(well, before=began)
     return judge_servers(checks)
 
 

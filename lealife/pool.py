@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.db import Error as DatabaseError
+from django.utils import timezone
 
 from lealife.embedded.ollama_process import read_address
 from lealife.lib.gateway import ModelInvalid, ModelUnavailable, OllamaPool, parse_hosts
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Reply
+from training.model_faults import note_fault
 
+log = logging.getLogger(__name__)
 MIXED, MISSING = "mixed", "missing"
 
 
@@ -39,7 +44,16 @@ def _open_pool(named: str) -> OllamaPool:
         deadline_s=settings.LEALIFE_MODEL_DEADLINE_S,
         keep_alive=_read_keep_alive(settings.LEALIFE_MODEL_KEEP_ALIVE),
         num_thread=settings.LEALIFE_MODEL_THREADS or None,
+        on_failure=_note_failure,
     )
+
+
+def _note_failure(host: str) -> None:
+    # What another server answers now must not be lost because the database is away.
+    try:
+        note_fault(host=host, now=timezone.now())
+    except DatabaseError as error:
+        log.warning("could not note that %s failed: %s", host, error)
 
 
 def _read_keep_alive(text: str) -> str | float | None:

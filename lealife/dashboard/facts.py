@@ -62,7 +62,8 @@ _COLUMNS = f"""
         ARRAY(SELECT to_json(change) FROM training_runtimesettingschange AS change
             ORDER BY version DESC LIMIT 5) AS newest_changes,
         ({COUNT_WAITING}) AS queue_depth,
-        (SELECT opened_at FROM training_trainingcycle ORDER BY id DESC LIMIT 1) AS launched
+        (SELECT opened_at FROM training_trainingcycle ORDER BY id DESC LIMIT 1) AS launched,
+        ARRAY(SELECT host FROM training_modelserverfault) AS failed_servers
     FROM training_runtimesettings AS settings
 """  # noqa: S608  constants of our own, and placeholders
 
@@ -109,6 +110,7 @@ class Facts:
     unused_tags: int
     queue_depth: int  # bells that wait
     launched_at: datetime | None  # the newest cycle's, whoever picked it
+    failed_servers: tuple[str, ...]  # model servers that failed in a chat and were not found well since
     recent_hosts: tuple[int, ...]  # newest first
     coordinator: Coordinator
     changes: tuple[RuntimeSettingsChange, ...]  # the newest five
@@ -144,6 +146,7 @@ def read_facts(*, now: datetime) -> Facts:
         unused_tags=row["unused_tags"],
         queue_depth=row["queue_depth"],
         launched_at=row["launched"],
+        failed_servers=tuple(row["failed_servers"]),
         recent_hosts=tuple(row["recent_hosts"]),
         coordinator=_load_row(Coordinator, row["loop"]),
         changes=tuple(_load_row(RuntimeSettingsChange, change) for change in row["newest_changes"]),
@@ -154,6 +157,7 @@ def read_facts(*, now: datetime) -> Facts:
 _NAMES = (
     *("settings", "counted", "beats", "pending", "definitions", "hosts", "consumed", "ingested", "sealed", "chain"),
     *("live_applies", "unused_tags", "recent_hosts", "loop", "newest_changes", "queue_depth", "launched"),
+    "failed_servers",
 )
 
 

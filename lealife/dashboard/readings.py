@@ -107,7 +107,7 @@ def take_vitals(*, now: datetime) -> Vitals:
             loop=loop,
             beats=facts.beats,
             queue_depth=facts.queue_depth,
-            suspects=name_suspects(routing=routing, newest_code=recent.endings[0][0] if recent.endings else ""),
+            suspects=name_suspects(routing=routing, failed=facts.failed_servers),
         ),
         slots=count_slots(row=facts.settings, by_lane=facts.by_lane),
         tags=tags,

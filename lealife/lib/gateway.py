@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -53,11 +52,16 @@ class OllamaPool:
         deadline_s: float = 120.0,
         keep_alive: str | float | None = None,
         num_thread: int | None = None,
+        on_failure: Callable[[str], None] = lambda host: None,
     ) -> None:
-        """`deadline_s`: the longest that one call may take, whatever comes. None leaves the server its own choice."""
+        """`deadline_s`: the longest that one call may take, whatever comes. None leaves the server its own choice.
+
+        `on_failure` is called with the address of each server that failed in a chat.
+        """
         self._addresses = tuple(hosts)
         self._deadline_s = deadline_s
         self._keep_alive = keep_alive
+        self._on_failure = on_failure
         self._options = {} if num_thread is None else {"num_thread": num_thread}
         self._connect()
 
@@ -181,12 +185,16 @@ class OllamaPool:
         return {check.host: check.answers for check in self.check_servers()}
 
     def check_servers(
-        self, *, base: str = "", serving: Mapping[str, str] | None = None, load: bool = False
+        self, *, base: str = "", serving: Mapping[str, str] | None = None, failed: Collection[str] = ()
     ) -> list[ServerCheck]:
-        """How each server is, as check_server says it; all are asked at once, which takes at most some seconds."""
+        """How each server is, as check_server says it, with a chat where one has `failed`; all are asked at once."""
         servers = self._get_servers()
+
+        def check(server: OllamaServer) -> ServerCheck:
+            return check_server(server, base=base, serving=serving, chat=server.host in failed)
+
         with ThreadPoolExecutor(max_workers=len(servers)) as executor:
-            return list(executor.map(partial(check_server, base=base, serving=serving, load=load), servers))
+            return list(executor.map(check, servers))
 
     def _get_servers(self) -> list[OllamaServer]:
         # A forked child must not share its parent's sockets, nor a lock another thread held at the fork.
@@ -220,6 +228,7 @@ class OllamaPool:
                 return call(server)
             except ModelUnavailable as error:
                 reasons.append(str(error))
+                self._on_failure(server.host)
         raise ModelUnavailable(" ".join(reasons))
 
     def _call_all(self, call: Callable[[OllamaServer], T]) -> dict[str, T]:

@@ -222,9 +222,26 @@ class OllamaServer:
 
         return self.attempt(read, tag=tag, deadline_s=deadline_s)
 
-    def load(self, tag: str, *, deadline_s: float) -> None:
-        """Makes it load the tag without asking anything. Raises as attempt does."""
-        self.attempt(lambda: self.client.chat(model=tag, messages=[], stream=False), tag=tag, deadline_s=deadline_s)
+    def try_chat(self, tag: str, *, deadline_s: float) -> None:
+        """Asks the tag for one token, which finds what fails only while it answers. Raises as attempt does."""
+        hello = [{"role": "user", "content": "Hello"}]
+        try:
+            document = self.attempt(
+                lambda: self._send(model=tag, messages=hello, options={"num_predict": 1}),
+                tag=tag,
+                deadline_s=deadline_s,
+                max_bytes=REPLY_MAX_BYTES,
+            )
+            read_reply(document, ends_at_brace=False)
+        except NotAReply as error:
+            raise self._note_nonsense(error, tag=tag) from None
+
+    def _send(self, **request: Any) -> Any:
+        """One chat, and its document as it was sent: an odd count in it must not lose the answer."""
+        self._last.document = None
+        with suppress(ValueError):
+            self.client.chat(**request, stream=False)
+        return self._last.document
 
     def chat(
         self,
@@ -275,19 +292,14 @@ class OllamaServer:
         keep_alive: str | float | None,
     ) -> Any:
         def send(think: bool | None) -> Any:
-            self._last.document = None
-            # What was sent is read by us: an odd count in it must not lose the answer.
-            with suppress(ValueError):
-                self.client.chat(
-                    model=tag,
-                    messages=list(messages),
-                    format=schema,
-                    options=options,
-                    stream=False,
-                    think=think,
-                    keep_alive=keep_alive,
-                )
-            return self._last.document
+            return self._send(
+                model=tag,
+                messages=list(messages),
+                format=schema,
+                options=options,
+                think=think,
+                keep_alive=keep_alive,
+            )
 
         think = False if self._is_thinking(tag) else None
         try:

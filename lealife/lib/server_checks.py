@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from lealife.lib.model_names import normalise_name
 from lealife.lib.ollama_server import PROBE_S, ModelError, ModelUnavailable, OllamaServer
 
-# To load a model takes longer than to list it.
-LOAD_S = 10.0
+# To load a model and say one word takes longer than to list it, behind the chats of others too.
+CHAT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,12 @@ class ServerCheck:
 
 
 def check_server(
-    server: OllamaServer, *, base: str = "", serving: Mapping[str, str] | None = None, load: bool = False
+    server: OllamaServer, *, base: str = "", serving: Mapping[str, str] | None = None, chat: bool = False
 ) -> ServerCheck:
     """How the server is now.
 
     `base`: the model that tags are made from, "" for any. `serving`: digests by name of the tags that serve.
-    `load`: makes it load them, which finds a model that is listed and cannot be served.
+    `chat`: asks each for one token, which finds a model that is listed and fails as it answers.
     """
     try:
         listed = server.list_tags(deadline_s=PROBE_S)
@@ -44,9 +44,9 @@ def check_server(
         if info.digest != digest:
             advice = "If its content is the same, run: manage.py tags adopt"
             return _refuse(server, f"{tag} has another digest on {server.host} than is registered. {advice}")
-        if load:
+        if chat:
             try:
-                server.load(tag, deadline_s=LOAD_S)
+                server.try_chat(tag, deadline_s=CHAT_S)
             except ModelError as error:
                 return _refuse(server, f"{error} Start it again, or run there: ollama pull {base}")
     return ServerCheck(server.host, True, True)

@@ -78,6 +78,7 @@ def rows(host: happened.Host) -> dict[type[Model], Model]:
     happened.ChainAnchor.objects.create(rows=1, hash="a" * 64)
     happened.ChainCheck.objects.create(verified_rows=1, last_hash="a" * 64)
     happened.HostTurn.objects.create(origin="127.0.0.1:9")
+    happened.ModelServerFault.objects.create(host="http://127.0.0.1:9", at=timezone.now())
     happened.WorkerHeartbeat.objects.create(name="worker-1", last_beat_at=timezone.now())
     happened.CounterSlot.objects.get_or_create(name="outcomes.total", slot=0)
     apply_settings(changes={"retry_budget": 7}, version=read_settings().version, by=command_line("ada"), origin="admin")

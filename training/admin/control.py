@@ -16,6 +16,7 @@ from training.models import (
     AuditEntry,
     Coordinator,
     CounterSlot,
+    ModelServerFault,
     RuntimeSettings,
     RuntimeSettingsChange,
     WorkerHeartbeat,
@@ -113,6 +114,13 @@ class WorkerHeartbeatAdmin(ReadOnlyAdmin):
 
     list_display = ("name", "last_beat_at", "doing")
     search_fields = ("name",)
+
+
+@admin.register(ModelServerFault)
+class ModelServerFaultAdmin(ReadOnlyAdmin):
+    """Model servers that failed in a chat and were not found well since."""
+
+    list_display = ("host", "at")
 
 
 @admin.register(CounterSlot)

@@ -149,6 +149,19 @@ class WorkerHeartbeat(models.Model):
         return self.name
 
 
+class ModelServerFault(models.Model):
+    """A model server that failed in a chat lately, noted by the process that asked; gone once it answers a look."""
+
+    host = models.CharField(max_length=300, primary_key=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["host"]
+
+    def __str__(self) -> str:
+        return self.host
+
+
 class CounterSlot(models.Model):
     """One of 16 parts of a counter: writers take different slots and never wait for each other."""
 
