@@ -12,9 +12,10 @@ COUNT_MAX = 10_000_000
 # Characters: no digest of any kind is longer.
 DIGEST_MAX = 80
 _SCALARS = {"integer", "number", "boolean", "null"}
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+_TAG = r"(?:think(?:ing)?|thought|reasoning)"
+_THOUGHT = re.compile(rf"<{_TAG}\b[^<>]*>.*?(?:</{_TAG}\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 # Some templates open the thought themselves: then the text begins inside of one.
-_OPEN_THOUGHT = re.compile(r"\A.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_OPEN_THOUGHT = re.compile(rf"\A.*</{_TAG}\s*>", re.DOTALL | re.IGNORECASE)
 
 
 class NotAReply(ValueError):
@@ -78,7 +79,10 @@ def _read_message(document: Any) -> dict[str, Any]:
 
 
 def strip_thoughts(text: str) -> str:
-    """The text without what stands between `<think>` and `</think>`; a thought that is never closed ends it."""
+    """The text without what stands between `<think>` and `</think>` or tags like them.
+
+    A thought that is never closed ends the text.
+    """
     return _OPEN_THOUGHT.sub("", _THOUGHT.sub("", text))
 
 

@@ -13,6 +13,7 @@ LOOPBACK = "127.0.0.1"
 PORTS = {"http": 80, "https": 443}
 _BLANKS_AND_QUOTES = " \t\r\n\"'"
 _HOST = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
+_FOUR_NUMBERS = re.compile(r"\d+(\.\d+){3}", re.ASCII)
 _CREDENTIALS = re.compile(r"(\w[\w+.-]*://)[^\s/]*@|(\w[\w+.-]*://)\S*@")
 
 
@@ -69,7 +70,11 @@ def _name_host(host: str) -> str | None:
         if address.is_unspecified:
             return LOOPBACK if address.version == 4 else "[::1]"
         return f"[{address}]" if address.version == 6 else str(address)
-    return host if _HOST.fullmatch(host) else None
+    with suppress(UnicodeError):
+        name = host.encode("idna").decode()
+        # Four numbers that are no address, as 256.1.1.1, are no name either.
+        return name if _HOST.fullmatch(name) and not _FOUR_NUMBERS.fullmatch(name) else None
+    return None
 
 
 def _refuse(text: str) -> ValueError:

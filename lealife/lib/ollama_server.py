@@ -51,6 +51,8 @@ THINKING_TOKENS = 1024
 # A server that failed rests: seconds at first, doubled with each failure, at most.
 REST_S, REST_MAX_S = 5.0, 30.0
 ERROR_MAX = 300
+# What the client raises for bodies that no Ollama sends: no JSON, JSON of another shape, or nested without end.
+_NONSENSE = (ValueError, TypeError, AttributeError, RecursionError)
 # 500s of Ollama that blame the request: it will be refused again, wherever it is sent.
 _REQUEST_FAULTS = ("invalid JSON schema", "invalid format", "must be of type", "unqualified name", "context length")
 
@@ -144,7 +146,7 @@ class OllamaServer:
                 self.client.list()
         except (httpx.TransportError, OSError):
             return False
-        except (ValueError, TypeError, ollama.ResponseError):
+        except (*_NONSENSE, ollama.ResponseError):
             # Whatever it says, it is there.
             return True
         return True
@@ -171,7 +173,7 @@ class OllamaServer:
         except (httpx.TransportError, OSError) as error:
             self._note_failure("")
             raise self._judge_silence(error) from None
-        except (ValueError, TypeError) as error:
+        except _NONSENSE as error:
             raise self._note_nonsense(error, tag=tag) from None
         self._rests.pop("", None)
         return result
@@ -184,7 +186,8 @@ class OllamaServer:
         return ModelUnavailable(f"{self.host} broke off: {_say(error)}.")
 
     def _judge_refusal(self, error: ollama.ResponseError, *, tag: str) -> ModelError:
-        said, status = _say(error.error), error.status_code
+        status = error.status_code
+        said = _say(error.error or httpx.codes.get_reason_phrase(status) or "it gave no reason")
         if status in (400, 500) and any(fault in said for fault in _REQUEST_FAULTS):
             return RequestRefused(f"{self.host} refused the request: {said}.")
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
@@ -195,7 +198,8 @@ class OllamaServer:
 
     def _note_nonsense(self, error: Exception, *, tag: str) -> ModelUnavailable:
         self._note_failure(tag)
-        return ModelUnavailable(f"{self.host} did not answer as an Ollama does: {_say(error)}.")
+        said = _say(error) if isinstance(error, NotAReply) else "it sent something else"
+        return ModelUnavailable(f"{self.host} did not answer as an Ollama does: {said}.")
 
     def list_tags(self, *, deadline_s: float | None = None) -> dict[str, TagInfo]:
         """Its tags by normalised name. Raises ModelUnavailable."""
@@ -291,15 +295,10 @@ class OllamaServer:
         options: dict[str, Any],
         keep_alive: str | float | None,
     ) -> Any:
+        request = {"messages": list(messages), "format": schema, "options": options, "keep_alive": keep_alive}
+
         def send(think: bool | None) -> Any:
-            return self._send(
-                model=tag,
-                messages=list(messages),
-                format=schema,
-                options=options,
-                think=think,
-                keep_alive=keep_alive,
-            )
+            return self._send(model=tag, think=think, **request)
 
         think = False if self._is_thinking(tag) else None
         try:
@@ -318,8 +317,9 @@ class OllamaServer:
         """
         if tag not in self._thinking:
             try:
-                skills = self.show(tag, deadline_s=PROBE_S).get("capabilities") or []
-                self._thinking[tag] = (self._find_digest(tag), "thinking" in skills)
+                skills = self.show(tag, deadline_s=PROBE_S).get("capabilities")
+                thinks = isinstance(skills, list) and "thinking" in skills
+                self._thinking[tag] = (self._find_digest(tag), thinks)
             except ServerSilent:
                 raise
             except ModelInvalid:

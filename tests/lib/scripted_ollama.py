@@ -32,6 +32,7 @@ class Scripted:
     address: str = ""
     mood: str = "well"
     says: dict[str, Any] = field(default_factory=dict)  # besides the usual answer, or instead of parts of it
+    body: tuple[int, bytes] = (200, b"")  # what it sends when its mood is "says this"
     waits_s: float = 0.0
     encoding: str = ""
     logins: list[str | None] = field(default_factory=list)
@@ -113,6 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
         state.closing.wait(state.waits_s)
         if state.mood in REFUSALS:
             return REFUSALS[state.mood]
+        if state.mood == "says this":
+            self.send(*state.body)
+            return 200, None
         if state.mood == "drips":
             self.drip()
             return 200, None

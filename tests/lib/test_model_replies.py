@@ -21,6 +21,8 @@ def document(content: Any = "Yes.", **fields: Any) -> dict[str, Any]:
         ("Hm, so it is.</think> Yes.", "Yes."),
         ("<THINK>a</THINK>Yes.<think>b</think>", "Yes."),
         ("Yes.<think>and", "Yes."),
+        ("<think type='deep'>a</think >Yes.", "Yes."),
+        ("<thought>a</thought><reasoning>b</reasoning>Yes.", "Yes."),
         ("<think>never closed", ""),
         ("Yes, I think.", "Yes, I think."),
     ],

@@ -34,6 +34,8 @@ from lealife.lib.places import BASE_DIR
         ("https://b:11434/x", "https://b:11434/x"),
         ('"http://h"', "http://h"),
         (" 'h:1' ", "http://h:1"),
+        ("[fe80::1%eth0]:1", "http://[fe80::1%eth0]:1"),
+        ("bücher.example:1", "http://xn--bcher-kva.example:1"),
     ],
 )
 def test_an_address_is_read_as_the_official_client_reads_it(text: str, host: str) -> None:
@@ -48,7 +50,9 @@ def test_a_list_keeps_its_order_and_names_each_server_once() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", " , ", "ftp://a", "http://", "a:b", "a b", "a:99999", "[::1", "a?b=1"])
+@pytest.mark.parametrize(
+    "text", ["", " , ", "ftp://a", "http://", "a:b", "a b", "a:99999", "[::1", "a?b=1", "256.1.1.1", "a..b"]
+)
 def test_a_list_without_a_usable_host_is_refused_in_a_sentence(text: str) -> None:
     with pytest.raises(ValueError, match="OLLAMA_HOST"):
         parse_hosts(text)

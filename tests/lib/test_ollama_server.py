@@ -182,3 +182,28 @@ def test_a_base_that_was_never_pulled_is_named_with_the_command(server: Scripted
     with pytest.raises(Exception, match="ollama pull Library/Tiny:1b"):
         OllamaPool(hosts=[server.address]).create_tag(tag="x:1", base="Library/Tiny:1b")
     assert OllamaPool(hosts=[server.address]).create_tag(tag="x:1", base="Library/SmolLM2:135M")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (200, b"[" * 100_000, "it sent something else"),
+        (200, b"null", "it sent something else"),
+        (200, b"<html>Please log in.</html>", "its answer broke off or is none"),
+        (200, b'{"error": "out of memory"}', "out of memory"),
+        (500, b'["odd"]', "it sent something else"),
+        (500, b"[" * 100_000, "it sent something else"),
+        (500, b"", "failed with status 500: Internal Server Error."),
+        (302, b"", "refused: Found."),
+    ],
+)
+def test_a_body_that_no_ollama_sends_is_unavailable(server: Scripted, status: int, body: bytes, said: str) -> None:
+    server.mood, server.body = "says this", (status, body)
+    with pytest.raises(ModelUnavailable, match=said):
+        ask(OllamaPool(hosts=[server.address]))
+
+
+@pytest.mark.parametrize("skills", [5, "none", {"a": 1}, None])
+def test_capabilities_of_another_shape_cost_no_answer(server: Scripted, skills: Any) -> None:
+    server.held[TAG] = {"capabilities": skills}
+    assert ask(OllamaPool(hosts=[server.address])).text
