@@ -67,11 +67,12 @@ def keep_pair(evaluation: Evaluation, *, index: int, candidate: EvaluationArm, b
 
 
 def goes_first(evaluation: Evaluation, *, index: int) -> bool:
-    """Whether the candidate's arm is run before the baseline's. They take turns; who begins is drawn.
+    """Whether the candidate's arm is run before the baseline's: drawn for each two pairs, reversed in the second.
 
-    So a pair ends with the tag that the next one begins with, whose prompt a server still has in its cache.
+    So neither arm goes first more often, no order can be foretold, and the first of two pairs ends with the tag that
+    the second begins with, whose prompt a server still has in its cache.
     """
-    return (index % 2 == 0) == (unit_interval("order", evaluation.pk) < 0.5)
+    return (index % 2 == 0) == (unit_interval("order", evaluation.pk, index // 2) < 0.5)
 
 
 def take_next_pair(evaluation: Evaluation, *, index: int) -> bool:
