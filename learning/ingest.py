@@ -19,6 +19,7 @@ from learning.models import CurriculumTask, MemoryItem, RunLearningOutcome
 from training.agent.brain import VISITABLE_KINDS
 from training.counters import COUNT_ENDINGS, read_counters
 from training.models import TrainingOutcome
+from training.outcomes import UNSERVED
 from training.seals import COMMIT_SPREAD
 
 # Outcomes that wait are looked for below the newest that was ingested: so many ids, and room for a few batches that
@@ -145,7 +146,8 @@ def _learn(outcome: TrainingOutcome, *, now: datetime, error: str) -> int:
     # What was followed helped when its own page passes the check, not when another page of the run does.
     helped = MemoryItem.objects.filter(pk__in=outcome.memory_used, url__in=vouched).values_list("pk", flat=True)
     count_recalls(recalled=shown, helped=helped, checked=is_checked(outcome), now=now)
-    _record_attempt(outcome)
+    if outcome.error_code not in UNSERVED:
+        _record_attempt(outcome)
     return written
 
 

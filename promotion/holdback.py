@@ -14,8 +14,8 @@ from django.db.models import Count
 from lealife.lib.digest import unit_interval
 from promotion.models import LiveApply, Role, Watch, WatchedRun
 from promotion.routing import Routing, read_routing
-from training.agent.errors import ErrorCode
 from training.models import Run, TrainingCycle
+from training.outcomes import UNSERVED
 from training.runtime_settings import read_settings
 
 
@@ -78,10 +78,10 @@ def _route_watched(run: Run, *, watch: Watch, routing: Routing) -> Routing:
 
 
 def count_watched(watch_id: int) -> dict[str, int]:
-    """Finished runs that a model answered, and successes, of both arms. One query."""
+    """Finished runs that a model answered as promised, and successes, of both arms. One query."""
     counts = {"applied_observations": 0, "applied_successes": 0, "held_observations": 0, "held_successes": 0}
     finished = WatchedRun.objects.filter(watch_id=watch_id, run__outcome__isnull=False)
-    watched = finished.exclude(run__outcome__error_code=ErrorCode.MODEL_UNAVAILABLE)
+    watched = finished.exclude(run__outcome__error_code__in=UNSERVED)
     for held_back, success, found in watched.values_list("held_back", "run__outcome__success").annotate(n=Count("id")):
         arm = "held" if held_back else "applied"
         counts[f"{arm}_observations"] += found

@@ -54,10 +54,21 @@ def find_anchor_fault(anchors: list[Anchor]) -> str:
         found = OutcomeSeal.objects.filter(row=anchor.rows).values_list("hash", flat=True).first()
         if found is None:
             newest = OutcomeSeal.objects.order_by("-row").values_list("row", flat=True).first() or 0
-            return f"Chain is shorter than its anchor: {newest:,} of {anchor.rows:,} seals."
+            return f"Chain is shorter than its anchor: {newest:,} of {anchor.rows:,} seals.{_advise(anchor)}"
         if found != anchor.hash:
-            return f"Row {anchor.rows:,} of the chain is not the one that was anchored: the chain was rewritten."
+            fault = f"Row {anchor.rows:,} of the chain is not the one that was anchored: the chain was rewritten."
+            return fault + _advise(anchor)
     return ""
+
+
+def _advise(anchor: Anchor) -> str:
+    """What to do about an anchor that the file has and the database has not: perhaps it was restored on purpose."""
+    if ChainAnchor.objects.filter(**asdict(anchor)).exists():
+        return ""
+    return (
+        f" Only {anchor_file().name} in the data folder has that anchor. If you restored a backup or made the "
+        "database again, move that file away."
+    )
 
 
 def anchor_file() -> Path:

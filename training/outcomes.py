@@ -16,10 +16,12 @@ from training.models.sources import queue_rank
 
 # A failed source waits before it is tried again; a curriculum task longer, until more has been learned.
 RETRY_AFTER = {TrainingSource.Kind.QUEUE: timedelta(seconds=10), TrainingSource.Kind.CURRICULUM: timedelta(minutes=5)}
+# No model answered, or another one than was promised: such a run says nothing about a tag or a task.
+UNSERVED = frozenset({ErrorCode.MODEL_UNAVAILABLE, ErrorCode.SERVED_OTHER_DIGEST})
 # What no source can help: it waits, and none of its retry budget is spent.
-BLAMELESS = frozenset({ErrorCode.MODEL_UNAVAILABLE, ErrorCode.SERVED_OTHER_DIGEST, ErrorCode.CANCELLED})
+BLAMELESS = UNSERVED | {ErrorCode.CANCELLED}
 # So many runs in a row that ended in one of these ways mean that the machine is broken, not the sources.
-BREAKING = frozenset({ErrorCode.MODEL_UNAVAILABLE, ErrorCode.SERVED_OTHER_DIGEST, ErrorCode.INTERNAL_ERROR})
+BREAKING = UNSERVED | {ErrorCode.INTERNAL_ERROR}
 BREAK_AFTER = 5
 BREAK_FOR = timedelta(seconds=30)
 

@@ -377,6 +377,18 @@ def test_a_failed_attempt_ends_the_streak(host):
     assert (task.attempts, task.successes, task.streak) == (1, 0, 0)
 
 
+@pytest.mark.parametrize("code", ["model_unavailable", "served_other_digest"])
+def test_an_attempt_that_no_model_served_as_promised_says_nothing_about_its_task(host, code):
+    source = make_curriculum_source(host)
+    task = CurriculumTask.objects.create(
+        host=host, split="train", expected_url="u", page_digest="d", passage="p", prompt="?", source=source, streak=4
+    )
+    finish(begin_claimed(), success=False, error_code=code)
+    ingest(TrainingOutcome.objects.get())
+    task.refresh_from_db()
+    assert (task.attempts, task.successes, task.streak) == (0, 0, 4)
+
+
 @pytest.mark.parametrize(
     "body", [b"plain \x00 text that is long enough to be a passage of its own", b"\xff\xfe\x00", b"\x00"]
 )

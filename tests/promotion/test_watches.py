@@ -253,9 +253,10 @@ def test_the_first_tag_has_no_way_back(host, servers):
     assert ModelTag.objects.get(status="active", role="controller") == canary.evaluation.baseline
 
 
-def test_runs_that_no_model_answered_are_not_counted_by_a_watch(applied, host):
+@pytest.mark.parametrize("code", ["model_unavailable", "served_other_digest"])
+def test_runs_that_no_model_answered_as_promised_are_not_counted_by_a_watch(applied, host, code):
     observe(applied, host, held=True, successes=1)
-    make_outcome(host, success=False, error_code="model_unavailable", watch=applied.watch, started_at=timezone.now())
+    make_outcome(host, success=False, error_code=code, watch=applied.watch, started_at=timezone.now())
     assert count_watched(applied.watch.pk) == {
         "applied_observations": 0, "applied_successes": 0, "held_observations": 1, "held_successes": 1,
     }  # fmt: skip

@@ -140,7 +140,7 @@ def test_the_file_finds_what_was_taken_away_together_with_the_anchors(transactio
         make_outcome(host, now=later(hours=number))
     assert seal_outcomes() == 3
     cut_off(after=1, anchors=True)
-    assert read_fault() == "Chain is shorter than its anchor: 1 of 3 seals."
+    assert read_fault().startswith("Chain is shorter than its anchor: 1 of 3 seals. Only chain-anchor-")
     # What is sealed afterwards does not wipe the trace out.
     for number in range(3, 9):
         make_outcome(host, now=later(hours=number))
@@ -155,7 +155,7 @@ def test_an_emptied_database_is_found_by_the_file(transactional_db):
     with behind_guards(), connection.cursor() as cursor:
         cursor.execute("TRUNCATE training_outcomes, training_chain_anchors, training_chaincheck CASCADE")
     assert is_chain_check_due(now=START)
-    assert read_fault() == "Chain is shorter than its anchor: 0 of 1 seals."
+    assert read_fault().startswith("Chain is shorter than its anchor: 0 of 1 seals.")
 
 
 def test_seals_that_are_made_again_reach_the_anchor(chain):
