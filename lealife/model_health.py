@@ -24,7 +24,7 @@ UP, DOWN, UNKNOWN = "up", "down", "unknown"
 
 @dataclass(frozen=True, slots=True)
 class ModelHealth:
-    """`state`: up while any server can serve, else down; unknown before the first answer.
+    """`state`: up while any server can serve what counts, else down; unknown before the first answer.
 
     `reasons`: a sentence for each server that cannot, with what to do.
     """
@@ -101,13 +101,14 @@ def check_models(suspects: Suspects) -> ModelHealth:
 
 
 def judge_servers(checks: list[ServerCheck]) -> ModelHealth:
-    """The rule, pure: one server that serves is enough, and each that does not is named."""
+    """The rule, pure: one server that serves is enough unless another differs, and each that does not is named."""
     failing = [check for check in checks if not check.serves]
     reasons = tuple(check.sentence for check in failing)
     if failing and len(failing) < len(checks):
         what = "does not answer" if not failing[0].answers else "cannot serve"
         verb = what if len(failing) == 1 else what.replace("does", "do")
-        return ModelHealth(UP, (f"{len(failing)} of {len(checks)} model servers {verb}.", *reasons))
+        state = DOWN if any(check.differs for check in failing) else UP
+        return ModelHealth(state, (f"{len(failing)} of {len(checks)} model servers {verb}.", *reasons))
     return ModelHealth(DOWN if failing else UP, reasons)
 
 

@@ -14,12 +14,16 @@ CHAT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class ServerCheck:
-    """One server: whether it answers, whether it can serve, and a sentence that says why not and what to do."""
+    """One server: whether it answers, whether it can serve, and a sentence that says why not and what to do.
+
+    `differs`: it has something else under a serving tag's name, and what any server answers counts nowhere.
+    """
 
     host: str
     answers: bool
     serves: bool
     sentence: str = ""
+    differs: bool = False
 
 
 def check_server(
@@ -42,8 +46,14 @@ def check_server(
         if info is None:
             return _refuse(server, f"{server.host} has lost {tag}; a worker makes it again within a minute.")
         if info.digest != digest:
-            advice = "If its content is the same, run: manage.py tags adopt"
-            return _refuse(server, f"{tag} has another digest on {server.host} than is registered. {advice}")
+            return ServerCheck(
+                server.host,
+                True,
+                False,
+                f"{tag} has another digest on {server.host} than is registered, so that no run counts. "
+                f"If its content is the same, run: manage.py tags adopt. If not, run there: ollama rm {tag}",
+                differs=True,
+            )
         if chat:
             try:
                 server.try_chat(tag, deadline_s=CHAT_S)

@@ -137,8 +137,11 @@ def test_another_digest_on_one_of_two_servers_is_named(host: Host, servers: tupl
     for one in servers:
         [tag] = [name for name in one.tags if name.startswith("lealife-task:")]
         right, one.tags[tag] = one.tags[tag], digest_value("another")
+        outcome = train_once(host)
+        assert (outcome.success, outcome.error_code) == (False, "served_other_digest")
         health = read_model_health()
-        assert (health.state, health.reasons[0]) == ("up", "1 of 2 model servers cannot serve.")
+        # The servers disagree about the tag, so that no run counts: the other one's health does not help.
+        assert (health.state, health.reasons[0]) == ("down", "1 of 2 model servers cannot serve.")
         assert tag in health.reasons[1] and one.address in health.reasons[1]
         one.tags[tag] = right
         assert read_model_health() == ModelHealth("up")
