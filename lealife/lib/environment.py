@@ -109,14 +109,19 @@ def read_database(name: str) -> dict[str, Any]:
     ports = str(options.pop("port", ""))
     if not all(port.isdecimal() and 0 < int(port) < 65536 for port in ports.split(",") if port):
         raise ImproperlyConfigured(f"{name} has a port that is no number from 1 to 65535. {_ENCODE}")
+    hosts = str(options.pop("host", ""))
+    if any("@" in host[1:] for host in hosts.split(",") if not host.startswith("/")):
+        # It would be shown as the name of a server, and is the end of a password.
+        raise ImproperlyConfigured(f"{name} has more than one @ before its host. {_ENCODE}")
     user = str(options.pop("user", ""))
+    # Without a name libpq takes the service's, else the user's.
+    default = "" if "service" in options else os.environ.get("PGDATABASE", "") or user or _read_default_user()
     return {
         "ENGINE": "lealife.lib.postgresql",
-        # Without a name libpq takes the user's.
-        "NAME": str(options.pop("dbname", "") or os.environ.get("PGDATABASE", "") or user or _read_default_user()),
+        "NAME": str(options.pop("dbname", "") or default),
         "USER": user,
         "PASSWORD": str(options.pop("password", "")),
-        "HOST": str(options.pop("host", "")),
+        "HOST": hosts,
         "PORT": ports,
         # Long-lived connections: the queue's ORM broker is many times slower without them.
         "CONN_MAX_AGE": 600,

@@ -31,6 +31,7 @@ def read(monkeypatch: pytest.MonkeyPatch, url: str) -> dict[str, object]:
         ("postgresql://h/name?sslmode=require", {"OPTIONS": {"sslmode": "require"}}),
         ("postgresql://h/name?options=-c%20a%3Db", {"OPTIONS": {"options": "-c a=b"}}),
         ("postgresql://h/name?user=bob&password=x", {"USER": "bob", "PASSWORD": "x"}),
+        ("postgresql:///?service=mine", {"NAME": "", "OPTIONS": {"service": "mine"}}),
     ],
 )
 def test_a_database_url_is_read_as_libpq_reads_it(monkeypatch, url, expected):
@@ -48,6 +49,7 @@ def test_a_database_url_is_read_as_libpq_reads_it(monkeypatch, url, expected):
         ("postgresql://ada:hunter2@h:70000/name", "a port that is no number from 1 to 65535"),
         ("postgresql://ada:hunter2@h/name?colour=red", "invalid URI query parameter"),
         ("postgresql://ada:hunter2%zz@h/name", "invalid percent-encoded token"),
+        ("postgresql://ada:x@hunter2@h/name", "more than one @"),
         ("postgresql://ada:hunter2@[::1/name", "cannot be read"),
         ("postgresql://ada:hunter2 too@h/name", "unexpected spaces found"),
     ],
