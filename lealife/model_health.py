@@ -81,10 +81,10 @@ class ModelProbe:
         try:
             answer = self._ask(self._suspects)
         finally:
-            # This thread's own: nobody else would close it.
-            connection.close()
             with self._lock:
                 self._answer, self._answered_at, self._asking = answer, time.monotonic(), False
+            # It belongs to this thread, which ends here.
+            connection.close()
 
 
 def check_models(suspects: Suspects) -> ModelHealth:

@@ -338,12 +338,9 @@ def _read_faults(canary: Body, *, tally: Mapping[str, int]) -> Iterator[tuple[in
     """The (errors, timeouts) that the counted part of the candidate's outcomes may have held, most first."""
     late = tally.get("candidate_observations", 0) - canary["candidate_observations"]
     failures = canary["candidate_observations"] - canary["candidate_successes"]
-    ranges = [range(min(found, failures), max(0, found - late) - 1, -1) for found in _faults(tally)]
+    found = (tally.get("errors", 0), tally.get("timeouts", 0))
+    ranges = [range(min(each, failures), max(0, each - late) - 1, -1) for each in found]
     yield from ((errors, timeouts) for errors, timeouts in product(*ranges) if errors + timeouts <= failures)
-
-
-def _faults(tally: Mapping[str, int]) -> tuple[int, int]:
-    return tally.get("errors", 0), tally.get("timeouts", 0)
 
 
 def _score(counts: tuple[int, ...]) -> str:

@@ -1,7 +1,7 @@
 """Anchors: the chain's length and head, kept outside the chain, so that a shortened chain is found.
 
 One is added to a table of its own with each batch of seals. The last one is also in a file below the data folder:
-whoever has the database in hand can empty both tables, and not the file.
+a superuser of the database can empty both tables, and not the file.
 """
 
 from __future__ import annotations

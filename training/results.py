@@ -108,7 +108,7 @@ _FINISH_WELL = "SELECT training_finish_well(%(finished)s::jsonb, %(now)s::timest
 def finish_runs(*, finished: Sequence[Finished], now: datetime) -> list[int]:
     """Finishes runs, each only if its fence still holds, with their outcomes; the ids of those that it did.
 
-    What another digest than the claimed one has served is no success, whatever `finished` says (`judge_served`).
+    What another digest than the claimed one has served is no success, even if `finished` says so (`judge_served`).
     Successes and failures are a transaction each: what they count would be locked in different orders.
     """
     claimed = _read_claimed(finished)

@@ -129,12 +129,12 @@ def _close_socket_folder(pgdata: Path) -> None:
 
 
 def find_postmaster(pgdata: Path) -> int | None:
-    """The pid of the server that runs on `pgdata`; None without one, whatever a file left behind says."""
+    """The pid of the server that runs on `pgdata`; None without one, even where a killed one left its file."""
     import psutil
 
     with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
         process = psutil.Process(int((pgdata / "postmaster.pid").read_text().splitlines()[0]))
-        # Its number may be another program's by now; a killed one that nobody has reaped is no server.
+        # Its number may be another program's by now; a killed one that its parent has not reaped is no server.
         if process.status() != psutil.STATUS_ZOMBIE and "postgres" in process.name():
             return process.pid
     return None
@@ -142,7 +142,7 @@ def find_postmaster(pgdata: Path) -> int | None:
 
 @dataclass(slots=True)
 class PostgresChild(Child):
-    """The embedded server as the supervisor sees it: started by whoever needs it first, stopped by its last user."""
+    """The embedded server as the supervisor sees it: started by its first user, stopped by its last."""
 
     def start(self) -> None:
         """Starts it again; when that fails, the supervisor tries again later."""

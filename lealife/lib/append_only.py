@@ -1,4 +1,4 @@
-"""Append-only tables: triggers refuse updates, deletes and TRUNCATE, whoever asks.
+"""Append-only tables: triggers refuse updates, deletes and TRUNCATE to every user.
 
 The one exception is a purge of memory, which says so with `SET LOCAL lealife.purging = 'on'` and may delete.
 """

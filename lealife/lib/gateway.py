@@ -54,7 +54,7 @@ class OllamaPool:
         num_thread: int | None = None,
         on_failure: Callable[[str], None] = lambda host: None,
     ) -> None:
-        """`deadline_s`: the longest that one call may take, whatever comes. None leaves the server its own choice.
+        """`deadline_s`: the longest that one call may take in all. None leaves the server its own choice.
 
         `on_failure` is called with the address of each server that failed in a chat.
         """
@@ -85,7 +85,7 @@ class OllamaPool:
     ) -> Reply:
         """One answer of `tag`, JSON that satisfies `schema` when one is given.
 
-        `num_ctx` is sent with every call: a change of it makes Ollama load the model anew.
+        `num_ctx` is sent with every call: a change of it makes Ollama load the model again.
         Raises ModelUnavailable when no server can be reached or can serve the tag, ModelInvalid when the request
         is at fault.
         """
@@ -118,7 +118,7 @@ class OllamaPool:
         return {host: info.digest if info else "" for host, info in listed.items()}
 
     def served_digest(self, *, tag: str) -> str:
-        """The digest that the tag has now, read anew on all servers that are up.
+        """The digest that the tag has now, read from all servers that are up.
 
         Raises ModelInvalid when the tag is missing somewhere or the servers disagree.
         """

@@ -53,7 +53,7 @@ REST_S, REST_MAX_S = 5.0, 30.0
 ERROR_MAX = 300
 # What the client raises for bodies that no Ollama sends: no JSON, JSON of another shape, or nested without end.
 _NONSENSE = (ValueError, TypeError, AttributeError, RecursionError)
-# 500s of Ollama that blame the request: it will be refused again, wherever it is sent.
+# 500s of Ollama that blame the request: every server will refuse it again.
 _REQUEST_FAULTS = ("invalid JSON schema", "invalid format", "must be of type", "unqualified name", "context length")
 
 
