@@ -69,6 +69,10 @@ class ServerSilent(ModelUnavailable):
     """A server took the call and says nothing."""
 
 
+class OnlyThinks(ModelUnavailable):
+    """The model thinks and never says anything: another base is needed."""
+
+
 class ModelInvalid(ModelError):
     """The request itself was refused: the same call will fail again."""
 
@@ -226,20 +230,6 @@ class OllamaServer:
 
         return self.attempt(read, tag=tag, deadline_s=deadline_s)
 
-    def try_chat(self, tag: str, *, deadline_s: float) -> None:
-        """Asks the tag for one token, which finds what fails only while it answers. Raises as attempt does."""
-        hello = [{"role": "user", "content": "Hello"}]
-        try:
-            document = self.attempt(
-                lambda: self._send(model=tag, messages=hello, options={"num_predict": 1}),
-                tag=tag,
-                deadline_s=deadline_s,
-                max_bytes=REPLY_MAX_BYTES,
-            )
-            read_reply(document, ends_at_brace=False)
-        except NotAReply as error:
-            raise self._note_nonsense(error, tag=tag) from None
-
     def _send(self, **request: Any) -> Any:
         """One chat, and its document as it was sent: an odd count in it must not lose the answer."""
         self._last.document = None
@@ -255,22 +245,27 @@ class OllamaServer:
         schema: dict[str, Any] | None,
         options: dict[str, Any],
         keep_alive: str | float | None,
+        deadline_s: float | None = None,
     ) -> Reply:
         """One answer. Raises RequestRefused when it is the request's fault, ModelUnavailable otherwise."""
+
+        def ask(options: dict[str, Any]) -> Any:
+            return self._ask(tag, messages, schema, options, keep_alive, deadline_s)
+
         started = time.perf_counter()
         if can_end_at_brace(schema):
             # Constrained JSON is padded with white space until its tokens are spent, unless the brace ends it.
             options = {**options, "stop": ["}"]}
         roomy = {**options, "num_predict": options["num_predict"] + THINKING_TOKENS}
         try:
-            document = self._ask(tag, messages, schema, options, keep_alive)
+            document = ask(options)
             if only_thought(document) and not self._thinking.get(tag, ("", False))[1]:
                 self._thinking[tag] = ("", True)
-                document = self._ask(tag, messages, schema, options, keep_alive)
+                document = ask(options)
             if only_thought(document):
-                document = self._ask(tag, messages, schema, roomy, keep_alive)
+                document = ask(roomy)
             if only_thought(document):
-                raise ModelUnavailable(f"{tag} on {self.host} only thinks and gives no answer: use another base model.")
+                raise OnlyThinks(f"{tag} on {self.host} only thinks and gives no answer: use another base model.")
             reply = read_reply(document, ends_at_brace="stop" in options)
         except NotAReply as error:
             raise self._note_nonsense(error, tag=tag) from None
@@ -294,21 +289,27 @@ class OllamaServer:
         schema: dict[str, Any] | None,
         options: dict[str, Any],
         keep_alive: str | float | None,
+        deadline_s: float | None,
     ) -> Any:
         request = {"messages": list(messages), "format": schema, "options": options, "keep_alive": keep_alive}
 
         def send(think: bool | None) -> Any:
-            return self._send(model=tag, think=think, **request)
+            return self.attempt(
+                lambda: self._send(model=tag, think=think, **request),
+                tag=tag,
+                deadline_s=deadline_s,
+                max_bytes=REPLY_MAX_BYTES,
+            )
 
         think = False if self._is_thinking(tag) else None
         try:
-            return self.attempt(lambda: send(think), tag=tag, max_bytes=REPLY_MAX_BYTES)
+            return send(think)
         except ModelInvalid as error:
             if think is None or "think" not in str(error):
                 raise
         # It lists a skill that it then refuses to be asked about.
         self._thinking[tag] = ("", False)
-        return self.attempt(lambda: send(None), tag=tag, max_bytes=REPLY_MAX_BYTES)
+        return send(None)
 
     def _is_thinking(self, tag: str) -> bool:
         """Whether `think: false` must be sent: the tag's capabilities say so, or its answers did.

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lealife.lib.model_names import normalise_name
-from lealife.lib.ollama_server import PROBE_S, ModelError, ModelUnavailable, OllamaServer
+from lealife.lib.ollama_server import PROBE_S, ModelError, ModelUnavailable, OllamaServer, OnlyThinks
 
 # To load a model and say one word takes longer than to list it, behind the chats of others too.
 CHAT_S = 20.0
+HELLO, FEW_WORDS = ({"role": "user", "content": "Hello"},), {"num_predict": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def check_server(
     """How the server is now.
 
     `base`: the model that tags are made from, "" for any. `serving`: digests by name of the tags that serve.
-    `chat`: asks each for one token, which finds a model that is listed and fails as it answers.
+    `chat`: asks each for a few words, which finds a model that is listed and fails as it answers.
     """
     try:
         listed = server.list_tags(deadline_s=PROBE_S)
@@ -56,7 +57,9 @@ def check_server(
             )
         if chat:
             try:
-                server.try_chat(tag, deadline_s=CHAT_S)
+                server.chat(tag=tag, messages=HELLO, schema=None, options=FEW_WORDS, keep_alive=None, deadline_s=CHAT_S)
+            except OnlyThinks as error:
+                return _refuse(server, str(error))
             except ModelError as error:
                 return _refuse(server, f"{error} Start it again, or run there: ollama pull {base}")
     return ServerCheck(server.host, True, True)

@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, None
         if not body["messages"]:
             return 200, {**_say(body, ""), "done_reason": "load"}
-        if state.mood == "thinks" and body.get("think") is not False:
+        if state.mood == "only thinks" or (state.mood == "thinks" and body.get("think") is not False):
             thought = {"role": "assistant", "content": "", "thinking": "Let me look at the links. " * 3}
             return 200, {**_say(body, ""), "message": thought, "done_reason": "length"}
         if state.mood == "breaks off":
