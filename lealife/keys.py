@@ -68,9 +68,7 @@ def create_api_key(
 
 
 @requires("lealife.add_apikey")
-def _make_key(
-    *, name: str, scope: str, by: Actor, origin: str, owner: User | None, days: int
-) -> tuple[ApiKey, str]:
+def _make_key(*, name: str, scope: str, by: Actor, origin: str, owner: User | None, days: int) -> tuple[ApiKey, str]:
     cleaned = name.replace("\x00", "").strip()
     if not 1 <= len(cleaned) <= 100:
         raise InvalidInput("A key's name has between 1 and 100 characters.", field="name")

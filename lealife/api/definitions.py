@@ -65,9 +65,7 @@ def read_definition(request: HttpRequest, definition_id: RowId) -> DefinitionOut
     return describe_definition(definition_id)
 
 
-@router.patch(
-    "/{definition_id}", response=declare_responses(200, DefinitionOut, 404, 409), auth=allow(save_definition)
-)
+@router.patch("/{definition_id}", response=declare_responses(200, DefinitionOut, 404, 409), auth=allow(save_definition))
 def change_definition(request: HttpRequest, definition_id: RowId, body: DefinitionChangesIn) -> DefinitionOut:
     """Changes the fields that are sent; what was queued before stays as it was queued."""
     save_definition(definition_id=definition_id, changes=read_changes(body), by=request.auth, origin=ORIGIN)

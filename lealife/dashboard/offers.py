@@ -21,9 +21,7 @@ _OFFER = re.compile(f"{START.format('([a-z_. ]+)')}(.*?)(?:{OTHERWISE}(.*?))?{EN
 
 def cut_offers(html: str, *, reader: Actor) -> str:
     """The HTML without what the reader may not do, and without marks."""
-    return _OFFER.sub(
-        lambda found: found[2] if any(map(reader.may, found[1].split())) else found[3] or "", html
-    )
+    return _OFFER.sub(lambda found: found[2] if any(map(reader.may, found[1].split())) else found[3] or "", html)
 
 
 def render_page(

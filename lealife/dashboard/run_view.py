@@ -284,6 +284,4 @@ def _view_verdict(verdict: OperatorVerdict | None, *, run: Run) -> VerdictView |
         return None
     moved = {name: len(verdict.effect.get(name, ())) for name in ("trusted", "quarantined", "retired", "unhelped")}
     misled = str(run.quotes[0].get("url", "")) if run.quotes and not verdict.right else ""
-    return VerdictView(
-        right=verdict.right, note=verdict.note, by=verdict.by, at=verdict.at, misled_url=misled, **moved
-    )
+    return VerdictView(right=verdict.right, note=verdict.note, by=verdict.by, at=verdict.at, misled_url=misled, **moved)

@@ -181,9 +181,7 @@ def test_a_client_that_reads_nothing_is_sent_little_and_then_the_newest_state(
                 publisher.build_push(latest, have={}), generated_at=latest.generated_at + FAR, fingerprint="x"
             )
             mailbox.put(
-                replace(
-                    push, fragments={"state": Fragment(name="state", fingerprint=f"{number}", html=f"<{number}>")}
-                )
+                replace(push, fragments={"state": Fragment(name="state", fingerprint=f"{number}", html=f"<{number}>")})
             )
             await asyncio.sleep(0)
             await asyncio.sleep(0)

@@ -160,5 +160,3 @@ def test_a_polling_reader_gets_fragments_of_their_own(clients: dict[str, Client]
         False,
         True,
     ]
-
-
