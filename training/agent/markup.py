@@ -42,10 +42,7 @@ _FOREIGN = frozenset({"math", "svg"})
 _ISLANDS = frozenset({"annotation-xml", "desc", "foreignobject"})
 # Tags that end a drawing, a formula or a list of options that was never closed.
 _BREAKOUTS = frozenset(
-    (
-        "b blockquote body br center code dd div dl dt em h1 h2 h3 h4 h5 h6 head hr i img li menu ol "
-        "p pre span strong table u ul"
-    ).split()
+    ["b", "blockquote", "body", "br", "center", "code", "dd", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "head", "hr", "i", "img", "li", "menu", "ol", "p", "pre", "span", "strong", "table", "u", "ul"]
 )
 _SELECT_ENDS = frozenset({"input", "select", "table", "tbody", "td", "textarea", "th", "thead", "tr"})
 
