@@ -41,9 +41,11 @@ _FOREIGN = frozenset({"math", "svg"})
 # Inside drawings and formulas: where HTML stands again.
 _ISLANDS = frozenset({"annotation-xml", "desc", "foreignobject"})
 # Tags that end a drawing, a formula or a list of options that was never closed.
-_BREAKOUTS = frozenset(
-    ["b", "blockquote", "body", "br", "center", "code", "dd", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "head", "hr", "i", "img", "li", "menu", "ol", "p", "pre", "span", "strong", "table", "u", "ul"]
+_BREAKOUT_TAGS = (
+    "b blockquote body br center code dd div dl dt em h1 h2 h3 h4 h5 h6 head hr i img li menu ol p pre span strong "
+    "table u ul"
 )
+_BREAKOUTS = frozenset(_BREAKOUT_TAGS.split())
 _SELECT_ENDS = frozenset({"input", "select", "table", "tbody", "td", "textarea", "th", "thead", "tr"})
 
 _NAME = re.compile(r"</?([a-zA-Z][^\s/>]*+)")
