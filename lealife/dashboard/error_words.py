@@ -51,7 +51,7 @@ WORDS: dict[str, ErrorWords] = {
     ),
     ErrorCode.MODEL_INVALID: ErrorWords(
         "What the model was asked for, or what it wrote, could not be used.",
-        "See the sentence beside it: a schema may ask for more than fits. If it happens often, the model is too small.",
+        "Read the error above: a schema may ask for more than fits. If it happens often, the model is too small.",
     ),
     ErrorCode.SERVED_OTHER_DIGEST: ErrorWords(
         "The model server answered with another model than routing claimed: the result proves nothing.",

@@ -38,7 +38,7 @@ class NotFound(Refused):
 
 
 class Forbidden(Refused):
-    """Whoever asks lacks a permission; `permission` in the details names it."""
+    """The caller lacks a permission; `permission` in the details names it."""
 
     status = 403
     code = "forbidden"
