@@ -20,7 +20,7 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    from lealife.lib.errors import Refused
+    from lealife.core.errors import Refused
 
     try:
         execute_from_command_line(sys.argv)

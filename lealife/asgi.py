@@ -19,9 +19,9 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  as abo
 from django.urls import path  # noqa: E402  as above
 
 import lealife.urls  # noqa: E402, F401  before the freeze below, not at the first request
-from lealife.dashboard.consumer import LiveConsumer  # noqa: E402  as above
-from lealife.dashboard.origin import SameOrigin  # noqa: E402  as above
-from lealife.mount import Mount  # noqa: E402  as above
+from lealife.dashboard.live.consumer import LiveConsumer  # noqa: E402  as above
+from lealife.dashboard.live.origin import SameOrigin  # noqa: E402  as above
+from lealife.subpath import Mount  # noqa: E402  as above
 
 sockets = URLRouter([path("ws/live/", LiveConsumer.as_asgi())])
 websocket = SameOrigin(AuthMiddlewareStack(sockets))

@@ -6,7 +6,7 @@ import socket
 import sys
 from urllib.parse import urlsplit
 
-from lealife.lib.places import data_dir
+from lealife.core.places import data_dir
 from lealife.supervisor import Child
 from training.models import Host
 

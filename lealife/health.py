@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from django.db import DatabaseError
 
-from lealife.bell import read_queue_depth
 from lealife.model_health import ModelHealth, Suspects, model_probe
+from lealife.pipeline.bell import read_queue_depth
 from lealife.storage import SCARCE_BELOW, describe_scarcity, find_disk_fault, read_free_bytes
 from promotion.routing import Routing, read_routing
 from training.coordinator import LoopState, read_loop

@@ -10,12 +10,12 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from lealife.launching import ask
-from lealife.lib.actors import Actor, command_line, read_user, requires
-from lealife.lib.digest import digest_bytes
-from lealife.lib.errors import Conflict, Forbidden, InvalidInput, NotFound
+from lealife.core.actors import Actor, command_line, read_user, requires
+from lealife.core.digest import digest_bytes
+from lealife.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from lealife.models import ApiKey, WrongKeys
-from lealife.run_verbs import judge_run
+from lealife.pipeline.launching import ask
+from lealife.run_actions import judge_run
 from promotion.steering import evaluate_now, hold_promotion, request_drill
 from training.audit import record_audit
 from training.campaigns import create_campaign

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from lealife.lib.gateway import ModelUnavailable, ServerCheck
-from lealife.pool import get_pool
+from lealife.core.gateway import ModelUnavailable, ServerCheck
+from lealife.pipeline.pool import get_pool
 from training.model_faults import forget_faults
 
 PROBE_EVERY_S = 5.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from lealife.lib.environment import (
+from lealife.core.environment import (
     read_contact,
     read_database,
     read_flag,
@@ -18,7 +18,7 @@ from lealife.lib.environment import (
     read_subpath,
     read_text,
 )
-from lealife.lib.places import BASE_DIR, data_dir
+from lealife.core.places import BASE_DIR, data_dir
 
 DEBUG = read_flag("DEBUG", default=False)
 SECRET_KEY = read_secret_key(data_dir() / "secret_key")
@@ -49,11 +49,11 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # First: load balancers probe without TLS and with an IP address as Host.
     "lealife.dashboard.probes.Probes",
-    "lealife.mount.MountedCookies",
+    "lealife.subpath.MountedCookies",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # Before the redirects of CommonMiddleware, which lose what was sent.
-    "lealife.spelling.Spelling",
+    "lealife.slashes.Spelling",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -77,7 +77,7 @@ TEMPLATES = [
             "loaders": [
                 (
                     "django.template.loaders.cached.Loader",
-                    ["lealife.lib.lean_templates.Loader", "django.template.loaders.app_directories.Loader"],
+                    ["lealife.core.lean_templates.Loader", "django.template.loaders.app_directories.Loader"],
                 )
             ],
             "context_processors": [
@@ -112,7 +112,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_HANDLER = "lealife.lockout.OwnNameHandler"
 # Trying on while locked out does not make it longer: it always ends ten minutes after the last counted failure.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_CLIENT_IP_CALLABLE = "lealife.lib.clients.read_address"
+AXES_CLIENT_IP_CALLABLE = "lealife.core.clients.read_address"
 AXES_LOCKOUT_CALLABLE = "lealife.dashboard.access.show_lockout"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
@@ -128,7 +128,7 @@ FORCE_SCRIPT_NAME = read_subpath("FORCE_SCRIPT_NAME")
 STATIC_URL = "/static/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "lealife.mount.MountedStatic"},
+    "staticfiles": {"BACKEND": "lealife.subpath.MountedStatic"},
 }
 # Served from where they lie; set STATIC_ROOT and run collectstatic to serve them from one folder.
 STATIC_ROOT = read_text("STATIC_ROOT", default="") or None
@@ -173,7 +173,7 @@ LEALIFE_MODEL_KEEP_ALIVE = read_text("LEALIFE_MODEL_KEEP_ALIVE", default="")
 # Threads a call may use; 0: the server's own choice. On few busy cores one thread is often the fastest.
 LEALIFE_MODEL_THREADS = read_int("LEALIFE_MODEL_THREADS", default=0, least=0, most=1024)
 
-DEFAULT_EXCEPTION_REPORTER_FILTER = "lealife.lib.error_reports.ErrorReportFilter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "lealife.core.error_reports.ErrorReportFilter"
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

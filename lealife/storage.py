@@ -7,7 +7,7 @@ import shutil
 
 from django.db import DatabaseError, connection, transaction
 
-from lealife.lib.places import data_dir
+from lealife.core.places import data_dir
 
 MIB = 1024 * 1024
 # PostgreSQL adds to its log in files of 16 MiB: below this the embedded one may stop at any moment.

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lealife.pipeline import arm_tools
-from promotion.arms import run_arm
-from promotion.evaluation import arm_inputs
-from promotion.ledger import read_error_budget
+from lealife.pipeline.stages import arm_tools
+from promotion.evaluation.arms import run_arm
+from promotion.evaluation.comparison import arm_inputs
 from promotion.models import Canary, Evaluation, EvaluationArm, LiveApply, PromotionWindow
-from promotion.proof import read_served_proof
+from promotion.proof.ledger import read_error_budget
+from promotion.proof.served import read_served_proof
 from training.counters import read_counters
 from training.models import Run, TrainingCycle, TrainingOutcome
 

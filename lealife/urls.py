@@ -11,7 +11,7 @@ from django.views.defaults import bad_request
 
 from lealife.api.problems import on_malformed
 from lealife.api.root import api
-from lealife.spelling import API
+from lealife.slashes import API
 
 
 def show_icon(request: HttpRequest) -> HttpResponseRedirect:

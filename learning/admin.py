@@ -11,9 +11,9 @@ from django.db.models import Min, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from lealife.lib.actors import read_actor
-from lealife.lib.readonly_admin import ReadOnlyAdmin, link_rows
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer
+from lealife.core.action_admin import ORIGIN, VerbAdmin, offer
+from lealife.core.actors import read_actor
+from lealife.core.readonly_admin import ReadOnlyAdmin, link_rows
 from learning.memory import purge_memory, retire_items
 from learning.models import (
     CurriculumTask,

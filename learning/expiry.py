@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from lealife.lib.digest import digest_bytes
+from lealife.core.digest import digest_bytes
+from learning.curriculum.tasks import restore_tasks, retire_tasks
 from learning.lessons import Visit, item_key
 from learning.memory import retire
 from learning.missing import GONE_FOR_GOOD
 from learning.models import FrontierPage, MemoryItem
-from learning.tasks import restore_tasks, retire_tasks
-from training.agent.page import ParsedPage, squeeze
+from training.agent.reading.page import ParsedPage, squeeze
 
 Kind, Reason, Status = MemoryItem.Kind, MemoryItem.Reason, MemoryItem.Status
 # A page that was not there on so many visits in a row is gone.

@@ -9,9 +9,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max, QuerySet
 
-from lealife.lib.announce import announce
-from lealife.lib.errors import NotFound
-from lealife.lib.statements import run_statement, run_steadily, write_insert
+from lealife.core.announce import announce
+from lealife.core.errors import NotFound
+from lealife.core.statements import run_statement, run_steadily, write_insert
 from learning.expiry import expire_lessons
 from learning.lessons import draw_lessons, find_vouched, is_checked, read_visits
 from learning.memory import count_recalls, lock_memory, store_lessons

@@ -13,12 +13,12 @@ from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Greatest
 
-from lealife.lib.announce import announce
-from lealife.lib.errors import Conflict
+from lealife.core.announce import announce
+from lealife.core.errors import Conflict
 from learning.lessons import is_checked
 from learning.memory import lock_memory
 from learning.models import MemoryEvidence, MemoryItem, RunLearningOutcome
-from training.agent.address import canonical_url
+from training.agent.web.address import canonical_url
 from training.models import OperatorVerdict, TrainingOutcome
 
 Status = MemoryItem.Status

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lealife.lib.digest import digest_value
+from lealife.core.digest import digest_value
 from learning.missing import GONE, GONE_FOR_GOOD, OK_BELOW, PASSING_STATUSES, read_missing_digest, says_missing
 from learning.models import MemoryItem
-from training.agent.address import canonical_url
 from training.agent.answerer import Evidence
 from training.agent.errors import AgentError
-from training.agent.page import ParsedPage, parse_page
+from training.agent.reading.page import ParsedPage, parse_page
 from training.agent.task import Site, SuccessCheck, Task
 from training.agent.trajectory import Quote
 from training.agent.verifier import Gathered, check_gathered
+from training.agent.web.address import canonical_url
 from training.models import PageSnapshot, Step, TrainingOutcome
 
 EXTRACT_CHARACTERS = 600

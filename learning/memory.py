@@ -11,14 +11,14 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.announce import announce
-from lealife.lib.errors import InvalidInput
-from lealife.lib.statements import run_statement
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import announce
+from lealife.core.errors import InvalidInput
+from lealife.core.statements import run_statement
 from learning.lessons import Lesson
 from learning.models import FrontierPage, MemoryEvidence, MemoryItem
-from training.agent.page import ParsedPage, is_same_page, parse_kept
-from training.agent.words import pair_characters
+from training.agent.reading.page import ParsedPage, is_same_page, parse_kept
+from training.agent.reading.words import pair_characters
 from training.audit import record_audit
 from training.models import PageSnapshot, TrainingOutcome
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from django.db.models import OuterRef, Subquery
 
-from training.agent.address import canonical_url
-from training.agent.words import Question, content_words
+from training.agent.reading.words import Question, content_words
+from training.agent.web.address import canonical_url
 from training.models import OperatorVerdict
 
 # Share of the words of two questions above which they are worded alike.

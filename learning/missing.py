@@ -7,12 +7,12 @@ import secrets
 from datetime import datetime, timedelta
 from urllib.parse import unquote, urljoin, urlsplit
 
-from lealife.lib.digest import digest_bytes
+from lealife.core.digest import digest_bytes
 from learning.models import MissingPage
-from training.agent.browser import Browser
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.pace import LATER_STATUSES, NOT_NOW
-from training.agent.page import ParsedPage, parse_page
+from training.agent.reading.page import ParsedPage, parse_page
+from training.agent.web.browser import Browser
+from training.agent.web.pace import LATER_STATUSES, NOT_NOW
 from training.models import Host
 
 # What an error page says is nothing to be learned from.

@@ -11,14 +11,13 @@ from urllib.parse import urlsplit
 import regex
 from django.db import connection
 
-from lealife.lib.digest import unit_interval
+from lealife.core.digest import unit_interval
 from learning.memory import SEARCH_CONFIG, read_pages, split_identifiers
 from learning.misleading import MISLED_WHY, read_misled
 from learning.models import MemoryItem
 from training.agent.brain import MISLED, PITFALL, RULED_OUT, VISITABLE_KINDS, Recalled
-from training.agent.page import ParsedPage
-from training.agent.shortlist import ENOUGH_COVERED
-from training.agent.words import (
+from training.agent.reading.page import ParsedPage
+from training.agent.reading.words import (
     UNSPACED,
     Question,
     content_words,
@@ -28,6 +27,7 @@ from training.agent.words import (
     read_question,
     split_words,
 )
+from training.agent.shortlist import ENOUGH_COVERED
 
 LIMIT = 8
 RULED_OUT_MAX = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lealife.lib.statements import run_statement
+from lealife.core.statements import run_statement
 
 # The newest training runs that ended with an outcome are looked at: the estimate is of today's memory, and costs the
 # same for ever.

@@ -11,10 +11,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from lealife.lib.actors import Actor, read_actor
-from lealife.lib.errors import Refused
-from lealife.lib.readonly_admin import ReadOnlyAdmin, link_rows
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer
+from lealife.core.action_admin import ORIGIN, VerbAdmin, offer
+from lealife.core.actors import Actor, read_actor
+from lealife.core.errors import Refused
+from lealife.core.readonly_admin import ReadOnlyAdmin, link_rows
 from promotion.applies import roll_back
 from promotion.models import (
     Canary,

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from django.db import transaction
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.errors import GateRefused
+from lealife.core.actors import Actor, requires
+from lealife.core.errors import GateRefused
 from promotion.applies import lock_role, switch_digest
 from promotion.models import LiveApply, ModelTag
 from promotion.recipes import Recipe

@@ -8,14 +8,14 @@ from django.db import connection, transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.announce import announce
-from lealife.lib.errors import Conflict, GateRefused, NotFound
-from promotion.bundle_watches import SWITCHED
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import announce
+from lealife.core.errors import Conflict, GateRefused, NotFound
 from promotion.canary import abort_canary, find_changes
+from promotion.candidates.windows import move_window
 from promotion.holdback import end_watch, open_watch
 from promotion.models import Canary, LiveApply, ModelTag, PromotionWindow, Role
-from promotion.windows import move_window
+from promotion.proof.bundle_watches import SWITCHED
 from training.audit import record_audit
 from training.models import TrainingOutcome
 

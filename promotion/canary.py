@@ -8,13 +8,13 @@ from django.db import transaction
 from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.announce import announce
-from lealife.lib.errors import Conflict, InvalidInput, NotFound
-from promotion.bundle_rules import STOPPED
-from promotion.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, CanaryVerdict, judge_canary
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import announce
+from lealife.core.errors import Conflict, InvalidInput, NotFound
+from promotion.candidates.windows import move_window
+from promotion.gate.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, CanaryVerdict, judge_canary
 from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow, Role
-from promotion.windows import move_window
+from promotion.proof.bundle_rules import STOPPED
 from training.agent.errors import ErrorCode
 from training.audit import record_audit
 from training.coordinator import read_coordinator

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count
 
-from lealife.lib.digest import unit_interval
+from lealife.core.digest import unit_interval
 from promotion.models import LiveApply, Role, Watch, WatchedRun
 from promotion.routing import Routing, read_routing
 from training.models import Run, TrainingCycle

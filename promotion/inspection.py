@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from lealife.lib.gateway import TagInfo
-from lealife.lib.model_names import normalise_name
+from lealife.core.gateway import TagInfo
+from lealife.core.model_names import normalise_name
 from promotion.models import ModelTag
 
 INSTALLED, FOREIGN, MISSING, DRIFTED, LEFT_OVER = "installed", "foreign", "missing", "drifted", "left over"

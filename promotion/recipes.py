@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from lealife.lib.digest import digest_value
+from lealife.core.digest import digest_value
 from promotion.models import Role
 from training.agent.answerer import TASK_SYSTEM
 from training.agent.controller import CONTROLLER_SYSTEM

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Q
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.announce import announce
-from lealife.lib.gateway import ModelError, TagInfo
-from lealife.lib.model_names import normalise_name
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import announce
+from lealife.core.gateway import ModelError, TagInfo
+from lealife.core.model_names import normalise_name
 from promotion.applies import lock_role
 from promotion.inspection import TagServers
 from promotion.models import Canary, Evaluation, LiveApply, ModelTag, PromotionWindow, Role

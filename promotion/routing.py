@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lealife.lib.errors import NotFound
+from lealife.core.errors import NotFound
 from promotion.canary import read_share
 from promotion.models import Canary, ModelTag, Role
 from training.claims import CanarySplit

@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.announce import announce
-from lealife.lib.errors import GateRefused
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import announce
+from lealife.core.errors import GateRefused
+from promotion.candidates.windows import count_attempts, current_window
 from promotion.models import GateDrill, PromotionWindow, Role
 from promotion.routing import read_routing
-from promotion.windows import count_attempts, current_window
 from training.audit import record_audit
 from training.counters import read_counters
 from training.models import RuntimeSettings

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.announce import announce
-from lealife.lib.errors import NotFound
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import announce
+from lealife.core.errors import NotFound
 from promotion.models import LiveApply, ModelTag, Role
 from promotion.recipes import Recipe, TagServer, base_recipe
 from promotion.routing import read_routing

@@ -10,15 +10,15 @@ from datetime import datetime
 
 from django.db import transaction
 
-from lealife.lib.actors import system
-from lealife.lib.announce import announce
-from lealife.lib.errors import Conflict, GateRefused
+from lealife.core.actors import system
+from lealife.core.announce import announce
+from lealife.core.errors import Conflict, GateRefused
 from promotion.applies import lock_role, roll_back
-from promotion.bundle_watches import AUTOMATIC
-from promotion.harm import WatchDecision, WatchVerdict, judge_watch
+from promotion.gate.harm import WatchDecision, WatchVerdict, judge_watch
 from promotion.holdback import count_watched
 from promotion.models import LiveApply, Watch
-from promotion.proof import RED, RoleProof, read_last_applies, read_served_proof
+from promotion.proof.bundle_watches import AUTOMATIC
+from promotion.proof.served import RED, RoleProof, read_last_applies, read_served_proof
 from training.runtime_settings import read_settings
 
 log = logging.getLogger(__name__)

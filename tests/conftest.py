@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lealife.lib.announce import stop_announcing
+from lealife.core.announce import stop_announcing
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lealife.lib.digest import digest_bytes
+from lealife.core.digest import digest_bytes
 from learning.models import FrontierPage
-from training.agent.page import parse_page
+from training.agent.reading.page import parse_page
 from training.agent.trajectory import Choice
 from training.agent.trajectory import Step as AgentStep
 from training.claims import Claim, claim_next_source

@@ -1,7 +1,7 @@
 """The shape of the code, checked: imports and relations point one way, and doors stay where they are.
 
 data     training ──► learning ──► promotion ──► lealife
-imports  training ◄── learning ◄── promotion ◄── lealife        lealife.lib imports no app
+imports  training ◄── learning ◄── promotion ◄── lealife        lealife.core imports no app
 
 Each rule is a function that returns what breaks it, so that every rule is shown to be able to fail.
 """
@@ -21,9 +21,9 @@ from django.test.utils import isolate_apps
 ROOT = Path(__file__).resolve().parents[1]
 # Lowest first. A package may import those below it, and the library floor.
 FLOORS = ("training", "learning", "promotion", "lealife")
-LIBRARY = "lealife.lib"
+LIBRARY = "lealife.core"
 AGENT = "training.agent"
-QUEUE_DOORWAYS = {"lealife.bell", "lealife.management.commands.worker"}
+QUEUE_DOORWAYS = {"lealife.pipeline.bell", "lealife.management.commands.worker"}
 SIGNAL_MODULES = (
     "django.dispatch",
     "django.db.models.signals",
@@ -161,8 +161,8 @@ IMPORT_RULES = (find_upward_imports, find_impure_agent_imports, find_queue_impor
 
 def test_the_modules_of_every_floor_are_looked_at():
     names = {name for name, _ in MODULES}
-    assert {"training.claims", "training.agent.navigate", "learning.recall", "promotion.gate"} <= names
-    assert {"lealife.pipeline", "lealife.lib.errors", "lealife.management.commands.worker", "manage"} <= names
+    assert {"training.claims", "training.agent.navigate", "learning.recall", "promotion.gate.rule"} <= names
+    assert {"lealife.pipeline.stages", "lealife.core.errors", "lealife.management.commands.worker", "manage"} <= names
 
 
 @pytest.mark.parametrize("rule", IMPORT_RULES, ids=lambda rule: rule.__name__.removeprefix("find_"))
@@ -200,45 +200,51 @@ def test_staff_can_look_at_every_model():
 
 
 def test_an_upward_import_is_found_wherever_it_stands():
-    source = "def later():\n    from lealife import bell\n    import promotion.gate\n"
+    source = "def later():\n    from lealife import bell\n    import promotion.gate.rule\n"
     imports = read_imports("training.claims", source)
     assert find_upward_imports("training.claims", imports) == [
-        "training.claims imports lealife.bell",
-        "training.claims imports promotion.gate",
+        "training.claims imports lealife.pipeline.bell",
+        "training.claims imports promotion.gate.rule",
     ]
 
 
 def test_a_relative_import_that_climbs_is_found():
     imports = read_imports("learning.recall", "from ..promotion import gate\n")
-    assert find_upward_imports("learning.recall", imports) == ["learning.recall imports promotion.gate"]
+    assert find_upward_imports("learning.recall", imports) == ["learning.recall imports promotion.gate.rule"]
     assert read_imports("training.models", "from . import runs\n", is_package=True) == {"training.models.runs"}
 
 
 def test_a_downward_import_and_the_library_are_allowed():
-    source = "from training.models import Run\nfrom lealife.lib.errors import Conflict\nimport django\n"
-    assert find_upward_imports("promotion.gate", read_imports("promotion.gate", source)) == []
+    source = "from training.models import Run\nfrom lealife.core.errors import Conflict\nimport django\n"
+    assert find_upward_imports("promotion.gate.rule", read_imports("promotion.gate.rule", source)) == []
 
 
 def test_the_library_may_import_no_app_and_nothing_of_the_top_floor():
-    source = "from training.models import Run\nfrom lealife.bell import ring\nfrom lealife.lib import digest\n"
-    assert find_upward_imports("lealife.lib.announce", read_imports("lealife.lib.announce", source)) == [
-        "lealife.lib.announce imports lealife.bell.ring",
-        "lealife.lib.announce imports training.models.Run",
+    source = (
+        "from training.models import Run\nfrom lealife.pipeline.bell import ring\nfrom lealife.core import digest\n"
+    )
+    assert find_upward_imports("lealife.core.announce", read_imports("lealife.core.announce", source)) == [
+        "lealife.core.announce imports lealife.pipeline.bell.ring",
+        "lealife.core.announce imports training.models.Run",
     ]
 
 
 def test_an_agent_that_knows_django_or_a_table_is_found():
     source = "from django.db import models\nfrom training.models import Run\nfrom training.agent.task import Task\n"
-    assert find_impure_agent_imports("training.agent.page", read_imports("training.agent.page", source)) == [
-        "training.agent.page imports django.db.models",
-        "training.agent.page imports training.models.Run",
+    assert find_impure_agent_imports(
+        "training.agent.reading.page", read_imports("training.agent.reading.page", source)
+    ) == [
+        "training.agent.reading.page imports django.db.models",
+        "training.agent.reading.page imports training.models.Run",
     ]
 
 
 def test_a_second_doorway_to_the_queue_is_found():
-    imports = read_imports("lealife.pipeline", "from django_q.tasks import async_task\n")
-    assert find_queue_imports("lealife.pipeline", imports) == ["lealife.pipeline imports django_q.tasks.async_task"]
-    assert find_queue_imports("lealife.bell", imports) == []
+    imports = read_imports("lealife.pipeline.stages", "from django_q.tasks import async_task\n")
+    assert find_queue_imports("lealife.pipeline.stages", imports) == [
+        "lealife.pipeline.stages imports django_q.tasks.async_task"
+    ]
+    assert find_queue_imports("lealife.pipeline.bell", imports) == []
 
 
 @pytest.mark.parametrize(

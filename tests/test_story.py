@@ -13,23 +13,23 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
-from lealife import launching, pipeline
+from lealife.core.actors import command_line
+from lealife.core.digest import digest_bytes
 from lealife.demo import demo_child, ensure_demo_host, is_port_free
 from lealife.embedded.ollama_process import ollama_dir
-from lealife.execution import execute_run
-from lealife.lib.actors import command_line
-from lealife.lib.digest import digest_bytes
-from lealife.pool import get_pool
+from lealife.pipeline import launching, stages
+from lealife.pipeline.execution import execute_run
+from lealife.pipeline.pool import get_pool
+from learning.curriculum.tasks import split_of
 from learning.ingest import read_backlog
 from learning.models import CurriculumTask, FrontierPage, MemoryItem
-from learning.tasks import split_of
 from promotion.applies import roll_back
+from promotion.candidates.windows import read_window
 from promotion.models import Canary, Evaluation, LiveApply, ModelTag, PromotionWindow
-from promotion.proof import read_served_proof
+from promotion.proof.served import read_served_proof
 from promotion.recipes import Recipe
 from promotion.routing import read_routing
 from promotion.tags import register_tag
-from promotion.windows import read_window
 from tests.embedded.ollama_process import run_ollama
 from training.agent.controller import format_pick, format_situation
 from training.agent.trajectory import Choice
@@ -79,7 +79,7 @@ def test_training_improves_the_served_model_under_proof(site: Host) -> None:
         by=command_line("story"),
         origin="test",
     )
-    assert pipeline.STAGES["tags"].work(timezone.now())
+    assert stages.STAGES["tags"].work(timezone.now())
     controller, _ = read_routing().require()
     assert set(get_pool().read_digest(tag=controller.name).values()) == {controller.digest}
 
@@ -109,29 +109,29 @@ def test_training_improves_the_served_model_under_proof(site: Host) -> None:
 
     # A controller that was taught to pick the worst link serves; the loop finds something better, and proves it.
     sabotaged = serve_sabotaged_controller(controller)
-    assert pipeline.STAGES["build"].work(timezone.now())
+    assert stages.STAGES["build"].work(timezone.now())
     evaluation = Evaluation.objects.get()
     assert evaluation.baseline == sabotaged
     while Evaluation.objects.filter(verdict="pending").exists():
-        assert pipeline.STAGES["evaluate"].work(timezone.now())
+        assert stages.STAGES["evaluate"].work(timezone.now())
     evaluation.refresh_from_db()
     assert evaluation.verdict == Evaluation.Verdict.PROMOTE, evaluation.reason
     assert evaluation.e_value >= 1 / evaluation.alpha
 
     # The candidate serves a share of real runs, then all of them.
-    assert pipeline.STAGES["canary"].work(timezone.now())
+    assert stages.STAGES["canary"].work(timezone.now())
     canary = Canary.objects.get()
     for name in (name for name in MODULES if name not in held_out):
         queue_about(site, name)
 
     def is_canary_over() -> bool:
-        pipeline.STAGES["canary"].work(timezone.now())
+        stages.STAGES["canary"].work(timezone.now())
         canary.refresh_from_db()
         return canary.state != Canary.State.OPEN
 
     train(until=is_canary_over)
     assert canary.state == Canary.State.PASSED, canary.reason
-    assert pipeline.STAGES["apply"].work(timezone.now())
+    assert stages.STAGES["apply"].work(timezone.now())
     apply = LiveApply.objects.get()
     assert (apply.from_tag, apply.to_tag) == (sabotaged, evaluation.candidate)
     assert read_routing().controller == evaluation.candidate
@@ -146,7 +146,7 @@ def test_training_improves_the_served_model_under_proof(site: Host) -> None:
     roll_back(role="controller", by=command_line("story"), reason="To see that it works.")
     assert read_routing().controller == sabotaged
     stop_training(by=command_line("story"), origin="test")
-    assert pipeline.launch_queued(timezone.now()) == 0
+    assert stages.launch_queued(timezone.now()) == 0
     assert answer(question.prompt, site).controller_tag == sabotaged.name
 
 
@@ -173,11 +173,11 @@ def train(*, until: Callable[[], bool], most: int = 80) -> None:
             return
         # It does a worker's work, and says so as one: bells that nobody answers would stop the claims.
         beat(worker="story", doing="execute", now=timezone.now())
-        pipeline.launch_training(timezone.now())
-        pipeline.STAGES["execute"].work(timezone.now())
-        while pipeline.STAGES["ingest"].work(timezone.now()):
+        stages.launch_training(timezone.now())
+        stages.STAGES["execute"].work(timezone.now())
+        while stages.STAGES["ingest"].work(timezone.now()):
             pass
-        pipeline.STAGES["window"].work(timezone.now())
+        stages.STAGES["window"].work(timezone.now())
     assert until(), "training did not get there"
 
 
@@ -186,7 +186,7 @@ def seed_held_out_tasks(site: Host, modules: list[str]) -> None:
     for module in modules:
         url = page_of(site, module)
         FrontierPage.objects.create(host=site, url=url, url_digest=digest_bytes(url.encode()), depth=1)
-    wait_until(lambda: not pipeline.STAGES["seed"].work(timezone.now()) or not due(modules, site), seconds=60)
+    wait_until(lambda: not stages.STAGES["seed"].work(timezone.now()) or not due(modules, site), seconds=60)
     assert CurriculumTask.objects.filter(split="evaluation", ambiguous=False).count() >= 16
 
 
@@ -209,7 +209,7 @@ def serve_sabotaged_controller(parent: ModelTag) -> ModelTag:
 
 def answer(prompt: str, site: Host) -> Run:
     run = launching.ask(prompt=prompt, host=site, check_spec=None, pages_target=1, by=command_line("story"))
-    assert pipeline.launch_queued(timezone.now()) == 1
+    assert stages.launch_queued(timezone.now()) == 1
     run.refresh_from_db()
     execute_run(begin_run(run=run, worker="story", now=timezone.now()))
     run.refresh_from_db()

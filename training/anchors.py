@@ -13,8 +13,8 @@ from pathlib import Path
 
 from django.db import connection, transaction
 
-from lealife.lib.digest import digest_value
-from lealife.lib.places import data_dir
+from lealife.core.digest import digest_value
+from lealife.core.places import data_dir
 from training.models import ChainAnchor, OutcomeSeal
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lealife.lib.actors import Actor
+from lealife.core.actors import Actor
 from training.models import AuditEntry
 
 

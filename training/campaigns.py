@@ -11,12 +11,12 @@ from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.announce import announce
-from lealife.lib.errors import Conflict, InvalidInput, NotFound
-from lealife.lib.kept_queries import KeptQuery
-from lealife.lib.statements import run_statement, write_insert
-from lealife.lib.transition import move
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import announce
+from lealife.core.errors import Conflict, InvalidInput, NotFound
+from lealife.core.kept_queries import KeptQuery
+from lealife.core.statements import run_statement, write_insert
+from lealife.core.transition import move
 from training.audit import record_audit
 from training.models import Campaign, Host, TaskDefinition, TrainingSource
 from training.models.sources import queue_rank

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from lealife.lib.announce import announce
+from lealife.core.announce import announce
 from training.anchors import find_anchor_fault, read_anchors
 from training.models import ChainCheck, OutcomeSeal
 from training.seals import GENESIS, does_follow, name_break

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lealife.lib.announce import announce
-from lealife.lib.digest import unit_interval
-from lealife.lib.statements import brief_transaction, run_last
-from training.lane_state import NoSettings, lock_for_claim, read_lane_state
+from lealife.core.announce import announce
+from lealife.core.digest import unit_interval
+from lealife.core.statements import brief_transaction, run_last
 from training.models import RuntimeSettings
 from training.models.runs import LEASE
 from training.runtime_settings import read_settings
+from training.selection_state import NoSettings, lock_for_claim, read_lane_state
 
 # Migration 0008 tells how. No two sources of one claim share a host: it says which run belongs to which source.
 _OPEN_CYCLES = """

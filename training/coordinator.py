@@ -12,9 +12,9 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.announce import Listener, announce
-from lealife.lib.errors import describe_breakage
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import Listener, announce
+from lealife.core.errors import describe_breakage
 from training.audit import record_audit
 from training.models import Coordinator, Host, TrainingSource
 from training.outcomes import RETRY_AFTER, read_breaker

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lealife.lib.statements import run_statement
+from lealife.core.statements import run_statement
 from training.models import Run
 
 ENDINGS = ("success", "failure")

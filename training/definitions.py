@@ -11,10 +11,10 @@ from django.db.models import Count, OuterRef, ProtectedError, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.announce import announce
-from lealife.lib.errors import Conflict, InvalidInput, NotFound
-from lealife.lib.transition import move
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import announce
+from lealife.core.errors import Conflict, InvalidInput, NotFound
+from lealife.core.transition import move
 from training.audit import record_audit
 from training.campaigns import check_size, create_campaign
 from training.models import TaskDefinition, TrainingSource

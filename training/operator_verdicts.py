@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 
-from lealife.lib.announce import announce
-from lealife.lib.errors import Conflict, InvalidInput
+from lealife.core.announce import announce
+from lealife.core.errors import Conflict, InvalidInput
 from training.audit import record_audit
 from training.models import OperatorVerdict, Run
 from training.tasks import clean_text

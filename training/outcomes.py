@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
-from lealife.lib.announce import announce
-from lealife.lib.statements import run_statement, write_insert
+from lealife.core.announce import announce
+from lealife.core.statements import run_statement, write_insert
 from training.agent.errors import ErrorCode
 from training.counters import COUNT_ENDINGS
 from training.models import Run, TrainingOutcome, TrainingSource

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from training import lanes
-from training.lane_state import ClaimReads, read_for_preview, read_lane_state
+from training import selection
 from training.models import TrainingSource
+from training.selection_state import ClaimReads, read_for_preview, read_lane_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class NextSource:
 class Preview:
     """What the next claim would take, before the source itself has been read."""
 
-    choice: lanes.Choice
+    choice: selection.Choice
     waits_for_host: bool
     locked_host: str | None
 
@@ -36,7 +36,7 @@ class Preview:
     def describe(self, source: TrainingSource | None) -> NextSource:
         """The preview with its source, which needs its host loaded."""
         if source is None:
-            return NextSource(None, lanes.NONE, self.locked_host, "No eligible next source.")
+            return NextSource(None, selection.NONE, self.locked_host, "No eligible next source.")
         when = "Next, when its host is free" if self.waits_for_host else "Next"
         # No quotation marks: a title often ends with a quotation of its own.
         sentence = f"{when}, on {source.host.name}: {source.title}"

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from lealife.lib.announce import announce
-from lealife.lib.statements import run_statement, run_steadily
+from lealife.core.announce import announce
+from lealife.core.statements import run_statement, run_steadily
 from training.agent.errors import ErrorCode
 from training.agent.trajectory import Trajectory
 from training.models import Run

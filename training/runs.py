@@ -9,9 +9,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from lealife.lib.announce import announce
-from lealife.lib.errors import StaleClaim
-from lealife.lib.statements import run_steadily
+from lealife.core.announce import announce
+from lealife.core.errors import StaleClaim
+from lealife.core.statements import run_steadily
 from training.agent.brain import RULED_OUT, Brain
 from training.agent.errors import ErrorCode
 from training.agent.trajectory import Step as AgentStep

@@ -11,9 +11,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.announce import announce
-from lealife.lib.errors import Conflict, InvalidInput
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import announce
+from lealife.core.errors import Conflict, InvalidInput
 from training.models import RuntimeSettings, RuntimeSettingsChange
 from training.settings_catalogue import CHOICE, SETTINGS, SWITCH, Group, names_of
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from django.db import connection, transaction
 
-from lealife.lib.digest import digest_value
+from lealife.core.digest import digest_value
 from training.anchors import find_anchor_fault, keep_anchor, read_anchors
 from training.counters import read_counters
 from training.models import OutcomeSeal, TrainingOutcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lealife.lib.statements import run_statement, run_steadily
+from lealife.core.statements import run_statement, run_steadily
 from training.counters import READ_ALL, count_by_lane
 from training.models import Run, RuntimeSettings
 from training.runtime_settings import read_settings

@@ -8,10 +8,10 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from lealife.lib.actors import Actor, requires
-from lealife.lib.announce import announce
-from lealife.lib.errors import Conflict, InvalidInput, NotFound
-from lealife.lib.transition import move
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import announce
+from lealife.core.errors import Conflict, InvalidInput, NotFound
+from lealife.core.transition import move
 from training.audit import record_audit
 from training.models import Host, TaskDefinition, TrainingSource
 from training.tasks import (

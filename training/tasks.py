@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from lealife.lib.digest import canonical_json
-from lealife.lib.errors import InvalidInput, NotFound
-from training.agent.address import canonical_url, is_same_site
+from lealife.core.digest import canonical_json
+from lealife.core.errors import InvalidInput, NotFound
 from training.agent.task import DEADLINE_S, SuccessCheck, Task
+from training.agent.web.address import canonical_url, is_same_site
 from training.models import Host, Run
 from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
-from training.agent.address import read_origin
-from training.agent.pace import RETRY_AFTER_MAX_S
+from training.agent.web.address import read_origin
+from training.agent.web.pace import RETRY_AFTER_MAX_S
 from training.models import Host, HostTurn
 
 # A turn further ahead than this was written before the clock moved back, and counts as past. In seconds.

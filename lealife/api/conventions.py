@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.middleware.http import ConditionalGetMiddleware
 
 from lealife.api.problems import build_problem, on_malformed, on_too_big
-from lealife.spelling import API
+from lealife.slashes import API
 
 
 class Conventions:

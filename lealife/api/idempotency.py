@@ -12,8 +12,8 @@ from django.utils import timezone
 from ninja import Status
 from pydantic_core import to_jsonable_python
 
-from lealife.lib.digest import digest_bytes
-from lealife.lib.errors import InvalidInput
+from lealife.core.digest import digest_bytes
+from lealife.core.errors import InvalidInput
 from lealife.models import IdempotentAnswer, IdempotentAnswerQuerySet
 
 HEADER = "Idempotency-Key"

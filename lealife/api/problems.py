@@ -16,7 +16,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, Throttled, ValidationError
 
 from lealife.api.rendering import render_json
-from lealife.lib.errors import Refused
+from lealife.core.errors import Refused
 
 CONTENT_TYPE = "application/problem+json"
 RESERVED = {"type", "title", "status", "detail", "code", "errors"}

@@ -6,16 +6,16 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router
 
+from lealife.api.auth import allow
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import DrillOut, HoldIn, LiveApplyOut, RollBackIn, SteeringOut
-from lealife.auth import allow
-from lealife.dashboard.proof_panel import ProofPanel, build_proof_panel
+from lealife.dashboard.live.snapshot import fingerprint_panel
 from lealife.dashboard.readings import take_readings
-from lealife.dashboard.snapshot import fingerprint_panel
+from lealife.dashboard.training.proof import ProofPanel, build_proof_panel
 from promotion.applies import roll_back
-from promotion.drills import DrillReport, read_drills
+from promotion.candidates.windows import read_window
+from promotion.evaluation.drills import DrillReport, read_drills
 from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
-from promotion.windows import read_window
 from training.runtime_settings import read_settings
 
 router = Router(tags=["models"])

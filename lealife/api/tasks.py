@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Query, Router, Status
 
-from lealife import launching, run_verbs
+from lealife import run_actions
+from lealife.api.auth import allow
 from lealife.api.responses import declare_responses
 from lealife.api.run_schemas import TaskOut, TrainIn, VerdictIn, VerdictOut
 from lealife.api.schemas import (
@@ -23,8 +24,8 @@ from lealife.api.schemas import (
     TaskSummaryOut,
 )
 from lealife.api.training import describe_source
-from lealife.auth import allow
-from lealife.lib.errors import NotFound
+from lealife.core.errors import NotFound
+from lealife.pipeline import launching
 from training.models import OperatorVerdict, Run
 from training.operator_verdicts import read_latest_verdict
 
@@ -102,23 +103,23 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
 @router.post(
     "/{task_id}/actions/repeat/",
     response=declare_responses(202, TaskQueuedOut, 404, 409),
-    auth=allow(run_verbs.repeat_run),
+    auth=allow(run_actions.repeat_run),
 )
 def repeat_task(request: HttpRequest, task_id: RowId) -> Status:
     """Asks again, with the tags and the memory of today. Any run but an evaluation's or a canary's can be repeated."""
-    run = run_verbs.repeat_run(run_id=task_id, by=request.auth, origin=ORIGIN)
+    run = run_actions.repeat_run(run_id=task_id, by=request.auth, origin=ORIGIN)
     return Status(202, TaskQueuedOut(id=run.pk, status=run.status, href=build_href(run.pk)))
 
 
 @router.post(
     "/{task_id}/actions/train/",
     response=declare_responses(201, SourceOut, 404, 409),
-    auth=allow(run_verbs.train_on_run),
+    auth=allow(run_actions.train_on_run),
 )
 def train_on_task(request: HttpRequest, task_id: RowId, body: TrainIn | None = None) -> Status:
     """Queues the task for training; without a check of yours it must find what its own evidence shows again."""
     wanted = body or TrainIn()
-    source = run_verbs.train_on_run(
+    source = run_actions.train_on_run(
         run_id=task_id, title=wanted.title, check_spec=wanted.check, by=request.auth, origin=ORIGIN
     )
     return Status(201, describe_source(source))
@@ -127,14 +128,14 @@ def train_on_task(request: HttpRequest, task_id: RowId, body: TrainIn | None = N
 @router.post(
     "/{task_id}/actions/verdict/",
     response=declare_responses(201, VerdictOut, 404, 409),
-    auth=allow(run_verbs.judge_run),
+    auth=allow(run_actions.judge_run),
 )
 def judge_task(request: HttpRequest, task_id: RowId, body: VerdictIn) -> Status:
     """Says whether a run's answer was right; the latest verdict counts, and moves the memory that came from the run.
 
     Takes the number of a training run too; an evaluation's is refused.
     """
-    verdict = run_verbs.judge_run(run_id=task_id, right=body.right, note=body.note, by=request.auth, origin=ORIGIN)
+    verdict = run_actions.judge_run(run_id=task_id, right=body.right, note=body.note, by=request.auth, origin=ORIGIN)
     return Status(201, describe_verdict(verdict))
 
 

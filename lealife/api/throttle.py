@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 from ninja.throttling import BaseThrottle
 
-from lealife.lib.clients import count_event, read_address, seconds_left
+from lealife.core.clients import count_event, read_address, seconds_left
 
 
 class CallerThrottle(BaseThrottle):

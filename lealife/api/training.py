@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from ninja import Query, Router, Status
 
+from lealife.api.auth import allow
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import (
     PAGE_MAX,
@@ -24,9 +25,8 @@ from lealife.api.schemas import (
     SourceListOut,
     SourceOut,
 )
-from lealife.auth import allow
-from lealife.dashboard.snapshot import fingerprint_panel
-from lealife.dashboard.training_page import TrainingPage, build_training_page
+from lealife.dashboard.live.snapshot import fingerprint_panel
+from lealife.dashboard.training.panels import TrainingPage, build_training_page
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.coordinator import LoopState, read_loop, start_training, stop_training
 from training.models import RuntimeSettings, TrainingCycle, TrainingSource

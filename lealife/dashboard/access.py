@@ -15,8 +15,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from lealife.lib.actors import Action, Actor, read_actor
-from lealife.lib.errors import Forbidden
+from lealife.core.actors import Action, Actor, read_actor
+from lealife.core.errors import Forbidden
 
 View = Callable[..., HttpResponse]
 

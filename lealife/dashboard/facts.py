@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from django.db import models
 
-from lealife.bell import COUNT_WAITING
-from lealife.lib.statements import run_statement
+from lealife.core.statements import run_statement
+from lealife.pipeline.bell import COUNT_WAITING
 from promotion.tags import UNUSED
 from training.coordinator import read_coordinator
 from training.counters import READ_ALL, count_by_lane, sum_counters

@@ -6,8 +6,8 @@ from typing import Any
 
 from django import forms
 
-from lealife.dashboard.check_words import describe_check
-from lealife.lib.errors import Refused
+from lealife.core.errors import Refused
+from lealife.dashboard.ask.check_words import describe_check
 from training.definitions import READY, read_state
 from training.models import Host, TaskDefinition
 from training.tasks import check_success_check

@@ -12,7 +12,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
-from lealife.lib.actors import Actor, read_actor
+from lealife.core.actors import Actor, read_actor
 from lealife.templatetags.offers import END, OTHERWISE, START
 
 # Text of pages and people is escaped: it holds no `<`, and so no mark.

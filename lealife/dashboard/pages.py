@@ -9,13 +9,13 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from lealife.core.errors import NotFound
 from lealife.dashboard.access import require_staff
-from lealife.dashboard.draft import describe_draft
 from lealife.dashboard.forms import PresetForm, QueueForm
+from lealife.dashboard.live.snapshot import ID_DIGITS, TTL_S, render_fragments, take_snapshot
 from lealife.dashboard.offers import render_page
-from lealife.dashboard.snapshot import ID_DIGITS, TTL_S, render_fragments, take_snapshot
-from lealife.dashboard.source_list import read_sources
-from lealife.lib.errors import NotFound
+from lealife.dashboard.training.draft import describe_draft
+from lealife.dashboard.training.sources import read_sources
 from training.runtime_settings import read_settings
 
 

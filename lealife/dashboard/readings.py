@@ -8,21 +8,21 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
+from lealife.core.kept_queries import KeptQuery, Parameter
+from lealife.core.statements import run_statement
 from lealife.dashboard.facts import Facts, read_facts
 from lealife.health import Health, name_suspects, read_health
-from lealife.lib.kept_queries import KeptQuery, Parameter
-from lealife.lib.statements import run_statement
-from promotion.candidate_view import CandidateView, read_candidate
+from promotion.candidates.windows import WindowProgress, read_window
+from promotion.evaluation.standing import CandidateView, read_candidate
 from promotion.models import LiveApply, ModelTag
-from promotion.proof import ServedProof, read_last_applies, read_served_proof
+from promotion.proof.served import ServedProof, read_last_applies, read_served_proof
 from promotion.routing import Routing
 from promotion.tags import KEEP_TAGS, UNUSED, TagList
-from promotion.windows import WindowProgress, read_window
 from training.coordinator import LoopState, derive_loop
-from training.lane_state import ClaimReads, LaneReads
 from training.models import RuntimeSettings, TrainingCycle, TrainingSource
 from training.outcomes import judge_breaker
 from training.preview import NextSource, choose_preview
+from training.selection_state import ClaimReads, LaneReads
 from training.slots import Slots, count_slots
 
 RECENT = 100

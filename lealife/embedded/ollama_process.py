@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from lealife.lib.places import data_dir
+from lealife.core.places import data_dir
 
 START_WITHIN_S = 60.0
 

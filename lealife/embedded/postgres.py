@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 from fasteners import InterProcessLock
 
-from lealife.lib.places import data_dir
+from lealife.core.places import data_dir
 from lealife.supervisor import Child
 
 log = logging.getLogger("lealife.up")

@@ -29,7 +29,7 @@ class NeedsNode(template.Node):
 @register.filter
 def permission_to(verb: str) -> str:
     """The permission that a verb on a source needs, by the verb's name on the page."""
-    from lealife.dashboard.pending_panel import SOURCE_VERBS  # models are not ready when tags are loaded
+    from lealife.dashboard.training.pending import SOURCE_VERBS  # models are not ready when tags are loaded
 
     return SOURCE_VERBS[verb].permission
 

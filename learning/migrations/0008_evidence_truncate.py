@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from lealife.lib.append_only import guard_truncate
+from lealife.core.append_only import guard_truncate
 
 
 class Migration(migrations.Migration):

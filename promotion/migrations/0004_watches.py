@@ -4,7 +4,7 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
-from lealife.lib.append_only import guard_tables
+from lealife.core.append_only import guard_tables
 
 
 class Migration(migrations.Migration):

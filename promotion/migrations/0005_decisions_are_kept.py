@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from lealife.lib.append_only import create_decided_guard, guard_decided
+from lealife.core.append_only import create_decided_guard, guard_decided
 
 FIXED = (
     *("window_id", "drill", "candidate_id", "candidate_digest", "baseline_id", "baseline_digest"),

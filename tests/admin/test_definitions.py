@@ -9,8 +9,8 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
-from lealife.lib.actors import command_line
-from tests.admin.test_verbs import run_action
+from lealife.core.actors import command_line
+from tests.admin.test_actions import run_action
 from training.campaigns import create_campaign
 from training.definitions import queue_definition, save_definition
 from training.models import AuditEntry, Campaign, Host, TaskDefinition, TrainingSource

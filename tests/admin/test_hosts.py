@@ -7,8 +7,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from lealife.lib.digest import digest_bytes
-from learning.curriculum import find_hungry_host
+from lealife.core.digest import digest_bytes
+from learning.curriculum.seeding import find_hungry_host
 from learning.models import FrontierPage
 from training.models import AuditEntry, Host
 

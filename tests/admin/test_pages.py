@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from lealife.lib.readonly_admin import ReadOnlyAdmin
+from lealife.core.readonly_admin import ReadOnlyAdmin
 from tests.admin.conftest import MODELS
 
 Rows = dict[type[Model], Model]

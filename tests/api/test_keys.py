@@ -14,12 +14,12 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
-from lealife import auth
-from lealife.auth import WRONG_KEYS, create_api_key
+from lealife.api import auth
+from lealife.api.auth import WRONG_KEYS, create_api_key
+from lealife.core.actors import Actor, command_line, read_user
+from lealife.core.digest import digest_bytes
+from lealife.core.errors import Forbidden, InvalidInput
 from lealife.keys import OPERATING, why_not_good
-from lealife.lib.actors import Actor, command_line, read_user
-from lealife.lib.digest import digest_bytes
-from lealife.lib.errors import Forbidden, InvalidInput
 from lealife.models import ApiKey, WrongKeys
 from tests.permissions.conftest import make_user
 from training.audit import record_audit

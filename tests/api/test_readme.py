@@ -7,8 +7,8 @@ import re
 
 from django.test import Client
 
+from lealife.core.places import BASE_DIR
 from lealife.demo import ensure_demo_host
-from lealife.lib.places import BASE_DIR
 from training.models import Host, Run
 
 

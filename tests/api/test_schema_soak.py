@@ -29,7 +29,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from lealife.api.root import api
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
 from tests.promotion.scenes import Servers, make_base_tags
 from training.campaigns import create_campaign
 from training.definitions import save_definition

@@ -16,8 +16,8 @@ from pathlib import Path
 import django
 from django.core.management import call_command
 
+from lealife.core.actors import command_line
 from lealife.embedded.postgres import DATABASE, start_server
-from lealife.lib.actors import command_line
 from tests.pipeline.restarted import control_server
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lealife.lib.digest import digest_bytes, digest_value
+from lealife.core.digest import digest_bytes, digest_value
 from promotion.models import ModelTag, Role
 from training.models import Host, Run, Step
 from training.runs import keep_snapshot

@@ -44,7 +44,7 @@ def main(names: list[str]) -> None:
     from django.contrib.auth.models import User
     from playwright.sync_api import sync_playwright
 
-    from lealife.benches.database import open_database
+    from benchmarks.database import open_database
     from tests.browser.web import Web
     from tests.browser.world import build_world
 
@@ -94,7 +94,7 @@ def keep_alive(database: str) -> None:
     """Beats and ticks in the place of worker and coordinator, until the database is dropped."""
     import psycopg
 
-    from lealife.lib.announce import open_connection
+    from lealife.core.announce import open_connection
 
     link = open_connection()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from django.db import transaction
 
-from lealife.lib.announce import announce
+from lealife.core.announce import announce
 from training.models import TrainingOutcome
 
 pytestmark = pytest.mark.browser

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
 from tests.browser.conftest import CHROMIUM
 from tests.browser.web import Web, Wire
 from training.coordinator import start_training

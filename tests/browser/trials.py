@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from lealife.lib.digest import digest_value
+from lealife.core.digest import digest_value
 from learning.models import CurriculumTask
 from promotion.models import (
     Canary,

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
-from lealife.lib.digest import digest_value
+from lealife.core.actors import command_line
+from lealife.core.digest import digest_value
 from learning.models import MemoryItem, RunLearningOutcome
 from promotion.models import ModelTag
 from tests.browser.rows import PASSAGE, TOPICS, World, digest_tag, make_run, make_steps

@@ -13,16 +13,16 @@ from django.conf import LazySettings
 from django.conf import settings as project
 from django.utils import timezone
 
-from lealife.chaos.audit import audit_effects, audit_tables
-from lealife.chaos.crowd import Crowd
-from lealife.chaos.effects import EffectLog
-from lealife.chaos.model import open_model
-from lealife.chaos.site import open_site
-from lealife.chaos.world import make_hosts, queue_questions
-from lealife.launching import launch_training
-from lealife.lib.actors import command_line
-from lealife.pipeline import drain, sweep
-from lealife.pool import get_pool
+from benchmarks.chaos.audit import audit_effects, audit_tables
+from benchmarks.chaos.crowd import Crowd
+from benchmarks.chaos.effects import EffectLog
+from benchmarks.chaos.model import open_model
+from benchmarks.chaos.site import open_site
+from benchmarks.chaos.world import make_hosts, queue_questions
+from lealife.core.actors import command_line
+from lealife.pipeline.launching import launch_training
+from lealife.pipeline.pool import get_pool
+from lealife.pipeline.stages import drain, sweep
 from learning.models import RunLearningOutcome
 from promotion.tags import ensure_base_tags
 from training.coordinator import start_training

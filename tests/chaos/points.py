@@ -12,8 +12,8 @@ import httpcore
 import psycopg
 from django.db import connection
 
-from lealife.chaos.crowd import fork_process
-from lealife.chaos.effects import EffectLog
+from benchmarks.chaos.crowd import fork_process
+from benchmarks.chaos.effects import EffectLog
 
 T = TypeVar("T")
 

@@ -11,15 +11,15 @@ import sys
 import psycopg
 import pytest
 
-from lealife.chaos.audit import find_overlaps
-from lealife.chaos.recovery import Wait, subtract
-from lealife.lib.places import BASE_DIR
+from benchmarks.chaos.audit import find_overlaps
+from benchmarks.chaos.recovery import Wait, subtract
+from lealife.core.places import BASE_DIR
 
 KILLS = 200
 
 
 def run_chaos(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BASE_DIR / "manage.py"), "chaos", *arguments]
+    command = [sys.executable, "-m", "benchmarks", "chaos", *arguments]
     return subprocess.run(command, cwd=BASE_DIR, capture_output=True, text=True, timeout=280)
 
 

@@ -16,8 +16,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from lealife import bell
-from lealife.lib.places import BASE_DIR
+from lealife.core.places import BASE_DIR
+from lealife.pipeline import bell
 from lealife.supervisor import Child, Supervisor
 from tests.chaos.harbour import Harbour, is_anything_left, open_harbour
 from training.heartbeats import read_last_beat

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from lealife.chaos.crowd import Crowd
-from lealife.draining import is_draining
+from benchmarks.chaos.crowd import Crowd
+from lealife.pipeline.draining import is_draining
 
 KILLS = 30
 

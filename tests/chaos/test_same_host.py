@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 import pytest
 from django.utils import timezone
 
-from lealife.chaos import site as stub_site
-from lealife.chaos.audit import audit_tables, find_overlaps
-from lealife.chaos.crowd import Crowd
-from lealife.chaos.effects import EffectLog, Request
-from lealife.chaos.site import open_site, path_of, prompt_of
-from lealife.chaos.world import make_hosts
-from lealife.lib.actors import command_line
-from lealife.pipeline import drain
+from benchmarks.chaos import site as stub_site
+from benchmarks.chaos.audit import audit_tables, find_overlaps
+from benchmarks.chaos.crowd import Crowd
+from benchmarks.chaos.effects import EffectLog, Request
+from benchmarks.chaos.site import open_site, path_of, prompt_of
+from benchmarks.chaos.world import make_hosts
+from lealife.core.actors import command_line
+from lealife.pipeline.stages import drain
 from training.campaigns import create_campaign
 from training.claims import claim_next_source
 from training.models import Host, Run, TrainingSource

@@ -16,18 +16,18 @@ from django.apps import apps
 from django.conf import settings as project
 from django.utils import timezone
 
-from lealife import execution
-from lealife.chaos import model as stub_model
-from lealife.chaos import site as stub_site
-from lealife.chaos.audit import audit_effects, audit_tables
-from lealife.chaos.crowd import Crowd
-from lealife.chaos.effects import EffectLog
-from lealife.chaos.server import Answer, Asked, StubServer
-from lealife.chaos.worker import work_stages
-from lealife.chaos.world import make_hosts, queue_questions
-from lealife.launching import launch_training
-from lealife.pipeline import drain, sweep
-from lealife.pool import get_pool
+from benchmarks.chaos import model as stub_model
+from benchmarks.chaos import site as stub_site
+from benchmarks.chaos.audit import audit_effects, audit_tables
+from benchmarks.chaos.crowd import Crowd
+from benchmarks.chaos.effects import EffectLog
+from benchmarks.chaos.server import Answer, Asked, StubServer
+from benchmarks.chaos.worker import work_stages
+from benchmarks.chaos.world import make_hosts, queue_questions
+from lealife.pipeline import execution
+from lealife.pipeline.launching import launch_training
+from lealife.pipeline.pool import get_pool
+from lealife.pipeline.stages import drain, sweep
 from promotion.tags import ensure_base_tags
 from tests.chaos.harbour import LAPSE
 from training.models import Run, TrainingOutcome, TrainingSource
@@ -120,7 +120,7 @@ def test_a_stopped_worker_that_wakes_up_changes_nothing_and_goes_on(crowd, tmp_p
     settings.OLLAMA_HOST = model.addresses[0]
 
     def work() -> None:
-        logging.getLogger("lealife.execution").addHandler(Refusals(log))
+        logging.getLogger("lealife.pipeline.execution").addHandler(Refusals(log))
         if renewing:
             execution.RENEW_S = 0.05
         work_stages()

@@ -9,8 +9,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from lealife.dashboard.snapshot import take_snapshot
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
+from lealife.dashboard.live.snapshot import take_snapshot
 from training.campaigns import cancel_campaign
 from training.definitions import disable_definition, queue_definition, save_definition
 from training.models import Campaign, Host, TaskDefinition, TrainingSource

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
 from training.models import RuntimeSettings
 from training.runtime_settings import apply_settings, read_settings
 

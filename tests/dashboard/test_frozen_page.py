@@ -7,10 +7,10 @@ import zlib
 import pytest
 from django.test import Client
 
-from lealife.dashboard import frozen_page
-from lealife.dashboard.frozen_page import Piece, cut_lines, find_quotes, read_frozen_page
-from lealife.lib.digest import digest_bytes
-from lealife.lib.errors import NotFound
+from lealife.core.digest import digest_bytes
+from lealife.core.errors import NotFound
+from lealife.dashboard.runs import frozen_page
+from lealife.dashboard.runs.frozen_page import Piece, cut_lines, find_quotes, read_frozen_page
 from tests.guards import behind_guards
 from training.models import Host, PageSnapshot, Run, Step
 from training.runs import keep_snapshot

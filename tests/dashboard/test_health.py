@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from lealife.core.gateway import ServerCheck
 from lealife.health import derive_health, read_health
-from lealife.lib.gateway import ServerCheck
 from lealife.model_health import ModelHealth, ModelProbe, Suspects, judge_servers
 from training.coordinator import LoopState
 

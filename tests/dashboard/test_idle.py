@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
 from training.models import Host, TrainingSource
 from training.runtime_settings import apply_settings
 

@@ -14,11 +14,11 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.test import Client
 
 from lealife.asgi import application
-from lealife.dashboard.consumer import ACK_EVERY, LiveConsumer
-from lealife.dashboard.mailbox import Fragment, Mailbox, Push
-from lealife.dashboard.publisher import publisher
-from lealife.dashboard.snapshot import Snapshot, take_snapshot
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
+from lealife.dashboard.live.consumer import ACK_EVERY, LiveConsumer
+from lealife.dashboard.live.mailbox import Fragment, Mailbox, Push
+from lealife.dashboard.live.publisher import publisher
+from lealife.dashboard.live.snapshot import Snapshot, take_snapshot
 from training.coordinator import start_training
 from training.models import Host
 
@@ -239,7 +239,7 @@ def test_polling_an_unknown_page_is_not_found(browser: Client) -> None:
 def test_a_socket_ends_with_the_session_that_opened_it(
     quiet_publisher: None, staff: User, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    monkeypatch.setattr("lealife.dashboard.consumer.RECHECK_S", 0.0)
+    monkeypatch.setattr("lealife.dashboard.live.consumer.RECHECK_S", 0.0)
     client = Client()
     client.force_login(staff)
     cookie = f"sessionid={client.cookies['sessionid'].value}".encode()
@@ -278,7 +278,7 @@ def test_a_page_that_cannot_be_built_does_not_end_the_others(
             raise ValueError("rows that contradict each other")
         return take_snapshot(key, now=now)
 
-    monkeypatch.setattr("lealife.dashboard.publisher.take_snapshot", take)
+    monkeypatch.setattr("lealife.dashboard.live.publisher.take_snapshot", take)
 
     async def story() -> None:
         pages = {page: open_socket(staff) for page in ("home", "training")}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from lealife.dashboard import host_facts
-from lealife.dashboard.task_page import read_task_page
+from lealife.dashboard.ask import hosts
+from lealife.dashboard.ask.panel import read_task_page
 from learning.models import FrontierPage, MemoryItem
 from promotion.models import ModelTag
 from training.models import Host, Run
@@ -115,7 +115,7 @@ def test_without_a_host_it_says_where_one_is_added(browser: Client) -> None:
 def test_the_page_costs_four_queries_and_counts_no_further_than_it_shows(
     host: Host, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries
 ) -> None:
-    monkeypatch.setattr(host_facts, "COUNT_MAX", 2)
+    monkeypatch.setattr(hosts, "COUNT_MAX", 2)
     read_task_page()
     for size in (1, 9):
         for number in range(size):

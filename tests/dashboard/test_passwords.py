@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 
-from lealife.lib.clients import read_address
+from lealife.core.clients import read_address
 
 LIMIT = settings.AXES_FAILURE_LIMIT
 PASSWORD = "a long enough one"

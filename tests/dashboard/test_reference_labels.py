@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
 from tests.dashboard.page_text import PageText, join_words
 from tests.dashboard.reference_labels import Owed, read_owed
 from training.campaigns import create_campaign

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from lealife.lib.digest import digest_bytes
+from lealife.core.digest import digest_bytes
 from tests.dashboard.test_browser import CHROMIUM, address
 from tests.factories import finish, make_choices, make_html, make_step
 from training.models import Host, OperatorVerdict, Run

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from lealife.dashboard import run_list
-from lealife.dashboard.run_list import RunFilter, read_runs
+from lealife.dashboard.runs import listing
+from lealife.dashboard.runs.listing import RunFilter, read_runs
 from training.models import Host, Run
 
 
@@ -78,7 +78,7 @@ def test_an_empty_list_says_why_it_is_empty(browser: Client, host: Host) -> None
 def test_a_filter_that_matches_nothing_looks_at_so_many_runs_and_says_how_far(
     browser: Client, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_list, "LOOK", 5)
+    monkeypatch.setattr(listing, "LOOK", 5)
     wanted = make_run(host, prompt="The one")
     runs = [make_run(host) for _ in range(8)]
     found = read_runs(chosen=RunFilter(q="the one"), before=None)

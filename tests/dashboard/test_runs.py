@@ -4,11 +4,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from lealife.dashboard.check_words import describe_check
-from lealife.dashboard.error_words import WORDS
-from lealife.dashboard.snapshot import take_snapshot
-from lealife.lib.actors import command_line
-from lealife.run_verbs import judge_run
+from lealife.core.actors import command_line
+from lealife.dashboard.ask.check_words import describe_check
+from lealife.dashboard.live.snapshot import take_snapshot
+from lealife.dashboard.runs.error_words import WORDS
+from lealife.run_actions import judge_run
 from learning.models import MemoryItem
 from training.agent.errors import ErrorCode
 from training.models import Host, Run, Step

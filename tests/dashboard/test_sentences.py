@@ -9,14 +9,14 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from lealife.dashboard.error_words import explain_error
-from lealife.dashboard.snapshot import take_snapshot
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
+from lealife.dashboard.live.snapshot import take_snapshot
+from lealife.dashboard.runs.error_words import explain_error
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.guard import check_address
-from training.agent.http_browser import HttpBrowser
-from training.agent.robots import Robots
 from training.agent.task import Site
+from training.agent.web.guard import check_address
+from training.agent.web.http_browser import HttpBrowser
+from training.agent.web.robots import Robots
 from training.campaigns import cancel_campaign, create_campaign, read_progress
 from training.coordinator import start_training
 from training.models import Host, Run, TrainingSource

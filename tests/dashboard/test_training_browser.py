@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
 from tests.dashboard.test_browser import CHROMIUM, address
 from training.coordinator import start_training
 from training.models import Campaign, Coordinator, Host, TrainingSource

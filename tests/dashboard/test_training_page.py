@@ -9,8 +9,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from lealife.dashboard.snapshot import take_snapshot
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
+from lealife.dashboard.live.snapshot import take_snapshot
 from training.coordinator import reverse_stop, start_training, stop_training
 from training.models import Run, TrainingOutcome
 

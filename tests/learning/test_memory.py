@@ -8,8 +8,8 @@ from threading import Event, Thread
 import pytest
 from django.db import connection, transaction
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import InvalidInput
+from lealife.core.actors import command_line
+from lealife.core.errors import InvalidInput
 from learning.ingest import ingest_outcome
 from learning.lessons import item_key
 from learning.memory import lock_memory, purge_memory, retire_items, split_identifiers

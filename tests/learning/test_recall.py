@@ -22,9 +22,9 @@ from learning.recall import (
 )
 from tests.factories import START, make_host, make_html, make_outcome
 from training.agent.brain import MISLED, RULED_OUT, Recalled
-from training.agent.page import Link, parse_page
+from training.agent.reading.page import Link, parse_page
+from training.agent.reading.words import read_question
 from training.agent.shortlist import Candidates
-from training.agent.words import read_question
 from training.models import Host, OperatorVerdict, Run
 from training.runs import keep_snapshot
 
@@ -44,7 +44,7 @@ def memory(host: Host) -> dict[str, int]:
 
 
 def remember(host: Host, name: str, text: str, *, status: str = "trusted") -> int:
-    from lealife.lib.digest import digest_bytes
+    from lealife.core.digest import digest_bytes
 
     body, url = make_html(name, text), f"{host.base_url}{name}"
     keep_snapshot(body, digest=digest_bytes(body), media_type="text/html")

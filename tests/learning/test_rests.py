@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from lealife.lib.actors import command_line
-from learning.curriculum import REST, revive_rested_tasks
+from lealife.core.actors import command_line
+from learning.curriculum.seeding import REST, revive_rested_tasks
 from learning.models import CurriculumTask
 from tests.factories import START, later, make_curriculum_source, make_source
 from training.models import Host, TrainingSource

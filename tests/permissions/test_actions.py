@@ -9,8 +9,8 @@ from importlib import import_module
 import pytest
 from django.contrib.auth.models import Permission
 
-from lealife.lib.actors import ACTIONS, Actor, command_line, read_user, requires
-from lealife.lib.errors import Forbidden, Refused
+from lealife.core.actors import ACTIONS, Actor, command_line, read_user, requires
+from lealife.core.errors import Forbidden, Refused
 from promotion.steering import hold_promotion
 from tests.permissions import table
 from tests.permissions.conftest import make_user
@@ -20,7 +20,7 @@ from training.runtime_settings import apply_settings, read_settings
 
 # Functions with a `by` that are no actions themselves: an action or the work itself calls each.
 BELOW_ACTIONS = {
-    "lealife.dashboard.verbs.queue_form",
+    "lealife.dashboard.training.actions.queue_form",
     "lealife.keys.check_scope",
     "lealife.keys.create_api_key",
     "lealife.keys.may_give",

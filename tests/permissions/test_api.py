@@ -11,8 +11,8 @@ from django.core.cache import cache
 from django.test import Client
 
 from lealife.api.root import api
+from lealife.core.actors import command_line
 from lealife.keys import OPERATING, create_api_key
-from lealife.lib.actors import command_line
 from tests.permissions.conftest import make_user, undone
 from tests.permissions.table import API, CALLERS, STAFF, may
 from training.models import AuditEntry, Host

@@ -8,8 +8,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from lealife.dashboard import candidate_pages, run_pages, verbs
-from lealife.dashboard.pending_panel import SOURCE_VERBS
+from lealife.dashboard.candidates import views as candidates_views
+from lealife.dashboard.runs import views as runs_views
+from lealife.dashboard.training import actions
+from lealife.dashboard.training.pending import SOURCE_VERBS
 from lealife.dashboard.urls import urlpatterns
 from lealife.urls import urlpatterns as roots
 from promotion.models import Evaluation
@@ -19,10 +21,10 @@ from training.models import AuditEntry, Campaign, Host, PageSnapshot, Run, Train
 
 VERBS = {
     "change_source": set(SOURCE_VERBS),
-    "change_campaign": set(verbs.CAMPAIGN_VERBS),
-    "move_draft": set(verbs.DRAFT_VERBS),
-    "act_on_run": set(run_pages.VERBS),
-    "steer_promotion": set(candidate_pages.VERBS),
+    "change_campaign": set(actions.CAMPAIGN_VERBS),
+    "move_draft": set(actions.DRAFT_VERBS),
+    "act_on_run": set(runs_views.VERBS),
+    "steer_promotion": set(candidates_views.VERBS),
 }
 
 

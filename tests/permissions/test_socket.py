@@ -12,9 +12,9 @@ from asgiref.sync import async_to_sync
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 
-from lealife.dashboard.consumer import REFUSED, LiveConsumer
-from lealife.dashboard.origin import SameOrigin, is_allowed_origin
-from lealife.dashboard.publisher import publisher
+from lealife.dashboard.live.consumer import REFUSED, LiveConsumer
+from lealife.dashboard.live.origin import SameOrigin, is_allowed_origin
+from lealife.dashboard.live.publisher import publisher
 from tests.permissions.conftest import make_user
 from tests.permissions.table import CALLERS, SOCKET_MESSAGES, may
 from tests.permissions.test_pages import OFFERS

@@ -9,8 +9,8 @@ import pytest
 from django.conf import LazySettings
 from django.conf import settings as project
 
-from lealife import draining
-from lealife.pool import get_pool
+from lealife.pipeline import draining
+from lealife.pipeline.pool import get_pool
 from promotion.tags import ensure_base_tags
 from tests.embedded.ollama_process import RunningOllama, run_ollama
 from tests.pipeline.scenes import build_garden

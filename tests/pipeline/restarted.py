@@ -17,8 +17,8 @@ from pathlib import Path
 import django
 from django.core.management import call_command
 
+from lealife.core.actors import command_line
 from lealife.embedded.postgres import start_server
-from lealife.lib.actors import command_line
 
 
 def main(folder: Path, what: str) -> None:
@@ -39,7 +39,7 @@ def run_through_a_restart(pgdata: Path) -> dict[str, object]:
     """What became of a run during which the server was restarted, and of the next one."""
     from django.db import connection
 
-    from lealife.pool import get_pool
+    from lealife.pipeline.pool import get_pool
     from promotion.tags import ensure_base_tags
     from tests.pipeline.scenes import build_garden, interrupt, train_once
     from tests.training.agent.sites import serve
@@ -78,8 +78,8 @@ def work_through_a_restart(pgdata: Path) -> dict[str, object]:
     from django.db import connection
     from django.utils import timezone
 
-    from lealife.launching import ask
-    from lealife.lib.places import BASE_DIR
+    from lealife.core.places import BASE_DIR
+    from lealife.pipeline.launching import ask
     from lealife.supervisor import Child
     from tests.pipeline.test_supervisor import wait_until
     from training.coordinator import read_coordinator, start_training
@@ -120,8 +120,8 @@ def lose_a_claim(pgdata: Path) -> dict[str, object]:
     from django.db import connection
     from django.utils import timezone
 
-    from lealife.lib import announce
-    from lealife.lib.errors import StaleClaim
+    from lealife.core import announce
+    from lealife.core.errors import StaleClaim
     from tests.factories import make_host, make_source
     from training.claims import claim_sources
     from training.models import Run, TrainingOutcome

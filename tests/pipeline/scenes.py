@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler
 from django.db import connection
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
-from lealife.pipeline import drain, launch_training
+from lealife.core.actors import command_line
+from lealife.pipeline.stages import drain, launch_training
 from tests.training.agent.sites import GARDEN, Stub
 from training.models import Host, TrainingOutcome, TrainingSource
 from training.sources import queue_source

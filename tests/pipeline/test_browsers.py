@@ -9,16 +9,16 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
-from lealife import browsers
-from lealife.browsers import open_browser
-from lealife.lib.environment import read_contact
-from lealife.pipeline import STAGES
+from lealife.core.environment import read_contact
+from lealife.pipeline import browsers
+from lealife.pipeline.browsers import open_browser
+from lealife.pipeline.stages import STAGES
 from tests.factories import make_host
 from tests.training.agent.sites import GARDEN, Stub, serve
-from training.agent.browser import name_user_agent
-from training.agent.chromium_browser import find_chromium
 from training.agent.errors import AgentError
-from training.agent.http_browser import HttpBrowser
+from training.agent.web.browser import name_user_agent
+from training.agent.web.chromium_browser import find_chromium
+from training.agent.web.http_browser import HttpBrowser
 from training.models import HostTurn, RuntimeSettings
 from training.runtime_settings import read_settings
 from training.turns import HostPace

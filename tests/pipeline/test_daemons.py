@@ -14,8 +14,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
-from lealife.lib.places import BASE_DIR
+from lealife.core.actors import command_line
+from lealife.core.places import BASE_DIR
 from lealife.supervisor import Child
 from promotion.models import ModelTag
 from tests.factories import make_host

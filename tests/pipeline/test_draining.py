@@ -12,12 +12,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
-from lealife import pipeline
-from lealife.bell import ensure_schedule, has_wedged, read_queue_depth, ring, ring_coordinator
-from lealife.draining import is_draining, start_draining
-from lealife.lib.actors import command_line
-from lealife.lib.announce import open_connection
-from lealife.pipeline import Stage, Sweeper, coordinate, drain, launch_training, sweep
+from lealife.core.actors import command_line
+from lealife.core.announce import open_connection
+from lealife.pipeline import stages
+from lealife.pipeline.bell import ensure_schedule, has_wedged, read_queue_depth, ring, ring_coordinator
+from lealife.pipeline.draining import is_draining, start_draining
+from lealife.pipeline.stages import Stage, Sweeper, coordinate, drain, launch_training, sweep
 from promotion.models import ModelTag
 from tests.embedded.ollama_process import RunningOllama
 from tests.pipeline.scenes import interrupt, queue_question
@@ -53,7 +53,7 @@ class Probe:
 def add_stage(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def add(probe: Probe, *, alone: bool) -> None:
         stage = Stage("probe", lambda now: probe.left > 0, probe.work, alone=alone)
-        monkeypatch.setitem(pipeline.STAGES, "probe", stage)
+        monkeypatch.setitem(stages.STAGES, "probe", stage)
 
     return add
 
@@ -120,7 +120,7 @@ def test_a_shutdown_lets_the_run_in_flight_finish_and_begins_no_other(host: Host
 def test_a_bell_gives_its_worker_back_and_rings_again_when_its_time_is_up(add_stage, monkeypatch):
     probe = Probe(pieces=100, takes_s=0.02)
     add_stage(probe, alone=True)
-    monkeypatch.setattr(pipeline, "HOLD_S", 0.5)
+    monkeypatch.setattr(stages, "HOLD_S", 0.5)
     done = drain("probe")
     assert 0 < done < 100
     assert OrmQ.objects.count() == 1
@@ -157,7 +157,7 @@ def test_a_worker_killed_in_a_stage_does_not_keep_it(add_stage):
     probe = Probe(pieces=1)
     add_stage(probe, alone=True)
     with open_connection() as killed:
-        killed.execute("SELECT pg_advisory_lock(%s)", [pipeline.crc32(b"stage probe")])
+        killed.execute("SELECT pg_advisory_lock(%s)", [stages.crc32(b"stage probe")])
         assert drain("probe") == 0
         with open_connection() as administrator:
             administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [killed.info.backend_pid])
@@ -220,16 +220,16 @@ def start_tags() -> None:
 def test_the_schedule_of_the_coordinator_is_made_once():
     ensure_schedule()
     ensure_schedule()
-    assert Schedule.objects.get().func == "lealife.pipeline.coordinate"
+    assert Schedule.objects.get().func == "lealife.pipeline.stages.coordinate"
 
 
 def test_bells_that_wait_while_nothing_is_done_mean_a_wedged_queue():
     ring_coordinator()
     now = timezone.now()
     assert not has_wedged(last_beat_at=None)
-    OrmQ.objects.update(lock=now - pipeline.bell.WEDGED_AFTER * 2)
+    OrmQ.objects.update(lock=now - stages.bell.WEDGED_AFTER * 2)
     assert has_wedged(last_beat_at=None)
-    assert has_wedged(last_beat_at=now - pipeline.bell.WEDGED_AFTER * 2)
+    assert has_wedged(last_beat_at=now - stages.bell.WEDGED_AFTER * 2)
     assert not has_wedged(last_beat_at=now)
 
 
@@ -240,7 +240,7 @@ def test_the_sweep_rings_what_was_lost_but_leaves_a_busy_queue_alone(add_stage):
     add_stage(Probe(pieces=1), alone=True)
     for _ in range(50):
         sweep(timezone.now())
-    assert 1 <= OrmQ.objects.count() <= 3 * len(pipeline.STAGES)
+    assert 1 <= OrmQ.objects.count() <= 3 * len(stages.STAGES)
     OrmQ.objects.all().delete()
     sweep(timezone.now())
     assert OrmQ.objects.exists()
@@ -257,11 +257,11 @@ def test_a_stopped_loop_launches_nothing_and_a_started_one_does(host: Host):
 
 def test_one_coordinator_leads_and_hands_over_at_a_shutdown(monkeypatch):
     start_training(by=command_line("ada"), origin="tests")
-    monkeypatch.setattr(pipeline, "HOLD_S", 2.0)
+    monkeypatch.setattr(stages, "HOLD_S", 2.0)
     led = []
 
     def lead(name: str) -> None:
-        monkeypatch.setattr(pipeline, "worker_name", lambda: name)
+        monkeypatch.setattr(stages, "worker_name", lambda: name)
         try:
             led.append(coordinate())
         finally:

@@ -20,13 +20,13 @@ from django.db import IntegrityError, connection
 from django.db.models import F
 from django.utils import timezone
 
-from lealife.execution import patiently
-from lealife.launching import ask, launch_training
-from lealife.lib.actors import command_line
-from lealife.lib.announce import open_connection
-from lealife.lib.places import BASE_DIR, data_dir
-from lealife.pipeline import drain
-from lealife.pool import get_pool
+from lealife.core.actors import command_line
+from lealife.core.announce import open_connection
+from lealife.core.places import BASE_DIR, data_dir
+from lealife.pipeline.execution import patiently
+from lealife.pipeline.launching import ask, launch_training
+from lealife.pipeline.pool import get_pool
+from lealife.pipeline.stages import drain
 from learning.models import MemoryItem
 from promotion.models import ModelTag
 from promotion.recipes import Recipe
@@ -178,7 +178,7 @@ def test_a_worker_whose_run_was_taken_writes_nothing(host: Host, pages, ollama: 
 
 
 def test_a_run_that_takes_its_time_keeps_its_lease(host: Host, pages, ollama: RunningOllama, monkeypatch):
-    monkeypatch.setattr("lealife.execution.RENEW_S", 0.05)
+    monkeypatch.setattr("lealife.pipeline.execution.RENEW_S", 0.05)
     renewed = []
 
     def take_time() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from lealife import pipeline
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
+from lealife.pipeline import stages
 from learning import ingest
 from learning.ingest import read_backlog
 from learning.lessons import draw_lessons
@@ -26,7 +26,7 @@ def test_an_outcome_that_cannot_be_ingested_holds_up_no_other(monkeypatch):
         return draw_lessons(outcome, visits, vouched=vouched)
 
     monkeypatch.setattr(ingest, "draw_lessons", draw_unless_poisoned)
-    while pipeline.STAGES["ingest"].work(timezone.now()):
+    while stages.STAGES["ingest"].work(timezone.now()):
         pass
     ingests = {ingest.outcome_id: ingest for ingest in RunLearningOutcome.objects.all()}
     assert ingests[sound.pk].error == ""

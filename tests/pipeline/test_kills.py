@@ -23,8 +23,8 @@ import psutil
 import psycopg
 import pytest
 
+from lealife.core.places import BASE_DIR
 from lealife.embedded.postgres import find_postmaster
-from lealife.lib.places import BASE_DIR
 
 pytestmark = [pytest.mark.kills, pytest.mark.timeout(420)]
 BACK_WITHIN_S = 15.0
@@ -32,7 +32,7 @@ STARTS_WITHIN_S = 120.0
 # After the last kill: runs whose worker died are found by their lapsed leases.
 SETTLES_WITHIN_S = 90.0
 AUDIT = """
-from lealife.chaos.audit import find_bad_counters, find_bad_cycles, find_chain_breaks, find_open
+from benchmarks.chaos.audit import find_bad_counters, find_bad_cycles, find_chain_breaks, find_open
 print([*find_bad_cycles(), *find_open(), *find_bad_counters(), *find_chain_breaks()])
 """
 # How a child of the supervisor is known by its command line, and called in its sentences.

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 from django.utils import timezone
 
-from lealife.launching import launch_training
-from lealife.pipeline import drain
-from lealife.pool import get_pool
+from lealife.pipeline.launching import launch_training
+from lealife.pipeline.pool import get_pool
+from lealife.pipeline.stages import drain
 from promotion.tags import restore_tags
 from tests.embedded.ollama_process import RunningOllama, start_ollama
 from tests.pipeline.scenes import interrupt, train_once

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 from django.conf import LazySettings
 
+from lealife.core.digest import digest_value
+from lealife.core.gateway import OllamaPool
 from lealife.health import name_suspects
-from lealife.lib.digest import digest_value
-from lealife.lib.gateway import OllamaPool
 from lealife.model_health import ModelHealth, check_models
 from promotion.routing import read_routing
 from promotion.tags import ensure_base_tags
-from tests.lib.scripted_ollama import BASE, REFUSALS, Scripted, run_scripted
+from tests.core.scripted_ollama import BASE, REFUSALS, Scripted, run_scripted
 from tests.pipeline.scenes import train_once
 from training.model_faults import read_faults
 from training.models import Host, TrainingSource
@@ -28,7 +28,7 @@ def servers(
     settings: LazySettings, transactional_db: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Scripted, Scripted]]:
     """Two servers with the first tags made on both."""
-    monkeypatch.setattr("lealife.lib.server_checks.CHAT_S", 1.0)
+    monkeypatch.setattr("lealife.core.server_checks.CHAT_S", 1.0)
     settings.LEALIFE_MODEL_DEADLINE_S = 4
     settings.LEALIFE_BASE_MODEL = BASE
     with run_scripted() as one, run_scripted() as two:

@@ -1,12 +1,12 @@
-"""What an evaluation costs the real model, on few pairs; `manage.py bench prefix` does sixty."""
+"""What an evaluation costs the real model, on few pairs; `python -m benchmarks prefix` does sixty."""
 
 from __future__ import annotations
 
 import pytest
 
-from lealife.benches.prefix import compare_candidates
+from benchmarks.prefix import compare_candidates
+from promotion.evaluation.repeatability import PROBES
 from promotion.models import Evaluation, EvaluationArm
-from promotion.repeatability import PROBES
 
 pytestmark = [pytest.mark.model, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 

@@ -8,12 +8,12 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from lealife.bell import WEDGED_AFTER, ring
-from lealife.draining import start_draining
-from lealife.execution import execute_run
-from lealife.launching import launch_training, take_training
-from lealife.lib.actors import command_line
-from lealife.pipeline import drain, sweep
+from lealife.core.actors import command_line
+from lealife.pipeline.bell import WEDGED_AFTER, ring
+from lealife.pipeline.draining import start_draining
+from lealife.pipeline.execution import execute_run
+from lealife.pipeline.launching import launch_training, take_training
+from lealife.pipeline.stages import drain, sweep
 from tests.embedded.ollama_process import RunningOllama
 from tests.pipeline.scenes import queue_question
 from training.coordinator import LEASE, record_tick, start_training, stop_training, take_lease

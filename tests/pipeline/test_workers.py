@@ -19,11 +19,11 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
-from lealife.bell import WEDGED_AFTER, ensure_schedule, ring
-from lealife.launching import ask
-from lealife.lib.actors import command_line
-from lealife.lib.places import BASE_DIR, data_dir
+from lealife.core.actors import command_line
+from lealife.core.places import BASE_DIR, data_dir
 from lealife.management.commands import up
+from lealife.pipeline.bell import WEDGED_AFTER, ensure_schedule, ring
+from lealife.pipeline.launching import ask
 from lealife.supervisor import Child, Supervisor
 from tests.pipeline.test_supervisor import is_running, wait_until
 from training.coordinator import read_coordinator, read_loop, start_training

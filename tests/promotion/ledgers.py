@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
-from lealife.lib.digest import digest_value
+from lealife.core.actors import command_line
+from lealife.core.digest import digest_value
 from promotion.applies import apply_canary, roll_back
 from promotion.canary import open_canary, settle_canary
-from promotion.error_budget import alpha_for
-from promotion.evaluation import settle_evaluation
-from promotion.gate import judge_pair
+from promotion.evaluation.comparison import settle_evaluation
+from promotion.gate.error_budget import alpha_for
+from promotion.gate.rule import judge_pair
 from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair, LiveApply, ModelTag, PageFreeze
 from tests.promotion.scenes import Servers, change_settings, make_base_tags, make_candidate, make_outcome, make_window
 from training.models import Host, Run

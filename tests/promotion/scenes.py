@@ -12,15 +12,15 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from lealife.lib.digest import digest_value
+from lealife.core.digest import digest_value
 from learning.models import CurriculumTask
-from promotion.arms import ArmTools
+from promotion.evaluation.arms import ArmTools
 from promotion.models import Canary, Evaluation, ModelTag, PageFreeze, PromotionWindow, Role, Watch, WatchedRun
 from promotion.recipes import Recipe
 from promotion.tags import ensure_base_tags, register_tag
 from tests.training.agent.sites import StubSite
-from training.agent.http_browser import HttpBrowser
 from training.agent.model import Reply
+from training.agent.web.http_browser import HttpBrowser
 from training.models import Host, Run, RuntimeSettings, TrainingCycle, TrainingOutcome, TrainingSource
 from training.runtime_settings import read_settings
 

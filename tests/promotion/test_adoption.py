@@ -11,15 +11,15 @@ import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 
-from lealife.lib.actors import command_line
-from lealife.pool import get_pool
+from lealife.core.actors import command_line
+from lealife.pipeline.pool import get_pool
 from promotion.adoption import adopt_tags, compare_content
 from promotion.applies import roll_back
-from promotion.bundle import verify_bundle
 from promotion.models import LiveApply, ModelTag
+from promotion.proof.bundle import verify_bundle
 from promotion.recipes import base_recipe
 from promotion.tags import ensure_base_tags
-from tests.lib.scripted_ollama import BASE, Scripted, run_scripted
+from tests.core.scripted_ollama import BASE, Scripted, run_scripted
 
 RECIPE = replace(
     base_recipe(role="controller", base=BASE), messages=(("user", "Links:\n1. a"), ("assistant", '{"pick": 1}'))

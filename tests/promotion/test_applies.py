@@ -10,8 +10,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import Conflict, GateRefused, NotFound, Refused
+from lealife.core.actors import command_line
+from lealife.core.errors import Conflict, GateRefused, NotFound, Refused
 from promotion.applies import apply_canary, roll_back
 from promotion.canary import settle_canary
 from promotion.models import Canary, LiveApply, ModelTag, PromotionWindow

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from promotion.arms import ArmInputs, FreezingBrowser, find_freeze, run_arm
+from promotion.evaluation.arms import ArmInputs, FreezingBrowser, find_freeze, run_arm
 from promotion.models import EvaluationArm, FrozenPage
 from tests.promotion.scenes import (
     Picker,
@@ -23,7 +23,7 @@ from tests.promotion.scenes import (
 )
 from tests.training.agent.sites import StubSite
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.http_browser import HttpBrowser
+from training.agent.web.http_browser import HttpBrowser
 from training.models import Host, Run, Step
 from training.runs import fail_lapsed_runs
 from training.tasks import build_task
@@ -130,7 +130,7 @@ def test_an_arm_that_breaks_is_invalid_and_holds_no_slot(inputs, servers):
 
 
 def test_an_arm_that_ran_out_of_time_is_invalid(inputs, servers, monkeypatch):
-    monkeypatch.setattr("promotion.arms.build_task", lambda run: build_task(run, deadline_s=0.0))
+    monkeypatch.setattr("promotion.evaluation.arms.build_task", lambda run: build_task(run, deadline_s=0.0))
     arm = run_arm(inputs, tools=make_tools(servers, Picker()))
     assert Run.objects.get().error_code == "timeout"
     assert (arm.success, arm.invalid) == (False, True)

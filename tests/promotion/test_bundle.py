@@ -12,12 +12,12 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lealife.lib.digest import digest_value
-from promotion import gate
-from promotion.bundle import BrokenBundle, Checked, chain_records, verify_bundle
-from promotion.bundle_records import count_records, read_records
-from promotion.bundle_rules import GENESIS, KINDS
-from promotion.error_budget import alpha_for
+from lealife.core.digest import digest_value
+from promotion.gate import rule
+from promotion.gate.error_budget import alpha_for
+from promotion.proof.bundle import BrokenBundle, Checked, chain_records, verify_bundle
+from promotion.proof.bundle_records import count_records, read_records
+from promotion.proof.bundle_rules import GENESIS, KINDS
 from tests.promotion.ledgers import History, make_history
 from tests.promotion.scenes import Servers, make_outcome
 from training.models import Host, TrainingOutcome
@@ -59,7 +59,7 @@ def invent_records() -> Records:
         )
         for index in range(10)
     ]
-    decision = gate.decide(evidence=gate.Evidence(10), pair_budget=20, pairs_done=10, alpha=alpha_for(k=1))
+    decision = rule.decide(evidence=rule.Evidence(10), pair_budget=20, pairs_done=10, alpha=alpha_for(k=1))
     verdict = {
         "id": 1,
         "role": "task",
@@ -211,7 +211,7 @@ def test_a_dropped_settings_change_is_missed():
 
 def test_a_lifetime_alpha_that_was_set_gives_other_levels_and_no_higher_one_does():
     alpha = alpha_for(k=1, alpha_life=0.01)
-    decision = gate.decide(evidence=gate.Evidence(10), pair_budget=20, pairs_done=10, alpha=alpha)
+    decision = rule.decide(evidence=rule.Evidence(10), pair_budget=20, pairs_done=10, alpha=alpha)
     lower = {"alpha": alpha, "verdict": decision.verdict.value, "reason": decision.reason}
     assert "its alpha is" in str(refuse(forge(invent_records(), "verdict", **lower)))
     records = invent_records()
@@ -312,7 +312,7 @@ def test_what_is_exported_is_written_whole_or_not_at_all(history, tmp_path, monk
         yield b"half a line"
         raise OSError("disk full")
 
-    monkeypatch.setattr("promotion.bundle_records.chain_records", fail)
+    monkeypatch.setattr("promotion.proof.bundle_records.chain_records", fail)
     with pytest.raises(CommandError, match="disk full"):
         call_command("proof", "export", str(tmp_path / "proof.jsonl"))
     assert not (tmp_path / "proof.jsonl").exists()

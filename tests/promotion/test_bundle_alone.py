@@ -28,7 +28,7 @@ else:
 """
 
 
-@pytest.mark.parametrize("way", [["promotion.bundle"], ["manage.py", "proof", "verify"]])
+@pytest.mark.parametrize("way", [["promotion.proof.bundle"], ["manage.py", "proof", "verify"]])
 def test_a_bundle_is_verified_with_sockets_blocked_and_no_database(tmp_path, way):
     sound, broken = tmp_path / "sound.jsonl", tmp_path / "broken.jsonl"
     sound.write_bytes(SMALL)
@@ -48,6 +48,6 @@ def test_a_bundle_is_verified_with_sockets_blocked_and_no_database(tmp_path, way
 
 
 def test_the_verifier_alone_needs_no_django():
-    code = "import sys, promotion.bundle; print([name for name in sys.modules if name.startswith('django')])"
+    code = "import sys, promotion.proof.bundle; print([name for name in sys.modules if name.startswith('django')])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.replace("'", '"')) == []

@@ -6,9 +6,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from lealife.lib.digest import digest_value
-from promotion.bundle import BrokenBundle, chain_records, verify_bundle
-from promotion.bundle_rules import GENESIS, KINDS
+from lealife.core.digest import digest_value
+from promotion.proof.bundle import BrokenBundle, chain_records, verify_bundle
+from promotion.proof.bundle_rules import GENESIS, KINDS
 from tests.factories import later, make_host, make_outcome
 from tests.guards import behind_guards
 from training.seals import seal_outcomes

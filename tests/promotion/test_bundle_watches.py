@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
 from promotion.applies import apply_canary
-from promotion.bundle import BrokenBundle, Checked, chain_records, verify_bundle
-from promotion.bundle_records import count_records, read_records
 from promotion.canary import abort_open_canary, open_canary, settle_canary
 from promotion.models import LiveApply, PromotionWindow
+from promotion.proof.bundle import BrokenBundle, Checked, chain_records, verify_bundle
+from promotion.proof.bundle_records import count_records, read_records
 from promotion.watches import roll_back_red, settle_watch
 from tests.promotion.ledgers import History, evaluate, make_history
 from tests.promotion.scenes import Servers, change_settings, make_outcome

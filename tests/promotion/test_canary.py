@@ -9,10 +9,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import InvalidInput, NotFound
+from lealife.core.actors import command_line
+from lealife.core.errors import InvalidInput, NotFound
 from promotion.canary import abort_open_canary, open_canary, read_observations, settle_canary
-from promotion.harm import CanaryCause, CanaryVerdict
+from promotion.gate.harm import CanaryCause, CanaryVerdict
 from promotion.models import Canary, Evaluation
 from promotion.routing import read_canary_routing, read_canary_split, read_routing
 from tests.promotion.scenes import Servers, change_settings, make_outcome, make_promoted

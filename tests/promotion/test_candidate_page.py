@@ -8,13 +8,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from lealife.dashboard import candidate_page
-from lealife.dashboard.curve import HEIGHT, draw_curve
-from lealife.dashboard.snapshot import render_fragment, take_snapshot
-from lealife.lib.errors import NotFound
-from promotion import gate
-from promotion.evaluation import open_evaluation, run_pairs
-from promotion.evidence import read_pairs, read_trial
+from lealife.core.errors import NotFound
+from lealife.dashboard.candidates import panels
+from lealife.dashboard.candidates.curve import HEIGHT, draw_curve
+from lealife.dashboard.live.snapshot import render_fragment, take_snapshot
+from promotion.evaluation.comparison import open_evaluation, run_pairs
+from promotion.evaluation.evidence import read_pairs, read_trial
+from promotion.gate import rule
 from promotion.models import Canary, Evaluation, GateDrill, LiveApply
 from promotion.routing import read_routing
 from tests.promotion.scenes import (
@@ -64,7 +64,7 @@ def test_the_curve_ends_where_the_gate_stands(evaluation):
     trial = read_trial(evaluation.pk)
     evaluation.refresh_from_db()
     assert trial.results == ("win",) * 5
-    assert list(trial.better) == gate.evidence_curve([1] * 5)
+    assert list(trial.better) == rule.evidence_curve([1] * 5)
     assert trial.better[-1] == trial.e_better == evaluation.e_value
     assert [pair.e_better for pair in read_pairs(trial)] == list(reversed(trial.better))
     assert (trial.wins, trial.losses, trial.ties) == (evaluation.wins, evaluation.losses, evaluation.ties)
@@ -94,7 +94,7 @@ def test_a_pair_that_ends_is_sent_to_whoever_watches(evaluation, browser, server
 
 
 def test_many_pairs_are_shown_when_asked_for(evaluation, browser, monkeypatch):
-    monkeypatch.setattr(candidate_page, "NEWEST", 2)
+    monkeypatch.setattr(panels, "NEWEST", 2)
     where = reverse("candidate", args=[evaluation.pk])
     page = browser.get(where).content.decode()
     assert page.count("?pair=") == 2

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from lealife.lib.errors import GateRefused
+from lealife.core.errors import GateRefused
 from learning.models import MemoryItem
-from promotion.arms import find_freeze
-from promotion.candidates import (
+from promotion.candidates.building import (
     ANSWER_GRID,
     GRID,
     Prospect,
@@ -20,7 +19,7 @@ from promotion.candidates import (
     read_prospects,
     register_candidate,
 )
-from promotion.exemplars import (
+from promotion.candidates.exemplars import (
     Exemplar,
     choose_exemplars,
     format_exemplars,
@@ -28,6 +27,7 @@ from promotion.exemplars import (
     read_exemplars,
     score_exemplars,
 )
+from promotion.evaluation.arms import find_freeze
 from promotion.models import Evaluation, ModelTag
 from promotion.recipes import Recipe
 from promotion.tags import register_tag

@@ -12,11 +12,11 @@ from unittest import mock
 import pytest
 from django.utils import timezone
 
-from promotion.error_budget import alpha_for
-from promotion.evaluation import settle_evaluation
-from promotion.gate import wins_needed
+from promotion.evaluation.comparison import settle_evaluation
+from promotion.gate.error_budget import alpha_for
+from promotion.gate.rule import wins_needed
 from promotion.models import Canary, Evaluation, EvaluationPair, LiveApply, ModelTag, PromotionWindow, Watch
-from promotion.proof import read_served_proof
+from promotion.proof.served import read_served_proof
 from promotion.routing import read_routing
 from tests.promotion.voyage import MINIMUM, Voyage, observe, open_voyage
 
@@ -48,7 +48,7 @@ def test_a_kill_at_any_point_from_window_to_roll_back_leaves_one_of_everything(v
     # The first pair to its end, then undisturbed until those that decide wait to be taken as evidence.
     voyage.die_everywhere(lambda: voyage.work("evaluate"), until=EvaluationPair.objects.exists)
     evaluation = Evaluation.objects.get()
-    with mock.patch("promotion.evaluation.settle_evaluation", return_value=None):
+    with mock.patch("promotion.evaluation.comparison.settle_evaluation", return_value=None):
         while evaluation.pairs.count() + evaluation.work.exclude(candidate_arm=None).count() < DECIDED_BY:
             voyage.work("evaluate")
     voyage.die_everywhere(

@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
-from promotion.bundle_records import count_records, read_records
-from promotion.candidate_view import read_candidate
-from promotion.drills import has_drill_work, is_drill_due, read_drills, start_drill
-from promotion.evaluation import open_evaluation, run_pairs
-from promotion.gate import Verdict
+from lealife.core.actors import command_line
+from promotion.evaluation.comparison import open_evaluation, run_pairs
+from promotion.evaluation.drills import has_drill_work, is_drill_due, read_drills, start_drill
+from promotion.evaluation.standing import read_candidate
+from promotion.gate.rule import Verdict
 from promotion.models import Canary, Evaluation, GateDrill, LiveApply, ModelTag
+from promotion.proof.bundle_records import count_records, read_records
 from promotion.steering import request_drill
 from tests.promotion.scenes import (
     Picker,

@@ -3,7 +3,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import zeta
 
-from promotion.error_budget import ALPHA_LIFE, EXPONENT, OFFSET, ZETA, Rule, alpha_for, gamma_for, next_alpha, spent
+from promotion.gate.error_budget import (
+    ALPHA_LIFE,
+    EXPONENT,
+    OFFSET,
+    ZETA,
+    Rule,
+    alpha_for,
+    gamma_for,
+    next_alpha,
+    spent,
+)
 
 
 def test_the_shares_of_all_candidates_that_can_ever_come_add_up_to_no_more_than_one():

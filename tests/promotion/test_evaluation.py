@@ -8,16 +8,16 @@ from django.db import IntegrityError, transaction
 from django.db.models import Value
 from django.utils import timezone
 
-from lealife.lib.errors import Conflict, GateRefused
+from lealife.core.errors import Conflict, GateRefused
 from learning.models import CurriculumTask, MemoryItem
-from promotion.arms import ArmTools, run_arm
-from promotion.candidate_view import read_candidate
-from promotion.error_budget import alpha_for
-from promotion.evaluation import arm_inputs, choose_tasks, open_evaluation, run_pairs, settle_evaluation
-from promotion.gate import Decision, Verdict
+from promotion.evaluation.arms import ArmTools, run_arm
+from promotion.evaluation.comparison import arm_inputs, choose_tasks, open_evaluation, run_pairs, settle_evaluation
+from promotion.evaluation.pair_work import goes_first
+from promotion.evaluation.repeatability import PROBES
+from promotion.evaluation.standing import read_candidate
+from promotion.gate.error_budget import alpha_for
+from promotion.gate.rule import Decision, Verdict
 from promotion.models import Evaluation, EvaluationArm, EvaluationPair, ModelTag, PageFreeze
-from promotion.pair_work import goes_first
-from promotion.repeatability import PROBES
 from tests.promotion.scenes import (
     Picker,
     Servers,

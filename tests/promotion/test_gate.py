@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import betainc, betaln
 
-from promotion.gate import (
+from promotion.gate.rule import (
     ArmErrors,
     Decision,
     Evidence,

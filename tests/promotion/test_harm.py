@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom
 
-from promotion.harm import (
+from promotion.gate.harm import (
     Arm,
     CanaryCause,
     CanaryVerdict,

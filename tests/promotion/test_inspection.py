@@ -10,7 +10,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from lealife.lib.gateway import ModelUnavailable, OllamaPool
+from lealife.core.gateway import ModelUnavailable, OllamaPool
 from promotion.inspection import inspect_tags
 from promotion.models import ModelTag
 from promotion.tags import ensure_base_tags, restore_tags

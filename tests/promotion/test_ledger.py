@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from promotion.error_budget import alpha_for
-from promotion.ledger import read_error_budget
+from promotion.gate.error_budget import alpha_for
 from promotion.models import Evaluation
+from promotion.proof.ledger import read_error_budget
 from tests.promotion.scenes import change_settings, forging, make_promoted
 
 

@@ -12,13 +12,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from promotion.arms import run_arm
-from promotion.error_budget import alpha_for
-from promotion.evaluation import arm_inputs, open_evaluation, run_pairs, settle_evaluation
-from promotion.gate import Verdict, wins_needed
+from promotion.evaluation.arms import run_arm
+from promotion.evaluation.comparison import arm_inputs, open_evaluation, run_pairs, settle_evaluation
+from promotion.evaluation.pair_work import PAIR_LEASE, claim_pair, keep_pair, release_pair
+from promotion.gate.error_budget import alpha_for
+from promotion.gate.rule import Verdict, wins_needed
 from promotion.models import Evaluation, EvaluationPair, ModelTag, PairWork
-from promotion.pair_work import PAIR_LEASE, claim_pair, keep_pair, release_pair
-from promotion.timeline import rebuild_verdict
+from promotion.proof.timeline import rebuild_verdict
 from tests.promotion.scenes import (
     Picker,
     Servers,

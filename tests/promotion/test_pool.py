@@ -8,7 +8,7 @@ from dataclasses import replace
 import ollama
 import pytest
 
-from lealife.lib.gateway import ModelInvalid, OllamaPool
+from lealife.core.gateway import ModelInvalid, OllamaPool
 from promotion.inspection import DRIFTED, MISSING, inspect_tags
 from promotion.recipes import base_recipe
 from promotion.tags import register_tag

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from lealife.lib.errors import GateRefused
-from promotion.preflight import Surroundings, check_recipe, find_command, read_effect, read_runs_of_words
+from lealife.core.errors import GateRefused
+from promotion.candidates.preflight import Surroundings, check_recipe, find_command, read_effect, read_runs_of_words
 from promotion.recipes import NUM_CTX, Recipe, base_recipe
 
 PARENT = base_recipe(role="controller", base="tiny:1b")

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from promotion.applies import apply_canary
 from promotion.models import LiveApply, ModelTag
-from promotion.proof import AMBER, GREEN, RED, UNKNOWN, RoleProof, judge_role, read_served_proof
+from promotion.proof.served import AMBER, GREEN, RED, UNKNOWN, RoleProof, judge_role, read_served_proof
 from tests.promotion.scenes import Servers, make_base_tags, make_outcome, make_passed_canary
 from training.models import Host
 

@@ -10,13 +10,13 @@ import pytest
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from lealife.dashboard.snapshot import render_fragment, take_snapshot
-from promotion.arms import run_arm
-from promotion.bundle_records import read_records
-from promotion.evaluation import arm_inputs, open_evaluation, run_pairs
-from promotion.evidence import read_trial
+from lealife.dashboard.live.snapshot import render_fragment, take_snapshot
+from promotion.evaluation.arms import run_arm
+from promotion.evaluation.comparison import arm_inputs, open_evaluation, run_pairs
+from promotion.evaluation.evidence import read_trial
+from promotion.evaluation.repeatability import PROBES
 from promotion.models import Evaluation, EvaluationArm
-from promotion.repeatability import PROBES
+from promotion.proof.bundle_records import read_records
 from tests.promotion.scenes import (
     Picker,
     Servers,

@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
-from lealife.lib.gateway import OllamaPool, TagInfo
+from lealife.core.actors import command_line
+from lealife.core.gateway import OllamaPool, TagInfo
 from promotion.applies import apply_canary, roll_back
 from promotion.inspection import inspect_tags
 from promotion.models import Canary, Evaluation, ModelTag, PageFreeze

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import pytest
 from django.utils import timezone
 
-from lealife import promotion_stages
-from lealife.lib.actors import command_line
-from lealife.lib.gateway import OllamaPool
-from lealife.pool import get_pool
+from lealife.core.actors import command_line
+from lealife.core.gateway import OllamaPool
+from lealife.pipeline import promotion_stages
+from lealife.pipeline.pool import get_pool
 from promotion.applies import apply_canary, roll_back
 from promotion.models import LiveApply
-from promotion.proof import GREEN, NEEDED, RED, RoleProof, read_served_proof
+from promotion.proof.served import GREEN, NEEDED, RED, RoleProof, read_served_proof
 from promotion.routing import read_routing
 from promotion.tags import restore_tags
 from tests.promotion.scenes import change_settings, make_passed_canary

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import GateRefused
+from lealife.core.actors import command_line
+from lealife.core.errors import GateRefused
+from promotion.candidates.windows import current_window, read_window
 from promotion.models import Evaluation, GateDrill
 from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
-from promotion.windows import current_window, read_window
 from tests.promotion.scenes import change_settings, make_base_tags, make_window
 from tests.promotion.test_windows import ingest
 from training.models import AuditEntry, RuntimeSettingsChange

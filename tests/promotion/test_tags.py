@@ -8,9 +8,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import NotFound
-from lealife.lib.gateway import ModelUnavailable
+from lealife.core.actors import command_line
+from lealife.core.errors import NotFound
+from lealife.core.gateway import ModelUnavailable
 from promotion.applies import apply_canary
 from promotion.models import ModelTag
 from promotion.recipes import Recipe, base_recipe

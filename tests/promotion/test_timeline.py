@@ -9,9 +9,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from lealife.lib.errors import NotFound
+from lealife.core.errors import NotFound
 from promotion.models import Canary, Evaluation, ModelTag
-from promotion.timeline import find_serving, rebuild_verdict
+from promotion.proof.timeline import find_serving, rebuild_verdict
 from tests.promotion.ledgers import History, make_history
 from tests.promotion.scenes import Servers, forging, make_base_tags, make_outcome
 from training.models import Host

@@ -8,13 +8,13 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from lealife import promotion_stages
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
+from lealife.pipeline import promotion_stages
 from promotion.applies import apply_canary, roll_back
-from promotion.harm import WatchVerdict, e_harm, judge_watch
+from promotion.gate.harm import WatchVerdict, e_harm, judge_watch
 from promotion.holdback import count_watched, route_run
 from promotion.models import Canary, LiveApply, ModelTag, Watch, WatchedRun
-from promotion.proof import AMBER, GREEN, RED, read_served_proof
+from promotion.proof.served import AMBER, GREEN, RED, read_served_proof
 from promotion.routing import read_routing
 from promotion.watches import roll_back_red, settle_watch
 from tests.promotion.scenes import Servers, change_settings, make_outcome, make_passed_canary, make_promoted

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from lealife.lib.errors import Conflict
+from lealife.core.errors import Conflict
 from learning.models import RunLearningOutcome
+from promotion.candidates.windows import current_window, is_window_due, move_window, reach_window, read_window
 from promotion.models import PromotionWindow
-from promotion.windows import current_window, is_window_due, move_window, reach_window, read_window
 from tests.promotion.scenes import change_settings, make_outcome
 from training.counters import add_counts
 from training.models import Host

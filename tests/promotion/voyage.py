@@ -16,15 +16,15 @@ from django.conf import settings as project
 from django.db import connection
 from django.utils import timezone
 
-from lealife.chaos import model as chaos_model
-from lealife.chaos import site as chaos_site
-from lealife.chaos.effects import EffectLog
-from lealife.chaos.model import Ollama
-from lealife.chaos.server import Answer, Asked, StubServer
-from lealife.chaos.world import queue_questions
-from lealife.launching import launch_training
-from lealife.pipeline import STAGES, drain
-from lealife.pool import get_pool
+from benchmarks.chaos import model as chaos_model
+from benchmarks.chaos import site as chaos_site
+from benchmarks.chaos.effects import EffectLog
+from benchmarks.chaos.model import Ollama
+from benchmarks.chaos.server import Answer, Asked, StubServer
+from benchmarks.chaos.world import queue_questions
+from lealife.pipeline.launching import launch_training
+from lealife.pipeline.pool import get_pool
+from lealife.pipeline.stages import STAGES, drain
 from learning.models import CurriculumTask, MemoryItem
 from promotion.models import (
     Canary,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from lealife.lib import announce
+from lealife.core import announce
 from tests.factories import make_host
 from training.models import Host, RuntimeSettings
 from training.runtime_settings import read_settings

@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import Conflict, StaleClaim
+from lealife.core.actors import command_line
+from lealife.core.errors import Conflict, StaleClaim
 from tests.factories import START, begin_claimed, finish, later, make_host, make_source
 from training.claims import claim_next_source
 from training.models import Host, Run, TrainingOutcome, TrainingSource

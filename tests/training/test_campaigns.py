@@ -9,8 +9,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import Conflict, InvalidInput, NotFound
+from lealife.core.actors import command_line
+from lealife.core.errors import Conflict, InvalidInput, NotFound
 from tests.factories import START, begin_claimed, finish, later, make_host, make_source
 from training.campaigns import SIZE_MAX, cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.claims import claim_next_source

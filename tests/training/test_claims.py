@@ -8,16 +8,16 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
 from tests.factories import START, begin_claimed, finish, later, make_curriculum_source, make_host, make_source
-from training import lanes
+from training import selection
 from training.campaigns import create_campaign
 from training.claims import LEASE, CanarySplit, claim_next_source, claim_sources
 from training.coordinator import start_training
-from training.lane_state import read_locked_campaign
 from training.models import Host, Run, TrainingCycle, TrainingSource
 from training.preview import preview_next
 from training.runs import begin_runs, claim_queued_run, queue_run
+from training.selection_state import read_locked_campaign
 
 
 def make_campaign(host: Host, *, size: int = 2):
@@ -85,7 +85,7 @@ def test_an_operator_prompt_is_claimed_before_the_curriculum(host):
     make_curriculum_source(make_host())
     queued = make_source(host)
     claim = claim_next_source(now=START)
-    assert (claim.source_id, claim.selection_mode) == (queued.pk, lanes.QUEUE_PENDING)
+    assert (claim.source_id, claim.selection_mode) == (queued.pk, selection.QUEUE_PENDING)
 
 
 def test_a_waiting_source_overtakes_a_higher_priority_after_a_quarter_of_an_hour_for_each_level(host):

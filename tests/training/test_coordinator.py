@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
 from tests.factories import START, begin_claimed, finish, later, make_source
 from training.coordinator import (
     LEASE,

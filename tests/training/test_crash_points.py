@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.utils import timezone
 
-from lealife.launching import launch_training
-from lealife.pipeline import Sweeper
+from lealife.pipeline.launching import launch_training
+from lealife.pipeline.stages import Sweeper
 from tests.chaos.harbour import LAPSE, Harbour, open_harbour
 from tests.chaos.points import survives
 from training.models import Run, TrainingCycle, TrainingOutcome

@@ -9,8 +9,8 @@ from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import Conflict, InvalidInput, NotFound
+from lealife.core.actors import command_line
+from lealife.core.errors import Conflict, InvalidInput, NotFound
 from tests.factories import begin_claimed, finish, make_host
 from training.campaigns import SIZE_MAX, cancel_campaign
 from training.definitions import (

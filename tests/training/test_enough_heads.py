@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from lealife.lib.statements import write_insert
+from lealife.core.statements import write_insert
 from tests.factories import START, later, make_host, make_outcome, make_source
-from training import lanes
+from training import selection
 from training.claims import claim_next_source
-from training.lane_state import lock_for_claim, read_for_preview, read_lane_state
 from training.models import Host, Run, TrainingSource
+from training.selection_state import lock_for_claim, read_for_preview, read_lane_state
 
 HOSTS = 14
 MANY_MORE = write_insert(
@@ -57,7 +57,7 @@ def test_a_claim_chooses_from_its_few_heads_as_from_all(settle, seed, window):
         make_outcome(Host.objects.order_by("id").last())
 
 
-@pytest.mark.parametrize("kind", [lanes.QUEUE, lanes.CURRICULUM])
+@pytest.mark.parametrize("kind", [selection.QUEUE, selection.CURRICULUM])
 def test_a_claim_looks_at_few_sources_however_many_wait(kind, db):
     # So many that one index is deeper than the other, and queued in another order than ranked: the index of the one
     # is no help with the other. Statistics know of none of them.

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from training import lanes
-from training.lanes import LaneRules, Waiting
+from training import selection
 from training.models.sources import AGEING_S
+from training.selection import LaneRules, Waiting
 
 HOUR_S = 3_600.0
 RUN_S = 10.0
@@ -62,13 +62,13 @@ class Simulation:
         """One claim, as `read_lane_state` feeds the rules."""
         recent = sorted(self.served_s, key=self.served_s.__getitem__, reverse=True)[: self.recent_window]
         rules = LaneRules(
-            mode=lanes.HYBRID,
+            mode=selection.HYBRID,
             curriculum_fallback=True,
             campaign_lock=False,
             recent_hosts=tuple(recent),
             turn=sum(self.picks.values()),
         )
-        head = lanes.choose_source(self.heads(), rules=rules, busy_hosts=frozenset(self.busy)).waiting
+        head = selection.choose_source(self.heads(), rules=rules, busy_hosts=frozenset(self.busy)).waiting
         if head is not None:
             self.queues[head.host_id] = [one for one in self.queues[head.host_id] if one[1] != head.source_id]
             self.waits[head.source_id] = self.clock_s - self.queued_s[head.source_id]
@@ -83,7 +83,7 @@ class Simulation:
         return [
             Waiting(
                 source_id=min(source_id for _, source_id in queue) if self.is_longest_next(host) else queue[0][1],
-                kind=lanes.QUEUE,
+                kind=selection.QUEUE,
                 host_id=host,
                 level=int((self.clock_s - queue[0][0]) // AGEING_S),
                 rank=queue[0][0],
@@ -94,7 +94,7 @@ class Simulation:
         ]
 
     def is_longest_next(self, host: int) -> bool:
-        return self.picks[host] % lanes.FAIR_EVERY == lanes.FAIR_EVERY - 1
+        return self.picks[host] % selection.FAIR_EVERY == selection.FAIR_EVERY - 1
 
     def fair_wait_s(self, *, hosts: int) -> float:
         """Seconds until every one of `hosts` hosts has had a turn, when each gets as many as any other."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
 from tests.factories import START, begin_claimed, finish, later, make_host, make_outcome, make_source
 from training.campaigns import cancel_campaign, create_campaign
 from training.counters import add_counts, read_counters

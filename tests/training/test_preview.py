@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from lealife.lib.actors import command_line
+from lealife.core.actors import command_line
 from tests.factories import begin_claimed, finish, later, make_curriculum_source, make_host, make_source
 from training.campaigns import create_campaign
 from training.claims import claim_next_source

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError, connection
 
-from lealife.lib.announce import open_connection
-from lealife.lib.errors import InvalidInput, NotFound, StaleClaim
+from lealife.core.announce import open_connection
+from lealife.core.errors import InvalidInput, NotFound, StaleClaim
 from tests.factories import (
     START,
     begin_claimed,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, transaction
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import Conflict, InvalidInput
+from lealife.core.actors import command_line
+from lealife.core.errors import Conflict, InvalidInput
 from training.coordinator import start_training, stop_training
 from training.models import AuditEntry, RuntimeSettings, RuntimeSettingsChange
 from training.runtime_settings import EVERY_TASK, FIELDS, TRAINING_ONLY, apply_settings, read_settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from promotion.windows import read_window
+from promotion.candidates.windows import read_window
 from tests.factories import START, begin_claimed, make_source
 from training.agent.errors import ErrorCode
 from training.models import Run, TrainingOutcome, TrainingSource

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, transaction
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import Conflict, InvalidInput, NotFound
+from lealife.core.actors import command_line
+from lealife.core.errors import Conflict, InvalidInput, NotFound
 from tests.factories import START, begin_claimed, finish, make_host, make_source
 from training.claims import claim_next_source
 from training.models import AuditEntry, Host, TrainingSource

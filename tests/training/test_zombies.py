@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as some
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import StaleClaim
+from lealife.core.actors import command_line
+from lealife.core.errors import StaleClaim
 from tests.factories import START, finish, make_host, make_source, make_step
 from training.claims import LEASE, claim_next_source
 from training.models import Run, Step, TrainingCycle, TrainingOutcome

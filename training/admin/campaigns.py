@@ -7,8 +7,8 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.lib.actors import read_actor
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer, take_over
+from lealife.core.action_admin import ORIGIN, VerbAdmin, offer, take_over
+from lealife.core.actors import read_actor
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.models import Campaign
 

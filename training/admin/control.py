@@ -9,9 +9,9 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.lib.actors import read_actor
-from lealife.lib.readonly_admin import ReadOnlyAdmin
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin
+from lealife.core.action_admin import ORIGIN, VerbAdmin
+from lealife.core.actors import read_actor
+from lealife.core.readonly_admin import ReadOnlyAdmin
 from training.models import (
     AuditEntry,
     Coordinator,

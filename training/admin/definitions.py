@@ -10,8 +10,8 @@ from django.contrib.admin.helpers import ActionForm
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.lib.actors import read_actor
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer, take_over
+from lealife.core.action_admin import ORIGIN, VerbAdmin, offer, take_over
+from lealife.core.actors import read_actor
 from training.campaigns import SIZE_MAX
 from training.definitions import (
     annotate_pending,

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from lealife.lib.readonly_admin import ReadOnlyAdmin, ReadOnlyInline
+from lealife.core.readonly_admin import ReadOnlyAdmin, ReadOnlyInline
 from training.models import (
     ChainAnchor,
     ChainCheck,

@@ -11,10 +11,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from lealife.lib.actors import read_actor
-from lealife.lib.announce import announce
-from lealife.lib.readonly_admin import ReadOnlyAdmin
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin
+from lealife.core.action_admin import ORIGIN, VerbAdmin
+from lealife.core.actors import read_actor
+from lealife.core.announce import announce
+from lealife.core.readonly_admin import ReadOnlyAdmin
 from training.audit import record_audit
 from training.models import Host, HostTurn
 

@@ -9,8 +9,8 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.lib.actors import read_actor
-from lealife.lib.verb_admin import ORIGIN, VerbAdmin, offer, take_over
+from lealife.core.action_admin import ORIGIN, VerbAdmin, offer, take_over
+from lealife.core.actors import read_actor
 from training.models import TrainingSource
 from training.sources import (
     WAITING,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from lealife.lib.readonly_admin import ReadOnlyAdmin
+from lealife.core.readonly_admin import ReadOnlyAdmin
 from training.models import OperatorVerdict
 
 

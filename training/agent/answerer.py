@@ -13,10 +13,10 @@ from typing import Any
 from training.agent.brain import Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model, Reply
-from training.agent.page import PASSAGE_MAX, ParsedPage, is_same_page, squeeze
 from training.agent.prompts import ask_json, fit_question, room_for, was_cut
+from training.agent.reading.page import PASSAGE_MAX, ParsedPage, is_same_page, squeeze
+from training.agent.reading.words import Question, content_words, fold, measure_coverage, split_words, weigh_rarity
 from training.agent.trajectory import Quote
-from training.agent.words import Question, content_words, fold, measure_coverage, split_words, weigh_rarity
 
 TASK_SYSTEM = (
     "You answer a question about a website in one or two short sentences, only from the given passages. "

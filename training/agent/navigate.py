@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from training.agent.address import canonical_url
 from training.agent.answerer import Evidence, choose_quotes, find_distinct, is_covered, write_answer
 from training.agent.brain import Brain
-from training.agent.browser import Browser, Page
 from training.agent.controller import pick_next
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model, Reply
-from training.agent.page import parse_page
+from training.agent.reading.page import parse_page
+from training.agent.reading.words import read_question
 from training.agent.shortlist import Candidates
 from training.agent.task import Task
 from training.agent.trajectory import Choice, Quote, Step, Trajectory
 from training.agent.verifier import Gathered, Verdict, check_gathered, check_quotes, check_visits
-from training.agent.words import read_question
+from training.agent.web.address import canonical_url
+from training.agent.web.browser import Browser, Page
 
 OK_BELOW = 400
 SHELL_SAYS_LITTLE = (

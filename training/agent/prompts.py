@@ -8,7 +8,7 @@ from typing import Any
 
 from training.agent.brain import Brain
 from training.agent.model import Model, Reply
-from training.agent.page import squeeze
+from training.agent.reading.page import squeeze
 
 # Tokens of the context that a question may take; longer ones lose their middle.
 QUESTION_TOKENS = 600

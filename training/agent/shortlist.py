@@ -6,12 +6,12 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus, urlsplit
 
-from training.agent.address import canonical_url, is_same_site
 from training.agent.brain import MISLED, PITFALL, RULED_OUT, VISITABLE_KINDS, Recalled
-from training.agent.page import Link
+from training.agent.reading.page import Link
+from training.agent.reading.words import Question, Rarity, fold, measure_coverage, split_words, weigh_rarity
 from training.agent.task import Site
 from training.agent.trajectory import Choice
-from training.agent.words import Question, Rarity, fold, measure_coverage, split_words, weigh_rarity
+from training.agent.web.address import canonical_url, is_same_site
 
 # What a remembered page is worth at most: a third for what its text holds of the question, the rest for how highly
 # memory recommends it. The author of a page chooses its words, but not its record.

@@ -9,13 +9,13 @@ from typing import Any
 
 import regex
 
-from training.agent.address import canonical_url
 from training.agent.answerer import Evidence, find_distinct
-from training.agent.page import squeeze
+from training.agent.reading.page import squeeze
+from training.agent.reading.words import fold
 from training.agent.schema import find_mismatch
 from training.agent.task import SuccessCheck, Task
 from training.agent.trajectory import Quote
-from training.agent.words import fold
+from training.agent.web.address import canonical_url
 
 # A pattern may backtrack without end, and hold up every thread of the worker meanwhile: it sees this much of each
 # text, for this long.

@@ -4,7 +4,7 @@ import django.db.models.deletion
 from django.db import migrations, models
 from django.db.models.functions import Now
 
-from lealife.lib.append_only import guard_tables
+from lealife.core.append_only import guard_tables
 
 
 class Migration(migrations.Migration):

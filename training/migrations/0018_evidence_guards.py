@@ -3,7 +3,7 @@
 from django.db import migrations, models
 from django.db.models.functions import Now
 
-from lealife.lib.append_only import guard_tables, guard_truncate
+from lealife.core.append_only import guard_tables, guard_truncate
 
 REFUSE_ENDED = """
     CREATE FUNCTION training_refuse_ended() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -9,9 +9,9 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 
+from lealife.core.actors import command_line
+from lealife.core.errors import NotFound, Refused
 from lealife.keys import DAYS, create_api_key
-from lealife.lib.actors import command_line
-from lealife.lib.errors import NotFound, Refused
 from lealife.models import ApiKey
 
 

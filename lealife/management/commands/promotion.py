@@ -7,12 +7,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import Refused
+from lealife.core.actors import command_line
+from lealife.core.errors import Refused
 from lealife.management.commands.create_api_key import find_user
-from promotion.drills import read_drills
+from promotion.candidates.windows import read_window
+from promotion.evaluation.drills import read_drills
 from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
-from promotion.windows import read_window
 
 ORIGIN = "cli"
 

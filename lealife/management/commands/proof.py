@@ -13,11 +13,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from lealife.lib.errors import Refused
-from promotion.bundle import BrokenBundle, verify_bundle
-from promotion.bundle_records import export_bundle
+from lealife.core.errors import Refused
 from promotion.models import Role
-from promotion.timeline import find_serving, rebuild_verdict
+from promotion.proof.bundle import BrokenBundle, verify_bundle
+from promotion.proof.bundle_records import export_bundle
+from promotion.proof.timeline import find_serving, rebuild_verdict
 
 
 class Command(BaseCommand):

@@ -11,14 +11,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from lealife.core.actors import command_line
+from lealife.core.errors import Refused
+from lealife.core.gateway import ModelError
 from lealife.embedded.ollama_process import ensure_ollama
-from lealife.execution import execute_run
-from lealife.launching import ask
-from lealife.lib.actors import command_line
-from lealife.lib.errors import Refused
-from lealife.lib.gateway import ModelError
-from lealife.pipeline import worker_name
-from lealife.pool import get_pool
+from lealife.pipeline.execution import execute_run
+from lealife.pipeline.launching import ask
+from lealife.pipeline.pool import get_pool
+from lealife.pipeline.stages import worker_name
 from promotion.tags import ensure_base_tags
 from training.models import Run
 from training.runs import begin_run, claim_queued_run, fail_lapsed_runs

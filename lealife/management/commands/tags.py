@@ -13,11 +13,11 @@ from django.template.defaultfilters import filesizeformat
 from rich.console import Console
 from rich.table import Column, Table
 
-from lealife.lib.actors import command_line
-from lealife.lib.errors import GateRefused
-from lealife.lib.gateway import ModelError
+from lealife.core.actors import command_line
+from lealife.core.errors import GateRefused
+from lealife.core.gateway import ModelError
 from lealife.management.commands.create_api_key import find_user
-from lealife.pool import get_pool
+from lealife.pipeline.pool import get_pool
 from promotion.adoption import adopt_tags
 from promotion.inspection import Inspection, inspect_tags, short_digest
 from promotion.retention import PruningRow, plan_pruning, prune_tags

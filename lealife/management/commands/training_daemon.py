@@ -12,9 +12,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, connection
 
-from lealife.draining import is_draining, start_draining
-from lealife.lib.environment import read_flag
-from lealife.pipeline import Sweeper, worker_name
+from lealife.core.environment import read_flag
+from lealife.pipeline.draining import is_draining, start_draining
+from lealife.pipeline.stages import Sweeper, worker_name
 from training.coordinator import read_coordinator, reverse_stop, run_loop
 from training.heartbeats import DAEMON
 

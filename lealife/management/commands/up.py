@@ -22,16 +22,16 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from rich.console import Console
 
-from lealife.bell import ensure_schedule, has_wedged
+from lealife.core.actors import system
+from lealife.core.errors import Refused
+from lealife.core.places import BASE_DIR, data_dir
 from lealife.demo import demo_child, ensure_demo_host, is_port_free, port_of
 from lealife.embedded.ollama_process import command_line, ollama_dir, wait_for_address
 from lealife.embedded.postgres import PostgresChild, is_joined, postgres_dir
-from lealife.lib.actors import system
-from lealife.lib.errors import Refused
-from lealife.lib.places import BASE_DIR, data_dir
+from lealife.pipeline.bell import ensure_schedule, has_wedged
+from lealife.progress import StoryProgress, print_story
 from lealife.story import count_settled, find_verdict, measure_memory, tell_story
 from lealife.supervisor import Child, Supervisor
-from lealife.telling import StoryProgress, print_story
 from training.coordinator import start_training, stop_training
 from training.heartbeats import read_last_beat
 

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django_q.cluster import Cluster
 
-from lealife.bell import ensure_schedule, ring_coordinator
-from lealife.draining import start_draining
+from lealife.pipeline.bell import ensure_schedule, ring_coordinator
+from lealife.pipeline.draining import start_draining
 from training.runtime_settings import read_settings
 
 

@@ -76,7 +76,7 @@ PLAIN_BOMBS: dict[str, Callable[[], bytes]] = {
 def measure(name: str, body: bytes) -> dict[str, object]:
     """Reads the page and says what came of it, in seconds and in bytes of memory at its peak beyond the page."""
     from training.agent.errors import AgentError
-    from training.agent.page import parse_page
+    from training.agent.reading.page import parse_page
     from training.agent.task import Site
 
     site = Site("s", "http://site.example/")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.agent.address import canonical_url, drop_fragment, find_base_path, is_same_site
 from training.agent.task import Site
+from training.agent.web.address import canonical_url, drop_fragment, find_base_path, is_same_site
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import pytest
 from tests.training.agent.sites import ScriptedModel, brain
 from training.agent.answerer import ANSWER_MAX, Evidence, choose_quotes, is_covered, write_answer
 from training.agent.model import Reply
-from training.agent.page import parse_page
 from training.agent.prompts import JSON_TOKENS_MAX, room_for
+from training.agent.reading.page import parse_page
+from training.agent.reading.words import read_question
 from training.agent.task import Site
 from training.agent.trajectory import Quote
-from training.agent.words import read_question
 
 SITE = Site("stub", "http://site.example/")
 FRAME = "<p>This garden is kept by volunteers, who meet on the first Saturday.</p>"

@@ -11,8 +11,8 @@ import pytest
 
 from tests.training.agent.bombs import BOMBS, PLAIN_BOMBS
 from tests.training.agent.sites import GARDEN, ScriptedModel, Stub, brain, serve, task
-from training.agent.http_browser import HttpBrowser
 from training.agent.navigate import navigate
+from training.agent.web.http_browser import HttpBrowser
 
 ROOT = Path(__file__).parents[3]
 EXTRA_MEMORY = 64 * 1024**2

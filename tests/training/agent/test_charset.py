@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from training.agent.charset import decode_body, describe_media_type, find_codec, read_forbidden, read_robots_rules
+from training.agent.reading.charset import (
+    decode_body,
+    describe_media_type,
+    find_codec,
+    read_forbidden,
+    read_robots_rules,
+)
 
 RUSSIAN = "\u0421\u0440\u043e\u043a \u0445\u0440\u0430\u043d\u0435\u043d\u0438\u044f"
 JAPANESE = "\u6771\u4eac\u306e\u5929\u6c17 \u2460"

@@ -8,12 +8,12 @@ from contextlib import suppress
 import pytest
 
 from tests.training.agent.sites import Stub, serve
-from training.agent import chromium_watch
-from training.agent.chromium_browser import ChromiumBrowser, find_chromium
-from training.agent.chromium_watch import ChromiumWatch
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.http_browser import HttpBrowser
-from training.agent.page import parse_page
+from training.agent.reading.page import parse_page
+from training.agent.web import chromium_watch
+from training.agent.web.chromium_browser import ChromiumBrowser, find_chromium
+from training.agent.web.chromium_watch import ChromiumWatch
+from training.agent.web.http_browser import HttpBrowser
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
 

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from tests.training.agent.sites import Stub, serve
-from training.agent.content_types import ContentType, read_content_type, sniff_media_type
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.http_browser import HttpBrowser
+from training.agent.reading.content_types import ContentType, read_content_type, sniff_media_type
+from training.agent.web.http_browser import HttpBrowser
 
 HTML_PAGE = b"<!DOCTYPE html><title>t</title><p>A page.</p>"
 

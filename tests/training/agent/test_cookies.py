@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 
 from tests.training.agent.sites import Stub, serve
-from training.agent.cookies import COOKIE_CHARS_MAX, COOKIES_MAX, RunCookies
-from training.agent.http_browser import HttpBrowser
+from training.agent.web.cookies import COOKIE_CHARS_MAX, COOKIES_MAX, RunCookies
+from training.agent.web.http_browser import HttpBrowser
 
 
 def setting(*cookies: str, **changes: object) -> Stub:

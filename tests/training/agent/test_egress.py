@@ -9,9 +9,9 @@ import pytest
 
 from tests.training.agent.sites import Stub, serve
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.guard import build_policy
-from training.agent.http_browser import HttpBrowser
 from training.agent.task import Site
+from training.agent.web.guard import build_policy
+from training.agent.web.http_browser import HttpBrowser
 
 # Literal hosts, however they are spelled.
 HOSTILE_LITERALS = [

@@ -10,10 +10,10 @@ import zlib
 import pytest
 
 from tests.training.agent.sites import Stub, serve
-from training.agent.encodings import MEMBERS_MAX
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.exchange import Caps
-from training.agent.http_browser import HttpBrowser
+from training.agent.web.encodings import MEMBERS_MAX
+from training.agent.web.exchange import Caps
+from training.agent.web.http_browser import HttpBrowser
 
 PAGE = b"<p>" + os.urandom(60_000).hex().encode() + b"</p>"
 

@@ -17,9 +17,9 @@ import pytest
 from tests.training.agent.sites import Stub, serve
 from tests.training.agent.test_egress import answering
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.exchange import Caps
-from training.agent.http_browser import HttpBrowser
 from training.agent.task import Site
+from training.agent.web.exchange import Caps
+from training.agent.web.http_browser import HttpBrowser
 
 
 def failure(site: Site, **options: Any) -> AgentError:

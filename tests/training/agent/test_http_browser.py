@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from tests.training.agent.sites import GARDEN, HTML, Stub, packed, serve
-from training.agent.browser import USER_AGENT
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.exchange import Caps
-from training.agent.http_browser import HttpBrowser
 from training.agent.task import Site
+from training.agent.web.browser import USER_AGENT
+from training.agent.web.exchange import Caps
+from training.agent.web.http_browser import HttpBrowser
 
 
 def failure(browser: HttpBrowser, url: str) -> ErrorCode:

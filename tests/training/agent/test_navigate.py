@@ -19,11 +19,11 @@ from tests.training.agent.sites import (
     task,
 )
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.frozen_browser import FrozenBrowser, freeze_steps
-from training.agent.http_browser import HttpBrowser
 from training.agent.navigate import navigate
 from training.agent.task import SuccessCheck, Task
 from training.agent.trajectory import Trajectory
+from training.agent.web.frozen_browser import FrozenBrowser, freeze_steps
+from training.agent.web.http_browser import HttpBrowser
 
 PRUNE = "Which page says \u201cRoses are pruned in late winter, before the buds begin to swell.\u201d?"
 SHED = "Which page says \u201cbehind the green door\u201d?"

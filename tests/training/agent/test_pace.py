@@ -10,9 +10,9 @@ import pytest
 
 from tests.training.agent.sites import GARDEN, Stub, serve
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.exchange import Caps
-from training.agent.http_browser import ATTEMPTS_MAX, HttpBrowser
-from training.agent.pace import RETRY_AFTER_MAX_S, OwnPace, read_retry_after
+from training.agent.web.exchange import Caps
+from training.agent.web.http_browser import ATTEMPTS_MAX, HttpBrowser
+from training.agent.web.pace import RETRY_AFTER_MAX_S, OwnPace, read_retry_after
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

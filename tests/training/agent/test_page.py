@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.page import (
+from training.agent.reading.page import (
     PASSAGE_MAX,
     PASSAGE_MIN,
     ParsedPage,

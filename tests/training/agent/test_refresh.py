@@ -8,8 +8,8 @@ import pytest
 
 from tests.training.agent.sites import Stub, serve
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.http_browser import HttpBrowser
-from training.agent.refresh import REFRESH_BYTES, find_refresh, read_refresh
+from training.agent.web.http_browser import HttpBrowser
+from training.agent.web.refresh import REFRESH_BYTES, find_refresh, read_refresh
 
 HERE = b"<p>The page that is meant.</p>"
 

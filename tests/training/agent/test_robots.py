@@ -12,8 +12,8 @@ import pytest
 from tests.training.agent.sites import Stub, serve
 from tests.training.agent.test_egress import answering
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.http_browser import HttpBrowser
-from training.agent.robots import Robots
+from training.agent.web.http_browser import HttpBrowser
+from training.agent.web.robots import Robots
 
 FORBIDS = "User-agent: *\r\nDisallow: /\r\n"
 

@@ -6,11 +6,11 @@ import time
 
 from tests.training.agent.sites import remembered
 from training.agent.brain import Recalled
-from training.agent.page import Link
+from training.agent.reading.page import Link
+from training.agent.reading.words import read_question
 from training.agent.shortlist import Candidates
 from training.agent.task import Site
 from training.agent.trajectory import Choice
-from training.agent.words import read_question
 
 SITE = Site("stub", "http://site.example/")
 

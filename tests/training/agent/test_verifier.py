@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from training.agent.answerer import Evidence
-from training.agent.page import ParsedPage
+from training.agent.reading.page import ParsedPage
 from training.agent.task import Site, SuccessCheck, Task
 from training.agent.trajectory import Quote
 from training.agent.verifier import PATTERN_S, Gathered, _check_pattern, check_gathered, check_quotes, check_visits

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from training.agent.words import PHRASES_MAX, content_words, find_phrases, fold, read_question, split_words
+from training.agent.reading.words import PHRASES_MAX, content_words, find_phrases, fold, read_question, split_words
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""`python -m benchmarks NAME`: measures claims about the product, prints a table, and fails when one does not hold."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import django
+
+from benchmarks.measurement import DoesNotHold, Measurement, report
+from lealife.embedded.postgres import ensure_database_url
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs one benchmark. Raises DoesNotHold."""
+    options = read_options(arguments)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lealife.settings")
+    ensure_database_url()
+    django.setup()
+    if options.name == "chaos":
+        from benchmarks.chaos.command import run_chaos
+
+        seed, measurements = run_chaos(kills=options.kills, workers=options.workers or 6, seed=options.seed)
+        report(measurements, as_json=options.json, note=f" Seed {seed}.")
+    else:
+        report(measure(options), as_json=options.json)
+
+
+def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+    for name, text in {
+        "claims": "Full cycles beside pgbench and other queues; size: cycles of one batched load.",
+        "counted": "Counted against plain inserts; size: inserts of one client.",
+        "degradation": "Full cycles beside a long history; size: finished cycles in it.",
+        "gate": "The gate's error rates and power, by simulation through the decision code; size: lifetimes.",
+        "snapshot": "Looks at the pages beside a short history and a long one; size: outcomes of the long one.",
+        "sockets": "Many sockets under a load of commits; size: sockets.",
+        "prefix": "Two evaluations on the real model in one memory snapshot; size: pairs of each.",
+    }.items():
+        one = names.add_parser(name, help=text, description=text)
+        one.add_argument("--seed", type=int, default=1)
+        one.add_argument("--size", type=int, default=0, help="How much of the load; 0 is the full size.")
+        one.add_argument("--rounds", type=int, default=5, help="How often each load is measured, in turn.")
+        one.add_argument("--workers", type=int, default=os.cpu_count(), help="Processes of each load; one a core.")
+        one.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
+    text = "Kills workers and coordinators under load, in a database of its own, and audits what is left."
+    chaos = names.add_parser("chaos", help=text, description=text)
+    chaos.add_argument("--kills", type=read_count, default=200, help="How many SIGKILLs.")
+    chaos.add_argument("--workers", type=read_count, default=6, help="Worker processes at a time.")
+    chaos.add_argument("--seed", type=int, help="Decides who is killed and when; random when left out.")
+    chaos.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
+    return parser.parse_args(arguments)
+
+
+def read_count(text: str) -> int:
+    """A whole number from 1 to 100,000."""
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 100,000")
+    return int(text)
+
+
+def measure(options: argparse.Namespace) -> list[Measurement]:
+    """The measurements of one benchmark. Each is imported when it is asked for: they need different packages."""
+    size, rounds = options.size, options.rounds
+    match options.name:
+        case "claims":
+            from benchmarks.claims import measure_claims
+
+            return measure_claims(rounds=rounds, workers=options.workers, size=size or 4_000)
+        case "counted":
+            from benchmarks.counted import INSERTS, measure_counted
+
+            return measure_counted(inserts=size or INSERTS, rounds=rounds)
+        case "degradation":
+            from benchmarks.degradation import FINISHED, measure_degradation
+
+            finished = size or FINISHED
+            return measure_degradation(finished=finished, leased=finished // 20, rounds=rounds)
+        case "gate":
+            from benchmarks.gate import run_claims
+
+            return run_claims(seed=options.seed, lifetimes=size or 10_000)
+        case "snapshot":
+            from benchmarks.snapshot import LONG, measure_snapshots
+
+            return measure_snapshots(finished=size or LONG, rounds=rounds)
+        case "sockets":
+            from benchmarks.sockets import SOCKETS, measure_sockets
+
+            return measure_sockets(sockets=size or SOCKETS, rounds=rounds)
+        case "prefix":
+            from benchmarks.prefix import PAIRS, measure_prefix
+
+            return measure_prefix(pairs=size or PAIRS)
+    raise AssertionError(f"argparse lets no other name through: {options.name}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (DoesNotHold, RuntimeError) as error:
+        sys.exit(str(error))

@@ -1,0 +1,73 @@
+"""What a cycle costs beside a long history, stale statistics and a snapshot that is held, against an empty database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+
+from benchmarks.cycles import measure_cycles, prepare_cycles
+from benchmarks.database import open_database, use_database
+from benchmarks.history import write_history
+from benchmarks.measurement import Measurement
+from lealife.core.announce import open_connection
+from training.models import RuntimeSettings
+
+FINISHED, LEASED = 1_000_000, 50_000
+CYCLES = {1: 300, 20: 2_000}
+ROUNDS = 5
+WORST = 0.20
+
+
+def measure_degradation(*, finished: int = FINISHED, leased: int = LEASED, rounds: int = ROUNDS) -> list[Measurement]:
+    """Cycles a second there and here in turn, medians of `rounds`; one claim for each batch size."""
+    with open_database() as empty:
+        prepare_cycles()
+        with open_database() as full:
+            prepare_cycles()
+            write_history(finished=finished, leased=leased)
+            # Slots for the leased runs too: far beyond what the settings allow an operator.
+            RuntimeSettings.objects.update(global_max_concurrent_runs=leased + 1000)
+            rates = _take_turns(empty, full, rounds=rounds)
+        use_database(empty)
+    return [_judge(batch, rates[batch], finished=finished, leased=leased) for batch in CYCLES]
+
+
+def _take_turns(empty: str, full: str, *, rounds: int) -> dict[int, list[tuple[float, float]]]:
+    rates: dict[int, list[tuple[float, float]]] = {batch: [] for batch in CYCLES}
+    for _ in range(rounds):
+        for batch, count in CYCLES.items():
+            use_database(empty)
+            here = measure_cycles(count=count, workers=1, batch=batch)
+            use_database(full)
+            with _hold_snapshot():
+                rates[batch].append((here, measure_cycles(count=count, workers=1, batch=batch)))
+    return rates
+
+
+@contextmanager
+def _hold_snapshot() -> Iterator[None]:
+    """While it is open, no row version that is replaced can be cleaned away."""
+    holder = open_connection()
+    try:
+        holder.execute("SET idle_in_transaction_session_timeout = 0")
+        holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        holder.execute("SELECT count(*) FROM training_host")
+        yield
+    finally:
+        holder.close()
+
+
+def _judge(batch: int, rates: list[tuple[float, float]], *, finished: int, leased: int) -> Measurement:
+    here, there = (median(side) for side in zip(*rates, strict=True))
+    lost = 1 - there / here
+    return Measurement(
+        claim=f"cycles slow down beside a long history, {batch} at a time",
+        figure=round(lost, 4),
+        bound=WORST,
+        unit="of the speed in an empty database",
+        holds=lost <= WORST,
+        setup=f"{finished:,} finished and {leased:,} leased rows, never vacuumed or analysed, an idle REPEATABLE READ "
+        f"transaction held all through each {CYCLES[batch]:,} cycles; {here:.0f} against {there:.0f} cycles/s, medians "
+        f"of {len(rates)} in turn, one worker",
+    )

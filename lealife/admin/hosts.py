@@ -1,0 +1,32 @@
+"""Admin of hosts, with what a change of a host means for its curriculum."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import admin
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from learning.curriculum.seeding import reopen_blocked_pages
+from training.admin.hosts import HostAdmin
+from training.models import Host
+
+# What decides whether an address of the host is refused.
+ACCESS = frozenset({"may_be_private", "aliases", "base_url"})
+
+
+class SteeredHostAdmin(HostAdmin):
+    """Websites that runs may visit; pages that were refused are read again once the host allows them."""
+
+    def save_model(self, request: HttpRequest, obj: Host, form: forms.ModelForm, change: bool) -> None:
+        """Saves the host; blocked pages are due again when what blocked them may have changed."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if change and not ACCESS.isdisjoint(form.changed_data):
+                reopen_blocked_pages(host_id=obj.pk, now=timezone.now())
+
+
+# Curriculum pages belong to a floor that the one of hosts may not import.
+admin.site.unregister(Host)
+admin.site.register(Host, SteeredHostAdmin)

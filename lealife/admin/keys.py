@@ -1,0 +1,124 @@
+"""Admin of the API: the keys of its clients, and the answers kept for them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Field, Model, QuerySet
+from django.http import HttpRequest
+
+from lealife.core.action_admin import ORIGIN, VerbAdmin, offer, take_over
+from lealife.core.actors import read_actor
+from lealife.core.readonly_admin import ReadOnlyAdmin
+from lealife.keys import DAYS, DAYS_MAX, create_api_key, may_give, revoke_api_key
+from lealife.models import ApiKey, IdempotentAnswer, WrongKeys
+
+
+class ApiKeyForm(forms.ModelForm):
+    """A key to be made: the scopes that its maker may give, and how long it is good."""
+
+    days = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=DAYS_MAX,
+        initial=DAYS,
+        label="Good for (days)",
+        help_text=f"After these it is refused; {DAYS} when empty. It ends at once when you may no longer sign in.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", "scope")
+        help_texts: ClassVar = {
+            "name": "What uses it: the audit log shows it.",
+            "scope": "“read” looks, “operate” does the daily work, “admin” everything. Never more than you may do.",
+        }
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(VerbAdmin):
+    """Keys are made and revoked; the key itself is shown once, when it is made."""
+
+    form = ApiKeyForm
+    list_display = ("name", "prefix", "scope", "owner", "expires_at", "created_at", "last_used_at", "revoked_at")
+    list_select_related = ("owner",)
+    list_filter = ("scope",)
+    search_fields = ("name", "prefix")
+    actions = ("revoke_selected",)
+
+    ASKED = ("name", "scope", "days")
+    RECORD = (
+        "name",
+        "scope",
+        "owner",
+        "expires_at",
+        "prefix",
+        "created_by",
+        "created_at",
+        "last_used_at",
+        "revoked_at",
+    )
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """A name, a scope and days; then what became of it."""
+        return self.ASKED if obj is None else self.RECORD
+
+    def formfield_for_choice_field(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        """Only the scopes that this person may give."""
+        if db_field.name == "scope":
+            by = read_actor(request)
+            kwargs["choices"] = [(value, label) for value, label in ApiKey.Scope.choices if may_give(value, by=by)]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """A key that is out in the world does not change its meaning."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """A key is revoked, never deleted: the audit log names it."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm, change: bool) -> None:
+        """Makes the key and shows it this once."""
+        if change:
+            return
+        made, secret = create_api_key(
+            name=form.cleaned_data["name"],
+            scope=form.cleaned_data["scope"],
+            by=read_actor(request),
+            origin=ORIGIN,
+            owner=request.user,
+            days=form.cleaned_data["days"] or DAYS,
+        )
+        take_over(obj, made)
+        self.message_user(request, f"The key is {secret} — keep it now: it is shown only this once.", messages.WARNING)
+
+    @offer(revoke_api_key, description="Revoke, at once and for good")
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """Ends the chosen keys."""
+        by = read_actor(request)
+        self.run_verb(
+            request,
+            queryset,
+            verb=lambda key: revoke_api_key(key_id=key.pk, by=by, origin=ORIGIN),
+            done="revoked",
+        )
+
+
+@admin.register(IdempotentAnswer)
+class IdempotentAnswerAdmin(ReadOnlyAdmin):
+    """What repeated requests are answered with; each is deleted after a day."""
+
+    list_display = ("created_at", "caller", "path", "key", "status")
+    search_fields = ("caller", "path", "key")
+
+
+@admin.register(WrongKeys)
+class WrongKeysAdmin(ReadOnlyAdmin):
+    """Addresses that sent wrong API keys of late."""
+
+    list_display = ("minute", "address", "count")
+    search_fields = ("address",)
+    ordering = ("-minute",)

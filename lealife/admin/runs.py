@@ -1,0 +1,52 @@
+"""Admin of runs with the verbs on them: the same functions that page and API call. Runs themselves stay read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from lealife.core.action_admin import ORIGIN, VerbAdmin, offer
+from lealife.core.actors import read_actor
+from lealife.run_actions import judge_run, repeat_run, train_on_run
+from training.admin import RunAdmin
+from training.models import Run
+
+
+class SteeredRunAdmin(RunAdmin, VerbAdmin):
+    """Executions by the agent, to be repeated, trained on and judged."""
+
+    actions = ("repeat_selected", "train_on_selected", "judge_right", "judge_wrong")
+
+    @offer(repeat_run, description="Repeat: queue the same tasks again")
+    def repeat_selected(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        """Asks again, with the tags and memory of today."""
+        self._run(request, queryset, repeat_run, "queued again")
+
+    @offer(train_on_run, description="Turn into training sources")
+    def train_on_selected(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        """Queues the tasks for training, each with its own check or one from its evidence."""
+        self._run(request, queryset, train_on_run, "queued for training")
+
+    @offer(judge_run, description="Was this right? Yes")
+    def judge_right(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        """Stores a verdict on each."""
+        self._run(request, queryset, judge_run, "judged right", right=True)
+
+    @offer(judge_run, description="Was this right? No")
+    def judge_wrong(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        """Stores a verdict on each."""
+        self._run(request, queryset, judge_run, "judged wrong", right=False)
+
+    def _run(
+        self, request: HttpRequest, runs: QuerySet[Run], verb: Callable[..., object], done: str, **more: bool
+    ) -> None:
+        by = read_actor(request)
+        self.run_verb(request, runs, verb=lambda run: verb(run_id=run.pk, by=by, origin=ORIGIN, **more), done=done)
+
+
+# The verbs belong to this floor, which the one that holds runs may not import.
+admin.site.unregister(Run)
+admin.site.register(Run, SteeredRunAdmin)

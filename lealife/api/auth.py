@@ -1,0 +1,84 @@
+"""Who is calling the API: bearer keys, and the sessions of signed-in staff."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja.errors import AuthenticationError, AuthorizationError, Throttled
+from ninja.security import HttpBearer
+from ninja.security.base import AuthBase
+from ninja.utils import check_csrf
+
+from lealife.core.actors import Action, Actor, read_actor
+from lealife.core.clients import read_address
+from lealife.keys import count_wrong_key, create_api_key, find_key, read_key, why_not_good
+
+# Scripts and commands ask for it here.
+__all__ = ["BearerKey", "StaffSession", "allow", "create_api_key"]
+
+# One address may send so many keys a minute that are not good; each costs a look into the database.
+WRONG_KEYS = 30
+
+
+class BearerKey(HttpBearer):
+    """`Authorization: Bearer <key>`."""
+
+    openapi_description = "A key made with `manage.py create_api_key`; scopes read < operate < admin."
+
+    def __init__(self, permission: str) -> None:
+        self.permission = permission
+        super().__init__()
+
+    def authenticate(self, request: HttpRequest, token: str) -> Actor:
+        """The key's actor. A wrong key is refused outright: it never falls back to a session."""
+        key = find_key(token.strip())
+        refusal = why_not_good(key) if key else "The API key is unknown."
+        if key is None or refusal:
+            now = timezone.now()
+            if not count_wrong_key(address=read_address(request), now=now, most=WRONG_KEYS):
+                raise Throttled(wait=60 - now.second)
+            raise AuthenticationError(message=refusal)
+        return _check(read_key(key), self.permission)
+
+
+class StaffSession(AuthBase):
+    """The session cookie of signed-in staff; anything but a read also needs the CSRF token."""
+
+    openapi_type = "apiKey"
+    openapi_in = "cookie"
+    openapi_name = settings.SESSION_COOKIE_NAME
+
+    def __init__(self, permission: str) -> None:
+        self.permission = permission
+        super().__init__()
+
+    def __call__(self, request: HttpRequest) -> Any | None:
+        """The actor, None for an anonymous caller."""
+        user = request.user
+        if not user.is_authenticated:
+            return None
+        if not user.is_staff:
+            raise AuthorizationError(message=f"{user.get_username()} is not a member of staff.")
+        # Only now: an anonymous caller must sign in, and learns nothing of a missing CSRF token.
+        if check_csrf(request) is not None:
+            raise AuthorizationError(message="The CSRF token is missing or wrong: send it as X-CSRFToken.")
+        return _check(read_actor(request), self.permission)
+
+
+def allow(action: Action[..., Any] | None) -> list[AuthBase]:
+    """How to be let in to an endpoint that calls `action`, or that only reads (None): keys first.
+
+    A session's CSRF check must never refuse a bearer request. The action itself asks again; asked here too, a caller
+    who may not learns nothing of what there is.
+    """
+    permission = action.permission if action else ""
+    return [BearerKey(permission), StaffSession(permission)]
+
+
+def _check(actor: Actor, permission: str) -> Actor:
+    if permission:
+        actor.require(permission)
+    return actor

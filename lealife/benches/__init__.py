@@ -1,1 +1,0 @@
-"""Benchmarks: claims about the product, measured through its own functions (`manage.py bench NAME`)."""

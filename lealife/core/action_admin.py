@@ -1,0 +1,138 @@
+"""Admin whose writes are the product's own verbs: one change, one function, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from lealife.core.actors import Action, read_actor
+from lealife.core.errors import Refused
+
+Names = list[str] | tuple[str, ...]
+ORIGIN = "admin"
+REFUSALS_SHOWN = 5
+# The attribute of a request under which its refusal is carried.
+_REFUSED = "lealife_refused"
+
+
+def offer(action: Action[..., Any], *, description: str) -> Callable[[Any], Any]:
+    """Makes a method an admin action that calls `action`: it is offered to those who may, and refused to others."""
+
+    def decorate(method: Any) -> Any:
+        method.short_description = description
+        method.needs = action.permission
+        return method
+
+    return decorate
+
+
+def take_over(row: Model, made: Model) -> None:
+    """Makes the admin's unsaved `row` the one that a verb has made, so that admin can log and link it."""
+    row.pk = made.pk
+    row.refresh_from_db()
+
+
+class VerbAdmin(admin.ModelAdmin):
+    """Saves and actions call verbs; a refusal becomes a form error or a message, in its own sentence.
+
+    `adds`, `changes` and `deletes` are the permissions of the verbs behind those pages; empty is Django's own
+    permission. Who may do anything here may also look.
+    """
+
+    adds, changes, deletes = "", "", ""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Whether the add page is offered."""
+        return read_actor(request).may(self.adds) if self.adds else super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether the change page has a Save button."""
+        return read_actor(request).may(self.changes) if self.changes else super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether rows may be deleted."""
+        return read_actor(request).may(self.deletes) if self.deletes else super().has_delete_permission(request, obj)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Django's permission to look, or any of the verbs here."""
+        by = read_actor(request)
+        own = (getattr(getattr(self, str(name), None), "needs", None) for name in self.actions or ())
+        return super().has_view_permission(request, obj) or any(by.may(needed) for needed in own if needed)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The actions that this person may take; Django refuses every other."""
+        by = read_actor(request)
+        found: dict[str, Any] = super().get_actions(request)
+        needed = {name: getattr(action[0], "needs", None) for name, action in found.items()}
+        return {name: action for name, action in found.items() if needed[name] is None or by.may(str(needed[name]))}
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The add or change page; when a verb refuses, the page again with what was typed and the reason."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except Refused as refused:
+            # The verb rolled back. The second pass carries the refusal as a form error: it saves nothing.
+            setattr(request, _REFUSED, refused)
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_form(
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        """The form; after a refusal, one that carries it."""
+        form = super().get_form(request, obj, change=change, **kwargs)
+        refused: Refused | None = getattr(request, _REFUSED, None)
+        return form if refused is None else _refuse_form(form, refused)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Names:
+        """What is only shown; a new row has nothing yet of what the database will set."""
+        shown: Names = super().get_readonly_fields(request, obj)
+        if obj is not None:
+            return shown
+        later = {field.name for field in self.opts.fields if field.has_db_default()}
+        return [name for name in shown if name not in later]
+
+    def run_verb(self, request: HttpRequest, rows: QuerySet[Any], *, verb: Callable[[Any], object], done: str) -> None:
+        """Calls `verb` on each chosen row; logs those that moved and says how many, and why others did not.
+
+        `done` is what happened, as the log and the message say it: "cancelled".
+        """
+        refusals: list[str] = []
+        moved = 0
+        for row in rows:
+            try:
+                verb(row)
+            except Refused as refused:
+                refusals.append(str(refused))
+            else:
+                moved += 1
+                self.log_change(request, row, f"{done.capitalize()}.")
+        if moved:
+            self.message_user(request, f"{moved} {done}.", messages.SUCCESS)
+        for sentence in refusals[:REFUSALS_SHOWN]:
+            self.message_user(request, sentence, messages.ERROR)
+        if len(refusals) > REFUSALS_SHOWN:
+            self.message_user(request, f"… and {len(refusals) - REFUSALS_SHOWN} more were refused.", messages.ERROR)
+
+
+def _refuse_form(form: type[forms.ModelForm], refused: Refused) -> type[forms.ModelForm]:
+    base: Any = form  # known only at run time
+
+    class RefusedForm(base):
+        def clean(self) -> dict[str, Any]:
+            cleaned = super().clean()
+            field = refused.details.get("field")
+            self.add_error(field if field in self.fields else None, str(refused))
+            return cleaned
+
+    return RefusedForm

@@ -1,0 +1,72 @@
+"""Refusals: what LeaLife says no to, in one sentence, translated once at each edge.
+
+API → problem+json, page → form message, admin → admin message, command → CommandError.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lealife.core.ollama_hosts import hide_credentials
+
+BREAKAGE_MAX = 500
+
+
+class Refused(Exception):
+    """A request that cannot be done. `str(error)` is the sentence; `details` is machine-readable."""
+
+    status = 409
+    code = "refused"
+
+    def __init__(self, sentence: str, **details: Any) -> None:
+        super().__init__(sentence)
+        self.details = details
+
+
+class InvalidInput(Refused):
+    """The input itself is wrong; `field` says which."""
+
+    status = 422
+    code = "invalid_input"
+
+
+class NotFound(Refused):
+    """No such thing."""
+
+    status = 404
+    code = "not_found"
+
+
+class Forbidden(Refused):
+    """The caller lacks a permission; `permission` in the details names it."""
+
+    status = 403
+    code = "forbidden"
+
+
+class Conflict(Refused):
+    """Somebody else changed it first."""
+
+    status = 409
+    code = "conflict"
+
+
+class StaleClaim(Conflict):
+    """A write by a worker whose lease was lost: the fence has moved on."""
+
+    code = "stale_claim"
+
+
+class GateRefused(Refused):
+    """The promotion gate does not allow it."""
+
+    code = "gate_refused"
+
+
+def describe_breakage(error: BaseException) -> str:
+    """An unforeseen error as a run's row and its page show it: no SQL, no password, not long."""
+    name = type(error).__name__
+    if any(kind.__module__ == "django.db.utils" for kind in type(error).__mro__):
+        # Its words hold the statement, and values from it.
+        return f"The database refused what the run had to write ({name}); the worker's log says more."
+    return hide_credentials(f"{name}: {error}")[:BREAKAGE_MAX]

@@ -1,0 +1,274 @@
+"""The one door to Ollama: a pool of servers behind the official client. Knows no app and no Django."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from lealife.core.model_names import normalise_name
+from lealife.core.model_replies import Reply
+from lealife.core.ollama_hosts import parse_hosts
+from lealife.core.ollama_server import (
+    LISTING_S,
+    ModelError,
+    ModelInvalid,
+    ModelUnavailable,
+    OllamaServer,
+    TagInfo,
+)
+from lealife.core.server_checks import ServerCheck, check_server
+
+__all__ = [
+    "ModelError",
+    "ModelInvalid",
+    "ModelUnavailable",
+    "OllamaPool",
+    "Reply",
+    "ServerCheck",
+    "TagInfo",
+    "parse_hosts",
+]
+
+# Our task role's tags; all others of ours are the controller's.
+TASK_TAGS = "lealife-task:"
+
+T = TypeVar("T")
+
+
+class OllamaPool:
+    """Servers that hold the same tags; all processes send a tag's calls to the same one, which keeps its prefix cached.
+
+    Safe for threads, and for processes that fork: a child opens connections of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        hosts: Iterable[str],
+        deadline_s: float = 120.0,
+        keep_alive: str | float | None = None,
+        num_thread: int | None = None,
+        on_failure: Callable[[str], None] = lambda host: None,
+    ) -> None:
+        """`deadline_s`: the longest that one call may take in all. None leaves the server its own choice.
+
+        `on_failure` is called with the address of each server that failed in a chat.
+        """
+        self._addresses = tuple(hosts)
+        self._deadline_s = deadline_s
+        self._keep_alive = keep_alive
+        self._on_failure = on_failure
+        self._options = {} if num_thread is None else {"num_thread": num_thread}
+        self._connect()
+
+    def _connect(self) -> None:
+        self._pid = os.getpid()
+        self._servers = [OllamaServer(host, deadline_s=self._deadline_s) for host in self._addresses]
+        self.hosts = tuple(server.host for server in self._servers)
+        # A pool that is let go takes its idle connections with it.
+        weakref.finalize(self, _close_clients, [server.client for server in self._servers])
+
+    def chat(
+        self,
+        *,
+        tag: str,
+        messages: Sequence[Mapping[str, str]],
+        schema: dict[str, Any] | None,
+        max_tokens: int,
+        num_ctx: int,
+        seed: int,
+        temperature: float = 0.0,
+    ) -> Reply:
+        """One answer of `tag`, JSON that satisfies `schema` when one is given.
+
+        `num_ctx` is sent with every call: a change of it makes Ollama load the model again.
+        Raises ModelUnavailable when no server can be reached or can serve the tag, ModelInvalid when the request
+        is at fault.
+        """
+        sampling = {"num_ctx": num_ctx, "num_predict": max_tokens, "seed": seed, "temperature": temperature}
+        options = {**sampling, **self._options}
+        return self._call_one(
+            tag,
+            lambda server: server.chat(
+                tag=tag, messages=messages, schema=schema, options=options, keep_alive=self._keep_alive
+            ),
+        )
+
+    def embed(self, *, tag: str, texts: Sequence[str]) -> list[list[float]]:
+        """One vector per text. Raises as chat does."""
+        rows = self._call_one(
+            tag,
+            lambda server: server.attempt(
+                lambda: server.client.embed(model=tag, input=list(texts)).embeddings, tag=tag
+            ),
+        )
+        return [list(row) for row in rows]
+
+    def read_digest(self, *, tag: str) -> dict[str, str]:
+        """The tag's digest by server, "" where the tag is missing; servers that are down are left out.
+
+        Raises ModelUnavailable when all are down.
+        """
+        name = normalise_name(tag)
+        listed = self._call_reachable(lambda server: server.list_tags(deadline_s=LISTING_S).get(name))
+        return {host: info.digest if info else "" for host, info in listed.items()}
+
+    def served_digest(self, *, tag: str) -> str:
+        """The digest that the tag has now, read from all servers that are up.
+
+        Raises ModelInvalid when the tag is missing somewhere or the servers disagree.
+        """
+        return _agree(tag, self.read_digest(tag=tag))
+
+    def list_tags(self) -> dict[str, dict[str, TagInfo]]:
+        """All tags: normalised name → server → TagInfo. Raises ModelUnavailable when all servers are down."""
+        tags: dict[str, dict[str, TagInfo]] = {}
+        for host, listed in self._call_reachable(lambda server: server.list_tags(deadline_s=LISTING_S)).items():
+            for name, info in listed.items():
+                tags.setdefault(name, {})[host] = info
+        return tags
+
+    def show_tag(self, *, tag: str) -> dict[str, dict[str, Any]]:
+        """What the tag holds on each server that has it, as `/api/show` says it.
+
+        Raises ModelUnavailable when all servers are down, ModelInvalid when one refuses.
+        """
+        return self._call_reachable(lambda server: server.show(tag))
+
+    def create_tag(
+        self,
+        *,
+        tag: str,
+        base: str,
+        system: str = "",
+        messages: Sequence[Mapping[str, str]] = (),
+        parameters: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Create the tag on every server; its digest.
+
+        Raises ModelUnavailable when a server is down (a tag is on all or on none), ModelInvalid when one has no
+        such base or refuses, or the digests differ.
+        """
+        for server in self._get_servers():
+            # Ollama would begin to fetch it, for as long as that takes.
+            if normalise_name(base) not in server.list_tags(deadline_s=LISTING_S):
+                raise ModelInvalid(f"{server.host} has no model {base}. Run there: ollama pull {base}")
+        self._call_all(
+            lambda server: server.client.create(
+                model=tag,
+                from_=base,
+                system=system or None,
+                messages=list(messages) or None,
+                parameters=dict(parameters) if parameters else None,
+                stream=False,
+            )
+        )
+        return self.served_digest(tag=tag)
+
+    def copy_tag(self, *, source: str, destination: str) -> None:
+        """Give the tag a second name on every server. Raises as create_tag does."""
+        self._call_all(lambda server: server.client.copy(source, destination))
+
+    def delete_tag(self, *, tag: str) -> None:
+        """Delete the tag on every server that has it. Raises as create_tag does."""
+        name = normalise_name(tag)
+        for server in self._get_servers():
+            if name in server.list_tags(deadline_s=LISTING_S):
+                server.attempt(lambda server=server: server.client.delete(tag))  # type: ignore[misc]
+
+    def is_up(self) -> dict[str, bool]:
+        """By server, whether it answers now."""
+        return {check.host: check.answers for check in self.check_servers()}
+
+    def check_servers(
+        self, *, base: str = "", serving: Mapping[str, str] | None = None, failed: Collection[str] = ()
+    ) -> list[ServerCheck]:
+        """How each server is, as check_server says it, with a chat where one has `failed`; all are asked at once."""
+        servers = self._get_servers()
+
+        def check(server: OllamaServer) -> ServerCheck:
+            return check_server(server, base=base, serving=serving, chat=server.host in failed)
+
+        with ThreadPoolExecutor(max_workers=len(servers)) as executor:
+            return list(executor.map(check, servers))
+
+    def _get_servers(self) -> list[OllamaServer]:
+        # A forked child must not share its parent's sockets, nor a lock another thread held at the fork.
+        if self._pid != os.getpid():
+            self._connect()
+        return self._servers
+
+    def _order_servers(self, tag: str) -> list[OllamaServer]:
+        """The servers in the order in which a call of this tag tries them.
+
+        Rendezvous hashing: every process prefers the same server for a tag. Where there are several, each of the
+        two roles has servers of its own, so that one does not push the other's prompt out of the cache.
+        """
+        servers = sorted(self._get_servers(), key=lambda server: _weigh(server.host))
+        half = (len(servers) + 1) // 2
+        own = servers[half:] if tag.startswith(TASK_TAGS) else servers[:half]
+        return sorted(
+            servers,
+            # A server that rests comes last rather than never: it may be up again.
+            key=lambda server: (server.is_resting(tag), server not in own, _weigh(f"{tag} {server.host}")),
+        )
+
+    def _call_one(self, tag: str, call: Callable[[OllamaServer], T]) -> T:
+        """The call on the tag's server, the next one when that cannot serve it."""
+        reasons = []
+        for server in self._order_servers(tag):
+            if not server.is_back():
+                reasons.append(f"{server.host} still does not answer.")
+                continue
+            try:
+                return call(server)
+            except ModelUnavailable as error:
+                reasons.append(str(error))
+                self._on_failure(server.host)
+        raise ModelUnavailable(" ".join(reasons))
+
+    def _call_all(self, call: Callable[[OllamaServer], T]) -> dict[str, T]:
+        return {
+            server.host: server.attempt(lambda server=server: call(server))  # type: ignore[misc]
+            for server in self._get_servers()
+        }
+
+    def _call_reachable(self, call: Callable[[OllamaServer], T]) -> dict[str, T]:
+        """The call on every server; those out of reach are left out, unless that is all of them.
+
+        One that failed lately is asked only while no other has answered: a hung one takes seconds each time.
+        """
+        results: dict[str, T] = {}
+        reasons = []
+        for server in sorted(self._get_servers(), key=lambda server: server.is_resting("")):
+            if results and server.is_resting(""):
+                continue
+            try:
+                results[server.host] = call(server)
+            except ModelUnavailable as error:
+                reasons.append(str(error))
+        if not results:
+            raise ModelUnavailable(" ".join(reasons))
+        return results
+
+
+def _weigh(text: str) -> bytes:
+    return sha256(text.encode()).digest()
+
+
+def _close_clients(clients: Iterable[Any]) -> None:
+    for client in clients:
+        client.close()
+
+
+def _agree(tag: str, digests: Mapping[str, str]) -> str:
+    if missing := [host for host, digest in digests.items() if not digest]:
+        raise ModelInvalid(f"{tag} is missing on {', '.join(missing)}.")
+    if len(set(digests.values())) > 1:
+        told = ", ".join(f"{host} {digest[:12]}" for host, digest in digests.items())
+        raise ModelInvalid(f"{tag} differs between servers: {told}. One version of Ollama on all makes them agree.")
+    return next(iter(digests.values()))

@@ -1,0 +1,139 @@
+"""The page of one candidate: its evidence, pair by pair, and both trajectories of one task side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from lealife.dashboard.candidates.canary import CanaryView, view_canary
+from lealife.dashboard.candidates.curve import Curve, draw_curve
+from lealife.dashboard.candidates.tags import shorten_digest
+from lealife.dashboard.runs.panel import RunPanel, build_run_page
+from promotion.candidates.windows import read_window
+from promotion.evaluation.evidence import PairLine, Trial, read_pairs, read_trial
+from promotion.models import PromotionWindow
+from training.runtime_settings import read_settings
+
+# Pairs that are shown live; a budget may be thousands, and each that ends is sent to every reader.
+NEWEST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A win or a loss on the curve: percent across, down in drawing units, and what it was in words."""
+
+    result: str
+    across: float
+    y: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPanel:
+    """What the gate says of the candidate, where promotion stands, and the verbs that are open to an operator."""
+
+    trial: Trial
+    window: int
+    window_sentence: str
+    on_hold: bool
+    collects: bool
+    canary_is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePanel:
+    """The curve of the e-values, and the pairs that carry evidence on it: ties leave it as it is."""
+
+    trial: Trial
+    curve: Curve
+    spots: tuple[Spot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairsPanel:
+    """The newest pairs, newest first, of `total`."""
+
+    evaluation_id: int
+    pairs: tuple[PairLine, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class TermsPanel:
+    """Who is compared, and the canary on real runs."""
+
+    trial: Trial
+    canary: CanaryView | None
+
+    @property
+    def short_candidate_digest(self) -> str:
+        """Twelve hex digits."""
+        return shorten_digest(self.trial.candidate_digest)
+
+    @property
+    def short_baseline_digest(self) -> str:
+        """Twelve hex digits."""
+        return shorten_digest(self.trial.baseline_digest)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatePage:
+    """The panels of `/training/candidates/{id}/`."""
+
+    trial: TrialPanel
+    evidence: EvidencePanel
+    pairs: PairsPanel
+    terms: TermsPanel
+    generated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """One task of an evaluation, with the candidate's and the baseline's run of it."""
+
+    pair: PairLine
+    candidate: RunPanel
+    baseline: RunPanel
+
+
+def build_candidate_page(*, evaluation_id: int, now: datetime) -> CandidatePage:
+    """Reads and builds all panels at `now` (aware UTC). Raises NotFound."""
+    trial = read_trial(evaluation_id)
+    row = read_settings()
+    window = read_window(row=row)
+    canary = view_canary(trial.canary)
+    total = len(trial.results)
+    curve = draw_curve(better=trial.better, worse=trial.worse, promote=trial.threshold, reject=trial.threshold_worse)
+    # The pairs and the canary have panels of their own.
+    head = replace(trial, results=(), better=(), worse=(), canary=None)
+    return CandidatePage(
+        trial=TrialPanel(
+            trial=head,
+            window=window.number,
+            window_sentence=window.sentence,
+            on_hold=row.promotion_hold,
+            collects=window.state == PromotionWindow.State.COLLECTING,
+            canary_is_open=canary is not None and canary.is_open,
+        ),
+        evidence=EvidencePanel(trial=head, curve=curve, spots=_place_spots(trial, curve)),
+        pairs=PairsPanel(evaluation_id, read_pairs(trial, first=max(0, total - NEWEST)), total),
+        terms=TermsPanel(trial=head, canary=canary),
+        generated_at=now,
+    )
+
+
+def read_arms(trial: Trial, *, number: int, now: datetime) -> Arms | None:
+    """Both trajectories of the pair with this number, counted from 1; None when there is no such pair."""
+    for pair in read_pairs(trial, first=number - 1, last=number - 1):
+        arms = (build_run_page(run_id=arm.run_id, now=now).run for arm in (pair.candidate, pair.baseline))
+        return Arms(pair, *arms)
+    return None
+
+
+def _place_spots(trial: Trial, curve: Curve) -> tuple[Spot, ...]:
+    measured = zip(trial.results, curve.points, trial.better, trial.worse, strict=True)
+    return tuple(
+        Spot(result, *point, f"Pair {number}, a {result}: {better:.3g} for better, {worse:.3g} for worse")
+        for number, (result, point, better, worse) in enumerate(measured, 1)
+        if result in ("win", "loss")
+    )

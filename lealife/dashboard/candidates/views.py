@@ -1,0 +1,175 @@
+"""Views of promotion: a candidate's evidence, and the operators' verbs, each behind a page that says what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from lealife.core.actors import Action, Actor
+from lealife.core.errors import NotFound, Refused
+from lealife.dashboard.access import require_action, require_staff
+from lealife.dashboard.candidates.panels import read_arms
+from lealife.dashboard.pages import render_live
+from lealife.dashboard.training.actions import find_way_back
+from promotion.applies import roll_back
+from promotion.canary import abort_open_canary
+from promotion.evaluation.drills import read_drills
+from promotion.evaluation.evidence import read_pairs, read_trial
+from promotion.models import Role
+from promotion.proof.ledger import read_error_budget
+from promotion.proof.served import read_last_applies
+from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
+
+ORIGIN = "page"
+REASON_MAX = 300
+PAIR_DIGITS, ID_DIGITS = 6, 18
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who presses the button, and what they said with it."""
+
+    by: Actor
+    reason: str
+    role: str
+    undo: int | None = None  # the live apply that was looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One button: its label, what will happen in words, what it does and the sentence when it is done."""
+
+    label: str
+    will: str
+    needs: Action[..., Any]
+    act: Callable[[Asked], object]
+    done: str
+    wants_reason: bool = False
+
+
+VERBS = {
+    "hold": Verb(
+        label="Hold promotion",
+        will="No window moves on, nothing is evaluated, tried or applied until somebody resumes. Training goes on, and "
+        "the tags that serve now go on serving. Evidence that was gathered is kept.",
+        needs=hold_promotion,
+        act=lambda asked: hold_promotion(by=asked.by, origin=ORIGIN, reason=asked.reason),
+        done="Promotion is on hold.",
+        wants_reason=True,
+    ),
+    "resume": Verb(
+        label="Resume promotion",
+        will="Promotion goes on where it was held: an open evaluation runs its next pair, an open canary is judged "
+        "again.",
+        needs=resume_promotion,
+        act=lambda asked: resume_promotion(by=asked.by, origin=ORIGIN),
+        done="Promotion goes on.",
+    ),
+    "evaluate-now": Verb(
+        label="Evaluate now",
+        will="The window closes with the successes it has, a candidate is built from what was learned and goes before "
+        "the gate. The gate asks for as much evidence as always; this candidate spends its share of the lifetime "
+        "error budget.",
+        needs=evaluate_now,
+        act=lambda asked: evaluate_now(by=asked.by, origin=ORIGIN),
+        done="The window has been closed early: a candidate is built next.",
+    ),
+    "drill": Verb(
+        label="Drill the gate",
+        will="An identical clone and a sabotaged copy of the active controller tag go through the gate, unmarked. "
+        "Neither can ever serve; the page counts what the gate got wrong.",
+        needs=request_drill,
+        act=lambda asked: request_drill(by=asked.by, origin=ORIGIN),
+        done="The drill is requested.",
+    ),
+    "abort-canary": Verb(
+        label="Abort the canary",
+        will="The candidate serves no further run and is rejected; the active tag serves all runs again. The window "
+        "closes and the next one collects.",
+        needs=abort_open_canary,
+        act=lambda asked: abort_open_canary(by=asked.by, origin=ORIGIN, reason=asked.reason, role=asked.role),
+        done="The canary is aborted.",
+        wants_reason=True,
+    ),
+    "roll-back": Verb(
+        label="Roll back",
+        will="The tag that served before the last switch is put back in charge, as a new live apply. It serves from "
+        "the next run on; runs in flight end with the tag they began with. The proof is amber until three live "
+        "outcomes carry its digest.",
+        needs=roll_back,
+        act=lambda asked: roll_back(role=asked.role, by=asked.by, reason=asked.reason, origin=ORIGIN, undo=asked.undo),
+        done="Rolled back: the previous tag serves from the next run on.",
+        wants_reason=True,
+    ),
+}
+
+
+@require_safe
+@require_staff
+def show_candidate(request: HttpRequest, evaluation_id: int) -> HttpResponse:
+    """`/training/candidates/{id}/`: one evaluation; a task's trajectories with `?pair=`, every pair with `?all=1`."""
+    pair = request.GET.get("pair", "")
+    number = int(pair) if pair.isascii() and pair.isdecimal() and len(pair) <= PAIR_DIGITS else 0
+    context: dict[str, object] = {"budget": read_error_budget(), "drills": read_drills()}
+    if number or "all" in request.GET:
+        try:
+            trial = read_trial(evaluation_id)
+        except NotFound as error:
+            raise Http404(str(error)) from error
+        context["arms"] = read_arms(trial, number=number, now=timezone.now()) if number else None
+        context["all_pairs"] = read_pairs(trial) if "all" in request.GET else None
+    return render_live(request, "candidate.html", key=f"candidate-{evaluation_id}", **context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@require_staff
+def steer(request: HttpRequest, verb: str) -> HttpResponse:
+    """`/training/promotion/{verb}/`: says what will happen, then does it."""
+    chosen = VERBS.get(verb)
+    if chosen is None:
+        raise Http404(f"There is no verb {verb}.")
+    by = require_action(request, chosen.needs)
+    given = request.POST if request.method == "POST" else request.GET
+    role = given.get("role", Role.CONTROLLER)
+    if role not in Role.values:
+        raise Http404(f"There is no role {role[:20]}.")
+    if request.method == "POST":
+        undo = request.POST.get("undo", "")
+        looked_at = int(undo) if undo.isascii() and undo.isdecimal() and len(undo) <= ID_DIGITS else None
+        asked = Asked(by, request.POST.get("reason", "")[:REASON_MAX].strip(), role, looked_at)
+        try:
+            chosen.act(asked)
+        except Refused as refused:
+            messages.error(request, str(refused))
+        else:
+            messages.success(request, chosen.done)
+        return redirect(find_way_back(given))
+    context = {
+        "verb": chosen,
+        "role": role,
+        "next": find_way_back(given),
+        "reason_max": REASON_MAX,
+        "last": read_last_applies().get(role) if verb == "roll-back" else None,
+        "why_not": rehearse(chosen, Asked(by, "rehearsed", role)),
+    }
+    return render(request, "promotion_confirm.html", context)
+
+
+def rehearse(verb: Verb, asked: Asked) -> str:
+    """Why the verb would be refused now, in its own words; empty when it would not. All that it did is taken back."""
+    with transaction.atomic():
+        try:
+            verb.act(asked)
+        except Refused as refused:
+            return str(refused)
+        finally:
+            transaction.set_rollback(True)
+    return ""

@@ -1,0 +1,105 @@
+"""Snapshots: the panels of a page with their fingerprints, and the HTML fragment of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import cache, partial
+from typing import Any
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from lealife.core.digest import digest_bytes, digest_value
+from lealife.core.errors import NotFound
+from lealife.dashboard.candidates.panels import build_candidate_page
+from lealife.dashboard.home.panels import build_home_page
+from lealife.dashboard.runs.panel import build_run_page
+from lealife.dashboard.training.panels import build_training_page
+
+# A snapshot may be reused for this long; while sockets are open it is rebuilt at least that often.
+TTL_S = 2.0
+ID_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One page at one moment. `fingerprints` and `panels` are by panel name; `fingerprint` is the page's."""
+
+    key: str
+    generated_at: datetime
+    panels: dict[str, Any]
+    fingerprints: dict[str, str]
+    fingerprint: str
+
+    def changed_since(self, have: dict[str, str]) -> list[str]:
+        """Names of the panels that differ from what somebody has, in page order."""
+        return [name for name, fingerprint in self.fingerprints.items() if have.get(name) != fingerprint]
+
+
+def take_snapshot(key: str, *, now: datetime) -> Snapshot:
+    """Builds `training`, `home`, `run-<id>` or `candidate-<id>` at `now`. Raises NotFound for any other key."""
+    page = _build_page(key, now=now)
+    panels = {entry.name: getattr(page, entry.name) for entry in fields(page) if entry.name != "generated_at"}
+    fingerprints = {name: fingerprint_panel(panel) for name, panel in panels.items()}
+    return Snapshot(
+        key=key,
+        generated_at=now,
+        panels=panels,
+        fingerprints=fingerprints,
+        fingerprint=digest_value(fingerprints)[:16],
+    )
+
+
+def _build_page(key: str, *, now: datetime) -> Any:
+    if key == "training":
+        return build_training_page(now=now)
+    if key == "home":
+        return build_home_page(now=now)
+    kind, _, number = key.partition("-")
+    if number.isascii() and number.isdecimal() and len(number) <= ID_DIGITS:
+        if kind == "run":
+            return build_run_page(run_id=int(number), now=now)
+        if kind == "candidate":
+            return build_candidate_page(evaluation_id=int(number), now=now)
+    raise NotFound(f"There is no page {key[:40]!r}.")
+
+
+def fingerprint_panel(panel: Any) -> str:
+    """16 hex digits over the panel's values, without those marked as volatile."""
+    return digest_bytes(json.dumps(panel, default=_dump_one, separators=(",", ":")).encode())[:16]
+
+
+def render_fragment(snapshot: Snapshot, name: str) -> SafeString:
+    """The panel's HTML: the same for the page, the socket and the polling client, and for every reader."""
+    return render_to_string(
+        f"fragments/{name}.html",
+        {
+            "name": name,
+            "panel": snapshot.panels[name],
+            "fingerprint": snapshot.fingerprints[name],
+            "generated_at": snapshot.generated_at,
+            "ttl_s": TTL_S,
+        },
+    )
+
+
+def render_fragments(snapshot: Snapshot, names: Iterable[str] | None = None) -> dict[str, SafeString]:
+    """Fragments by name; all of them by default."""
+    render = partial(render_fragment, snapshot)
+    return {name: render(name) for name in (snapshot.panels if names is None else names)}
+
+
+def _dump_one(value: Any) -> Any:
+    """What JSON does not know by itself: a dataclass as its values, a time as text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    names = _name_values(type(value))
+    return [getattr(value, name) for name in names]
+
+
+@cache
+def _name_values(kind: type) -> tuple[str, ...]:
+    return tuple(entry.name for entry in fields(kind) if not entry.metadata.get("volatile"))

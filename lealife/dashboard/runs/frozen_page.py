@@ -1,0 +1,166 @@
+"""A page as a run saw it: our own rendering of the stored content, as text, with the run's quotes marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from lealife.core.digest import digest_bytes
+from lealife.core.errors import NotFound
+from lealife.dashboard.addresses import link_address
+from training.agent.errors import AgentError
+from training.agent.reading.page import ParsedPage, parse_page
+from training.agent.reading.text import clean_text
+from training.models import Step
+
+# A longer page is shown from its first quote on.
+SHOWN_MAX = 200_000
+# Lines before that quote that come along.
+LINES_BEFORE = 20
+ANCHOR = "quote"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a line, quoted or not; `anchors` are the fragments of the quotes that begin with it."""
+
+    text: str
+    is_quoted: bool = False
+    anchors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenPage:
+    """The stored page. `lines` are its blocks of text, each as pieces; `left_out` counts characters not shown.
+
+    `unread` says why there are no lines, when the page is past what is read.
+    """
+
+    run_id: int
+    prompt: str
+    step: int
+    title: str
+    url: str
+    link: str
+    digest: str
+    is_intact: bool
+    media_type: str
+    size: int
+    fetched_at: datetime
+    kept_at: datetime
+    lines: tuple[tuple[Piece, ...], ...]
+    quotes: int
+    anchors: tuple[str, ...]
+    left_out: int
+    unread: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a quote stands in the text of a page, in characters; the end is exclusive."""
+
+    start: int
+    end: int
+    quote: int
+
+
+def read_frozen_page(*, run_id: int, digest: str) -> FrozenPage:
+    """The page of this content as the run saw it. One query. Raises NotFound when the run saw no such page."""
+    step = (
+        Step.objects.select_related("snapshot", "run__host")
+        .filter(run_id=run_id, snapshot_id=digest)
+        .order_by("index")
+        .first()
+    )
+    if step is None:
+        raise NotFound(f"Run {run_id} saw no page with this content.")
+    run, snapshot = step.run, step.snapshot
+    body, url = snapshot.body, step.final_url or step.url
+    base, unread = run.host.base_url, ""
+    try:
+        # Its text alone is wanted: where its links lead from, no matter.
+        page = parse_page(body=body, media_type=snapshot.media_type, url=base, site=run.host.as_site())
+    except AgentError as error:
+        page, unread = ParsedPage(base, "", (), (), ""), error.message
+    texts = [str(quote.get("text", "")) for quote in run.quotes if quote.get("digest") == digest]
+    lines = [line for line in page.text.split("\n") if line]
+    spans = find_quotes(lines, texts)
+    shown, left_out = cut_lines(lines, spans)
+    return FrozenPage(
+        run_id=run_id,
+        prompt=run.prompt,
+        step=step.index + 1,
+        title=page.title or step.title,
+        url=url,
+        link=link_address(url),
+        digest=digest,
+        is_intact=digest_bytes(body) == digest,
+        media_type=snapshot.media_type,
+        size=snapshot.size,
+        fetched_at=step.created_at,
+        kept_at=snapshot.created_at,
+        lines=shown,
+        quotes=len(texts),
+        anchors=tuple(name_anchor(number) for number in sorted(span.quote for span in spans)),
+        left_out=left_out,
+        unread=unread,
+    )
+
+
+def find_quotes(lines: Sequence[str], texts: Iterable[str]) -> tuple[Span, ...]:
+    """Where quotes stand in the lines joined by blanks, first come first; numbered from 1 as they are given.
+
+    The agent checked them against the same text, white space squeezed; one that is not there is left out. Those of
+    older runs are cleaned as the text is.
+    """
+    whole = " ".join(lines)
+    found = []
+    for number, text in enumerate(texts, 1):
+        wanted = clean_text(text)
+        start = whole.find(wanted) if wanted else -1
+        if start >= 0:
+            found.append(Span(start, start + len(wanted), number))
+    return tuple(sorted(found, key=lambda span: (span.start, span.quote)))
+
+
+def cut_lines(lines: Sequence[str], spans: Sequence[Span]) -> tuple[tuple[tuple[Piece, ...], ...], int]:
+    """The lines in pieces, those past the limit left out; and how many characters were."""
+    first = _find_first(lines, spans[0].start) if spans and sum(map(len, lines)) > SHOWN_MAX else 0
+    at = sum(len(line) + 1 for line in lines[:first])
+    shown, length = [], 0
+    for line in lines[first:]:
+        if length >= SHOWN_MAX:
+            break
+        cut = line[: SHOWN_MAX - length]
+        shown.append(tuple(_cut_line(cut, at=at, spans=spans)))
+        length += len(cut)
+        at += len(line) + 1
+    return tuple(shown), sum(map(len, lines)) - length
+
+
+def _find_first(lines: Sequence[str], start: int) -> int:
+    at = 0
+    for index, line in enumerate(lines):
+        at += len(line) + 1
+        if at > start:
+            return max(0, index - LINES_BEFORE)
+    return 0
+
+
+def _cut_line(line: str, *, at: int, spans: Sequence[Span]) -> Iterable[Piece]:
+    here = [span for span in spans if span.start < at + len(line) and span.end > at]
+    ends = {min(max(place - at, 0), len(line)) for span in here for place in (span.start, span.end)}
+    edges = sorted({0, len(line), *ends})
+    for start, end in pairwise(edges):
+        yield Piece(
+            text=line[start:end],
+            is_quoted=any(span.start < at + end and span.end > at + start for span in here),
+            anchors=tuple(name_anchor(span.quote) for span in here if span.start == at + start),
+        )
+
+
+def name_anchor(number: int) -> str:
+    """The fragment of a page's quote: `quote`, `quote-2`, …"""
+    return ANCHOR if number == 1 else f"{ANCHOR}-{number}"

@@ -1,0 +1,194 @@
+"""Lists of runs, newest first, paged by id so that page 1,000 costs as much as page 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from functools import cache
+from urllib.parse import urlencode
+
+from django.db.models import Q, QuerySet
+
+from lealife.core.kept_queries import KeptQuery
+from training.models import Host, Run
+from training.tasks import clean_text
+
+PAGE_SIZE = 25
+# What no index serves is looked for among so many runs a page: a filter that matches nothing costs no more.
+LOOK = 5_000
+HOSTS_MAX = 500
+TEXT_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run; duration in seconds, None before its end."""
+
+    id: int
+    lane: str
+    status: str
+    prompt: str
+    host: str
+    requested_by: str
+    controller_tag: str
+    task_tag: str
+    error_code: str
+    pages: int
+    controller_calls: int
+    seconds: float | None
+    created_at: datetime
+
+    @property
+    def controller_short(self) -> str:
+        """The controller tag without what all of its role share."""
+        return shorten_tag(self.controller_tag)
+
+    @property
+    def task_short(self) -> str:
+        """The task tag without what all of its role share."""
+        return shorten_tag(self.task_tag)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """What a list shows; empty parts let everything through. `tag` is a tag's name or a digest's beginning."""
+
+    lane: str = ""
+    status: str = ""
+    host: str = ""
+    tag: str = ""
+    q: str = ""
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> RunFilter:
+        """The filter that an address asks for; unknown lanes and statuses are none."""
+        parts = {name: clean_text(query.get(name, ""))[:TEXT_MAX] for name in ("lane", "status", "host", "tag", "q")}
+        known = {"lane": Run.Lane.values, "status": Run.Status.values}
+        return cls(**{name: text if text in known.get(name, [text]) else "" for name, text in parts.items()})
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every run is shown."""
+        return self == RunFilter()
+
+    def address(self, **changes: str | int) -> str:
+        """The query string of this filter, `?` included, with `changes`; empty parts are left out."""
+        given = {name: value for name, value in {**asdict(self), **changes}.items() if value}
+        return f"?{urlencode(given)}"
+
+    def narrow(self, runs: QuerySet[Run]) -> QuerySet[Run]:
+        """The runs that pass what no index serves."""
+        if self.status:
+            runs = runs.filter(status=self.status)
+        if self.host:
+            runs = runs.filter(host__name=self.host)
+        if self.q:
+            runs = runs.filter(prompt__icontains=self.q)
+        if self.tag:
+            digest = self.tag if self.tag.startswith("sha256:") else f"sha256:{self.tag}"
+            runs = runs.filter(
+                Q(controller_tag=self.tag)
+                | Q(task_tag=self.tag)
+                | Q(served_controller_digest__startswith=digest)
+                | Q(served_task_digest__startswith=digest)
+            )
+        return runs
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A lane to choose, with the address that keeps the rest of the filter."""
+
+    label: str
+    address: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunList:
+    """A page of runs. `next_before` continues it; None at the end.
+
+    `looked_back_to` is the run down to which was looked, when the filter matched fewer than a page among them.
+    """
+
+    rows: tuple[RunRow, ...]
+    chosen: RunFilter
+    tabs: tuple[Tab, ...]
+    statuses: tuple[str, ...]
+    hosts: tuple[str, ...]
+    next_before: int | None
+    looked_back_to: int | None
+    is_first: bool
+
+    @property
+    def newest(self) -> str:
+        """The address of the list's beginning."""
+        return self.chosen.address()
+
+    @property
+    def older(self) -> str:
+        """The address of the page after this one."""
+        return self.chosen.address(before=self.next_before or 0)
+
+
+def read_runs(*, chosen: RunFilter, before: int | None) -> RunList:
+    """25 runs that pass the filter, with ids below `before`. Three queries, over 5,000 runs at most."""
+    lane = Run.objects.filter(lane=chosen.lane) if chosen.lane else Run.objects.all()
+    if before is not None:
+        lane = lane.filter(pk__lt=before)
+    lane = lane.order_by("-id")
+    narrowed = not replace(chosen, lane="").is_empty
+    floor = lane.values_list("pk", flat=True)[LOOK - 1 : LOOK].first() if narrowed else None
+    runs = chosen.narrow(lane.filter(pk__gte=floor) if floor is not None else lane)
+    found = list(runs.select_related("host").defer("check_spec", "memories", "answer", "quotes")[: PAGE_SIZE + 1])
+    shown = found[:PAGE_SIZE]
+    more = len(found) > PAGE_SIZE
+    tabs = (Tab("all", chosen.address(lane=""), not chosen.lane),)
+    return RunList(
+        rows=tuple(view_row(run) for run in shown),
+        chosen=chosen,
+        tabs=tabs + tuple(Tab(str(name), chosen.address(lane=name), chosen.lane == name) for name in Run.Lane.values),
+        statuses=tuple(str(value) for value in Run.Status.values),
+        hosts=tuple(Host.objects.order_by("name").values_list("name", flat=True)[:HOSTS_MAX]),
+        next_before=shown[-1].pk if more else floor,
+        looked_back_to=None if more else floor,
+        is_first=before is None,
+    )
+
+
+def read_recent_runs(*, limit: int, lane: str = "") -> tuple[RunRow, ...]:
+    """The newest runs of a lane, or of every lane. One query."""
+    return tuple(view_row(run) for run in _keep_newest(limit, lane).read())
+
+
+@cache
+def _keep_newest(limit: int, lane: str) -> KeptQuery[Run]:
+    # Not the wide columns, of which a list shows nothing.
+    runs = Run.objects.select_related("host").defer("check_spec", "memories", "answer", "quotes", "error")
+    chosen = runs.filter(lane=lane) if lane else runs
+    return KeptQuery(lambda: chosen.order_by("-id")[:limit])
+
+
+def shorten_tag(tag: str) -> str:
+    """`lealife-controller:c12` → `controller:c12`."""
+    return tag.removeprefix("lealife-")
+
+
+def view_row(run: Run) -> RunRow:
+    """A run as one row of a list, its prompt shortened to 160 characters; needs `host` loaded."""
+    return RunRow(
+        id=run.pk,
+        lane=run.lane,
+        status=run.status,
+        prompt=run.prompt[:160],
+        host=run.host.name,
+        requested_by=run.requested_by,
+        controller_tag=run.controller_tag,
+        task_tag=run.task_tag,
+        error_code=run.error_code,
+        pages=run.pages,
+        controller_calls=run.controller_calls,
+        seconds=run.duration_ms / 1000 if run.finished_at else None,
+        created_at=run.created_at,
+    )

@@ -1,0 +1,287 @@
+"""One run: its answer and evidence first, then its trajectory, what served it, and what may be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from lealife.core.errors import NotFound
+from lealife.dashboard.addresses import link_address
+from lealife.dashboard.ask.check_words import describe_check
+from lealife.dashboard.candidates.tags import shorten_digest
+from lealife.dashboard.runs.error_words import ErrorWords, explain_error
+from lealife.dashboard.runs.frozen_page import name_anchor
+from lealife.dashboard.runs.trail import StepView, view_step
+from lealife.run_actions import suggest_check, why_not_judge, why_not_repeat, why_not_train
+from learning.models import MemoryItem
+from training.models import OperatorVerdict, Run, TrainingCycle
+from training.operator_verdicts import read_latest_verdict
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteView:
+    """Words that are literally on a page; `digest` names the kept page, and `anchor` the place on it.
+
+    `digest` is empty when no step of the run kept that content.
+    """
+
+    text: str
+    url: str
+    digest: str
+    anchor: str
+
+    @property
+    def link(self) -> str:
+        """The page's address of today, when a browser may follow it."""
+        return link_address(self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryView:
+    """A memory item that was found for the run; `used` when the run went to its page.
+
+    `status` is the item's of today, empty when it has been purged since.
+    """
+
+    id: int
+    kind: str
+    url: str
+    title: str
+    score: float | None
+    used: bool
+    status: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedView:
+    """A role's tag, the digest routing claimed and the digest that answered."""
+
+    role: str
+    tag: str
+    digest: str
+    served_digest: str
+    state: str  # green: the same | red: another | unasked: nothing was served | unknown: nothing was claimed
+
+    @property
+    def short_digest(self) -> str:
+        """Twelve hex digits."""
+        return shorten_digest(self.digest)
+
+    @property
+    def short_served_digest(self) -> str:
+        """Twelve hex digits."""
+        return shorten_digest(self.served_digest)
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """What somebody said of the answer, and how many memory items moved by it."""
+
+    right: bool
+    note: str
+    by: str
+    at: datetime
+    trusted: int
+    quarantined: int
+    retired: int
+    unhelped: int
+    misled_url: str  # the page that is kept back from questions like this one
+
+
+@dataclass(frozen=True, slots=True)
+class RunPanel:
+    """A run and everything that is known of it. `cannot_…` say why a verb is refused, empty when it is not."""
+
+    id: int
+    lane: str
+    status: str
+    doing: str
+    prompt: str
+    host: str
+    host_url: str
+    requested_by: str
+    source_id: int | None
+    source_title: str | None
+    outcome_id: int | None
+    answer: str
+    quotes: tuple[QuoteView, ...]
+    verifier: str
+    check: tuple[str, ...]
+    error_code: str
+    error: str
+    error_words: ErrorWords | None
+    served: tuple[ServedView, ...]
+    memories: tuple[MemoryView, ...]
+    withheld: tuple[MemoryView, ...]
+    steps: tuple[StepView, ...]
+    pages: int
+    pages_target: int
+    controller_calls: int
+    max_calls: int
+    invalid_picks: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    seconds: float | None
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    verdict: VerdictView | None
+    cannot_repeat: str
+    cannot_train: str
+    cannot_judge: str
+    has_own_check: bool
+    suggested_urls: tuple[str, ...]
+    suggested_text: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status in Run.TERMINAL
+
+    @property
+    def helped(self) -> int:
+        """How many recalled items the run went to."""
+        return sum(item.used for item in self.memories)
+
+    @property
+    def cached_percent(self) -> int | None:
+        """How much of the prompts came from the server's cache; None before the first."""
+        return round(100 * self.cached_tokens / self.prompt_tokens) if self.prompt_tokens else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """The one panel of `/runs/{id}/`."""
+
+    run: RunPanel
+    generated_at: datetime
+
+
+def build_run_page(*, run_id: int, now: datetime) -> RunPage:
+    """Reads one run with its steps, memory and verdict. Five queries at most. Raises NotFound."""
+    run = Run.objects.select_related("host").filter(pk=run_id).first()
+    if run is None:
+        raise NotFound(f"There is no run {run_id}.")
+    cycle = TrainingCycle.objects.select_related("source", "outcome").filter(run_id=run_id).first()
+    outcome = getattr(cycle, "outcome", None)
+    titles = {item["id"]: str(item.get("title", "")) for item in run.memories}
+    steps = tuple(
+        view_step(step, started_at=run.started_at, titles=titles) for step in run.steps.order_by("index").all()
+    )
+    found = [*titles, *run.memory_withheld]
+    items = MemoryItem.objects.defer("search", "text", "data").in_bulk(found) if found else {}
+    verdict = read_latest_verdict(run_id)
+    suggested = suggest_check(run, verdict=verdict)
+    panel = RunPanel(
+        id=run.pk,
+        lane=run.lane,
+        status=run.status,
+        doing=describe_doing(run, steps=len(steps)),
+        prompt=run.prompt,
+        host=run.host.name,
+        host_url=run.host.base_url,
+        requested_by=run.requested_by,
+        source_id=cycle.source_id if cycle else None,
+        source_title=cycle.source.title if cycle else None,
+        outcome_id=outcome.pk if outcome else None,
+        answer=run.answer,
+        quotes=tuple(_view_quotes(run, kept={step.snapshot for step in steps})),
+        verifier=run.verifier,
+        check=describe_check(run.check_spec, pages_target=run.pages_target),
+        error_code=run.error_code,
+        error=run.error,
+        error_words=explain_error(run.error_code, sentence=run.error),
+        served=(
+            _view_served("controller", run.controller_tag, run.controller_digest, run.served_controller_digest),
+            _view_served("task", run.task_tag, run.task_digest, run.served_task_digest),
+        ),
+        memories=tuple(_view_memories(run, items=items)),
+        withheld=tuple(_view_withheld(run, items=items)),
+        steps=steps,
+        pages=run.pages,
+        pages_target=run.pages_target,
+        controller_calls=run.controller_calls,
+        max_calls=run.max_calls,
+        invalid_picks=run.invalid_picks,
+        prompt_tokens=run.prompt_tokens,
+        cached_tokens=run.cached_tokens,
+        completion_tokens=run.completion_tokens,
+        seconds=run.duration_ms / 1000 if run.finished_at else None,
+        attempts=run.attempts,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        verdict=_view_verdict(verdict, run=run),
+        cannot_repeat=why_not_repeat(run),
+        cannot_train=why_not_train(run),
+        cannot_judge=why_not_judge(run),
+        has_own_check=bool(run.check_spec),
+        suggested_urls=tuple(suggested.get("expected_urls", ())),
+        suggested_text=suggested.get("expected_text", ""),
+    )
+    return RunPage(run=panel, generated_at=now)
+
+
+def describe_doing(run: Run, *, steps: int) -> str:
+    """What happens to the run just now, in one sentence; empty when it is over."""
+    if run.status == Run.Status.QUEUED:
+        return "It waits for a free control slot. Steps appear here as they happen."
+    if run.status == Run.Status.CLAIMED:
+        return "It has its slot; a worker is about to begin."
+    if run.status != Run.Status.RUNNING:
+        return ""
+    if not steps:
+        return "A worker recalls what is known of this host and opens its start page."
+    return f"{steps} page visit{'s' if steps != 1 else ''} so far: the controller chooses where to go next."
+
+
+def _view_quotes(run: Run, *, kept: set[str]) -> Iterable[QuoteView]:
+    counts: dict[str, int] = {}
+    for quote in run.quotes:
+        digest = str(quote.get("digest", ""))
+        counts[digest] = counts.get(digest, 0) + 1
+        yield QuoteView(
+            text=str(quote.get("text", "")),
+            url=str(quote.get("url", "")),
+            digest=digest if digest in kept else "",
+            anchor=name_anchor(counts[digest]),
+        )
+
+
+def _view_served(role: str, tag: str, digest: str, served: str) -> ServedView:
+    state = "unasked" if not served else "unknown" if not digest else "green" if served == digest else "red"
+    return ServedView(role, tag, digest, served, state)
+
+
+def _view_memories(run: Run, *, items: Mapping[int, MemoryItem]) -> Iterable[MemoryView]:
+    for shown in run.memories:
+        item = items.get(shown["id"])
+        yield MemoryView(
+            id=shown["id"],
+            kind=str(shown.get("kind", "")),
+            url=str(shown.get("url", "")),
+            title=str(shown.get("title", "")),
+            score=shown.get("score"),
+            used=shown["id"] in run.memory_used,
+            status=item.status if item else "",
+            why=str(shown.get("why", "")),
+        )
+
+
+def _view_withheld(run: Run, *, items: Mapping[int, MemoryItem]) -> Iterable[MemoryView]:
+    for pk in run.memory_withheld:
+        item = items.get(pk)
+        known = (item.kind, item.url, item.title, None, False, item.status) if item else ("", "", "", None, False, "")
+        yield MemoryView(pk, *known)
+
+
+def _view_verdict(verdict: OperatorVerdict | None, *, run: Run) -> VerdictView | None:
+    if verdict is None:
+        return None
+    moved = {name: len(verdict.effect.get(name, ())) for name in ("trusted", "quarantined", "retired", "unhelped")}
+    misled = str(run.quotes[0].get("url", "")) if run.quotes and not verdict.right else ""
+    return VerdictView(right=verdict.right, note=verdict.note, by=verdict.by, at=verdict.at, misled_url=misled, **moved)

@@ -1,0 +1,143 @@
+"""A run's trajectory: each visit with what was offered, what was picked, by whom and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lealife.dashboard.addresses import link_address
+from lealife.dashboard.candidates.tags import shorten_digest
+from training.models import Step
+
+PICKED_BY = {
+    "start": "where every run of this host starts",
+    "model": "picked by the controller model",
+    "fallback": "the model's pick was unusable: the best of the shortlist was taken instead",
+    "only": "the only page on the shortlist: no call was needed",
+}
+WHY = {"link": "a link on the page", "memory": "recalled from memory"}
+
+
+@dataclass(frozen=True, slots=True)
+class OfferView:
+    """One entry of a shortlist; `why` is link or memory."""
+
+    url: str
+    title: str
+    score: float | None
+    why: str
+    picked: bool
+
+    @property
+    def why_words(self) -> str:
+        """Where the entry comes from, in words."""
+        return WHY.get(self.why, self.why)
+
+
+@dataclass(frozen=True, slots=True)
+class RecalledView:
+    """A memory item behind a step's shortlist."""
+
+    id: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One page visit; latency in milliseconds, `after_s` seconds after the run's start, tokens as the server counted.
+
+    `snapshot` is the content's digest when the page was kept.
+    """
+
+    index: int
+    url: str
+    final_url: str
+    title: str
+    status_code: int
+    snapshot: str
+    picked_by: str
+    shortlist: tuple[OfferView, ...]
+    recalled: tuple[RecalledView, ...]
+    after_s: float | None
+    latency_ms: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    served_digest: str
+    error_code: str
+    error: str
+
+    @property
+    def number(self) -> int:
+        """Counted from 1, as people do."""
+        return self.index + 1
+
+    @property
+    def short_digest(self) -> str:
+        """Twelve hex digits."""
+        return shorten_digest(self.served_digest)
+
+    @property
+    def picked_words(self) -> str:
+        """Who chose this page, and why, in words."""
+        return PICKED_BY.get(self.picked_by, self.picked_by)
+
+    @property
+    def picked_place(self) -> int | None:
+        """The pick's place in the shortlist, from 1; None when it was not on it."""
+        return next((place for place, offer in enumerate(self.shortlist, 1) if offer.picked), None)
+
+    @property
+    def pick(self) -> OfferView | None:
+        """The shortlist's entry that was picked."""
+        return next((offer for offer in self.shortlist if offer.picked), None)
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether the visit ended at another address than it went to."""
+        return bool(self.final_url) and self.final_url != self.url
+
+    @property
+    def address(self) -> str:
+        """Where the visit ended."""
+        return self.final_url or self.url
+
+    @property
+    def link(self) -> str:
+        """The address when a browser may follow it."""
+        return link_address(self.address)
+
+
+def view_step(step: Step, *, started_at: datetime | None, titles: Mapping[int, str]) -> StepView:
+    """A step as a frozen value; `titles` are those of the run's recalled items, by id."""
+    return StepView(
+        index=step.index,
+        url=step.url,
+        final_url=step.final_url,
+        title=step.title,
+        status_code=step.status_code,
+        snapshot=step.snapshot_id or "",
+        picked_by=step.picked_by,
+        shortlist=tuple(_view_offer(offer, picked=offer.get("url") == step.url) for offer in step.shortlist),
+        recalled=tuple(RecalledView(pk, titles.get(pk, "")) for pk in step.recalled),
+        after_s=(step.created_at - started_at).total_seconds() if started_at else None,
+        latency_ms=step.latency_ms,
+        prompt_tokens=step.prompt_tokens,
+        cached_tokens=step.cached_tokens,
+        completion_tokens=step.completion_tokens,
+        served_digest=step.served_digest,
+        error_code=step.error_code,
+        error=step.error,
+    )
+
+
+def _view_offer(offer: dict[str, Any], *, picked: bool) -> OfferView:
+    return OfferView(
+        url=str(offer.get("url", "")),
+        title=str(offer.get("title", "")),
+        score=offer.get("score"),
+        why=str(offer.get("why", "")),
+        picked=picked,
+    )

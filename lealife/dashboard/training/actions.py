@@ -1,0 +1,190 @@
+"""The page's verbs: each posts to the function that API, admin and commands call, and returns to the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from lealife.core.actors import Action, Actor, read_actor
+from lealife.core.errors import InvalidInput, Refused
+from lealife.dashboard.access import require_action, require_post, require_staff
+from lealife.dashboard.forms import PresetForm, QueueForm
+from lealife.dashboard.pages import render_draft, render_training
+from lealife.dashboard.training.draft import drop_draft, keep_draft, read_draft, rebase_draft
+from lealife.dashboard.training.pending import SOURCE_VERBS
+from training.campaigns import cancel_campaign, create_campaign, requeue_failed
+from training.coordinator import start_training, stop_training
+from training.definitions import Queued, queue_definition
+from training.runtime_settings import apply_settings
+from training.sources import queue_source
+
+# Where a change came from, as the audit log and `queued_from` name it.
+ORIGIN, QUEUED_FROM = "page", "training_ui"
+SOURCE_DONE = {"disable": "disabled", "enable": "enabled", "requeue": "queued again", "cancel": "cancelled"}
+CAMPAIGN_VERBS: dict[str, tuple[Action[..., int], str]] = {
+    "cancel": (cancel_campaign, "waiting sources cancelled"),
+    "requeue-failed": (requeue_failed, "failed sources queued again"),
+}
+
+DRAFT_VERBS: dict[str, Callable[..., None]] = {"rebase": rebase_draft, "discard": drop_draft}
+
+
+@require_post
+@require_staff
+def start(request: HttpRequest) -> HttpResponse:
+    """Allows training."""
+    start_training(by=read_actor(request), origin=ORIGIN)
+    messages.success(request, "Training is allowed: picks begin at the next tick.")
+    return redirect("training")
+
+
+@require_post
+@require_staff
+def stop(request: HttpRequest) -> HttpResponse:
+    """Ends new picks."""
+    stop_training(by=read_actor(request), origin=ORIGIN)
+    messages.success(request, "Training is stopped: no new picks. In-flight runs continue to terminal state.")
+    return redirect("training")
+
+
+@require_post
+@require_staff
+def queue(request: HttpRequest) -> HttpResponse:
+    """Queues one run of a task definition, or a campaign of it."""
+    many = "campaign" in request.POST
+    by = require_action(request, create_campaign if many else queue_source)
+    form = QueueForm(request.POST)
+    if form.is_valid():
+        try:
+            messages.success(request, queue_form(form, by=by, many=many))
+        except Refused as refused:
+            form.add_refusal(refused)
+        else:
+            return redirect("training")
+    return render_training(request, form=form, status=422)
+
+
+def queue_form(form: QueueForm, *, by: Actor, many: bool) -> str:
+    """Queues what a valid form defines; returns the sentence that says so. Raises Refused."""
+    task = {"title": form.cleaned_data["title"], "queued_from": QUEUED_FROM, "by": by, **form.read_task()}
+    if not many:
+        source = queue_source(**task)
+        return Queued(title=source.title, size=1, source_id=source.pk).sentence
+    size = form.cleaned_data["size"]
+    if size is None:
+        raise InvalidInput("Say how many runs the campaign has.", field="size")
+    campaign = create_campaign(**task, size=size)
+    return Queued(title=campaign.title, size=campaign.size, campaign_id=campaign.pk).sentence
+
+
+@require_post
+@require_staff
+def queue_preset(request: HttpRequest) -> HttpResponse:
+    """Queues a saved task definition, once or as a campaign."""
+    by = require_action(request, queue_definition)
+    form = PresetForm(request.POST)
+    if form.is_valid():
+        chosen, size = form.cleaned_data["definition"], form.cleaned_data["size"]
+        if size > 1:
+            require_action(request, create_campaign)
+        try:
+            queued = queue_definition(definition_id=chosen.pk, size=size, queued_from=QUEUED_FROM, by=by)
+        except Refused as refused:
+            form.add_refusal(refused)
+        else:
+            messages.success(request, queued.sentence)
+            return redirect("training")
+    return render_training(request, form=QueueForm(), presets=form, status=422)
+
+
+@require_post
+@require_staff
+def change_source(request: HttpRequest, source_id: int, verb: str) -> HttpResponse:
+    """Disables, enables, requeues or cancels one source."""
+    change = SOURCE_VERBS.get(verb)
+    if change is None:
+        raise Http404(f"There is no verb {verb}.")
+    by = require_action(request, change)
+    try:
+        change(source_id=source_id, by=by, origin=ORIGIN)
+    except Refused as refused:
+        messages.error(request, str(refused))
+    else:
+        messages.success(request, f"Source {source_id} is {SOURCE_DONE[verb]}.")
+    return redirect(find_way_back(request.POST))
+
+
+@require_post
+@require_staff
+def change_campaign(request: HttpRequest, campaign_id: int, verb: str) -> HttpResponse:
+    """Cancels what a campaign has not started, or queues what failed again."""
+    if verb not in CAMPAIGN_VERBS:
+        raise Http404(f"There is no verb {verb}.")
+    change, done = CAMPAIGN_VERBS[verb]
+    by = require_action(request, change)
+    try:
+        count = change(campaign_id=campaign_id, by=by, origin=ORIGIN)
+    except Refused as refused:
+        messages.error(request, str(refused))
+    else:
+        messages.success(request, f"Campaign {campaign_id}: {count:,} {done}.")
+    return redirect("training")
+
+
+@require_post
+@require_staff
+def preview_settings(request: HttpRequest) -> HttpResponse:
+    """Keeps the selectors as this person's draft; a script gets the pending changes alone."""
+    require_action(request, apply_settings)
+    keep_draft(request.session, request.POST)
+    if request.headers.get("X-Fragment") == "pending-changes":
+        return render_draft(request)
+    return redirect(find_selectors())
+
+
+@require_post
+@require_staff
+def apply_draft(request: HttpRequest) -> HttpResponse:
+    """Applies the selectors against the version they were drawn from; a refusal keeps them as a draft."""
+    by = require_action(request, apply_settings)
+    keep_draft(request.session, request.POST)
+    version, changes = read_draft(request.session)
+    if not changes:
+        messages.info(request, "No pending runtime setting changes.")
+        return redirect(find_selectors())
+    try:
+        row = apply_settings(changes=changes, version=version, by=by, origin=ORIGIN, typed=True)
+    except Refused as refused:
+        messages.error(request, f"Nothing was applied. {refused}")
+    else:
+        drop_draft(request.session)
+        messages.success(request, f"Settings are version {row.version} now: every process takes them at its next tick.")
+    return redirect(find_selectors())
+
+
+@require_post
+@require_staff
+def move_draft(request: HttpRequest, verb: str) -> HttpResponse:
+    """`rebase`: puts the draft on the live version; `discard`: forgets it."""
+    change = DRAFT_VERBS.get(verb)
+    if change is None:
+        raise Http404(f"There is no verb {verb}.")
+    require_action(request, apply_settings)
+    change(request.session)
+    return redirect(find_selectors())
+
+
+def find_way_back(given: Mapping[str, str]) -> str:
+    """The page of ours that the button was on; the training page when the form does not say."""
+    address = given.get("next", "")
+    return address if url_has_allowed_host_and_scheme(address, allowed_hosts=None) else reverse("training")
+
+
+def find_selectors() -> str:
+    """Where the selectors are."""
+    return f"{reverse('training')}#selectors"

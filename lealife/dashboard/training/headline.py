@@ -1,0 +1,76 @@
+"""The headline: what is live, is it proven, what happens next. One sentence each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lealife.dashboard.readings import Vitals
+from lealife.health import DOWN, Health
+from promotion.models import PromotionWindow
+from training import selection
+
+PROVEN_WORDS = {"green": "proven", "amber": "not proven yet", "red": "disproven", "unknown": "not proven yet"}
+
+
+@dataclass(frozen=True, slots=True)
+class HeadlinePanel:
+    """The most important sentences of the page."""
+
+    live: str
+    proven: str
+    proven_state: str  # green | amber | red | unknown
+    proven_sentence: str
+    next_action: str
+    loop_state: str
+    health: Health
+
+
+def build_headline_panel(vitals: Vitals) -> HeadlinePanel:
+    """The panel from the vitals; no query of its own."""
+    controller = vitals.routing.controller
+    return HeadlinePanel(
+        live=f"{controller.name} is live" if controller else "No model tag is live yet",
+        proven=PROVEN_WORDS[vitals.proof.state],
+        proven_state=vitals.proof.state,
+        proven_sentence=vitals.proof.sentence,
+        next_action=describe_next(vitals),
+        loop_state=vitals.loop.state,
+        health=vitals.health,
+    )
+
+
+def describe_next(vitals: Vitals) -> str:
+    """What will happen next without anybody doing anything, or what must be done first; as a sentence of its own."""
+    window, action = vitals.window, describe_action(vitals)
+    if vitals.health.state == DOWN:
+        return f"Nothing happens next: {vitals.health.reasons[0]}"
+    if window.state != PromotionWindow.State.COLLECTING:
+        return f"{window.sentence}. Next: {action}"
+    return f"Next: {action}" if vitals.loop.enabled and not explain_idle(vitals) else action
+
+
+def describe_action(vitals: Vitals) -> str:
+    """The same, to stand behind “next action:”."""
+    window = vitals.window
+    if vitals.health.state == DOWN:
+        return f"Nothing. {vitals.health.reasons[0]}"
+    if window.state != PromotionWindow.State.COLLECTING:
+        return window.next_action
+    if idle := explain_idle(vitals):
+        return f"Nothing more is picked. {idle}"
+    more = f"{window.until_next} more successful {'run' if window.until_next == 1 else 'runs'}"
+    if not vitals.loop.enabled:
+        return f"Training is stopped: start it, and {more} lead to the next evaluation."
+    return f"{more} until a candidate is built and evaluated."
+
+
+def explain_idle(vitals: Vitals) -> str:
+    """Why the settings leave nothing to pick; empty when they do not."""
+    mode, waiting = vitals.settings.source_lane_mode, vitals.facts.waiting
+    if mode == selection.AUTOMATIC_ONLY:
+        return "" if waiting.curriculum or not waiting.queue else "Automatic Only ignores what waits in the queue."
+    if waiting.queue or not waiting.curriculum:
+        return ""
+    if mode == selection.QUEUED_ONLY:
+        return "The queue is empty, and Queued Only blocks the curriculum."
+    return "" if vitals.settings.curriculum_fallback else "The queue is empty, and curriculum fallback is off."

@@ -1,0 +1,70 @@
+"""Panel 3, Training Lanes: the automatic loop beside what operators queued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lealife.dashboard.facts import DefinitionCount
+from lealife.dashboard.readings import Readings
+from lealife.dashboard.training.pending import SourceRow
+from training import selection
+
+NO_LOCK = "none (host-diverse mode)"
+
+
+@dataclass(frozen=True, slots=True)
+class LanesPanel:
+    """Training Lanes; counts are pending sources."""
+
+    loop_state: str
+    enabled: bool
+    current_source_kind: str  # queue | curriculum | none
+    running_training: int
+    training_max: int  # what may run at once, never above the ceiling
+    training_cap_note: str
+    curriculum_fallback: bool
+    host_lock: str
+    host_policy: str
+    campaign_lock: bool
+    lane_mode: str
+    lane_mode_label: str
+    lane_sentence: str
+    queued_exact: tuple[SourceRow, ...]
+    definitions: tuple[DefinitionCount, ...]  # saved task definitions, most pending first
+    pending_all: int
+    pending_training_ui: int
+    pending_other: int
+    pending_curriculum: int
+
+
+def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> LanesPanel:
+    """The panel from one set of readings and the head of the operator queue; no query of its own."""
+    settings, waiting = readings.vitals.settings, readings.vitals.facts.waiting
+    return LanesPanel(
+        loop_state=readings.vitals.loop.state,
+        enabled=readings.vitals.loop.enabled,
+        current_source_kind=readings.open_cycles[0].source.kind if readings.open_cycles else "none",
+        running_training=readings.vitals.slots.running_training,
+        training_max=readings.vitals.slots.training_cap,
+        training_cap_note=readings.vitals.slots.cap_note,
+        curriculum_fallback=settings.curriculum_fallback,
+        host_lock=readings.next_source.host_lock or NO_LOCK,
+        host_policy=selection.host_policy_sentence(campaign_lock=settings.campaign_lock),
+        campaign_lock=settings.campaign_lock,
+        lane_mode=settings.source_lane_mode,
+        lane_mode_label=settings.get_source_lane_mode_display(),
+        lane_sentence=describe_lane(settings.source_lane_mode, queue_pending=waiting.queue),
+        queued_exact=queued[:3],
+        definitions=readings.vitals.facts.definitions,
+        pending_all=waiting.queue,
+        pending_training_ui=waiting.queue_training_ui,
+        pending_other=waiting.queue - waiting.queue_training_ui,
+        pending_curriculum=waiting.curriculum,
+    )
+
+
+def describe_lane(mode: str, *, queue_pending: int) -> str:
+    """What the lane mode does, as the queue stands."""
+    if mode == selection.HYBRID and not queue_pending:
+        return "Hybrid mode: queue is empty; curriculum fallback is used only if enabled."
+    return selection.LANE_SENTENCES[mode]

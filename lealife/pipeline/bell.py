@@ -1,0 +1,60 @@
+"""The doorway to django-q2: the only module that knows the queue. It rings; our tables decide."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django_q.models import Failure, OrmQ, Schedule
+from django_q.tasks import async_task
+
+COORDINATE = "lealife.pipeline.stages.coordinate"
+DRAIN = "lealife.pipeline.stages.drain"
+# Bells that wait this long while no worker writes a heartbeat mean a wedged cluster.
+KEEP_FAILURES = timedelta(days=7)
+WEDGED_AFTER = timedelta(seconds=90)
+SCHEDULED_EVERY = timedelta(minutes=1)
+
+
+def ring(stage: str) -> None:
+    """Wakes a worker for a stage. Joins the caller's transaction: a rollback takes the bell with it."""
+    async_task(DRAIN, stage)
+
+
+def ring_coordinator() -> None:
+    """Wakes a worker to lead the loop."""
+    async_task(COORDINATE)
+
+
+def ensure_schedule() -> None:
+    """Rings for a coordinator every minute, for ever: the repair of a lost bell, also after a clock was put back."""
+    schedule, _ = Schedule.objects.get_or_create(
+        name="coordinator",
+        defaults={"func": COORDINATE, "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
+    )
+    now = timezone.now()
+    Schedule.objects.filter(pk=schedule.pk, next_run__gt=now + 2 * SCHEDULED_EVERY).update(next_run=now)
+
+
+# For a reader who counts them among other things; `now` is its one parameter.
+COUNT_WAITING = "SELECT count(*) FROM django_q_ormq WHERE lock <= %(now)s"
+
+
+def read_queue_depth() -> int:
+    """Bells that wait for a worker."""
+    return OrmQ.objects.filter(lock__lte=timezone.now()).count()
+
+
+def has_wedged(*, last_beat_at: datetime | None) -> bool:
+    """Whether bells wait and nothing is done: django-q2 can lose its workers and not notice.
+
+    `last_beat_at` is the newest heartbeat that any work wrote.
+    """
+    long_ago = timezone.now() - WEDGED_AFTER
+    silent = last_beat_at is None or last_beat_at < long_ago
+    return silent and OrmQ.objects.filter(lock__lt=long_ago).exists()
+
+
+def forget_failures() -> None:
+    """Deletes django-q2's records of failed bells after a week; what failed is told by our own rows and the log."""
+    Failure.objects.filter(stopped__lt=timezone.now() - KEEP_FAILURES).delete()

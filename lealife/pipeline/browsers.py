@@ -1,0 +1,51 @@
+"""Which browser engine a run gets."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from django.conf import settings
+
+from lealife.pipeline.database_wait import patiently
+from training.agent.task import DEADLINE_S
+from training.agent.web.browser import Browser, name_user_agent
+from training.agent.web.http_browser import HttpBrowser
+from training.models import Host, RuntimeSettings
+from training.runtime_settings import read_settings
+from training.turns import HostPace
+
+
+def open_browser(host: Host) -> AbstractContextManager[Browser]:
+    """A browser for one run, or one visit of the crawl, on `host`: behind the same guards with every engine.
+
+    It waits for no turn of the host past the deadline of a run that begins now. A shutdown has to wait as long.
+    """
+    row = read_settings()
+    site = host.as_site()
+    http = HttpBrowser(
+        site=site,
+        pace=PatientPace(host),
+        run_seconds=DEADLINE_S,
+        user_agent=name_user_agent(settings.LEALIFE_CONTACT),
+    )
+    # A visible browser is asked for by Headful, a launched one by Autostart: either means Chromium.
+    if row.browser_engine == RuntimeSettings.Engine.CHROMIUM or row.browser_headful or row.browser_autostart:
+        from training.agent.web.chromium_browser import ChromiumBrowser
+
+        return ChromiumBrowser(site=site, http=http, headful=row.browser_headful)
+    return http
+
+
+class PatientPace:
+    """The turns of the host's server, also while Postgres is away for a moment."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def reserve_turn(self, *, delay_s: float, within_s: float) -> float | None:
+        """See HostPace."""
+        return patiently(lambda: HostPace.of(self._host).reserve_turn(delay_s=delay_s, within_s=within_s))
+
+    def postpone(self, *, seconds: float) -> None:
+        """See HostPace."""
+        patiently(lambda: HostPace.of(self._host).postpone(seconds=seconds))

@@ -1,0 +1,185 @@
+"""Executing one run: brain in, trajectory out, under a lease that a thread of its own renews."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from types import TracebackType
+
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.utils import timezone
+
+from lealife.core.errors import NotFound, StaleClaim, describe_breakage
+from lealife.pipeline.bell import ring
+from lealife.pipeline.browsers import open_browser
+from lealife.pipeline.database_wait import patiently
+from lealife.pipeline.pool import MISSING, MIXED, PoolModel, read_served_digest
+from learning.memory import count_recalls
+from learning.recall import recall, withhold
+from promotion.evaluation.arms import make_brain
+from promotion.holdback import route_run
+from promotion.routing import read_canary_routing
+from training.agent.brain import VISITABLE_KINDS, Brain
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.navigate import navigate
+from training.agent.trajectory import Trajectory
+from training.heartbeats import beat
+from training.models import Run
+from training.models.runs import LEASE
+from training.results import Result
+from training.runs import finish_run, record_brain, record_step, renew_lease
+from training.tasks import build_task
+
+log = logging.getLogger(__name__)
+RENEW_S = LEASE.total_seconds() / 3
+
+
+class LeaseKeeper:
+    """Renews a run's lease while a model call takes its time; `lost` is set when the run is no longer ours."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._ended = threading.Event()
+        self.lost = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name=f"lease-{run.pk}", daemon=True)
+
+    def __enter__(self) -> LeaseKeeper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        while not self._ended.wait(RENEW_S):
+            try:
+                renew_lease(run_id=self._run.pk, fence=self._run.fence, now=timezone.now())
+                # A long run is work: without a word of it a busy cluster would look dead.
+                beat(worker=self._run.claimed_by, doing="execute", now=timezone.now())
+            except StaleClaim:
+                self.lost.set()
+                break
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("run %s: lease not renewed, trying again: %s", self._run.pk, error)
+                connection.close()
+        connection.close()
+
+    def why_stop(self) -> str | None:
+        """What the agent asks before each visit."""
+        return ErrorCode.WORKER_LOST if self.lost.is_set() else None
+
+
+def assemble_brain(run: Run) -> tuple[Brain, list[int]]:
+    """What flows back: routed tags and recalled memory, frozen; and the ids of items withheld on purpose."""
+    canary = run.lane == Run.Lane.CANARY and run.canary_id is not None
+    controller, task = (read_canary_routing(run.canary_id) if canary else route_run(run)).require()
+    items = recall(host_id=run.host_id, prompt=run.prompt)
+    withheld: list[int] = []
+    if run.lane in Run.CYCLE_LANES:
+        items, withheld = withhold(items, run_id=run.pk)
+    return make_brain(controller=controller, task=task, memories=items), withheld
+
+
+def execute_run(run: Run) -> None:
+    """Runs the agent for a begun run and finishes it, whatever happens, unless its lease was lost."""
+    served: dict[str, set[str]] = {"controller": set(), "task": set()}
+    try:
+        with LeaseKeeper(run) as lease:
+            result = _navigate(run, lease=lease, served=served)
+        patiently(lambda: _finish(run, result=result, served=served))
+    except StaleClaim as error:
+        log.warning("run %s: %s What this worker found is void.", run.pk, error)
+
+
+def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> Result:
+    try:
+        brain = patiently(lambda: _prepare(run))
+        before = read_served(brain)
+        _require_tags(brain, before)
+        with patiently(lambda: open_browser(run.host)) as browser:
+            trajectory = navigate(
+                task=build_task(run),
+                brain=brain,
+                browser=browser,
+                model=PoolModel(),
+                on_step=lambda step: patiently(
+                    lambda: record_step(run_id=run.pk, fence=run.fence, step=step, now=timezone.now())
+                ),
+                should_stop=lease.why_stop,
+            )
+        _note_served(served, brain=brain, before=before, trajectory=trajectory)
+        return Result.from_trajectory(trajectory)
+    except StaleClaim:
+        raise
+    except AgentError as error:
+        return Result(success=False, error_code=str(error.code), error=error.message)
+    except NotFound as error:
+        return Result(success=False, error_code=ErrorCode.MODEL_UNAVAILABLE, error=str(error))
+    except Exception as error:
+        # The worker's edge: whatever broke is an outcome, and the worker goes on.
+        log.exception("run %s broke", run.pk)
+        connection.close()
+        return Result(success=False, error_code=ErrorCode.INTERNAL_ERROR, error=describe_breakage(error))
+
+
+def _prepare(run: Run) -> Brain:
+    brain, withheld = assemble_brain(run)
+    record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=withheld)
+    return brain
+
+
+def read_served(brain: Brain) -> dict[str, str]:
+    """By role, the digest under which the servers have its tag now. Raises AgentError when none answers."""
+    return {"controller": read_served_digest(brain.controller_tag), "task": read_served_digest(brain.task_tag)}
+
+
+def _note_served(served: dict[str, set[str]], *, brain: Brain, before: dict[str, str], trajectory: Trajectory) -> None:
+    """Only replies prove what served: a role that got none has asked nothing, whatever its tag is.
+
+    A reply without a digest was given by what the tag was before and after the run.
+    """
+    after: dict[str, str] = {}
+    with contextlib.suppress(AgentError):
+        # Servers that went away after the work was done take nothing of it.
+        after = read_served(brain)
+    roles = (
+        ("controller", trajectory.controller_calls, trajectory.controller_digests),
+        ("task", trajectory.task_replies, trajectory.task_digests),
+    )
+    for role, replies, digests in roles:
+        if replies:
+            served[role].update(filter(None, (before[role], *digests, after.get(role, ""))))
+
+
+def _require_tags(brain: Brain, before: dict[str, str]) -> None:
+    # Without its tag the agent would fall back on the shortlist's order, and its luck would count for the tag.
+    for role, tag in (("controller", brain.controller_tag), ("task", brain.task_tag)):
+        if before[role] == MISSING:
+            raise AgentError(ErrorCode.MODEL_UNAVAILABLE, f"No model server has {tag}.")
+
+
+def _one(digests: set[str]) -> str:
+    found = digests - {""}
+    return found.pop() if len(found) == 1 else MIXED if found else ""
+
+
+def _finish(run: Run, *, result: Result, served: dict[str, set[str]]) -> None:
+    with transaction.atomic():
+        finish_run(
+            run_id=run.pk,
+            fence=run.fence,
+            result=result,
+            served_controller=_one(served["controller"]),
+            served_task=_one(served["task"]),
+            now=timezone.now(),
+        )
+        if run.lane in Run.CYCLE_LANES:
+            ring("ingest")
+        elif run.lane != Run.Lane.EVALUATION:
+            # No outcome comes of it, so no ingest will count what was recalled for it. What it was worth is for a
+            # person's verdict to say.
+            shown = Run.objects.values_list("memories", flat=True).get(pk=run.pk)
+            recalled = [item["id"] for item in shown if item.get("kind") in VISITABLE_KINDS]
+            count_recalls(recalled=recalled, helped=(), checked=False, now=timezone.now())

@@ -1,0 +1,90 @@
+"""Launching: queues a question, claims what may run, and rings for it in the same transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from lealife.core.actors import Actor, requires
+from lealife.pipeline.bell import has_wedged, ring
+from lealife.pipeline.draining import is_draining
+from promotion.routing import read_canary_split, read_routing
+from training.claims import claim_sources
+from training.coordinator import read_loop
+from training.heartbeats import read_last_beat
+from training.models import Host, Run
+from training.outcomes import read_breaker
+from training.runs import claim_queued_run, queue_run
+
+# Sources that are claimed in one transaction at most.
+CLAIM_BATCH = 20
+
+
+@requires("training.ask")
+def ask(
+    *,
+    prompt: str,
+    host: Host | str | None,
+    check_spec: dict[str, Any] | None,
+    pages_target: int | None,
+    by: Actor,
+    lane: str = Run.Lane.STANDARD,
+) -> Run:
+    """Queues a task outside of training and wakes a worker for it."""
+    with transaction.atomic():
+        run = queue_run(
+            lane=lane, prompt=prompt, host=host, check_spec=check_spec, pages_target=pages_target, by=by.name
+        )
+        ring("execute")
+    return run
+
+
+def launch_training(now: datetime, *, while_enabled: bool = False) -> int:
+    """Claims sources while there are free training slots and runs do not all break; as long as training is allowed,
+    when wanted `while_enabled` only.
+
+    None while bells wait and no worker does anything: what nobody begins is lost to its lease, again and again.
+    """
+    launched = 0
+    if has_wedged(last_beat_at=read_last_beat(now=now)):
+        return launched
+    while not is_draining() and _may_train(now):
+        with transaction.atomic():
+            split = read_canary_split()
+            claims = claim_sources(now=now, limit=CLAIM_BATCH, canary=split, while_enabled=while_enabled)
+            for _ in claims:
+                ring("execute")
+        if not claims:
+            return launched
+        launched += len(claims)
+    return launched
+
+
+def take_training(*, worker: str, now: datetime) -> Run | None:
+    """Claims the next source for `worker` itself, which has just ended a run: no need to wait for the next tick.
+
+    None when nothing is eligible, or while the loop does not run: then nobody picks.
+    """
+    if is_draining() or read_loop(now=now).state != "running" or not _may_train(now):
+        return None
+    split = read_canary_split()
+    claims = claim_sources(now=now, limit=1, canary=split, worker=worker, while_enabled=True)
+    return Run.objects.select_related("host").get(pk=claims[0].run_id) if claims else None
+
+
+def _may_train(now: datetime) -> bool:
+    return read_routing().controller is not None and not read_breaker(now=now)
+
+
+def launch_queued(now: datetime) -> int:
+    """Gives queued standard and manual runs their slots."""
+    launched = 0
+    while not is_draining():
+        with transaction.atomic():
+            if claim_queued_run(now=now) is None:
+                return launched
+            ring("execute")
+        launched += 1
+    return launched

@@ -1,0 +1,318 @@
+"""The pipeline: the order of stages, and the only module that knows them all.
+
+claim → execute → outcome → ingest → window → build → evaluate → canary → apply → watch → prove
+
+Each stage says whether it has work (`ready`) and does one piece of it (`work`). A bell drains a stage until
+nothing is ready; finishing a piece rings the next stage in the same transaction; the sweep rings what was lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from zlib import crc32
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from lealife.core.errors import GateRefused
+from lealife.core.gateway import ModelError
+from lealife.models import IdempotentAnswer, WrongKeys
+from lealife.pipeline import bell, promotion_stages
+from lealife.pipeline.browsers import open_browser
+from lealife.pipeline.draining import is_draining
+from lealife.pipeline.execution import LeaseKeeper, execute_run, patiently
+from lealife.pipeline.ingestion import ingest_batch
+from lealife.pipeline.launching import launch_queued, launch_training, take_training
+from lealife.pipeline.pool import PoolModel, get_pool, read_served_digest
+from learning.curriculum.seeding import crawl_host, find_hungry_host, find_rested_sources, revive_rested_tasks
+from learning.ingest import read_uningested
+from promotion.candidates.building import plan_candidate, register_candidate
+from promotion.candidates.windows import is_window_due, move_window, reach_window
+from promotion.evaluation.arms import ArmTools
+from promotion.evaluation.comparison import check_judgeable, open_evaluation, run_pairs
+from promotion.evaluation.drills import has_drill_work, start_drill
+from promotion.gate.rule import Verdict
+from promotion.inspection import inspect_tags
+from promotion.models import Evaluation, PromotionWindow
+from promotion.routing import read_routing
+from promotion.tags import ensure_base_tags, restore_tags
+from training.chain_check import check_chain, is_chain_check_due
+from training.coordinator import read_coordinator, run_loop
+from training.heartbeats import beat
+from training.models import Run
+from training.runs import begin_next_run, fail_lapsed_runs
+from training.runtime_settings import read_settings
+from training.seals import read_chain, seal_outcomes
+
+log = logging.getLogger(__name__)
+ring = bell.ring
+read_queue_depth = bell.read_queue_depth
+State = PromotionWindow.State
+
+# A bell gives its worker back after a minute, and a coordinator its lease: no stage keeps a worker for ever.
+HOLD_S = 55.0
+SWEEP_S = 2.0
+# What a worker does that leads the loop. A daemon that leads it is no worker, and says something else.
+COORDINATOR = "coordinator"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`ready(now)`: whether there is work; `work(now)`: does one piece, False when there was none after all.
+
+    `alone`: at most one worker at a time, over all machines.
+    """
+
+    name: str
+    ready: Callable[[datetime], bool]
+    work: Callable[[datetime], bool]
+    alone: bool = True
+
+
+def worker_name() -> str:
+    """This process, as leases and heartbeats name it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def drain(stage_name: str) -> int:
+    """What a bell does: works a stage until nothing is ready, its time is up or a shutdown begins.
+
+    Returns the pieces done. Delivered twice it is harmless: every piece begins with a claim of its own.
+    """
+    stage = STAGES[stage_name]
+    done, ends = 0, time.monotonic() + HOLD_S
+    beat(worker=worker_name(), doing=stage_name, now=timezone.now())
+    with _hold(stage) as held:
+        while held and not is_draining():
+            if time.monotonic() > ends:
+                ring(stage_name)
+                break
+            if not stage.work(timezone.now()):
+                break
+            done += 1
+    beat(worker=worker_name(), doing="", now=timezone.now())
+    return done
+
+
+@contextmanager
+def _hold(stage: Stage) -> Iterator[bool]:
+    if not stage.alone:
+        yield True
+        return
+    # A session lock: it ends with its connection, so a killed worker never keeps a stage.
+    key = crc32(f"stage {stage.name}".encode())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
+        held = bool(cursor.fetchone()[0])
+    try:
+        yield held
+    finally:
+        if held and connection.connection is not None and not connection.connection.closed:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+
+
+def coordinate() -> bool:
+    """Leads the loop for about a minute, then rings for the next to lead; False when somebody else leads."""
+    sweeper = Sweeper()
+    # Tags may have been lost with a model server's data; only the servers know, so they are asked each minute.
+    ring("tags")
+    bell.forget_failures()
+    IdempotentAnswer.objects.expired(now=timezone.now()).delete()
+    WrongKeys.objects.filter(minute__lt=timezone.now() - WrongKeys.KEPT_FOR).delete()
+    try:
+        led = run_loop(holder=worker_name(), hold_s=HOLD_S, tick=sweeper.tick, should_stop=is_draining)
+    except (OperationalError, InterfaceError) as error:
+        log.warning("the loop lost Postgres and rings for the next to lead: %s", error)
+        connection.close()
+        led = True
+    if led and not is_draining():
+        patiently(bell.ring_coordinator)
+    return led
+
+
+class Sweeper:
+    """The coordinator's tick: claims what may run, and every other second rings stages that have work."""
+
+    def __init__(self, *, doing: str = COORDINATOR) -> None:
+        self._swept_at = 0.0
+        self._doing = doing
+
+    def tick(self, now: datetime) -> int:
+        """One turn of the loop; returns how many runs it launched."""
+        # Before anything is claimed, so that what a dead worker held is claimed again in this very tick.
+        fail_lapsed_runs(now=now)
+        launched = launch_queued(now) + launch_training(now, while_enabled=True)
+        if time.monotonic() - self._swept_at >= SWEEP_S:
+            self._swept_at = time.monotonic()
+            sweep(now, doing=self._doing)
+        return launched
+
+
+def sweep(now: datetime, *, doing: str = COORDINATOR) -> None:
+    """Repairs what was lost: lapsed leases, bells that never rang."""
+    fail_lapsed_runs(now=now)
+    beat(worker=worker_name(), doing=doing, now=now)
+    # A stage rung while its bell still waits is rung for nothing: leave a busy queue alone.
+    if read_queue_depth() < 2 * len(STAGES):
+        for stage in STAGES.values():
+            if stage.ready(now):
+                ring(stage.name)
+
+
+def _execute(now: datetime) -> bool:
+    launch_queued(now)
+    run = begin_next_run(worker=worker_name(), now=now) or take_training(worker=worker_name(), now=now)
+    if run is None:
+        return False
+    execute_run(run)
+    return True
+
+
+def _window(now: datetime) -> bool:
+    if read_settings().promotion_hold:
+        return False
+    with transaction.atomic():
+        reached = reach_window(now=now)
+        if reached:
+            ring("build")
+    return reached
+
+
+def _build(now: datetime) -> bool:
+    window = _window_in(State.BUILDING)
+    if window is None:
+        return False
+    try:
+        check_judgeable()
+    except GateRefused as error:
+        move_window(window_id=window.pk, expected=State.BUILDING, to=State.FAILED, now=now, reason=str(error))
+        return True
+    try:
+        plan = plan_candidate(server=get_pool())
+        digest = plan.recipe.materialise(get_pool())
+    except GateRefused as error:
+        move_window(window_id=window.pk, expected=State.BUILDING, to=State.REJECTED, now=now, reason=str(error))
+        return True
+    except ModelError as error:
+        log.warning("candidate not built, trying again: %s", error)
+        return False
+    try:
+        with transaction.atomic():
+            candidate = register_candidate(plan, digest=digest)
+            open_evaluation(window_id=window.pk, candidate=candidate, now=now)
+            ring("evaluate")
+    except GateRefused as error:
+        move_window(window_id=window.pk, expected=State.BUILDING, to=State.FAILED, now=now, reason=str(error))
+    return True
+
+
+def _drill(now: datetime) -> bool:
+    if read_settings().promotion_hold:
+        return False
+    try:
+        started = start_drill(server=get_pool(), now=now)
+    except ModelError as error:
+        log.warning("drill not built, trying again: %s", error)
+        return False
+    if started:
+        ring("evaluate")
+    return started
+
+
+def _evaluate(now: datetime) -> bool:
+    evaluation_id = _open_evaluations().values_list("pk", flat=True).first()
+    if evaluation_id is None or read_settings().promotion_hold:
+        return False
+    decision = run_pairs(evaluation_id=evaluation_id, tools=arm_tools(), now=now)
+    if decision is None:
+        # No slot just now, or told to stop: the sweep rings again.
+        return False
+    if decision.verdict is Verdict.PROMOTE:
+        ring("canary")
+    return True
+
+
+def arm_tools() -> ArmTools:
+    """What an evaluation's arms run with."""
+    return ArmTools(
+        open_browser=open_browser,
+        model=PoolModel(),
+        served_digest=read_served_digest,
+        worker=worker_name(),
+        should_stop=lambda: "cancelled" if is_draining() else None,
+        keep_lease=LeaseKeeper,
+    )
+
+
+def _seed(now: datetime) -> bool:
+    host = find_hungry_host(now=now)
+    if host is None:
+        return bool(revive_rested_tasks(now=now))
+    with open_browser(host) as browser:
+        return bool(crawl_host(host=host, browser=browser, now=now, should_stop=is_draining).pages)
+
+
+def _tags(now: datetime) -> bool:
+    try:
+        made = ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
+        for name in restore_tags(server=get_pool()):
+            log.warning("%s was missing on a model server and has been made again from its recipe", name)
+        for finding in inspect_tags(server=get_pool()).serving_alarms:
+            log.warning("%s", finding.sentence)
+    except ModelError as error:
+        log.warning("tags not looked after, trying again: %s", error)
+        return False
+    return made
+
+
+def _window_in(state: str) -> PromotionWindow | None:
+    return PromotionWindow.objects.filter(state=state).first() if not read_settings().promotion_hold else None
+
+
+def _open_evaluations() -> QuerySet[Evaluation]:
+    """Those of candidates before drills."""
+    return Evaluation.every.filter(verdict=Evaluation.Verdict.PENDING).order_by("drill", "pk")
+
+
+def _unless_held(ready: Callable[[datetime], bool]) -> Callable[[datetime], bool]:
+    """Nothing of promotion is ready while an operator holds it."""
+    return lambda now: not read_settings().promotion_hold and ready(now)
+
+
+def _ready_seed(now: datetime) -> bool:
+    if not read_coordinator().enabled:
+        return False
+    return find_hungry_host(now=now) is not None or bool(find_rested_sources(now=now, limit=1))
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("tags", lambda now: None in (read_routing().controller, read_routing().task), _tags),
+        Stage("seed", _ready_seed, _seed),
+        Stage(
+            "execute", lambda now: Run.objects.filter(status="claimed", claimed_by="").exists(), _execute, alone=False
+        ),
+        Stage("seal", lambda now: read_chain().unsealed > 0, lambda now: seal_outcomes() > 0),
+        Stage("verify", lambda now: is_chain_check_due(now=now), lambda now: check_chain(now=now) > 0),
+        Stage("ingest", lambda now: read_uningested().exists(), ingest_batch, alone=False),
+        Stage("window", _unless_held(lambda now: is_window_due()), _window),
+        Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build),
+        Stage("drill", _unless_held(lambda now: has_drill_work(now=now)), _drill),
+        Stage("evaluate", _unless_held(lambda now: _open_evaluations().exists()), _evaluate, alone=False),
+        Stage("canary", _unless_held(promotion_stages.is_canary_ready), promotion_stages.work_canary),
+        Stage("apply", _unless_held(promotion_stages.is_apply_ready), promotion_stages.work_apply),
+        # On hold too: harm is looked for as long as the previous tag is held back.
+        Stage("watch", promotion_stages.is_watch_ready, promotion_stages.work_watch),
+    )
+}

@@ -1,0 +1,161 @@
+"""How a headless run tells what it does: progress while it runs, the story when it is over."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from lealife.story import Story
+from promotion.candidates.windows import read_window
+from promotion.evaluation.standing import read_candidate
+from promotion.gate.rule import format_e_value
+from training.counters import read_counters
+
+# Where bars cannot be drawn a line is written, this often.
+LINE_EVERY_S = 15.0
+
+
+class StoryProgress:
+    """A bar for the window, then one for the pairs, then one for the measure; lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._line_at = 0.0
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._window = self._progress.add_task("successes in the window", total=None, note="")
+        self._pairs: int | None = None
+        self._measure: int | None = None
+
+    def __enter__(self) -> StoryProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def update(self) -> None:
+        """Reads where things stand."""
+        window, counts = read_window(), read_counters()
+        note = f"{counts['outcomes.success']} of {counts['outcomes.total']} runs succeeded · {window.state}"
+        # A window that has been reached stays full until the next one opens.
+        done = window.size if window.state != "collecting" else window.in_window
+        self._progress.update(self._window, total=window.size, completed=done, note=note)
+        candidate = read_candidate()
+        if candidate is None:
+            self._write_line(f"window {done}/{window.size} · {note}")
+            return
+        if self._pairs is None:
+            self._pairs = self._progress.add_task("pairs", total=candidate.pair_budget, note="")
+        score = f"{candidate.wins}–{candidate.losses}, e-value {candidate.e_value:.3g} of {candidate.threshold:.3g}"
+        self._progress.update(self._pairs, completed=candidate.pairs, note=score)
+        self._write_line(f"pairs {candidate.pairs}/{candidate.pair_budget} · {score} · {note}")
+
+    def _write_line(self, line: str) -> None:
+        if self._console.is_terminal or time.monotonic() - self._line_at < LINE_EVERY_S:
+            return
+        self._line_at = time.monotonic()
+        self._console.print(line, highlight=False)
+
+    def measuring(self, done: int, total: int) -> None:
+        """Memory off and on, task by task."""
+        if self._measure is None:
+            self._measure = self._progress.add_task("memory off and on", total=total, note="same tasks, same tags")
+        self._progress.update(self._measure, completed=done)
+        self._write_line(f"memory off and on: {done}/{total} tasks")
+
+
+def print_story(story: Story) -> None:
+    """The story as a table on standard output."""
+    table = Table(title="The story of the first verdict", show_header=False, title_justify="left")
+    for label, value in describe_story(story):
+        table.add_row(label, value)
+    console = Console()
+    console.print(table)
+    console.print(draw_ledger(story.ledger))
+
+
+def draw_ledger(ledger: dict[str, Any]) -> Table:
+    """Every candidate with its verdict; a gate that mostly rejects is right."""
+    # Only this column gives way: names differ at their ends, and a verdict is nothing without its figures.
+    candidate = Column("candidate, and why", overflow="fold")
+    others = (Column(name, no_wrap=True) for name in ("verdict", "won–lost", "e-value", "needed"))
+    table = Table(Column("k", no_wrap=True), candidate, *others, title=describe_ledger(ledger))
+    table.title_justify = "left"
+    for line in ledger["candidates"]:
+        score = f"{line['wins']}–{line['losses']}"
+        figures = (format_e_value(line["e_value"]), format_e_value(line["needed"]))
+        table.add_row(str(line["k"]), f"{line['tag']}\n{line['reason']}", line["verdict"], score, *figures)
+    return table
+
+
+def describe_ledger(ledger: dict[str, Any]) -> str:
+    """The ledger in one sentence."""
+    return (
+        f"Candidates: {ledger['built']} built, {ledger['promoted']} promoted to canary, {ledger['rejected']} rejected, "
+        f"{ledger['inconclusive']} inconclusive, {ledger['invalid']} invalid; {ledger['refused']} refused before any "
+        f"run; alpha spent {ledger['alpha_spent']:.4f} of {ledger['alpha_life']:g}"
+    )
+
+
+def describe_story(story: Story) -> list[tuple[str, str]]:
+    """Label and sentence of each chapter."""
+    candidate, window = story.candidate, story.window
+    return [
+        ("Sources claimed", f"{story.sources_claimed}"),
+        ("Outcomes", f"{story.outcomes}, of which {story.successes} succeeded"),
+        (
+            f"Held-out tasks ({story.measured_tasks})",
+            f"memory off {_percent(story.success_rate_memory_off)} in {_calls(story.calls_memory_off)}; "
+            f"memory on {_percent(story.success_rate_memory_on)} in {_calls(story.calls_memory_on)}",
+        ),
+        ("Window", f"{window['number']}: {window['size']} successes in {window['attempts']} attempts"),
+        (
+            "Candidate",
+            f"{candidate['tag']}: {candidate['exemplars']} exemplars, shortlist of {candidate['shortlist_size']}, "
+            f"from {candidate['parent']}",
+        ),
+        ("Wins–losses", f"{story.wins}–{story.losses} in {story.pairs} pairs, e-value {story.e_value:.3g}"),
+        ("Verdict", f"{story.verdict}. {story.reason}"),
+        ("Canary", _canary(story)),
+        ("Live apply", _apply(story)),
+        ("Served digest", _served(story)),
+        ("Took", f"{story.seconds / 60:.1f} minutes"),
+    ]
+
+
+def _percent(share: float | None) -> str:
+    return "—" if share is None else f"{share:.0%}"
+
+
+def _calls(mean: float | None) -> str:
+    return "— calls" if mean is None else f"{mean:.2f} calls a task"
+
+
+def _canary(story: Story) -> str:
+    if story.canary is None:
+        return "none: only a promoted candidate gets one"
+    return f"{story.canary['state']}. {story.canary['reason']}"
+
+
+def _apply(story: Story) -> str:
+    if story.applied is None:
+        return "none: the active tag stays"
+    return f"{story.applied['from']} → {story.applied['to']}"
+
+
+def _served(story: Story) -> str:
+    word = {True: "proven", False: "WRONG", None: "not yet proven"}[story.served_digest_ok]
+    return f"{word}: {story.served_digest[:19]}"

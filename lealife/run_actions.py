@@ -1,0 +1,157 @@
+"""Verbs on a run: repeat it, turn it into a training source, say whether it was right."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from lealife.core.actors import Actor, requires
+from lealife.core.errors import Conflict, NotFound
+from lealife.pipeline.launching import ask
+from learning.judgement import Effect, judge_outcome
+from learning.models import CurriculumTask
+from training.agent.task import TEXT_MAX, URLS_MAX
+from training.audit import record_audit
+from training.models import OperatorVerdict, Run, TrainingOutcome, TrainingSource
+from training.operator_verdicts import check_judgeable, read_latest_verdict, record_verdict
+from training.sources import queue_source
+from training.tasks import check_success_check
+
+QUEUED_FROM = "run"
+# Outside of training a run is repeated in its own lane; a training run's task is asked by hand.
+REPEATED_IN = {
+    Run.Lane.STANDARD: Run.Lane.STANDARD,
+    Run.Lane.MANUAL: Run.Lane.MANUAL,
+    Run.Lane.TRAINING: Run.Lane.MANUAL,
+}
+KEPT_APART = {
+    Run.Lane.EVALUATION: "is a held-out evaluation: repeating it would not be its frozen pages, and nothing learns "
+    "from it",
+    Run.Lane.CANARY: "belongs to a canary: its share of the traffic is drawn, not asked for",
+}
+
+
+def why_not_repeat(run: Run) -> str:
+    """Why a run cannot be repeated, in one sentence; empty when it can."""
+    reason = KEPT_APART.get(Run.Lane(run.lane))
+    return f"Run {run.pk} {reason}." if reason else ""
+
+
+def why_not_train(run: Run) -> str:
+    """Why a run cannot become a training source, in one sentence; empty when it can."""
+    if run.lane in Run.CYCLE_LANES:
+        return f"Run {run.pk} comes from a training source already: requeue that one."
+    if run.lane == Run.Lane.EVALUATION:
+        return f"Run {run.pk} is a held-out evaluation: what is held out is never trained on."
+    return "" if run.status in Run.TERMINAL else f"Run {run.pk} is {run.status}: wait for its end."
+
+
+def why_not_judge(run: Run) -> str:
+    """Why a run cannot be judged, in one sentence; empty when it can."""
+    try:
+        check_judgeable(run)
+    except Conflict as refused:
+        return str(refused)
+    return ""
+
+
+@requires("training.ask")
+def repeat_run(*, run_id: int, by: Actor, origin: str) -> Run:
+    """Queues the same task again, answered with the tags and memory of today. Raises NotFound or Conflict."""
+    run = _find_run(run_id)
+    _refuse(why_not_repeat(run))
+    with transaction.atomic():
+        again = ask(
+            prompt=run.prompt,
+            host=run.host,
+            check_spec=run.check_spec,
+            pages_target=run.pages_target,
+            by=by,
+            lane=REPEATED_IN[Run.Lane(run.lane)],
+        )
+        record_audit(
+            actor=by, origin=origin, action="repeat run", subject=f"run {run_id}", details={"queued": again.pk}
+        )
+    return again
+
+
+@requires("training.queue_source")
+def train_on_run(
+    *, run_id: int, by: Actor, origin: str, title: str = "", check_spec: dict[str, Any] | None = None
+) -> TrainingSource:
+    """Queues the run's task for training; without a check of one's own with the one that `suggest_check` makes.
+
+    Raises NotFound, InvalidInput, or Conflict for a run that must not be trained on.
+    """
+    run = _find_run(run_id)
+    _refuse(why_not_train(run))
+    if CurriculumTask.objects.filter(host=run.host, split=CurriculumTask.Split.EVALUATION, prompt=run.prompt).exists():
+        raise Conflict("This very question is held out for evaluations: what is held out is never trained on.")
+    given = suggest_check(run, verdict=read_latest_verdict(run_id)) if check_spec is None else check_spec
+    check = check_success_check(given, host=run.host)
+    waiting = TrainingSource.objects.pending().filter(
+        host=run.host, prompt=run.prompt, check_spec=check, queued_from=QUEUED_FROM
+    )
+    if (same := waiting.first()) is not None:
+        raise Conflict(f"Training source {same.pk} waits with this very task already.")
+    with transaction.atomic():
+        source = queue_source(
+            title=title,
+            prompt=run.prompt,
+            host=run.host,
+            check_spec=check,
+            pages_target=run.pages_target,
+            queued_from=QUEUED_FROM,
+            by=by,
+        )
+        record_audit(
+            actor=by, origin=origin, action="train on run", subject=f"run {run_id}", details={"source": source.pk}
+        )
+    return source
+
+
+def suggest_check(run: Run, *, verdict: OperatorVerdict | None) -> dict[str, Any]:
+    """The success check of a training source made of the run: its own, else what its evidence shows.
+
+    A success not judged wrong, or whatever was judged right, is to be found again: on one of the pages that its
+    quotes come from, with the words of the first. Everything else proves nothing, and gives no check.
+    """
+    if run.check_spec:
+        return run.check_spec
+    stands = verdict.right if verdict else run.status == Run.Status.SUCCEEDED
+    if not stands or not run.quotes:
+        return {}
+    urls = list(dict.fromkeys(str(quote["url"]) for quote in run.quotes))[:URLS_MAX]
+    return {"expected_urls": urls, "expected_text": str(run.quotes[0]["text"])[:TEXT_MAX]}
+
+
+@requires("training.give_verdict")
+def judge_run(*, run_id: int, right: bool, note: str = "", by: Actor, origin: str) -> OperatorVerdict:
+    """Stores a verdict on the run's answer, and moves the memory that came from it (docs/decisions/0019).
+
+    Raises NotFound, InvalidInput, or Conflict for a run that nobody can judge now.
+    """
+    with transaction.atomic():
+        # One verdict on a run after the other: each sees what the one before has moved.
+        run = Run.objects.select_for_update(of=("self",)).filter(pk=run_id).first()
+        if run is None:
+            raise NotFound(f"There is no run {run_id}.")
+        check_judgeable(run)
+        outcome = TrainingOutcome.objects.filter(run=run).first()
+        effect = judge_outcome(outcome=outcome, right=right, now=timezone.now()) if outcome else Effect()
+        return record_verdict(run=run, right=right, note=note, by=by.name, origin=origin, effect=asdict(effect))
+
+
+def _find_run(run_id: int) -> Run:
+    run = Run.objects.select_related("host").filter(pk=run_id).first()
+    if run is None:
+        raise NotFound(f"There is no run {run_id}.")
+    return run
+
+
+def _refuse(sentence: str) -> None:
+    if sentence:
+        raise Conflict(sentence)

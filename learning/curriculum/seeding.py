@@ -1,0 +1,200 @@
+"""Curriculum: verifiable tasks seeded from the website itself, held-out ones apart from the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+
+from lealife.core.announce import announce
+from lealife.core.digest import digest_bytes
+from learning.curriculum.tasks import make_tasks
+from learning.memory import confirm_crawled
+from learning.missing import OK_BELOW, PASSING, PASSING_STATUSES, learn_missing_page, read_missing_digest, says_missing
+from learning.models import CurriculumTask, FrontierPage
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.reading.page import ParsedPage, canonical_url, parse_page
+from training.agent.web.browser import Browser, Page
+from training.models import Host, TrainingSource
+from training.models.sources import queue_rank
+from training.runs import keep_snapshot
+
+FRONTIER_MAX = 2_000
+DEPTH_MAX = 4
+SERVER_ERROR = 500
+# Enough waiting work for a while; more would only grow stale.
+PENDING_ENOUGH = 60
+PAGES_A_VISIT = 10
+# A mastered task rests twice as long after every success in a row.
+REST = timedelta(minutes=10)
+REVIVED_AT_ONCE = 20
+# A site that was away is asked again.
+ASK_AGAIN, ASK_AGAIN_LATER = timedelta(minutes=1), timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlResult:
+    """What one visit of the frontier brought."""
+
+    pages: int
+    tasks: int
+
+
+def find_hungry_host(*, now: datetime) -> Host | None:
+    """A host whose curriculum runs low and whose frontier has a page to read; least recently served first."""
+    for host in Host.objects.filter(enabled=True, seed_curriculum=True).order_by(
+        F("last_served_at").asc(nulls_first=True), "id"
+    ):
+        start = canonical_url(host.base_url)
+        FrontierPage.objects.get_or_create(
+            host=host, url_digest=digest_bytes(start.encode()), defaults={"url": start, "not_before": now}
+        )
+        waiting = TrainingSource.objects.ready(now=now).curriculum().filter(host=host)[:PENDING_ENOUGH].count()
+        if waiting < PENDING_ENOUGH and FrontierPage.objects.due(now=now).filter(host=host).exists():
+            return host
+    return None
+
+
+def crawl_host(
+    *,
+    host: Host,
+    browser: Browser,
+    now: datetime,
+    pages: int = PAGES_A_VISIT,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> CrawlResult:
+    """Reads a few pages of the frontier, breadth first, and makes tasks of them. Network outside transactions.
+
+    A page that did not come is asked for again later; one that is no page is not. `should_stop` is asked before
+    each.
+    """
+    read = made = 0
+    learn_missing_page(host=host, browser=browser, now=now)
+    for entry in (
+        FrontierPage.objects.due(now=now).filter(host=host).select_related("host").order_by("depth", "id")[:pages]
+    ):
+        if should_stop():
+            break
+        read += 1
+        try:
+            page = browser.fetch(entry.url)
+        except AgentError as error:
+            _set_aside(entry, code=error.code, passes=error.code in PASSING, now=now)
+            continue
+        if page.status >= OK_BELOW:
+            passes = page.status >= SERVER_ERROR or page.status in PASSING_STATUSES
+            _set_aside(entry, code=ErrorCode.FETCH_FAILED, passes=passes, now=now)
+            continue
+        made += learn_page(entry=entry, page=page, now=now)
+    return CrawlResult(read, made)
+
+
+def reopen_blocked_pages(*, host_id: int, now: datetime) -> int:
+    """Makes pages due again that the host's own rules refused, after those rules have changed; returns how many."""
+    blocked = FrontierPage.objects.filter(
+        host_id=host_id, state=FrontierPage.State.UNREADABLE, error_code=ErrorCode.BLOCKED_BY_POLICY
+    )
+    reopened = blocked.update(state=FrontierPage.State.KNOWN, error_code="", not_before=now)
+    if reopened:
+        announce("sources")
+    return reopened
+
+
+def _set_aside(entry: FrontierPage, *, code: ErrorCode, passes: bool, now: datetime) -> None:
+    rows = FrontierPage.objects.filter(pk=entry.pk)
+    if not passes:
+        rows.update(state=FrontierPage.State.UNREADABLE, error_code=str(code))
+        return
+    # The first failure may be a moment's; after that the site is asked once an hour.
+    rows.update(error_code=str(code), not_before=now + (ASK_AGAIN_LATER if entry.error_code else ASK_AGAIN))
+
+
+def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> int:
+    """Stores a crawled page: its links join the frontier, its passages become tasks. Returns the tasks made."""
+    url = canonical_url(page.final_url)
+    try:
+        parsed = parse_page(body=page.body, media_type=page.media_type, url=url, site=entry.host.as_site())
+    except AgentError as error:
+        _set_aside(entry, code=error.code, passes=False, now=now)
+        return 0
+    if says_missing(parsed, missing_digest=read_missing_digest(entry.host_id)):
+        _set_aside(entry, code=ErrorCode.FETCH_FAILED, passes=False, now=now)
+        return 0
+    with transaction.atomic():
+        entry.content_digest = "" if parsed.noindex else parsed.content_digest
+        moved = FrontierPage.objects.filter(pk=entry.pk, state=FrontierPage.State.KNOWN).update(
+            state=FrontierPage.State.READ,
+            snapshot=None
+            if parsed.noindex
+            else keep_snapshot(page.body, digest=page.digest, media_type=page.media_type),
+            content_digest=entry.content_digest,
+        )
+        if not moved:
+            return 0
+        _extend_frontier(entry, parsed)
+        if parsed.noindex:
+            return 0
+        confirm_crawled(host_id=entry.host_id, content_hash=entry.content_digest, now=now)
+        made = make_tasks(entry, url=url, parsed=parsed, now=now)
+        announce("sources")
+        return made
+
+
+def _extend_frontier(entry: FrontierPage, parsed: ParsedPage) -> None:
+    if entry.depth >= DEPTH_MAX:
+        return
+    room = FRONTIER_MAX - FrontierPage.objects.filter(host=entry.host).count()
+    links = list(dict.fromkeys(canonical_url(link.url) for link in parsed.links))[: max(0, room)]
+    FrontierPage.objects.bulk_create(
+        [
+            FrontierPage(host=entry.host, url=link, url_digest=digest_bytes(link.encode()), depth=entry.depth + 1)
+            for link in links
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def find_rested_sources(*, now: datetime, limit: int = REVIVED_AT_ONCE) -> list[int]:
+    """Finished curriculum sources whose rest is over, once nothing else is ready.
+
+    Those that failed come back to be tried with what has been learned since, least practised first; those that
+    are mastered rest twice as long after each success in a row.
+    """
+    if TrainingSource.objects.ready(now=now).curriculum().exists():
+        return []
+    rested = (
+        CurriculumTask.objects.asked()
+        .filter(
+            source__status__in=[TrainingSource.Status.DONE, TrainingSource.Status.DISABLED],
+            source__finished_at__lt=now - REST,
+            source__host__enabled=True,
+        )
+        .order_by("streak", "attempts", "id")
+    )
+    return [
+        task.source_id
+        for task in rested.select_related("source")[: limit * 5]
+        if task.source and task.source.finished_at < now - REST * 2 ** min(task.streak, 10)
+    ][:limit]
+
+
+def revive_rested_tasks(*, now: datetime) -> int:
+    """Puts rested sources back into the queue; returns how many.
+
+    They count as never finished from then on: what staff disable while it waits has no rest to wake from.
+    """
+    rested = [TrainingSource.Status.DONE, TrainingSource.Status.DISABLED]
+    revived = TrainingSource.objects.filter(pk__in=find_rested_sources(now=now), status__in=rested).update(
+        status=TrainingSource.Status.PENDING,
+        finished_at=None,
+        failed_attempts=0,
+        not_before=None,
+        queue_rank=queue_rank(queued_at=now, priority=0),
+        status_reason="Rested; tried again.",
+    )
+    if revived:
+        announce("sources")
+    return revived

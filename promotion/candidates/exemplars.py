@@ -1,0 +1,198 @@
+"""Exemplars: chat turns from verified successes, spread over kinds of situation, no two alike."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from learning.models import MemoryItem
+from promotion.models import Role
+from training.agent.answerer import format_question
+from training.agent.controller import format_pick, format_situation
+from training.agent.reading.words import split_words
+from training.agent.trajectory import Choice, Quote
+from training.models import Run, Step
+
+EXEMPLAR_PROMPT_MAX = 400
+ANSWER_MAX = 240
+POOL = 400
+# Share of their words above which two situations are one.
+ALIKE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A situation and the pick that was right in it. `item_id`: the memory it was read from."""
+
+    run_id: int
+    prompt: str
+    shortlist: tuple[Choice, ...]
+    right: int
+    item_id: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What a small model copies: the position of the right pick."""
+        return str(self.right)
+
+    @property
+    def host(self) -> str:
+        """Where it happened."""
+        return urlsplit(self.shortlist[0].url).netloc if self.shortlist else ""
+
+    def turns(self) -> tuple[tuple[str, str], ...]:
+        """In the very words that the controller uses."""
+        return ("user", format_situation(self.prompt, self.shortlist)), ("assistant", format_pick(self.right))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerExemplar:
+    """A question, the passages that were quoted, and the best of them as its answer.
+
+    What a task model wrote is never an answer here: model prose does not teach models.
+    """
+
+    run_id: int
+    prompt: str
+    quotes: tuple[Quote, ...]
+    item_id: int = 0
+
+    @property
+    def kind(self) -> str:
+        """How many passages there were to choose from."""
+        return str(len(self.quotes))
+
+    @property
+    def host(self) -> str:
+        """Where it happened."""
+        return urlsplit(self.quotes[0].url).netloc
+
+    def turns(self) -> tuple[tuple[str, str], ...]:
+        """In the very words that the task model is asked with."""
+        return ("user", format_question(self.prompt, self.quotes)), ("assistant", self.quotes[0].text)
+
+
+AnyExemplar = Exemplar | AnswerExemplar
+T = TypeVar("T", bound=AnyExemplar)
+
+
+def read_pool(*, role: str, shortlist_size: int) -> list[AnyExemplar]:
+    """What the role can learn from, newest first."""
+    if role == Role.CONTROLLER:
+        return list(read_exemplars(shortlist_size=shortlist_size))
+    return list(read_answers())
+
+
+def read_exemplars(*, shortlist_size: int) -> list[Exemplar]:
+    """Trusted situations of verified training successes, newest first, cut to the shortlist size."""
+    items = _read_items()
+    steps = {
+        (step.run_id, step.index): step
+        for step in Step.objects.select_related("run").filter(run_id__in={item.data["run"] for item in items})
+    }
+    found = []
+    for item in items:
+        step, right = steps.get((item.data["run"], item.data["step"])), item.data["right"]
+        if step is None or right >= shortlist_size or len(step.run.prompt) > EXEMPLAR_PROMPT_MAX:
+            continue
+        shortlist = tuple(
+            Choice(url=choice["url"], title=choice["title"], score=choice["score"], why=choice["why"])
+            for choice in step.shortlist[:shortlist_size]
+        )
+        if len(shortlist) > 1:
+            found.append(Exemplar(step.run_id, step.run.prompt, shortlist, right, item.pk))
+    return found
+
+
+def read_answers() -> list[AnswerExemplar]:
+    """Verified training successes with a short best quote, newest first, as trusted memory remembers them."""
+    items = {item.data["run"]: item.pk for item in reversed(_read_items())}
+    runs = Run.objects.filter(pk__in=items, status=Run.Status.SUCCEEDED, lane__in=Run.CYCLE_LANES).order_by("-pk")
+    found = []
+    for run in runs:
+        quotes = tuple(Quote(quote["text"], quote["url"], quote["digest"]) for quote in run.quotes)
+        if quotes and len(quotes[0].text) <= ANSWER_MAX and len(run.prompt) <= EXEMPLAR_PROMPT_MAX:
+            found.append(AnswerExemplar(run.pk, run.prompt, quotes, items[run.pk]))
+    return found
+
+
+def _read_items() -> list[MemoryItem]:
+    return list(MemoryItem.objects.recallable().filter(kind=MemoryItem.Kind.EXEMPLAR).order_by("-id")[:POOL])
+
+
+def choose_exemplars(exemplars: Iterable[T], *, count: int) -> list[T]:
+    """At most `count`, one a run and no two alike, each kind as often as it truly is, covering the others best.
+
+    Shares of kinds are rounded by largest remainder. An even spread over positions was tried and measured worse
+    than no exemplars at all: the shortlist is ranked, and a small model copies the positions it is shown.
+    Within a kind they are taken one by one, each the one that adds most to `score_exemplars`; the newest of equals.
+    """
+    pool: list[T] = []
+    by_kind: dict[str, list[T]] = {}
+    seen: set[int] = set()
+    for exemplar in exemplars:
+        if exemplar.run_id not in seen:
+            seen.add(exemplar.run_id)
+            pool.append(exemplar)
+            by_kind.setdefault(exemplar.kind, []).append(exemplar)
+    count = min(count, len(pool))
+    shares = {kind: count * len(found) / len(pool) for kind, found in by_kind.items()}
+    taken = {kind: int(share) for kind, share in shares.items()}
+    for kind in sorted(shares, key=lambda kind: (taken[kind] - shares[kind], kind)):
+        taken[kind] += int(sum(taken.values()) < count)
+    words = {exemplar.run_id: _read_words(exemplar) for exemplar in pool}
+    chosen: list[T] = []
+    for kind in sorted(by_kind):
+        chosen += _cover(by_kind[kind], words=words, count=taken[kind], before=chosen)
+    return sorted(chosen, key=lambda exemplar: exemplar.run_id)
+
+
+def _cover(found: Sequence[T], *, words: dict[int, frozenset[str]], count: int, before: Sequence[T]) -> list[T]:
+    likeness = {each.run_id: [_compare(each, other, words) for other in found] for each in found if count}
+    near = [0.0] * len(found)
+    left, chosen = list(found), list[T]()
+    while left and len(chosen) < count:
+        gains = [
+            sum(max(0.0, like - now) for like, now in zip(likeness[each.run_id], near, strict=True)) for each in left
+        ]
+        best = left.pop(max(range(len(gains)), key=lambda index: (round(gains[index], 9), -index)))
+        if any(_overlap(words[best.run_id], words[other.run_id]) > ALIKE for other in (*before, *chosen)):
+            continue
+        chosen.append(best)
+        near = [max(pair) for pair in zip(near, likeness[best.run_id], strict=True)]
+    return chosen
+
+
+def score_exemplars(chosen: Collection[AnyExemplar], *, pool: Sequence[AnyExemplar]) -> float:
+    """How near the situations of `pool` are to an exemplar of their kind, 0–1 on average; no model is asked.
+
+    Leave one out: an exemplar's own task is judged by the others alone. Only training tasks are in a pool.
+    """
+    words = {exemplar.run_id: _read_words(exemplar) for exemplar in (*pool, *chosen)}
+    nearest = [
+        max((_compare(each, situation, words) for each in chosen if each.kind == situation.kind), default=0.0)
+        for situation in pool
+    ]
+    return sum(nearest) / len(nearest) if nearest else 0.0
+
+
+def _compare(exemplar: AnyExemplar, situation: AnyExemplar, words: dict[int, frozenset[str]]) -> float:
+    """What an exemplar is worth to a situation: nothing to its own task."""
+    if exemplar.run_id == situation.run_id or exemplar.prompt == situation.prompt:
+        return 0.0
+    return _overlap(words[exemplar.run_id], words[situation.run_id])
+
+
+def _read_words(exemplar: AnyExemplar) -> frozenset[str]:
+    return frozenset((*split_words(exemplar.prompt), exemplar.host))
+
+
+def _overlap(some: frozenset[str], others: frozenset[str]) -> float:
+    return len(some & others) / len(some | others) if some or others else 0.0
+
+
+def format_exemplars(exemplars: Iterable[AnyExemplar]) -> list[tuple[str, str]]:
+    """Chat turns, question and answer in turn."""
+    return [turn for exemplar in exemplars for turn in exemplar.turns()]

@@ -1,0 +1,131 @@
+"""Pre-flight: what is found out about a recipe before anything is run. Pure; each refusal is one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from lealife.core.digest import digest_value
+from lealife.core.errors import GateRefused
+from promotion.models import Role
+from promotion.recipes import NUM_CTX, Recipe
+from training.agent.reading.words import split_words
+
+# Every call sends its own: what the tag says of them has no effect.
+OVERRIDDEN = ("seed", "temperature")
+# Words in a row that are no coincidence any more; a shorter text is copied when it stands there whole.
+RUN_OF_WORDS = 8
+LEAST_WORDS = 4
+# Characters a token, on the safe side for English; tokens that the chat format adds to a turn.
+CHARACTERS_A_TOKEN = 3.5
+TURN_TOKENS = 8
+# What must be left for the longest question, eight entries to choose from, and the answer.
+QUESTION_TOKENS = 1_200
+# Text of a page that speaks to a model instead of its reader.
+_COMMANDS = re.compile(
+    r"\b(ignore|disregard|forget|override)\b[^.\n]{0,40}\b(instructions?|rules?|prompts?|above|previous|earlier)\b"
+    r"|\bsystem prompt\b|\byou are now\b|\bas an? (ai|language model)\b"
+    r"|\b(always|must|only)\s+(pick|choose|reply|respond|answer)\b|<\|[a-z_]+\|>|^\s*(system|assistant)\s*:",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a recipe is held against.
+
+    `judged`: tags by the effect of their recipe. `held_out`: every text of held-out tasks, read into runs of
+    words. `bases`: the base's digest by server, "" where it is missing. `untrusted`: memory items among the
+    recipe's sources that are quarantined, retired or purged by now.
+    """
+
+    parent: Recipe
+    judged: Mapping[str, str] = field(default_factory=dict)
+    held_out: frozenset[tuple[str, ...]] = frozenset()
+    bases: Mapping[str, str] = field(default_factory=dict)
+    untrusted: Collection[int] = ()
+
+
+def check_recipe(recipe: Recipe, *, around: Surroundings) -> str:
+    """Says what serving it beside its parent will cost: empty, or why the model is loaded anew.
+
+    Raises GateRefused when it would change nothing, was judged before, copies held-out text, is tainted, does not
+    fit its context or has no base somewhere.
+    """
+    texts = [content for _, content in recipe.messages]
+    effect = read_effect(recipe)
+    if effect == read_effect(around.parent):
+        raise GateRefused("The candidate would be the active tag again: its recipe changes nothing.")
+    if effect in around.judged:
+        raise GateRefused(f"This recipe has been judged before, as {around.judged[effect]}.")
+    if copied := find_copied(texts, held_out=around.held_out):
+        raise GateRefused(f"The recipe copies text of a held-out task: “{copied}”.")
+    if command := next(filter(None, map(find_command, texts)), ""):
+        raise GateRefused(f"The recipe holds page text that speaks like an instruction: “{command}”.")
+    if around.untrusted:
+        items = ", ".join(map(str, sorted(around.untrusted)))
+        raise GateRefused(f"The recipe rests on memory that is not trusted any more: item {items}.")
+    if (tokens := estimate_tokens(recipe)) > (room := _read_context(recipe) - QUESTION_TOKENS):
+        raise GateRefused(f"The recipe takes about {tokens:,} tokens; its context leaves {room:,}.")
+    if missing := [server for server, digest in around.bases.items() if not digest]:
+        raise GateRefused(f"Its base {recipe.base} is missing on {', '.join(missing)}.")
+    return foretell_reload(recipe, parent=around.parent)
+
+
+def read_effect(recipe: Recipe) -> str:
+    """A digest that two recipes share when no run could tell them apart."""
+    parameters = {name: value for name, value in recipe.parameters.items() if name not in OVERRIDDEN}
+    size = recipe.shortlist_size if recipe.role == Role.CONTROLLER else 0
+    return digest_value([recipe.role, recipe.base, recipe.system, recipe.messages, parameters, size])
+
+
+def read_runs_of_words(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:
+    """Every run of eight words in texts; shorter texts whole, very short ones not at all."""
+    return frozenset(run for text in texts for run in _list_runs(text))
+
+
+def _list_runs(text: str) -> list[tuple[str, ...]]:
+    words = split_words(text)
+    size = min(len(words), RUN_OF_WORDS)
+    return [tuple(words[at : at + size]) for at in range(len(words) - size + 1)] if size >= LEAST_WORDS else []
+
+
+def find_copied(texts: Iterable[str], *, held_out: Collection[tuple[str, ...]]) -> str:
+    """The first run of words that stands in held-out text; empty when none does."""
+    sizes = sorted({len(run) for run in held_out})
+    for text in texts:
+        words = split_words(text)
+        for size in sizes:
+            for at in range(len(words) - size + 1):
+                if (run := tuple(words[at : at + size])) in held_out:
+                    return " ".join(run)
+    return ""
+
+
+def find_command(text: str) -> str:
+    """What in the text speaks to a model; empty when nothing does."""
+    found = _COMMANDS.search(text)
+    return found.group().strip() if found else ""
+
+
+def estimate_tokens(recipe: Recipe) -> int:
+    """Tokens of system prompt and exemplars, estimated from their length."""
+    turns = [recipe.system, *(content for _, content in recipe.messages)]
+    return sum(round(len(turn) / CHARACTERS_A_TOKEN) + TURN_TOKENS for turn in turns)
+
+
+def foretell_reload(recipe: Recipe, *, parent: Recipe) -> str:
+    """Why a server loads its model anew between the two; empty when one runner serves both."""
+    causes = []
+    if recipe.base != parent.base:
+        causes.append(f"the base is {recipe.base} instead of {parent.base}")
+    if _read_context(recipe) != _read_context(parent):
+        causes.append(f"num_ctx is {_read_context(recipe)} instead of {_read_context(parent)}")
+    if recipe.parameters.get("adapter") != parent.parameters.get("adapter"):
+        causes.append("the adapter differs")
+    return f"Servers load the model anew at each change between the two: {', '.join(causes)}." if causes else ""
+
+
+def _read_context(recipe: Recipe) -> int:
+    return int(recipe.parameters.get("num_ctx", NUM_CTX))

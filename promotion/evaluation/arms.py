@@ -1,0 +1,296 @@
+"""Arms: one tag on one held-out task, on frozen pages, remembered by the digest of everything it depends on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.utils import timezone
+
+from lealife.core.digest import digest_bytes, digest_value
+from lealife.core.errors import StaleClaim, describe_breakage
+from promotion.models import EvaluationArm, FrozenPage, ModelTag, PageFreeze
+from promotion.recipes import NUM_CTX, Recipe
+from training.agent.brain import Brain, Recalled
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.model import Model
+from training.agent.navigate import AGENT_VERSION, navigate
+from training.agent.web.browser import Browser, Page
+from training.models import Host, Run
+from training.models.runs import LEASE
+from training.results import Result
+from training.runs import begin_run, finish_run, keep_snapshot, record_brain, record_step
+from training.slots import lock_slots, read_slots
+from training.tasks import build_task
+
+log = logging.getLogger(__name__)
+
+# The model could not be asked, or not in time, or our own code broke: such an arm says nothing about the tag.
+INVALID_CODES = {
+    ErrorCode.MODEL_UNAVAILABLE,
+    ErrorCode.WORKER_LOST,
+    ErrorCode.CANCELLED,
+    ErrorCode.INTERNAL_ERROR,
+    ErrorCode.TIMEOUT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ArmInputs:
+    """Everything an arm's result depends on."""
+
+    prompt: str
+    check_spec: dict
+    host_id: int
+    pages_target: int
+    max_calls: int
+    controller: ModelTag
+    task: ModelTag
+    memories: tuple[dict, ...]
+    freeze_id: int
+    seed: int
+    engine: tuple[str, ...]  # what the settings say of the browser
+
+    @property
+    def digest(self) -> str:
+        """The key under which the result is remembered."""
+        return digest_value(
+            [
+                self.prompt,
+                self.check_spec,
+                self.host_id,
+                self.pages_target,
+                self.max_calls,
+                self.controller.digest,
+                Recipe.from_json(self.controller.recipe).shortlist_size,
+                self.task.digest,
+                list(self.memories),
+                self.freeze_id,
+                self.seed,
+                NUM_CTX,
+                list(self.engine),
+                AGENT_VERSION,
+            ]
+        )
+
+    def brain(self) -> Brain:
+        """The agent's frozen brain."""
+        return make_brain(
+            controller=self.controller,
+            task=self.task,
+            memories=tuple(Recalled(**item) for item in self.memories),
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTools:
+    """What an arm runs with: a browser for pages nobody has frozen yet, the model, how to read a served digest.
+
+    `keep_lease` renews a run's lease while a model takes its time.
+    """
+
+    open_browser: Callable[[Host], Browser]
+    model: Model
+    served_digest: Callable[[str], str]
+    worker: str
+    should_stop: Callable[[], str | None]
+    keep_lease: Callable[[Run], AbstractContextManager[object]] = nullcontext
+
+
+def make_brain(*, controller: ModelTag, task: ModelTag, memories: tuple[Recalled, ...], seed: int = 0) -> Brain:
+    """Tags, digests, recipe parameters and recalled memory as one frozen value."""
+    return Brain(
+        controller_tag=controller.name,
+        controller_digest=controller.digest,
+        task_tag=task.name,
+        task_digest=task.digest,
+        shortlist_size=Recipe.from_json(controller.recipe).shortlist_size,
+        num_ctx=NUM_CTX,
+        seed=seed,
+        memories=memories,
+    )
+
+
+def run_arm(inputs: ArmInputs, *, tools: ArmTools, apart: str = "") -> EvaluationArm | None:
+    """The remembered result, or a fresh run's. One that is named `apart` is remembered under that name alone.
+
+    None when no control slot is free, no model server answers, the lease was lost or the work was told to stop:
+    ask again later.
+    """
+    key = digest_value([inputs.digest, apart]) if apart else inputs.digest
+    known = EvaluationArm.objects.filter(inputs_digest=key).first()
+    if known is not None:
+        return known
+    before = _read_digests(inputs, tools=tools)
+    if before is None:
+        return None
+    run = _open_run(inputs, worker=tools.worker, now=timezone.now())
+    if run is None:
+        return None
+    try:
+        return _run_opened(inputs, key=key, run=run, before=before, tools=tools)
+    except StaleClaim:
+        # The sweep took the run for lost and has closed it.
+        return None
+
+
+def _run_opened(
+    inputs: ArmInputs, *, key: str, run: Run, before: tuple[str, str], tools: ArmTools
+) -> EvaluationArm | None:
+    brain = inputs.brain()
+    record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=[])
+    asked = (False, False)
+    try:
+        with tools.open_browser(run.host) as live, tools.keep_lease(run):
+            trajectory = navigate(
+                task=build_task(run),
+                brain=brain,
+                browser=FreezingBrowser(freeze_id=inputs.freeze_id, live=live),
+                model=tools.model,
+                on_step=lambda step: record_step(run_id=run.pk, fence=run.fence, step=step, now=timezone.now()),
+                should_stop=tools.should_stop,
+            )
+        asked = (bool(trajectory.controller_calls), bool(trajectory.task_replies))
+        result = Result.from_trajectory(trajectory)
+    except (StaleClaim, OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        # Whatever broke is kept as an arm that says nothing: too many of those close the evaluation.
+        log.exception("evaluation run %s broke", run.pk)
+        result = Result(success=False, error_code=ErrorCode.INTERNAL_ERROR, error=describe_breakage(error))
+    after = _read_digests(inputs, tools=tools)
+    return _keep_arm(inputs, key=key, run=run, result=result, asked=asked, before=before, after=after)
+
+
+def _read_digests(inputs: ArmInputs, *, tools: ArmTools) -> tuple[str, str] | None:
+    """Controller's and task's digest as the servers have them now; None when no server answers."""
+    try:
+        return tools.served_digest(inputs.controller.name), tools.served_digest(inputs.task.name)
+    except AgentError:
+        return None
+
+
+def _open_run(inputs: ArmInputs, *, worker: str, now: datetime) -> Run | None:
+    with transaction.atomic():
+        lock_slots()
+        if not read_slots().free_for_control:
+            return None
+        run = Run.objects.create(
+            lane=Run.Lane.EVALUATION,
+            status=Run.Status.CLAIMED,
+            host_id=inputs.host_id,
+            prompt=inputs.prompt,
+            check_spec=inputs.check_spec,
+            pages_target=inputs.pages_target,
+            max_calls=inputs.max_calls,
+            requested_by="evaluation",
+            claimed_by=worker,
+            attempts=1,
+            fence=1,
+            lease_until=now + LEASE,
+        )
+        return begin_run(run=run, worker=worker, now=now)
+
+
+def _keep_arm(
+    inputs: ArmInputs,
+    *,
+    key: str,
+    run: Run,
+    result: Result,
+    asked: tuple[bool, bool],
+    before: tuple[str, str],
+    after: tuple[str, str] | None,
+) -> EvaluationArm | None:
+    claimed = (inputs.controller.digest, inputs.task.digest)
+    # A tag that changed under our feet measured something else; one that cannot be looked at may have.
+    drifted = before != claimed or after != claimed
+    invalid = drifted or result.error_code in INVALID_CODES
+    with transaction.atomic():
+        finish_run(
+            run_id=run.pk,
+            fence=run.fence,
+            result=result,
+            # Only replies prove what served.
+            served_controller=after[0] if after and asked[0] else "",
+            served_task=after[1] if after and asked[1] else "",
+            now=timezone.now(),
+        )
+        if result.error_code == ErrorCode.CANCELLED:
+            return None
+        # Of two that ran the same arm at once the first one's result stands.
+        return EvaluationArm.objects.get_or_create(
+            inputs_digest=key if not invalid else digest_value([key, "invalid", run.pk]),
+            defaults={
+                "run": run,
+                "success": result.success and not invalid,
+                "invalid": invalid,
+                "controller_calls": result.controller_calls,
+            },
+        )[0]
+
+
+class FreezingBrowser:
+    """Pages as the freeze has them; one that nobody asked for before is fetched once and frozen for all."""
+
+    def __init__(self, *, freeze_id: int, live: Browser) -> None:
+        self._freeze_id = freeze_id
+        self._live = live
+
+    def fetch(self, url: str) -> Page:
+        """The frozen answer, an error included."""
+        key = digest_bytes(url.encode())
+        frozen = FrozenPage.objects.select_related("snapshot").filter(freeze_id=self._freeze_id, url_digest=key).first()
+        return self._thaw(frozen) if frozen else self._freeze(url, key)
+
+    def _freeze(self, url: str, key: str) -> Page:
+        page, error_code = None, ""
+        try:
+            page = self._live.fetch(url)
+        except AgentError as error:
+            error_code = str(error.code)
+        with transaction.atomic():
+            FrozenPage.objects.bulk_create(
+                [
+                    FrozenPage(
+                        freeze_id=self._freeze_id,
+                        url_digest=key,
+                        url=url,
+                        final_url=page.final_url if page else "",
+                        status_code=page.status if page else 0,
+                        snapshot=keep_snapshot(page.body, digest=page.digest, media_type=page.media_type)
+                        if page
+                        else None,
+                        error_code=error_code,
+                    )
+                ],
+                ignore_conflicts=True,
+            )
+        # Of two arms that raced the first one's answer stands, for both.
+        return self._thaw(FrozenPage.objects.select_related("snapshot").get(freeze_id=self._freeze_id, url_digest=key))
+
+    def _thaw(self, frozen: FrozenPage) -> Page:
+        if frozen.error_code or frozen.snapshot is None:
+            code = ErrorCode(frozen.error_code or ErrorCode.FETCH_FAILED)
+            raise AgentError(code, f"{frozen.url} could not be read when it was frozen.")
+        snapshot = frozen.snapshot
+        return Page(
+            url=frozen.url,
+            final_url=frozen.final_url,
+            status=frozen.status_code,
+            media_type=snapshot.media_type,
+            body=snapshot.body,
+            digest=snapshot.digest,
+        )
+
+
+def find_freeze(*, memory_digest: str) -> PageFreeze:
+    """The freeze of one memory snapshot: the next candidate in the same snapshot finds its baseline measured."""
+    return PageFreeze.objects.filter(memory_digest=memory_digest).first() or PageFreeze.objects.create(
+        memory_digest=memory_digest
+    )

@@ -1,0 +1,345 @@
+"""Evaluation: candidate and active tag on the same held-out tasks, pair by pair, until the gate has a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Max, Q
+
+from lealife.core.announce import announce
+from lealife.core.digest import digest_value, unit_interval
+from lealife.core.errors import GateRefused
+from learning.models import CurriculumTask, MemoryItem
+from learning.recall import recall
+from promotion.candidates.windows import move_window
+from promotion.evaluation.arms import ArmInputs, ArmTools, find_freeze, run_arm
+from promotion.evaluation.pair_work import claim_pair, clear_work, goes_first, keep_pair, release_pair, take_next_pair
+from promotion.evaluation.repeatability import PROBES, measure_repeatability, name_apart
+from promotion.gate import rule
+from promotion.gate.error_budget import next_alpha
+from promotion.models import (
+    Evaluation,
+    EvaluationArm,
+    EvaluationPair,
+    EvaluationTask,
+    ModelTag,
+    PromotionWindow,
+    Role,
+)
+from promotion.routing import Routing, read_routing
+from training.models import RuntimeSettings
+from training.runtime_settings import read_settings
+
+State = PromotionWindow.State
+Result = EvaluationPair.Result
+# What chooses the browser.
+ENGINE = ("browser_engine", "browser_headful", "browser_autostart")
+LIMITS = ("default_pages_target", "controller_max_calls", *ENGINE, "evaluation_pairs")
+HALF = 32
+NO_TASKS = "There are no held-out tasks to judge by: let the curriculum read more pages first."
+
+
+def digest_limits(row: RuntimeSettings, *, beside: ModelTag | None) -> str:
+    """The limits an evaluation runs under, then the other role's tag `beside` both arms: 32 hex digits each."""
+    limits, tag = [getattr(row, name) for name in LIMITS], beside.digest if beside else ""
+    return digest_value(limits)[:HALF] + digest_value(tag)[:HALF]
+
+
+def open_evaluation(*, window_id: int, candidate: ModelTag, now: datetime) -> Evaluation:
+    """Freezes tasks, memory and limits and opens the evaluation: building → evaluating.
+
+    Raises GateRefused when there are too few held-out tasks to judge by, or nothing is left of the error budget.
+    """
+    frozen = freeze_inputs()
+    with transaction.atomic():
+        evaluation = _open(candidate, frozen, window_id=window_id)
+        move_window(window_id=window_id, expected=State.BUILDING, to=State.EVALUATING, now=now)
+    return evaluation
+
+
+def open_drill(*, candidate: ModelTag) -> Evaluation:
+    """Puts a tag before the gate whose worth is known, at the level that the next real candidate will get.
+
+    It is of no window, and not counted: the level is looked up, not spent. Raises as `open_evaluation` does.
+    """
+    frozen = freeze_inputs()
+    with transaction.atomic():
+        return _open(candidate, frozen, drill=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What both arms will be asked and may remember."""
+
+    tasks: tuple[CurriculumTask, ...]
+    memories: tuple[list[dict[str, Any]], ...]
+    digest: str
+
+
+def freeze_inputs() -> Frozen:
+    """Held-out tasks with the memory recalled for each. Raises GateRefused when there are none."""
+    tasks = choose_tasks(count=read_settings().evaluation_pairs, seed=read_memory_seed())
+    if not tasks:
+        raise GateRefused(NO_TASKS)
+    memories = [[asdict(item) for item in recall(host_id=task.host_id, prompt=task.prompt)] for task in tasks]
+    # Whatever their order: the same tasks with the same memory share their frozen pages and measured arms.
+    digest = digest_value(sorted([task.pk, items] for task, items in zip(tasks, memories, strict=True)))
+    return Frozen(tuple(tasks), tuple(memories), digest)
+
+
+def read_memory_seed() -> str:
+    """Changes when memory learns or forgets: while it does not, each candidate meets the tasks measured already."""
+    counted = MemoryItem.objects.recallable().aggregate(count=Count("id"), newest=Max("id"))
+    return f"{counted['count']}/{counted['newest'] or 0}"
+
+
+def _open(candidate: ModelTag, frozen: Frozen, **belongs: Any) -> Evaluation:
+    routing, row = read_routing(), read_settings()
+    baseline = _active(routing, candidate.role)
+    number, alpha = _choose_level(row, tasks=len(frozen.tasks))
+    evaluation = Evaluation.every.create(
+        candidate=candidate,
+        candidate_digest=candidate.digest,
+        baseline=baseline,
+        baseline_digest=baseline.digest,
+        candidate_number=number,
+        alpha=alpha,
+        pair_budget=len(frozen.tasks),
+        seed=0,
+        freeze=find_freeze(memory_digest=frozen.digest),
+        settings_digest=digest_limits(row, beside=_beside(routing, candidate.role)),
+        **belongs,
+    )
+    EvaluationTask.objects.bulk_create(
+        EvaluationTask(evaluation=evaluation, index=index, task=task, memories=items)
+        for index, (task, items) in enumerate(zip(frozen.tasks, frozen.memories, strict=True))
+    )
+    return evaluation
+
+
+def check_judgeable() -> None:
+    """Raises GateRefused when no candidate could be judged now, whatever it is: asked before one is made."""
+    row = read_settings()
+    tasks = choose_tasks(count=row.evaluation_pairs, seed=0)
+    if not tasks:
+        raise GateRefused(NO_TASKS)
+    _choose_level(row, tasks=len(tasks))
+
+
+def _choose_level(row: RuntimeSettings, *, tasks: int) -> tuple[int, float]:
+    """The next candidate's number and alpha. Raises GateRefused before anything is spent on what cannot be judged."""
+    alphas = list(Evaluation.objects.order_by("id").values_list("alpha", flat=True))
+    alpha = next_alpha(alphas=alphas, alpha_life=row.lifetime_alpha)
+    if not alpha:
+        given = f"{sum(alphas):.4f} of {row.lifetime_alpha:g} is spent"
+        raise GateRefused(f"Nothing is left of the lifetime alpha: {given}.")
+    needed = rule.wins_needed(0, 0, alpha)
+    if needed > tasks:
+        then = "let the curriculum read more pages" if tasks < row.evaluation_pairs else "raise Evaluation Pairs"
+        raise GateRefused(f"{tasks} held-out tasks cannot hold the {needed} wins that a verdict needs: {then} first.")
+    return len(alphas) + 1, alpha
+
+
+def choose_tasks(*, count: int, seed: int | str) -> list[CurriculumTask]:
+    """Held-out tasks in an order that depends only on the seed; hosts that are disabled are left out."""
+    tasks = CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.EVALUATION, host__enabled=True)
+    return sorted(tasks, key=lambda task: unit_interval("task", seed, task.pk))[:count]
+
+
+def run_pairs(*, evaluation_id: int, tools: ArmTools, now: datetime) -> rule.Decision | None:
+    """Runs one more pair and asks the gate; None when a slot was missing, the work was told to stop, or others
+    run all the pairs that may be run now.
+
+    Any number of workers may call it for one evaluation at once. Safe to repeat after a crash at any point: arms
+    are remembered by their inputs, pairs by their index.
+    """
+    evaluation = Evaluation.every.select_related("candidate", "baseline", "window").get(pk=evaluation_id)
+    changed = find_changes(evaluation)
+    if not changed and evaluation.verdict == Evaluation.Verdict.PENDING:
+        # Within the slots reserved for such work: those that runs for people need are never all taken. The first
+        # worker measures alone how the arms are to be run.
+        is_measured = evaluation.repeats_differed is not None
+        at_once = max(1, read_settings().reserved_control_slots) if is_measured else 1
+        index = claim_pair(evaluation, worker=tools.worker, at_once=at_once, now=now)
+        if index is not None and not _run_claimed(evaluation, index=index, tools=tools):
+            return None
+        if index is None and evaluation.pairs.count() < evaluation.pair_budget:
+            # Others have the rest. One that died after its pair was run has left it to be counted.
+            decision = settle_evaluation(evaluation_id=evaluation_id, changed=[], now=now)
+            return None if decision.verdict is rule.Verdict.PENDING else decision
+        # What changed while the pair ran, changed for it too.
+        changed = find_changes(evaluation)
+    return settle_evaluation(evaluation_id=evaluation_id, changed=changed, now=now)
+
+
+def find_changes(evaluation: Evaluation) -> list[str]:
+    """What moved since the evaluation opened: goalposts do not."""
+    changed, role, routing = [], evaluation.candidate.role, read_routing()
+    was, now = evaluation.settings_digest, digest_limits(read_settings(), beside=_beside(routing, role))
+    if now[:HALF] != was[:HALF]:
+        changed.append("a limit in the runtime settings")
+    if now[HALF:] != was[HALF:]:
+        changed.append(f"the active {Role.TASK if role == Role.CONTROLLER else Role.CONTROLLER} tag")
+    active = _active(routing, role)
+    if (active.pk, active.digest) != (evaluation.baseline_id, evaluation.baseline_digest):
+        changed.append("the active tag")
+    return changed
+
+
+def arm_inputs(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag, memory: bool = True) -> ArmInputs:
+    """The inputs of one arm; without memory for the measure of what memory is worth."""
+    row, routing = read_settings(), read_routing()
+    controller, standard = routing.require()
+    if tag.role == Role.CONTROLLER:
+        controller = tag
+    else:
+        standard = tag
+    return ArmInputs(
+        prompt=task.task.prompt,
+        check_spec=task.task.check_spec,
+        host_id=task.task.host_id,
+        pages_target=row.default_pages_target,
+        max_calls=row.controller_max_calls,
+        controller=controller,
+        task=standard,
+        memories=tuple(task.memories) if memory else (),
+        freeze_id=evaluation.freeze_id,
+        seed=evaluation.seed,
+        engine=tuple(str(getattr(row, name)) for name in ENGINE),
+    )
+
+
+def _run_claimed(evaluation: Evaluation, *, index: int, tools: ArmTools) -> bool:
+    tasks = evaluation.tasks.select_related("task")
+    if evaluation.repeats_differed is None:
+        probes = [arm_inputs(evaluation, task, tag=evaluation.baseline) for task in tasks.order_by("index")[:PROBES]]
+        if not measure_repeatability(evaluation, inputs=probes, tools=tools):
+            release_pair(evaluation, index=index, worker=tools.worker)
+            return False
+    task = tasks.get(index=index)
+    order = (("candidate", evaluation.candidate), ("baseline", evaluation.baseline))
+    arms: dict[str, EvaluationArm] = {}
+    for name, tag in order if goes_first(evaluation, index=index) else reversed(order):
+        apart = name_apart(evaluation, index=index, arm=name)
+        arm = run_arm(arm_inputs(evaluation, task, tag=tag), tools=tools, apart=apart)
+        if arm is None:
+            release_pair(evaluation, index=index, worker=tools.worker)
+            return False
+        arms[name] = arm
+    keep_pair(evaluation, index=index, candidate=arms["candidate"], baseline=arms["baseline"])
+    return True
+
+
+_VALID = ~Q(result=Result.INVALID)
+PAIR_COUNTS = {
+    "wins": Count("id", filter=Q(result=Result.WIN)),
+    "losses": Count("id", filter=Q(result=Result.LOSS)),
+    "ties": Count("id", filter=Q(result=Result.TIE)),
+    "candidate": Count("id", filter=Q(candidate_arm__invalid=True)),
+    "baseline": Count("id", filter=Q(baseline_arm__invalid=True)),
+    "done": Count("id"),
+    "candidate_successes": Count("id", filter=_VALID & Q(candidate_arm__success=True)),
+    "baseline_successes": Count("id", filter=_VALID & Q(baseline_arm__success=True)),
+}
+
+
+def read_evidence(evaluation_id: int) -> tuple[rule.Evidence, rule.ArmErrors, int]:
+    """Wins, losses and ties; pairs lost to each arm's errors; pairs done."""
+    return sum_evidence(count_pairs(evaluation_id))
+
+
+def count_pairs(evaluation_id: int) -> dict[str, int]:
+    """Everything that is counted over an evaluation's pairs. One query."""
+    return EvaluationPair.objects.filter(evaluation_id=evaluation_id).aggregate(**PAIR_COUNTS)
+
+
+def sum_evidence(counts: dict[str, int]) -> tuple[rule.Evidence, rule.ArmErrors, int]:
+    """The counts as the gate takes them; pure."""
+    evidence = rule.Evidence(counts["wins"], counts["losses"], counts["ties"])
+    return evidence, rule.ArmErrors(counts["candidate"], counts["baseline"]), counts["done"]
+
+
+def decide_evaluation(
+    evaluation: Evaluation, *, changed: list[str], counts: dict[str, int] | None = None
+) -> rule.Decision:
+    """The gate's word on the evidence so far; pass the counts over the pairs when they have been read."""
+    evidence, errors, done = sum_evidence(counts or count_pairs(evaluation.pk))
+    return rule.decide(
+        evidence=evidence,
+        pair_budget=evaluation.pair_budget,
+        pairs_done=done,
+        alpha=evaluation.alpha,
+        errors=errors,
+        changed=changed,
+    )
+
+
+def settle_evaluation(*, evaluation_id: int, changed: list[str], now: datetime) -> rule.Decision:
+    """Takes what is finished as evidence, in order, writes it and, when there is one, the verdict with what follows.
+
+    The gate is asked after every pair, so that the verdict is that of one worker who ran them one by one.
+    """
+    with transaction.atomic():
+        evaluation = (
+            Evaluation.every.select_for_update(of=("self",)).select_related("window", "candidate").get(pk=evaluation_id)
+        )
+        decision = decide_evaluation(evaluation, changed=changed)
+        if evaluation.verdict != Evaluation.Verdict.PENDING:
+            clear_work(evaluation)
+            return decision
+        while decision.verdict is rule.Verdict.PENDING:
+            if not take_next_pair(evaluation, index=evaluation.pair_budget - decision.pairs_left):
+                break
+            decision = decide_evaluation(evaluation, changed=changed)
+        _write_decision(evaluation, decision, now=now)
+        announce("promotion")
+        return decision
+
+
+def _write_decision(evaluation: Evaluation, decision: rule.Decision, *, now: datetime) -> None:
+    evidence, _, done = read_evidence(evaluation.pk)
+    verdict = Evaluation.Verdict(str(decision.verdict))
+    closed = verdict != Evaluation.Verdict.PENDING
+    Evaluation.every.filter(pk=evaluation.pk).update(
+        wins=evidence.wins,
+        losses=evidence.losses,
+        ties=evidence.ties,
+        e_value=decision.e_value,
+        verdict=verdict,
+        reason=decision.reason,
+        finished_at=now if closed else None,
+    )
+    clear_work(evaluation, below=None if closed else done)
+    if closed and not evaluation.drill:
+        _follow_verdict(evaluation, verdict=verdict, reason=decision.reason, now=now)
+
+
+# Promote leads to a canary; every other verdict closes the window and frees the candidate's place.
+_AFTER = {
+    Evaluation.Verdict.REJECT: State.REJECTED,
+    Evaluation.Verdict.INCONCLUSIVE: State.INCONCLUSIVE,
+    Evaluation.Verdict.INVALID: State.FAILED,
+}
+
+
+def _follow_verdict(evaluation: Evaluation, *, verdict: str, reason: str, now: datetime) -> None:
+    if verdict == Evaluation.Verdict.PROMOTE:
+        move_window(window_id=evaluation.window_id, expected=State.EVALUATING, to=State.CANARY, now=now, reason=reason)
+        return
+    ModelTag.objects.filter(pk=evaluation.candidate_id, status=ModelTag.Status.CANDIDATE).update(
+        status=ModelTag.Status.REJECTED if verdict == Evaluation.Verdict.REJECT else ModelTag.Status.UNUSED
+    )
+    to = _AFTER[Evaluation.Verdict(verdict)]
+    move_window(window_id=evaluation.window_id, expected=State.EVALUATING, to=to, now=now, reason=reason)
+
+
+def _active(routing: Routing, role: str) -> ModelTag:
+    controller, task = routing.require()
+    return controller if role == Role.CONTROLLER else task
+
+
+def _beside(routing: Routing, role: str) -> ModelTag | None:
+    return routing.task if role == Role.CONTROLLER else routing.controller

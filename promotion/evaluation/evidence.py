@@ -1,0 +1,194 @@
+"""The evidence of one evaluation, pair by pair, with the statistic that decides after each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate
+
+from lealife.core.errors import NotFound
+from promotion.evaluation.comparison import count_pairs, decide_evaluation
+from promotion.evaluation.repeatability import describe_repeatability
+from promotion.evaluation.standing import describe_missing
+from promotion.gate import rule
+from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair
+
+_OF_AN_ARM = ("success", "invalid", "controller_calls", "run__pages", "run__error_code")
+_SHOWN = (
+    *("index", "result", "candidate_first", "candidate_arm__run__prompt", "candidate_arm__run__host__name"),
+    *(f"{arm}__{column}" for arm in ("candidate_arm", "baseline_arm") for column in _OF_AN_ARM),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmLine:
+    """One tag on one task; `calls` of the controller model."""
+
+    run_id: int
+    success: bool
+    invalid: bool
+    calls: int
+    pages: int
+    error_code: str
+
+    @property
+    def word(self) -> str:
+        """How it ended, in one word."""
+        if self.invalid:
+            return "invalid"
+        return "solved" if self.success else "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PairLine:
+    """Both arms on one task; `e_better` and `e_worse` are the e-values after this pair."""
+
+    index: int
+    prompt: str
+    host: str
+    result: str
+    candidate: ArmLine
+    baseline: ArmLine
+    candidate_first: bool
+    e_better: float
+    e_worse: float
+
+    @property
+    def number(self) -> int:
+        """Counted from 1, as people do."""
+        return self.index + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One evaluation with all that was measured. `threshold` and `threshold_worse` are what the e-values must reach.
+
+    `results` are the pairs' in their order, `better` and `worse` the e-values after each.
+    """
+
+    evaluation_id: int
+    number: int
+    role: str
+    candidate: str
+    candidate_digest: str
+    baseline: str
+    baseline_digest: str
+    window: int | None
+    state: str
+    verdict: str
+    reason: str
+    missing: str
+    wins: int
+    losses: int
+    ties: int
+    invalid: int
+    pair_budget: int
+    e_better: float
+    e_worse: float
+    threshold: float
+    threshold_worse: float
+    alpha: float
+    started_at: datetime
+    finished_at: datetime | None
+    canary: Canary | None
+    repeatability: str
+    results: tuple[str, ...]
+    better: tuple[float, ...]
+    worse: tuple[float, ...]
+
+    @property
+    def pending(self) -> bool:
+        """Whether the gate has not spoken yet."""
+        return self.verdict == Evaluation.Verdict.PENDING
+
+
+def read_trial(evaluation_id: int) -> Trial:
+    """The evaluation with the results of its pairs. Raises NotFound. Three queries."""
+    evaluations = Evaluation.every.select_related("candidate", "baseline", "window", "canary")
+    evaluation = evaluations.filter(pk=evaluation_id).first()
+    if evaluation is None:
+        raise NotFound(f"There is no evaluation {evaluation_id}.")
+    counts = count_pairs(evaluation_id)
+    decision = decide_evaluation(evaluation, changed=[], counts=counts)
+    pending = evaluation.verdict == Evaluation.Verdict.PENDING
+    # What ended since it was counted comes with the next look.
+    pairs = EvaluationPair.objects.filter(evaluation_id=evaluation_id, index__lt=counts["done"]).order_by("index")
+    results = tuple(pairs.values_list("result", flat=True))
+    better, worse = _follow(results)
+    window = evaluation.window
+    return Trial(
+        evaluation_id=evaluation.pk,
+        number=evaluation.candidate_number,
+        role=evaluation.candidate.role,
+        candidate=evaluation.candidate.name,
+        candidate_digest=evaluation.candidate_digest,
+        baseline=evaluation.baseline.name,
+        baseline_digest=evaluation.baseline_digest,
+        window=window.number if window else None,
+        state=window.state if window else ("drill" if pending else str(evaluation.verdict)),
+        verdict=evaluation.verdict,
+        # A closed one keeps its own reason: what made it invalid is not in the pairs.
+        reason=decision.reason if pending else evaluation.reason,
+        missing=describe_missing(decision.wins_needed, decision.pairs_left) if pending else "",
+        wins=counts["wins"],
+        losses=counts["losses"],
+        ties=counts["ties"],
+        invalid=counts["done"] - counts["wins"] - counts["losses"] - counts["ties"],
+        pair_budget=evaluation.pair_budget,
+        e_better=decision.e_value,
+        e_worse=decision.e_worse,
+        threshold=decision.threshold,
+        threshold_worse=1 / rule.WORSE_ALPHA,
+        alpha=evaluation.alpha,
+        started_at=evaluation.started_at,
+        finished_at=evaluation.finished_at,
+        canary=getattr(evaluation, "canary", None),
+        repeatability=describe_repeatability(evaluation.repeats_differed),
+        results=results,
+        better=better,
+        worse=worse,
+    )
+
+
+def _follow(results: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Both e-values after each pair; pure."""
+    wins = tuple(accumulate(result == EvaluationPair.Result.WIN for result in results))
+    losses = tuple(accumulate(result == EvaluationPair.Result.LOSS for result in results))
+    return tuple(map(rule.e_value, wins, losses)), tuple(map(rule.e_value_worse, wins, losses))
+
+
+def read_pairs(trial: Trial, *, first: int = 0, last: int | None = None) -> tuple[PairLine, ...]:
+    """The pairs with an index from `first` to `last`, all by default, the newest first. One query."""
+    end = len(trial.results) if last is None else min(last + 1, len(trial.results))
+    rows = (
+        EvaluationPair.objects.filter(evaluation_id=trial.evaluation_id, index__gte=first, index__lt=end)
+        .select_related("candidate_arm__run__host", "baseline_arm__run")
+        .only(*_SHOWN)
+        .order_by("-index")
+    )
+    return tuple(
+        PairLine(
+            index=pair.index,
+            prompt=pair.candidate_arm.run.prompt,
+            host=pair.candidate_arm.run.host.name,
+            result=pair.result,
+            candidate=_view_arm(pair.candidate_arm),
+            baseline=_view_arm(pair.baseline_arm),
+            candidate_first=pair.candidate_first,
+            e_better=trial.better[pair.index],
+            e_worse=trial.worse[pair.index],
+        )
+        for pair in rows
+    )
+
+
+def _view_arm(arm: EvaluationArm) -> ArmLine:
+    return ArmLine(
+        run_id=arm.run_id,
+        success=arm.success,
+        invalid=arm.invalid,
+        calls=arm.controller_calls,
+        pages=arm.run.pages,
+        error_code=arm.run.error_code,
+    )

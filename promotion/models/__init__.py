@@ -1,0 +1,320 @@
+"""The tables of what is trusted."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from learning.models import CurriculumTask
+from training.models import PageSnapshot, Run
+
+
+class Role(models.TextChoices):
+    CONTROLLER = "controller", "controller"  # picks URLs
+    TASK = "task", "task"  # writes the answer: the standard task model
+
+
+class ModelTag(models.Model):
+    """An Ollama tag known to us, at one digest."""
+
+    class Status(models.TextChoices):
+        CONFIGURED = "configured", "configured"
+        UNUSED = "unused", "unused"
+        CANDIDATE = "candidate", "candidate"  # → active, rejected
+        ACTIVE = "active", "active"  # → retired
+        RETIRED = "retired", "retired"
+        REJECTED = "rejected", "rejected"
+        PRUNED = "pruned", "pruned"
+
+    role = models.CharField(max_length=10, choices=Role)
+    name = models.CharField(max_length=200, unique=True)
+    digest = models.CharField(max_length=80)
+    base = models.CharField(max_length=200)
+    recipe = models.JSONField(default=dict, help_text="What it was made of; enough to make it again.")
+    recipe_digest = models.CharField(max_length=64)
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    status = models.CharField(max_length=10, choices=Status)
+    pinned = models.BooleanField(default=False, help_text="Never pruned.")
+    foretold = models.TextField(
+        blank=True, help_text="What serving it beside its parent costs: empty, or why the model is loaded anew."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        permissions = [("pin_tag", "May pin tags"), ("prune_tags", "May prune tags")]
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["role"], condition=Q(status="active"), name="one_active_tag_per_role"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PromotionWindow(models.Model):
+    """Watermark → watermark + size ingested training successes, and what came of it."""
+
+    class State(models.TextChoices):
+        COLLECTING = "collecting", "collecting"  # → building
+        BUILDING = "building", "building"  # → evaluating, rejected (refused before any run), failed
+        EVALUATING = "evaluating", "evaluating"  # → canary, rejected, inconclusive, failed
+        CANARY = "canary", "canary"  # → applying, rejected
+        APPLYING = "applying", "applying"  # → applied, rejected (another tag was put in charge meanwhile)
+        APPLIED = "applied", "applied"
+        REJECTED = "rejected", "rejected"
+        INCONCLUSIVE = "inconclusive", "inconclusive"
+        HELD = "held", "held"
+        FAILED = "failed", "failed"
+
+    CLOSED = (State.APPLIED, State.REJECTED, State.INCONCLUSIVE, State.FAILED)
+
+    number = models.PositiveIntegerField(unique=True)
+    watermark = models.PositiveIntegerField(help_text="Ingested successes when it opened.")
+    size = models.PositiveIntegerField()
+    attempts_before = models.PositiveIntegerField(help_text="Ingested outcomes when it opened.")
+    attempts = models.PositiveIntegerField(default=0, help_text="Outcomes it took, when it was reached.")
+    state = models.CharField(max_length=12, choices=State, default=State.COLLECTING)
+    reason = models.TextField(blank=True)
+    opened_at = models.DateTimeField(db_default=Now(), editable=False)
+    reached_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        permissions = [
+            ("hold_promotion", "May hold and resume promotion"),
+            ("evaluate_now", "May evaluate before a window is full"),
+        ]
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["state"], condition=Q(state="collecting"), name="one_collecting_promotion_window"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"window {self.number}"
+
+
+class PageFreeze(models.Model):
+    """One frozen view of the hosts: a page is fetched once and then never again, for every arm that shares it."""
+
+    memory_digest = models.CharField(max_length=64, help_text="Digest of the tasks and recalled memory it goes with.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return f"freeze {self.pk}"
+
+
+class FrozenPage(models.Model):
+    """What one URL answered when an arm first asked, kept for all the others. Append-only."""
+
+    freeze = models.ForeignKey(PageFreeze, on_delete=models.PROTECT, related_name="pages")
+    url_digest = models.CharField(max_length=64)
+    url = models.TextField()
+    final_url = models.TextField(blank=True)
+    status_code = models.PositiveSmallIntegerField(default=0)
+    snapshot = models.ForeignKey(PageSnapshot, on_delete=models.PROTECT, null=True, related_name="+")
+    error_code = models.CharField(max_length=40, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["freeze", "url_digest"], name="one_answer_per_frozen_url")]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class CandidateManager(models.Manager["Evaluation"]):
+    """Evaluations of real candidates: what is not asked for by its own name never sees a drill."""
+
+    def get_queryset(self) -> models.QuerySet[Evaluation]:
+        """All but drills."""
+        return super().get_queryset().filter(drill=False)
+
+
+class Evaluation(models.Model):
+    """Candidate against a fresh run of the active tag, on the same held-out tasks and frozen pages.
+
+    A drill (decision 14) is judged like any other, but belongs to no window and spends no error budget.
+    """
+
+    class Verdict(models.TextChoices):
+        PENDING = "pending", "pending"
+        PROMOTE = "promote", "promote to canary"
+        REJECT = "reject", "reject"
+        INCONCLUSIVE = "inconclusive", "inconclusive"
+        INVALID = "invalid", "invalid"
+
+    window = models.OneToOneField(PromotionWindow, on_delete=models.PROTECT, null=True, related_name="evaluation")
+    drill = models.BooleanField(default=False, help_text="A test of the gate itself: never leads to a canary.")
+    candidate = models.ForeignKey(ModelTag, on_delete=models.PROTECT, related_name="+")
+    candidate_digest = models.CharField(max_length=80)
+    baseline = models.ForeignKey(ModelTag, on_delete=models.PROTECT, related_name="+")
+    baseline_digest = models.CharField(max_length=80)
+    candidate_number = models.PositiveIntegerField(help_text="k of the lifetime error budget.")
+    alpha = models.FloatField()
+    pair_budget = models.PositiveIntegerField()
+    seed = models.PositiveBigIntegerField()
+    freeze = models.ForeignKey(PageFreeze, on_delete=models.PROTECT, related_name="+")
+    settings_digest = models.CharField(max_length=64, help_text="Limits it runs under; a change closes it as invalid.")
+    repeats_differed = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Of the arms run twice before the first pair, how many went differently; empty: unmeasured.",
+    )
+    verdict = models.CharField(max_length=12, choices=Verdict, default=Verdict.PENDING)
+    reason = models.TextField(blank=True)
+    wins = models.PositiveIntegerField(default=0)
+    losses = models.PositiveIntegerField(default=0)
+    ties = models.PositiveIntegerField(default=0)
+    e_value = models.FloatField(default=1.0)
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    fence = models.PositiveBigIntegerField(default=0)
+
+    objects = CandidateManager()
+    every = models.Manager()  # noqa: DJ012  a second manager, no field
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(drill=True, window=None) | Q(drill=False, window__isnull=False),
+                name="an_evaluation_has_a_window_or_is_a_drill",
+            ),
+            models.UniqueConstraint(
+                fields=["candidate_number"], condition=Q(drill=False), name="one_candidate_per_number"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"evaluation {self.pk}: {self.candidate} against {self.baseline}"
+
+
+class EvaluationTask(models.Model):
+    """One held-out task of an evaluation, with the memory both arms recall. Frozen when the evaluation opens."""
+
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.PROTECT, related_name="tasks")
+    index = models.PositiveIntegerField()
+    task = models.ForeignKey(CurriculumTask, on_delete=models.PROTECT, related_name="+")
+    memories = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["evaluation", "index"]
+        constraints = [models.UniqueConstraint(fields=["evaluation", "index"], name="one_task_per_evaluation_index")]
+
+    def __str__(self) -> str:
+        return f"{self.evaluation_id}/{self.index}"
+
+
+class EvaluationArm(models.Model):
+    """The result of one tag on one task: a function of its inputs, so it is kept by their digest. Append-only."""
+
+    inputs_digest = models.CharField(max_length=64, unique=True)
+    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="+")
+    success = models.BooleanField()
+    invalid = models.BooleanField(default=False, help_text="The model could not be asked: evidence of nothing.")
+    controller_calls = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return f"arm {self.inputs_digest[:12]}"
+
+
+class EvaluationPair(models.Model):
+    """Both arms on one task. Append-only."""
+
+    class Result(models.TextChoices):
+        WIN = "win", "win"
+        LOSS = "loss", "loss"
+        TIE = "tie", "tie"
+        INVALID = "invalid", "invalid"
+
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.PROTECT, related_name="pairs")
+    index = models.PositiveIntegerField()
+    candidate_arm = models.ForeignKey(EvaluationArm, on_delete=models.PROTECT, related_name="+")
+    baseline_arm = models.ForeignKey(EvaluationArm, on_delete=models.PROTECT, related_name="+")
+    candidate_first = models.BooleanField()
+    result = models.CharField(max_length=8, choices=Result)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["evaluation", "index"]
+        constraints = [models.UniqueConstraint(fields=["evaluation", "index"], name="one_pair_per_evaluation_index")]
+
+    def __str__(self) -> str:
+        return f"{self.evaluation_id}/{self.index}: {self.result}"
+
+
+class Canary(models.Model):
+    """A share of real training runs, served by the candidate, stopped at the first sign of harm."""
+
+    class State(models.TextChoices):
+        OPEN = "open", "open"  # → passed, aborted
+        PASSED = "passed", "passed"  # → aborted, when another tag was put in charge before the apply
+        ABORTED = "aborted", "aborted"
+
+    evaluation = models.OneToOneField(Evaluation, on_delete=models.PROTECT, related_name="canary")
+    role = models.CharField(max_length=10, choices=Role)
+    share_percent = models.PositiveSmallIntegerField()
+    ramp_percent = models.PositiveSmallIntegerField(default=0, help_text="Share at first; 0 when it does not ramp.")
+    min_observations = models.PositiveIntegerField()
+    deadline_at = models.DateTimeField()
+    first_outcome_id = models.BigIntegerField(help_text="Outcomes after this one count.")
+    state = models.CharField(max_length=8, choices=State, default=State.OPEN)
+    reason = models.TextField(blank=True)
+    candidate_successes = models.PositiveIntegerField(default=0)
+    candidate_observations = models.PositiveIntegerField(default=0)
+    baseline_successes = models.PositiveIntegerField(default=0)
+    baseline_observations = models.PositiveIntegerField(default=0)
+    opened_at = models.DateTimeField(db_default=Now(), editable=False)
+    looked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        permissions = [("abort_canary", "May abort a canary")]
+        ordering = ["-id"]
+        verbose_name_plural = "canaries"
+        constraints = [
+            models.UniqueConstraint(fields=["role"], condition=Q(state="open"), name="one_open_canary_per_role"),
+        ]
+
+    def __str__(self) -> str:
+        return f"canary {self.pk} of {self.evaluation.candidate}"
+
+
+class LiveApply(models.Model):
+    """A switch of the serving tag. A rollback is another row. Append-only."""
+
+    role = models.CharField(max_length=10, choices=Role)
+    from_tag = models.ForeignKey(ModelTag, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    from_digest = models.CharField(max_length=80, blank=True)
+    to_tag = models.ForeignKey(ModelTag, on_delete=models.PROTECT, related_name="+")
+    to_digest = models.CharField(max_length=80)
+    canary = models.OneToOneField(Canary, on_delete=models.PROTECT, null=True, blank=True, related_name="apply")
+    rolls_back = models.OneToOneField("self", on_delete=models.PROTECT, null=True, blank=True, related_name="rollback")
+    after_outcome_id = models.BigIntegerField(default=0, help_text="Outcomes after this one are served by `to_tag`.")
+    applied_by = models.CharField(max_length=150)
+    reason = models.TextField()
+    applied_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        permissions = [
+            ("roll_back", "May roll back live tags"),
+            ("adopt_digest", "May adopt the digest of a tag whose content is the same"),
+        ]
+        ordering = ["-id"]
+        verbose_name_plural = "live applies"
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.from_tag} → {self.to_tag}"
+
+
+# Django looks for tables here; those of work under way stand apart, and refer to these by name.
+from promotion.models.watches import Watch as Watch  # noqa: E402
+from promotion.models.watches import WatchedRun as WatchedRun  # noqa: E402
+from promotion.models.work import GateDrill as GateDrill  # noqa: E402
+from promotion.models.work import PairWork as PairWork  # noqa: E402

@@ -1,0 +1,211 @@
+"""The records of a proof bundle as the database holds them, one at a time, in the order the rules want."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.db import connection, transaction
+
+from promotion.models import Canary, Evaluation, EvaluationPair, LiveApply, ModelTag, Watch, WatchedRun
+from promotion.proof.bundle import chain_records
+from promotion.proof.bundle_watches import COUNTED
+from training.anchors import read_anchors
+from training.models import RuntimeSettingsChange, TrainingOutcome
+from training.runtime_settings import read_settings
+from training.seals import read_columns
+
+CHUNK = 2_000
+Record = tuple[str, dict[str, Any]]
+
+
+def export_bundle(*, path: Path, version: str, now: datetime) -> int:
+    """Writes everything that is proven to `path`, as it stood at one moment; returns the bytes written.
+
+    A file is there when it is whole: until then its name ends in `.part`.
+    """
+    part = path.with_name(f"{path.name}.part")
+    # Before the snapshot: what is anchored by then is in it.
+    anchors = read_anchors()
+    with transaction.atomic():
+        _take_snapshot()
+        lines = chain_records(
+            read_records(),
+            made_at=now.isoformat(),
+            version=version,
+            counts=count_records(),
+            alpha_life=read_settings().lifetime_alpha,
+            anchors=[asdict(anchor) for anchor in anchors],
+        )
+        with part.open("wb") as stream:
+            size = sum(stream.write(line) for line in lines)
+    part.replace(path)
+    return size
+
+
+def count_records() -> dict[str, int]:
+    """How many records of each kind there are."""
+    return {
+        "setting": RuntimeSettingsChange.objects.count(),
+        "watched": WatchedRun.objects.count(),
+        "outcome": TrainingOutcome.objects.count(),
+        "pair": EvaluationPair.objects.count(),
+        "verdict": Evaluation.every.count(),
+        "canary": Canary.objects.count(),
+        "apply": LiveApply.objects.count(),
+        "watch": Watch.objects.count(),
+    }
+
+
+def read_records() -> Iterator[Record]:
+    """Settings, watched runs, outcomes, evaluations each with pairs, verdict and canary, live applies, watches.
+
+    Memory is constant.
+    """
+    for change in RuntimeSettingsChange.objects.order_by("version").iterator(chunk_size=CHUNK):
+        yield "setting", describe_setting(change)
+    for watched in WatchedRun.objects.order_by("id").iterator(chunk_size=CHUNK):
+        yield "watched", describe_watched(watched)
+    outcomes = TrainingOutcome.objects.select_related("seal")
+    for outcome in outcomes.filter(seal__isnull=False).order_by("seal__row").iterator(chunk_size=CHUNK):
+        yield "outcome", {"row": outcome.seal.row, "seal": outcome.seal.hash, "columns": read_columns(outcome)}
+    for outcome in TrainingOutcome.objects.filter(seal__isnull=True).order_by("id").iterator(chunk_size=CHUNK):
+        yield "outcome", {"row": None, "seal": None, "columns": read_columns(outcome)}
+    evaluations = Evaluation.every.select_related("candidate", "baseline", "canary").order_by("id")
+    for evaluation in evaluations.iterator(chunk_size=CHUNK):
+        pairs = evaluation.pairs.select_related("candidate_arm", "baseline_arm").order_by("index")
+        for pair in pairs.iterator(chunk_size=CHUNK):
+            yield "pair", describe_pair(pair)
+        yield "verdict", describe_verdict(evaluation)
+        if (canary := getattr(evaluation, "canary", None)) is not None:
+            yield "canary", describe_canary(canary)
+    applies = LiveApply.objects.select_related("from_tag", "to_tag").order_by("id")
+    for apply in applies.iterator(chunk_size=CHUNK):
+        yield "apply", describe_apply(apply)
+    for watch in Watch.objects.order_by("id").iterator(chunk_size=CHUNK):
+        yield "watch", describe_watch(watch)
+
+
+def describe_setting(change: RuntimeSettingsChange) -> dict[str, Any]:
+    """Who changed what when."""
+    return {
+        "version": change.version,
+        "changes": change.changes,
+        "by": change.changed_by,
+        "from": change.changed_from,
+        "at": change.changed_at.isoformat(),
+    }
+
+
+def describe_pair(pair: EvaluationPair) -> dict[str, Any]:
+    """Both arms, with the digests of what their results depend on."""
+    arms = (("candidate", pair.candidate_arm), ("baseline", pair.baseline_arm))
+    return {
+        "evaluation": pair.evaluation_id,
+        "index": pair.index,
+        "candidate_first": pair.candidate_first,
+        "result": pair.result,
+        "at": pair.created_at.isoformat(),
+        **{
+            name: {"inputs": arm.inputs_digest, "run": arm.run_id, "success": arm.success, "invalid": arm.invalid}
+            for name, arm in arms
+        },
+    }
+
+
+def describe_verdict(evaluation: Evaluation) -> dict[str, Any]:
+    """What was tried against what, under which level and budget, and what was found."""
+    plain = (
+        *("id", "candidate_digest", "baseline_digest", "candidate_number", "alpha", "pair_budget", "seed"),
+        *(
+            "drill",
+            "freeze_id",
+            "settings_digest",
+            "repeats_differed",
+            "verdict",
+            "reason",
+            "wins",
+            "losses",
+            "ties",
+            "e_value",
+        ),
+    )
+    return {
+        **{name: getattr(evaluation, name) for name in plain},
+        "role": evaluation.candidate.role,
+        "candidate": evaluation.candidate.name,
+        "baseline": evaluation.baseline.name,
+        "started_at": evaluation.started_at.isoformat(),
+        "finished_at": _format_time(evaluation.finished_at),
+    }
+
+
+def describe_canary(canary: Canary) -> dict[str, Any]:
+    """What was counted on real traffic, and what came of it."""
+    plain = (
+        *("id", "role", "share_percent", "ramp_percent", "min_observations", "first_outcome_id", "state", "reason"),
+        *("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations"),
+    )
+    return {
+        **{name: getattr(canary, name) for name in plain},
+        "evaluation": canary.evaluation_id,
+        "deadline_at": canary.deadline_at.isoformat(),
+        "opened_at": canary.opened_at.isoformat(),
+        "closed_at": _format_time(canary.closed_at),
+    }
+
+
+def describe_watched(watched: WatchedRun) -> dict[str, Any]:
+    """Which tag a run under a watch was promised."""
+    return {
+        "watch": watched.watch_id,
+        "run": watched.run_id,
+        "held_back": watched.held_back,
+        "at": watched.created_at.isoformat(),
+    }
+
+
+def describe_watch(watch: Watch) -> dict[str, Any]:
+    """What was counted after an apply, beside the tag before it, and what came of it."""
+    plain = ("id", "role", "share_percent", "wanted_observations", "state", "reason", "e_harm")
+    return {
+        **{name: getattr(watch, name) for name in (*plain, *COUNTED)},
+        "apply": watch.apply_id,
+        "deadline_at": watch.deadline_at.isoformat(),
+        "opened_at": watch.opened_at.isoformat(),
+        "closed_at": _format_time(watch.closed_at),
+    }
+
+
+def describe_apply(apply: LiveApply) -> dict[str, Any]:
+    """A switch: from which tag and digest to which, by what right."""
+
+    def name(tag: ModelTag | None, digest: str) -> dict[str, str]:
+        return {"tag": tag.name if tag else "", "digest": digest}
+
+    return {
+        "id": apply.pk,
+        "role": apply.role,
+        "from": name(apply.from_tag, apply.from_digest),
+        "to": name(apply.to_tag, apply.to_digest),
+        "canary": apply.canary_id,
+        "rolls_back": apply.rolls_back_id,
+        "after_outcome": apply.after_outcome_id,
+        "by": apply.applied_by,
+        "reason": apply.reason,
+        "at": apply.applied_at.isoformat(),
+    }
+
+
+def _take_snapshot() -> None:
+    """All reads see one moment. Within a caller's transaction, which has begun to read, it is too late to ask."""
+    if not connection.savepoint_ids:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+def _format_time(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

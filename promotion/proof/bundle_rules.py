@@ -1,0 +1,347 @@
+"""What a proof bundle must hold, record by record; pure: no clock, no store, no network, no model.
+
+The records come in the order in which each can be judged by what came before: settings, outcomes, for every
+evaluation its pairs, its verdict and its canary, then the live applies and the watches over them; which runs began
+under a watch comes before the outcomes. Only tallies, and the watched runs, are kept in memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import product
+from math import isclose
+from typing import Any
+
+from lealife.core.digest import digest_value
+from promotion.gate import rule
+from promotion.gate.error_budget import ALPHA_LIFE, gamma_for
+from promotion.gate.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, judge_canary
+from promotion.proof.bundle_watches import WatchLedger
+
+GENESIS = "0" * 64
+KINDS = ("setting", "watched", "outcome", "pair", "verdict", "canary", "apply", "watch")
+Body = Mapping[str, Any]
+# What a verdict that was not the evidence's alone begins with; the rest of the sentence names what changed.
+CHANGED = {"evaluation": "Changed during the evaluation: ", "canary": "Changed since the evaluation: "}
+OVERTAKEN = "Passed, but not applied: "
+STOPPED = "Stopped by "
+# e-values and levels go through the mathematical library, whose last digit differs between machines.
+CLOSE = 1e-9
+_COUNTED = ("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations")
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRecord:
+    """An arm of a pair as the bundle holds it."""
+
+    success: bool
+    invalid: bool
+
+
+@dataclass(slots=True)
+class PairTally:
+    """The pairs of one evaluation so far."""
+
+    wins: int = 0
+    losses: int = 0
+    ties: int = 0
+    candidate_errors: int = 0
+    baseline_errors: int = 0
+    done: int = 0
+
+    def add(self, *, candidate: rule.ArmResult, baseline: rule.ArmResult) -> rule.PairResult:
+        """Counts one pair and says what it is worth."""
+        result = rule.judge_pair(candidate=candidate, baseline=baseline)
+        self.wins += result is rule.PairResult.WIN
+        self.losses += result is rule.PairResult.LOSS
+        self.ties += result is rule.PairResult.TIE
+        self.candidate_errors += candidate.invalid
+        self.baseline_errors += baseline.invalid
+        self.done += 1
+        return result
+
+
+def rebuild_decision(verdict: Body, *, tally: PairTally) -> rule.Decision:
+    """The gate's word on the counted pairs, under the level, the budget and the changes the verdict names.
+
+    ValueError when the counts contradict each other.
+    """
+    return rule.decide(
+        evidence=rule.Evidence(tally.wins, tally.losses, tally.ties),
+        pair_budget=verdict["pair_budget"],
+        pairs_done=tally.done,
+        alpha=verdict["alpha"],
+        errors=rule.ArmErrors(tally.candidate_errors, tally.baseline_errors),
+        changed=_read_changes(verdict["reason"], CHANGED["evaluation"]),
+    )
+
+
+def find_verdict_fault(verdict: Body, *, decision: rule.Decision, tally: PairTally) -> str:
+    """What is stored otherwise than the pairs say; empty when all agrees or no verdict was given yet."""
+    if verdict["verdict"] == rule.Verdict.PENDING:
+        return ""
+    if verdict["verdict"] != decision.verdict:
+        return f"the pairs give {decision.verdict.value}, stored is {verdict['verdict']}"
+    counted = (tally.wins, tally.losses, tally.ties)
+    stored = (verdict["wins"], verdict["losses"], verdict["ties"])
+    if counted != stored:
+        return f"the pairs give {_score(counted)} (wins–losses–ties), stored is {_score(stored)}"
+    if not isclose(decision.e_value, verdict["e_value"], rel_tol=CLOSE):
+        return f"the pairs give an e-value of {decision.e_value:.6g}, stored is {verdict['e_value']:.6g}"
+    if decision.reason != verdict["reason"]:
+        return f"the pairs give the reason “{decision.reason}”, stored is “{verdict['reason']}”"
+    return ""
+
+
+def rebuild_canary(canary: Body, *, errors: int, timeouts: int) -> CanaryDecision:
+    """The guardrail's word on a closed canary's counts. ValueError when they contradict each other."""
+    opened, closed, deadline = (
+        datetime.fromisoformat(canary[name]) for name in ("opened_at", "closed_at", "deadline_at")
+    )
+    return judge_canary(
+        candidate=(canary["candidate_successes"], canary["candidate_observations"]),
+        baseline=(canary["baseline_successes"], canary["baseline_observations"]),
+        errors=errors,
+        timeouts=timeouts,
+        elapsed_s=(closed - opened).total_seconds(),
+        deadline_s=(deadline - opened).total_seconds(),
+        min_observations=canary["min_observations"],
+        watch_observations=WATCH_FACTOR * canary["min_observations"],
+        changed=_read_changes(canary["reason"], CHANGED["canary"]),
+    )
+
+
+def find_canary_fault(canary: Body, *, tally: Mapping[str, int]) -> str:
+    """What is stored otherwise than the outcomes say; empty when all agrees or the canary is open.
+
+    Outcomes may arrive after a canary is closed. They carry its number but were not counted, so what is asked
+    is whether some part of the outcomes, of just the size that was counted, gives the stored verdict.
+    """
+    if canary["state"] == "open":
+        return ""
+    for name in ("candidate", "baseline"):
+        counted, won = canary[f"{name}_observations"], canary[f"{name}_successes"]
+        seen, seen_won = tally.get(f"{name}_observations", 0), tally.get(f"{name}_successes", 0)
+        if counted > seen or won > seen_won or counted - won > seen - seen_won:
+            return f"it counted {won} of {counted} for the {name}, its outcomes give {seen_won} of {seen}"
+    if canary["state"] == "aborted" and canary["reason"].startswith(OVERTAKEN):
+        return ""  # It had passed; what it says now was found when it was to be applied.
+    if canary["state"] == "aborted" and canary["reason"].startswith(STOPPED):
+        return ""  # An operator's word can end a canary, never pass one.
+    wanted = {"passed": "pass", "aborted": "abort"}[canary["state"]]
+    decision = None
+    for errors, timeouts in _read_faults(canary, tally=tally):
+        decision = rebuild_canary(canary, errors=errors, timeouts=timeouts)
+        if decision.verdict == wanted and decision.reason == canary["reason"]:
+            return ""
+    if decision is None:
+        return "its outcomes hold more errors than it counted failures"
+    return f"the guardrail says “{decision.reason}” ({decision.verdict.value}), stored is “{canary['reason']}”"
+
+
+_DIGESTS = (("served_controller_digest", "controller_digest"), ("served_task_digest", "task_digest"))
+# The columns of an outcome that are looked at.
+COUNTED = ("lane", "success", "error_code", *(name for names in _DIGESTS for name in names))
+
+
+def count_outcome(tally: Counter[str], outcome: Body) -> None:
+    """Adds one outcome of a canary to what its arms have shown; not one that others served than was promised."""
+    if any(outcome[served] not in ("", outcome[promised]) for served, promised in _DIGESTS):
+        return
+    candidate = outcome["lane"] == "canary"
+    arm = "candidate" if candidate else "baseline"
+    tally[f"{arm}_observations"] += 1
+    tally[f"{arm}_successes"] += bool(outcome["success"])
+    tally["errors"] += candidate and outcome["error_code"] in ERRORS
+    tally["timeouts"] += candidate and outcome["error_code"] in TIMEOUTS
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The state of a check: what the records so far add up to. `take` each in turn."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    alpha_spent: float = 0.0
+    # The lifetime's alphas that the setting has had: the one at the export, and those its changes name.
+    alphas: set[float] = field(default_factory=lambda: {ALPHA_LIFE})
+    outcome_hash: str = GENESIS
+    anchors: dict[int, str] = field(default_factory=dict)  # by length of the outcome chain then, its last hash
+    _settings_version: int = 0
+    _sealed: int = 0
+    _outcome: int = 0
+    _all_sealed: bool = True
+    _canaries: dict[int, Counter[str]] = field(default_factory=dict)
+    _evaluation: int | None = None
+    _pair_index: int = -1
+    _pairs: PairTally = field(default_factory=PairTally)
+    _verdicts: dict[int, Body] = field(default_factory=dict)
+    _candidates: int = 0
+    _passed: dict[int, Body] = field(default_factory=dict)
+    _applies: dict[int, Body] = field(default_factory=dict)
+    _serving: dict[str, Body] = field(default_factory=dict)
+    _watches: WatchLedger = field(default_factory=WatchLedger)
+    _last_outcome: int = 0
+
+    def take(self, kind: str, body: Body) -> str:
+        """Adds one record; returns what is wrong with it, empty when nothing is.
+
+        KeyError, TypeError or ValueError when the body is not what its kind should hold.
+        """
+        self.counts[kind] += 1
+        if self._evaluation is not None and kind not in ("pair", "verdict"):
+            return f"the pairs of evaluation {self._evaluation} are not followed by its verdict"
+        check = {
+            "setting": self._take_setting,
+            "outcome": self._take_outcome,
+            "pair": self._take_pair,
+            "verdict": self._take_verdict,
+            "canary": self._take_canary,
+            "apply": self._take_apply,
+            "watched": self._watches.take_watched,
+            "watch": self._take_watch,
+        }[kind]
+        return check(body)
+
+    def find_end_fault(self) -> str:
+        """What is missing once all records are taken; empty when nothing is."""
+        if self._evaluation is not None:
+            return f"evaluation {self._evaluation} has no verdict"
+        if self._sealed < (anchored := max(self.anchors, default=0)):
+            return f"the chain is shorter than its anchor: {self._sealed:,} of {anchored:,} seals"
+        return self._watches.find_end_fault()
+
+    def _take_setting(self, body: Body) -> str:
+        before, self._settings_version = self._settings_version, body["version"]
+        if before and body["version"] != before + 1:
+            return f"settings version {body['version']} follows version {before}"
+        self.alphas.update(body["changes"].get("lifetime_alpha", ()))
+        return ""
+
+    def _take_outcome(self, body: Body) -> str:
+        columns, row = body["columns"], body["row"]
+        if columns["canary_id"] is not None:
+            count_outcome(self._canaries.setdefault(columns["canary_id"], Counter()), columns)
+        self._watches.count_outcome(columns)
+        self._last_outcome = max(self._last_outcome, columns["id"])
+        if row is None:
+            follows = self._all_sealed or columns["id"] > self._outcome
+            self._all_sealed, self._outcome = False, columns["id"]
+            return "" if follows else "outcomes without a seal stand out of order"
+        if not self._all_sealed or row != self._sealed + 1:
+            return f"row {row} of the outcome chain does not follow row {self._sealed}"
+        self._sealed = row
+        self.outcome_hash = digest_value([self.outcome_hash, columns])
+        return "" if self.outcome_hash == body["seal"] else f"its seal in row {row} of the outcome chain does not fit"
+
+    def _take_pair(self, body: Body) -> str:
+        if self._evaluation is None:
+            self._evaluation, self._pair_index, self._pairs = body["evaluation"], -1, PairTally()
+        if body["evaluation"] != self._evaluation:
+            return f"it stands among the pairs of evaluation {self._evaluation}"
+        if body["index"] <= self._pair_index:
+            return f"it follows pair {self._pair_index}"
+        self._pair_index = body["index"]
+        candidate, baseline = (
+            ArmRecord(body[arm]["success"], body[arm]["invalid"]) for arm in ("candidate", "baseline")
+        )
+        result = self._pairs.add(candidate=candidate, baseline=baseline)
+        return "" if result == body["result"] else f"its arms give a {result.value}, stored is {body['result']}"
+
+    def _take_verdict(self, body: Body) -> str:
+        tally = self._pairs if self._evaluation is not None else PairTally()
+        if self._evaluation not in (None, body["id"]):
+            return f"the pairs of evaluation {self._evaluation} stand before it"
+        self._evaluation = None
+        if body["id"] in self._verdicts:
+            return "a second verdict on this evaluation"
+        self._verdicts[body["id"]] = body
+        fault = "" if body.get("drill") else self._spend_alpha(body)
+        if fault:
+            return fault
+        return find_verdict_fault(body, decision=rebuild_decision(body, tally=tally), tally=tally)
+
+    def _spend_alpha(self, body: Body) -> str:
+        """A drill's level is looked up, every other's is spent."""
+        before, self.alpha_spent = self.alpha_spent, self.alpha_spent + body["alpha"]
+        self._candidates += 1
+        number = body["candidate_number"]
+        if number != self._candidates:
+            return f"it is called candidate {number} of the error budget, and is number {self._candidates}"
+        known = sorted(self.alphas)
+        # Once the setting has been lowered, no more than what is left of it.
+        levels = {level for alpha in known for level in (alpha * gamma_for(number), alpha - before)}
+        given = sorted(level for level in levels if 0 < level <= max(known) * gamma_for(number))
+        if not any(isclose(body["alpha"], level, rel_tol=CLOSE) for level in given):
+            told = " or ".join(f"{level:.6g}" for level in given)
+            return f"its alpha is {body['alpha']:.6g}, the error budget gives {told} to candidate {number}"
+        if self.alpha_spent > max(known) * (1 + CLOSE):
+            return f"the alphas so far sum to {self.alpha_spent:.6g}, more than the lifetime's {max(known):g}"
+        return ""
+
+    def _take_canary(self, body: Body) -> str:
+        verdict = self._verdicts.get(body["evaluation"])
+        if verdict is None or verdict["verdict"] != rule.Verdict.PROMOTE:
+            return f"evaluation {body['evaluation']} did not promote its candidate"
+        if verdict.get("drill"):
+            return f"evaluation {body['evaluation']} was a drill: what it promotes goes nowhere"
+        if body["role"] != verdict["role"]:
+            return f"it is for the {body['role']} role, its evaluation for the {verdict['role']} role"
+        if body["state"] == "passed":
+            self._passed[body["id"]] = verdict
+        return find_canary_fault(body, tally=self._canaries.get(body["id"], Counter()))
+
+    def _take_apply(self, body: Body) -> str:
+        before = self._serving.get(body["role"])
+        fault = self._find_apply_fault(body, before=before)
+        self._serving[body["role"]] = self._applies[body["id"]] = body
+        return fault
+
+    def _take_watch(self, body: Body) -> str:
+        apply = self._applies.get(body["apply"])
+        switched = apply is not None and self._serving[apply["role"]] is not apply
+        return self._watches.take_watch(body, apply=apply, switched=switched)
+
+    def _find_apply_fault(self, body: Body, *, before: Body | None) -> str:
+        if before is not None and body["from"] != before["to"]:
+            return f"it switches from a tag that apply {before['id']} had not put in charge"
+        if body["canary"] is not None:
+            verdict = self._passed.pop(body["canary"], None)
+            if verdict is None:
+                return f"canary {body['canary']} has not passed, or was applied before"
+            if (body["role"], body["to"]["digest"]) != (verdict["role"], verdict["candidate_digest"]):
+                return f"it puts another tag in charge than canary {body['canary']} tried"
+            if body["from"]["digest"] != verdict["baseline_digest"]:
+                return f"it replaces another tag than canary {body['canary']} was measured against"
+            return ""
+        if body["rolls_back"] is not None:
+            undone = self._applies.get(body["rolls_back"])
+            if undone is None or undone["role"] != body["role"] or undone["from"] != body["to"]:
+                return f"it does not put back the tag that apply {body['rolls_back']} replaced"
+            return self._watches.take_roll_back(body, undone=undone, last_outcome=self._last_outcome)
+        if body["from"]["tag"] == body["to"]["tag"] and body["to"]["digest"]:
+            # An adoption: a tag is named after its recipe, and another version of the server hashes it otherwise.
+            return ""
+        if before is not None or body["from"]["digest"]:
+            return "it is neither a first routing, nor of a passed canary, nor a roll back, nor an adoption"
+        return ""
+
+
+def _read_changes(reason: str, opening: str) -> list[str]:
+    """What the stored reason says had changed: it is not in the evidence, and can only close, never promote."""
+    return [reason.removeprefix(opening).removesuffix(".")] if reason.startswith(opening) else []
+
+
+def _read_faults(canary: Body, *, tally: Mapping[str, int]) -> Iterator[tuple[int, int]]:
+    """The (errors, timeouts) that the counted part of the candidate's outcomes may have held, most first."""
+    late = tally.get("candidate_observations", 0) - canary["candidate_observations"]
+    failures = canary["candidate_observations"] - canary["candidate_successes"]
+    found = (tally.get("errors", 0), tally.get("timeouts", 0))
+    ranges = [range(min(each, failures), max(0, each - late) - 1, -1) for each in found]
+    yield from ((errors, timeouts) for errors, timeouts in product(*ranges) if errors + timeouts <= failures)
+
+
+def _score(counts: tuple[int, ...]) -> str:
+    return "–".join(map(str, counts))

@@ -1,0 +1,94 @@
+"""The ledger of the lifetime error budget: what every candidate was allowed, what it showed, and what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from promotion.gate.error_budget import spent
+from promotion.models import Evaluation
+from training.models import RuntimeSettings
+from training.runtime_settings import read_settings
+
+# Lines shown; the sums are over all candidates.
+SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """Candidate k: its level, the e-value that 1/alpha asks of it and the one it has, and its verdict."""
+
+    k: int
+    evaluation_id: int
+    tag: str
+    role: str
+    alpha: float
+    threshold: float
+    e_value: float
+    wins: int
+    losses: int
+    verdict: str
+    reason: str
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBudget:
+    """The budget as it stands. `expected_false_promotions` is an upper bound: it takes every candidate so far to be
+    no better than its baseline. `lines` are the newest candidates, newest first.
+    """
+
+    alpha_life: float
+    spent: float
+    left: float
+    spent_percent: float
+    expected_false_promotions: float
+    next_alpha: float
+    candidates: int
+    promoted: int
+    rejected: int
+    inconclusive: int
+    invalid: int
+    lines: tuple[LedgerLine, ...]
+    sentence: str
+
+
+def read_error_budget(*, row: RuntimeSettings | None = None) -> ErrorBudget:
+    """The whole ledger; pass the settings when they have been read. Two queries with them."""
+    alpha_life = (row or read_settings()).lifetime_alpha
+    given = list(Evaluation.objects.order_by("candidate_number", "id").values_list("alpha", "verdict"))
+    count = {verdict: sum(found == verdict for _, found in given) for verdict in Evaluation.Verdict.values}
+    total = spent(alphas=[alpha for alpha, _ in given], promotions=count["promote"], alpha_life=alpha_life)
+    newest = Evaluation.objects.select_related("candidate").order_by("-candidate_number", "-id")[:SHOWN]
+    return ErrorBudget(
+        alpha_life=alpha_life,
+        spent=total.spent,
+        left=total.left,
+        spent_percent=100 * min(1.0, total.spent / alpha_life),
+        expected_false_promotions=total.expected_false_promotions,
+        next_alpha=total.next_alpha,
+        candidates=total.candidates,
+        promoted=count["promote"],
+        rejected=count["reject"],
+        inconclusive=count["inconclusive"],
+        invalid=count["invalid"],
+        lines=tuple(_describe_line(evaluation) for evaluation in newest),
+        sentence=total.reason,
+    )
+
+
+def _describe_line(evaluation: Evaluation) -> LedgerLine:
+    return LedgerLine(
+        k=evaluation.candidate_number,
+        evaluation_id=evaluation.pk,
+        tag=evaluation.candidate.name,
+        role=evaluation.candidate.role,
+        alpha=evaluation.alpha,
+        threshold=1 / evaluation.alpha,
+        e_value=evaluation.e_value,
+        wins=evaluation.wins,
+        losses=evaluation.losses,
+        verdict=evaluation.verdict,
+        reason=evaluation.reason,
+        finished_at=evaluation.finished_at,
+    )

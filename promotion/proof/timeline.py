@@ -1,0 +1,180 @@
+"""The time machine: what served at any moment, what the outcomes say of it, and verdicts rebuilt from evidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from lealife.core.errors import NotFound
+from promotion.gate.rule import Decision
+from promotion.models import Canary, Evaluation, LiveApply, ModelTag, Role, Watch, WatchedRun
+from promotion.proof.bundle_records import describe_canary, describe_verdict
+from promotion.proof.bundle_rules import (
+    COUNTED,
+    PairTally,
+    count_outcome,
+    find_canary_fault,
+    find_verdict_fault,
+    rebuild_decision,
+)
+from promotion.proof.served import COMMIT_WITHIN
+from training.models import Run, TrainingOutcome
+
+# Outcomes looked at on either side of the moment.
+NEAR = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What a role was served by at a moment. `apply_id` is None for the first tag.
+
+    `agrees` is None when no outcome of that reign is there to tell; `wrong_outcome_id` is one that was served
+    by another digest. `held_back_percent` is the share of training runs that the tag before went on serving.
+    """
+
+    role: str
+    at: datetime
+    tag: str
+    digest: str
+    since: datetime
+    until: datetime | None
+    apply_id: int | None
+    checked: int
+    agrees: bool | None
+    wrong_outcome_id: int | None
+    sentence: str
+    held_back_percent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RebuiltVerdict:
+    """A stored verdict beside what its evidence gives now. The faults are empty where they agree."""
+
+    evaluation_id: int
+    stored: str
+    stored_reason: str
+    decision: Decision
+    fault: str
+    canary_id: int | None
+    canary_fault: str
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all that is stored follows from the evidence."""
+        return not self.fault and not self.canary_fault
+
+
+def find_serving(*, role: str, at: datetime) -> Serving:
+    """The tag that routing had in charge of `role` at that moment, and whether the outcomes near it bear that out.
+
+    Raises NotFound for an unknown role, and for a moment before the first tag.
+    """
+    if role not in Role.values:
+        raise NotFound(f"There is no role {role!r}: it is {' or '.join(Role.values)}.", field="role")
+    applies = LiveApply.objects.filter(role=role).select_related("from_tag", "to_tag").order_by("id")
+    apply = applies.filter(applied_at__lte=at).last()
+    following = applies.filter(applied_at__gt=at).first()
+    tag, digest, since = _name_serving(role, apply=apply, following=following)
+    if at < since:
+        raise NotFound(f"No {role} tag served at {at:%Y-%m-%d %H:%M} UTC: the first came at {since:%Y-%m-%d %H:%M}.")
+    until = following.applied_at if following else None
+    served = _read_near(role, at=at, since=since, until=until, apply=apply)
+    wrong = next((outcome for outcome, found in served if found != digest), None)
+    if not served:
+        said = "not asked: no live outcome near that moment asked a model"
+    elif wrong is None:
+        said = f"all {len(served)} live outcomes near that moment carry its digest"
+    else:
+        said = f"outcome {wrong} near that moment was served by another digest"
+    right = f"apply {apply.pk}" if apply else "the first routing"
+    held = _find_hold_back(apply, at=at)
+    beside = f"; {held.share_percent} % of training runs were held back for {apply.from_tag}" if apply and held else ""
+    return Serving(
+        role=role,
+        at=at,
+        tag=tag.name,
+        digest=digest,
+        since=since,
+        until=until,
+        apply_id=apply.pk if apply else None,
+        checked=len(served),
+        agrees=wrong is None if served else None,
+        wrong_outcome_id=wrong,
+        sentence=f"{role}: {tag.name}, {digest}, since {since:%Y-%m-%d %H:%M:%S} UTC by {right}; {said}{beside}.",
+        held_back_percent=held.share_percent if held else 0,
+    )
+
+
+def rebuild_verdict(evaluation_id: int) -> RebuiltVerdict:
+    """Asks the gate, and the guardrail where there was a canary, again about the stored evidence.
+
+    Raises NotFound when there is no such evaluation.
+    """
+    evaluations = Evaluation.every.select_related("candidate", "baseline", "canary")
+    evaluation = evaluations.filter(pk=evaluation_id).first()
+    if evaluation is None:
+        raise NotFound(f"There is no evaluation {evaluation_id}.")
+    tally, fault = PairTally(), ""
+    for pair in evaluation.pairs.select_related("candidate_arm", "baseline_arm").order_by("index"):
+        result = tally.add(candidate=pair.candidate_arm, baseline=pair.baseline_arm)
+        if result != pair.result and not fault:
+            fault = f"pair {pair.index}: its arms give a {result.value}, stored is {pair.result}"
+    stored = describe_verdict(evaluation)
+    decision = rebuild_decision(stored, tally=tally)
+    canary = getattr(evaluation, "canary", None)
+    return RebuiltVerdict(
+        evaluation_id=evaluation_id,
+        stored=evaluation.verdict,
+        stored_reason=evaluation.reason,
+        decision=decision,
+        fault=fault or find_verdict_fault(stored, decision=decision, tally=tally),
+        canary_id=canary.pk if canary else None,
+        canary_fault=_find_canary_fault(canary) if canary else "",
+    )
+
+
+def _name_serving(role: str, *, apply: LiveApply | None, following: LiveApply | None) -> tuple[ModelTag, str, datetime]:
+    """Tag, digest and since when; before the first switch it is the tag that this one replaced."""
+    if apply is not None:
+        return apply.to_tag, apply.to_digest, apply.applied_at
+    if following is not None and following.from_tag is not None:
+        return following.from_tag, following.from_digest, following.from_tag.created_at
+    tag = ModelTag.objects.filter(role=role, status=ModelTag.Status.ACTIVE).first()
+    if tag is None or following is not None:
+        raise NotFound(f"No {role} tag served then: none had been put in charge.")
+    return tag, tag.digest, tag.created_at
+
+
+def _find_hold_back(apply: LiveApply | None, *, at: datetime) -> Watch | None:
+    """The watch that was open over the apply at that moment."""
+    watches = Watch.objects.filter(apply=apply, opened_at__lte=at) if apply else Watch.objects.none()
+    return watches.filter(Q(closed_at=None) | Q(closed_at__gt=at)).first()
+
+
+def _read_near(
+    role: str, *, at: datetime, since: datetime, until: datetime | None, apply: LiveApply | None
+) -> list[tuple[int, str]]:
+    """(outcome, served digest) of the runs that began nearest to the moment, within the tag's reign."""
+    column = f"served_{role}_digest"
+    live = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING, run__started_at__gte=since).exclude(**{column: ""})
+    if until is not None:
+        live = live.filter(run__started_at__lt=until)
+    if apply is not None:
+        # As the served-digest proof has it: a run that began while the switch was committed was promised the old tag.
+        promised_old = {f"{role}_digest": apply.from_digest, "run__started_at__lt": since + COMMIT_WITHIN}
+        live = live.exclude(**promised_old)
+        # What was held back for the tag before, and says so, says nothing about the one in charge.
+        live = live.exclude(run__in=WatchedRun.objects.filter(watch__apply=apply, held_back=True).values("run"))
+    before: QuerySet = live.filter(run__started_at__lte=at).order_by("-run__started_at")
+    after: QuerySet = live.filter(run__started_at__gt=at).order_by("run__started_at")
+    return [*before.values_list("pk", column)[:NEAR], *after.values_list("pk", column)[:NEAR]]
+
+
+def _find_canary_fault(canary: Canary) -> str:
+    tally: Counter[str] = Counter()
+    for outcome in TrainingOutcome.objects.filter(canary_id=canary.pk).values(*COUNTED):
+        count_outcome(tally, outcome)
+    return find_canary_fault(describe_canary(canary), tally=tally)

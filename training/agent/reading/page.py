@@ -1,0 +1,209 @@
+"""Reading a page: its address, title, links, passages and text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Set
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from training.agent.errors import AgentError
+from training.agent.reading.blocks import BLOCK_TAGS, PASSAGE_MAX, PASSAGE_MIN, BlockReader, read_plain, split_passages
+from training.agent.reading.charset import PLAIN_TEXT, XHTML, bare_type, decode_body, read_forbidden, read_robots_rules
+from training.agent.reading.links import Link, LinkReader, resolve
+from training.agent.reading.markup import Tag, read_markup
+from training.agent.reading.text import clean_text, squeeze
+from training.agent.task import Site
+from training.agent.web.address import canonical_url, is_same_site
+
+__all__ = [
+    "PASSAGE_MAX",
+    "PASSAGE_MIN",
+    "Link",
+    "ParsedPage",
+    "canonical_url",
+    "parse_page",
+    "split_passages",
+    "squeeze",
+]
+
+TITLE_MAX = 200
+# Robots meta tags that speak to this agent.
+_ROBOTS_NAMES = frozenset({"robots", "lealife"})
+# A shell says next to nothing until its scripts have run: "Loading …", a line on cookies, a copyright.
+_SHELL_TEXT_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedPage:
+    """What a page says: `passages` are what can be quoted of it, `text` has a line per block.
+
+    A passage is sentences of 40 to 300 characters, or a row, an entry or a list item that may be shorter.
+    `canonical` is the address on this site that the page names as its own (`<link rel="canonical">`), or empty.
+    `noindex`: the site asks that nothing of the page be kept. `needs_scripts`: it says next to nothing, and has
+    scripts that may write the rest.
+    """
+
+    url: str
+    title: str
+    links: tuple[Link, ...]
+    passages: tuple[str, ...]
+    text: str
+    canonical: str = ""
+    noindex: bool = False
+    needs_scripts: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the page neither says anything nor leads anywhere."""
+        return not self.text and not self.links
+
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 hex of what the page says: title, text and links.
+
+        A token, a nonce or a build time in the markup changes the bytes of a page, but not this. The queries of
+        links are left out (they carry tokens), and so are the page's own address where it prints it and links to
+        itself: one page under several addresses has one digest.
+        """
+        own = {_drop_query(self.url), _drop_query(self.canonical)}
+        targets = [(_drop_query(link.url), link.text) for link in self.links]
+        links = sorted({f"{target} {text}" for target, text in targets if target not in own})
+        said = f"{self.title}\n{self.text}"
+        for address in _spell_address(self.url):
+            said = said.replace(address, "")
+        return hashlib.sha256("\n".join([said, *links]).encode("utf-8", "replace")).hexdigest()
+
+
+def is_same_page(page: ParsedPage, other: ParsedPage) -> bool:
+    """Whether two readings that differ are of one page: one address is named by both, and most passages agree.
+
+    A canonical link is only a hint: without the same words it says nothing about another page.
+    """
+    if (page.canonical or page.url) != (other.canonical or other.url):
+        return False
+    shared = len(set(page.passages).intersection(other.passages))
+    return bool(shared) and 2 * shared >= max(len(page.passages), len(other.passages))
+
+
+def _drop_query(url: str) -> str:
+    return url.partition("?")[0].partition(";")[0]
+
+
+def _spell_address(url: str) -> list[str]:
+    """How a page may print its own address, longest first: all of it, path and query, the path."""
+    parts = urlsplit(url)
+    path, query = parts.path, f"?{parts.query}" if parts.query else ""
+    spellings = {url, f"{parts.netloc}{path}", path + query, path, unquote(path)}
+    return sorted((text for text in spellings if len(text) > 1), key=lambda text: (-len(text), text))
+
+
+def parse_page(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedPage:
+    """The page at `url` (the final one) read from its body; broken markup is read as far as it goes.
+
+    `media_type` as the browser gave it, with the character set and what the headers forbid. Time and memory grow with
+    the size of the body alone. Raises AgentError too_large for more tags, lines or text than an ordinary page has.
+    """
+    text = decode_body(body, media_type=media_type)
+    forbidden = read_forbidden(media_type)
+    if bare_type(media_type) == PLAIN_TEXT:
+        blocks = read_plain(text)
+        said = "\n".join(blocks.lines)
+        return ParsedPage(url, "", (), tuple(blocks.passages), said, noindex="noindex" in forbidden)
+    reader = _PageReader(forbidden)
+    for piece in read_markup(text, is_xml=bare_type(media_type) == XHTML):
+        reader.read(piece)
+    return reader.close(url=url, site=site)
+
+
+def parse_kept(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedPage | None:
+    """The page as `parse_page` reads it, for those who keep what it says: None when it says noindex or is too large."""
+    try:
+        page = parse_page(body=body, media_type=media_type, url=url, site=site)
+    except AgentError:
+        return None
+    return None if page.noindex else page
+
+
+class _PageReader:
+    """Puts a page together from its tags and text."""
+
+    def __init__(self, forbidden: Set[str]) -> None:
+        self._forbidden = set(forbidden)
+        self._blocks = BlockReader()
+        self._links = LinkReader()
+        self._title = ""
+        self._in_title = False
+        self._has_scripts = False
+        # Whether the text that comes next is a link's, with no block of its own between.
+        self._in_link = False
+
+    def read(self, piece: Tag | str) -> None:
+        if isinstance(piece, Tag):
+            self._read_tag(piece)
+        elif self._in_title:
+            self._title = self._title or clean_text(piece)[:TITLE_MAX]
+        else:
+            self._links.add_text(piece)
+            self._blocks.add_text(piece, in_link=self._in_link)
+
+    def close(self, *, url: str, site: Site) -> ParsedPage:
+        self._blocks.close()
+        text = "\n".join(self._blocks.lines)
+        links = () if "nofollow" in self._forbidden else tuple(self._links.read_links(url=url, site=site))
+        canonical = resolve(self._links.canonical, base=url)
+        return ParsedPage(
+            url=url,
+            title=self._title,
+            links=links,
+            passages=tuple(self._blocks.passages),
+            text=text,
+            canonical=canonical if canonical and is_same_site(canonical, site=site) else "",
+            noindex="noindex" in self._forbidden,
+            needs_scripts=self._has_scripts and len(text) <= _SHELL_TEXT_MAX,
+        )
+
+    def _read_tag(self, tag: Tag) -> None:
+        name = tag.name
+        if name in BLOCK_TAGS:
+            self._in_link = False
+            if tag.is_end:
+                self._blocks.end_block(name)
+            else:
+                self._blocks.start_block(name)
+        elif name == "a":
+            self._in_link = not tag.is_end
+            if tag.is_end:
+                self._links.end()
+            else:
+                self._links.start(tag.attributes)
+        elif name == "title":
+            self._in_title = not tag.is_end
+        elif not tag.is_end:
+            self._read_start(name, tag)
+
+    def _read_start(self, name: str, tag: Tag) -> None:
+        attributes = tag.attributes
+        if name == "br":
+            self._blocks.end_line()
+        elif name == "img":
+            self._links.add_image(attributes)
+        elif name == "area":
+            self._links.add_area(attributes)
+        elif name in ("frame", "iframe"):
+            self._links.add_frame(attributes)
+        elif name == "script":
+            self._has_scripts = True
+        elif name == "base":
+            self._links.base = self._links.base or attributes.get("href", "")
+        elif name == "link" and "canonical" in attributes.get("rel", "").lower().split():
+            self._links.canonical = self._links.canonical or attributes.get("href", "")
+        elif name == "meta":
+            name = attributes.get("name") or attributes.get("http-equiv", "")
+            self._read_meta(name, attributes.get("content", ""))
+
+    def _read_meta(self, name: str, content: str) -> None:
+        if name.lower() in _ROBOTS_NAMES:
+            self._forbidden |= read_robots_rules(content)
+        elif name.lower() == "refresh":
+            self._links.add_refresh(content)

@@ -1,0 +1,224 @@
+"""Words, quoted phrases and how much of a question a text covers. No model, no language but light English."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from functools import lru_cache
+
+import regex
+
+from training.agent.reading.text import clean_text, measure_length, squeeze
+
+PHRASE_MIN = 8
+# More are no question; each costs a search of memory and of every page.
+PHRASES_MAX = 6
+PHRASE_WEIGHT = 3.0
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD = re.compile(r"[a-z0-9]+")
+# Of all scripts: runs in which no blanks part the words (and Hangul, whose words carry their endings), each script by
+# itself; and words, their accents and vowel signs included.
+UNSPACED = r"\p{Han}\u3005\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hangul}"
+_ANY_WORD = regex.compile(
+    r"(?P<han>[\p{Han}\u3005]++)|(?P<run>\p{Hiragana}++|[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hangul}]++)"
+    rf"|[\p{{L}}\p{{M}}\p{{N}}--[{UNSPACED}]]++",
+    regex.VERSION1,
+)
+_UNSPACED_RUN = regex.compile(rf"[{UNSPACED}]++")
+# Scripts in which a search by whole words misses what stands within one.
+_DENSE = regex.compile(rf"[{UNSPACED}\p{{Katakana}}]")
+# Chinese characters that say how something is asked, or nothing; and hiragana, which inflects and connects.
+_HAN_STOP = regex.compile(
+    "[\u7684\u4e86\u662f\u5417\u55ce\u5462\u5427\u4e48\u9ebc\u4ec0\u54ea\u8c01\u8ab0\u600e\u51e0\u5e7e\u4f55\u8bf7\u8acb]+"
+)
+_HIRAGANA = regex.compile(r"\p{Hiragana}+")
+# Joiners and non-joiners shape letters; to compare words they are nothing. Nor are two Arabic ligatures that stand for
+# a whole sentence: a page of them would grow eighteenfold.
+_JOINERS = re.compile("[\u200c\u200d\ufdfa\ufdfb]")
+# After a letter or a digit the mark is none: 5" are five inches.
+_PLAIN_QUOTED = re.compile(r'(?<![0-9A-Za-z])"([^"]+)"(?![0-9A-Za-z])')
+_DOUBLE_QUOTES = "\u201c\u201d\u201e"
+_SINGLE_QUOTES = "\u2018\u2019\u201a\u201b\u02bc\u2032"
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+_STRAIGHT = str.maketrans(
+    dict.fromkeys(_DOUBLE_QUOTES, '"') | dict.fromkeys(_SINGLE_QUOTES, "'") | dict.fromkeys(_DASHES, "-")
+)
+# Opening quotation mark to what may close it: English, German, French, and the corners of East Asia. Single marks are
+# none: an apostrophe looks the same.
+_PAIRS = {
+    "\u201c": "\u201d",
+    "\u201e": "\u201c\u201d",
+    "\u00ab": "\u00bb",
+    "\u00bb": "\u00ab",
+    "\u300c": "\u300d",
+    "\u300e": "\u300f",
+}
+# Words that say that something is asked, not what.
+_STOP_WORDS = (
+    "a about an and any are as at be been but by can could did do does each find for from give had has "
+    "have how i if in into is it its let many may me more most much must my no not of on one or our "
+    "page pages please quote say said says see shall should show site so some tell than that the their "
+    "them then there these they this those to url us was we web website were what when where which who "
+    "whose why will with word words would you your "
+)
+_STOP = frozenset(_STOP_WORDS.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt, read: its quoted phrases (folded), its words, and what each weighs in a text."""
+
+    prompt: str
+    phrases: tuple[str, ...]
+    words: frozenset[str]
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Rarity:
+    """What each word of some documents is worth, and what a word in none of them is."""
+
+    values: Mapping[str, float]
+    unseen: float
+
+
+def read_question(prompt: str) -> Question:
+    """The question with words inside quotation marks weighing three times the others."""
+    raw_phrases = find_phrases(prompt)[:PHRASES_MAX]
+    # Sorted, so that sums of weights come out the same in every process.
+    weights = dict.fromkeys(sorted(content_words(prompt)), 1.0)
+    for phrase in raw_phrases:
+        weights.update(dict.fromkeys(sorted(content_words(phrase)), PHRASE_WEIGHT))
+    folded = (fold(phrase) for phrase in raw_phrases)
+    phrases = tuple(phrase for phrase in folded if measure_length(phrase) >= PHRASE_MIN)
+    return Question(prompt, phrases, frozenset(weights), weights)
+
+
+def find_phrases(prompt: str) -> list[str]:
+    """What stands between quotation marks (curly, angled, cornered or straight), outermost pairs only.
+
+    In time proportional to the prompt.
+    """
+    phrases: list[str] = []
+    rest: list[str] = []
+    last = {opening: max(map(prompt.rfind, closings)) for opening, closings in _PAIRS.items()}
+    position = 0
+    while position < len(prompt):
+        character = prompt[position]
+        # Unbalanced, as when a quoted passage itself opens a quotation, the last closing mark ends it; none of its kind
+        # is looked for again.
+        end = _find_closing(prompt, position, last=last[character]) if character in _PAIRS else -1
+        if end > position:
+            phrases.append(prompt[position + 1 : end])
+            rest.append(" ")
+            position = end
+        else:
+            rest.append(character)
+        position += 1
+    phrases += _PLAIN_QUOTED.findall("".join(rest))
+    return [squeeze(phrase) for phrase in phrases if phrase.strip()]
+
+
+def fold(text: str) -> str:
+    """The text for comparing: compatibility forms, straight quotes, lower case, single blanks, nothing invisible."""
+    if text.isascii():
+        return squeeze(text.casefold())
+    plain = unicodedata.normalize("NFKC", _JOINERS.sub("", clean_text(text)))
+    return squeeze(plain.translate(_STRAIGHT).casefold())
+
+
+def pair_characters(text: str) -> str:
+    """The text folded, every two characters in a row apart where no blanks part the words: what a search looks for."""
+    folded = fold(text)
+    return folded if folded.isascii() else _UNSPACED_RUN.sub(lambda run: f" {' '.join(_pair_up(run[0]))} ", folded)
+
+
+def has_unspaced(text: str) -> bool:
+    """Whether some of the text is in a script without blanks between words."""
+    return bool(_DENSE.search(text))
+
+
+@lru_cache(maxsize=16_384)
+def split_words(text: str) -> tuple[str, ...]:
+    """The words of a text, lower case and lightly stemmed; identifiers come apart at _ . - and camelCase.
+
+    Where no blanks part the words, every two characters in a row stand for one.
+    """
+    if text.isascii():
+        return tuple(_stem(word) for word in _WORD.findall(_CAMEL.sub(" ", text).casefold()))
+    plain = unicodedata.normalize("NFKC", _JOINERS.sub("", clean_text(text)))
+    words: list[str] = []
+    for found in _ANY_WORD.finditer(_CAMEL.sub(" ", plain).casefold()):
+        if found["han"]:
+            words += [pair for run in _HAN_STOP.split(found[0]) for pair in _pair_up(run)]
+        else:
+            words += _pair_up(found[0]) if found["run"] else [_stem(found[0])]
+    return tuple(words)
+
+
+def content_words(text: str) -> frozenset[str]:
+    """The words of a text that say something; hiragana only where nothing else does."""
+    words = frozenset(split_words(text)) - _STOP
+    if text.isascii():
+        return words
+    return frozenset(word for word in words if not _HIRAGANA.fullmatch(word)) or words
+
+
+def weigh_rarity(documents: Iterable[Iterable[str]]) -> Rarity:
+    """How rare each word is among n documents: ln(1 + (n - df + 0.5) / (df + 0.5)), as BM25 has it."""
+    frequency: Counter[str] = Counter()
+    count = 0
+    for words in documents:
+        count += 1
+        frequency.update(set(words))
+    values = {word: math.log(1 + (count - df + 0.5) / (df + 0.5)) for word, df in frequency.items()}
+    return Rarity(values, unseen=math.log(1 + (count + 0.5) / 0.5))
+
+
+def measure_coverage(weights: Mapping[str, float], present: Set[str], *, rarity: Rarity) -> tuple[float, int]:
+    """(share of the weight of a question's words that is present, 0 to 1; how many of its words are)."""
+    total = found = 0.0
+    matched = 0
+    for word, weight in weights.items():
+        value = weight * rarity.values.get(word, rarity.unseen)
+        total += value
+        if word in present:
+            found += value
+            matched += 1
+    return (found / total if total else 0.0), matched
+
+
+def _find_closing(prompt: str, start: int, *, last: int) -> int:
+    """Where the quotation that opens at `start` ends: its own closing mark, else the `last` of its kind."""
+    opening, closings = prompt[start], _PAIRS[prompt[start]]
+    depth = 1
+    for position in range(start + 1, last + 1):
+        character = prompt[position]
+        if character in closings:
+            depth -= 1
+            if not depth:
+                return position
+        elif character == opening:
+            depth += 1
+    return last
+
+
+def _pair_up(run: str) -> list[str]:
+    return [run[at : at + 2] for at in range(max(len(run) - 1, 1))] if run else []
+
+
+def _stem(word: str) -> str:
+    if len(word) > 5 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 6 and word.endswith("ing"):
+        return word[:-3]
+    if len(word) > 5 and word.endswith("ed"):
+        return word[:-2]
+    if len(word) > 4 and word.endswith("s") and not word.endswith("ss"):
+        return word[:-1]
+    return word

@@ -1,0 +1,78 @@
+"""Pages that send on without a redirect: <meta http-equiv="refresh"> and the Refresh header."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import urljoin
+
+from training.agent.reading.charset import decode_body
+from training.agent.reading.links import clean_href
+
+# A page that stays for longer before it sends on is meant to be read, in seconds.
+REFRESH_WITHIN_S = 10.0
+# Only the beginning of a page is searched, in bytes: what sends on stands in its head.
+REFRESH_BYTES = 32_000
+
+_MENTION = re.compile(r"http-equiv", re.IGNORECASE)
+# Text for readers without scripts rarely says more than that scripts are needed.
+_UNREAD = frozenset({"noscript", "template"})
+# The HTML standard's "shared declarative refresh steps".
+_REFRESH = re.compile(
+    r"""\s*(?P<seconds>\d{1,9}|(?=\.))[\d.]*\s*[;,\s]\s*(?:url\s*=\s*)?(?:"(?P<double>[^"]*)|'(?P<single>[^']*)|(?P<bare>.*))""",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def find_refresh(body: bytes, *, url: str, media_type: str = "text/html", header: str = "") -> str:
+    """The address that the page at `url` sends its readers on to at once, or "" when it does not.
+
+    `media_type` with the character set that the server named, if it did.
+    """
+    if header and (target := _join(url, read_refresh(header))):
+        return target
+    head = decode_body(body[:REFRESH_BYTES], media_type=media_type)
+    if not _MENTION.search(head):
+        return ""
+    reader = _RefreshReader()
+    reader.feed(head)
+    return _join(_join(url, reader.base) or url, reader.target)
+
+
+class _RefreshReader(HTMLParser):
+    """Finds the first refresh of a page and its base address, as they are written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = self.target = ""
+        self._unread = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in reversed(attrs)}
+        if tag in _UNREAD:
+            self._unread += 1
+        elif tag == "base":
+            self.base = self.base or attributes.get("href", "")
+        elif tag == "meta" and not self._unread and attributes.get("http-equiv", "").strip().lower() == "refresh":
+            self.target = self.target or read_refresh(attributes.get("content", ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _UNREAD and self._unread:
+            self._unread -= 1
+
+
+def read_refresh(content: str) -> str:
+    """The target of a refresh that comes within ten seconds, as it is written; "" for a later one or none."""
+    match = _REFRESH.match(content)
+    if not match or float(match["seconds"] or 0) > REFRESH_WITHIN_S:
+        return ""
+    return (match["double"] or match["single"] or match["bare"] or "").strip()
+
+
+def _join(url: str, target: str) -> str:
+    try:
+        joined = urljoin(url, clean_href(target)) if target else ""
+    except ValueError:
+        return ""
+    # A script as the target is ignored, as browsers do.
+    return joined if joined.lower().startswith(("http://", "https://")) else ""

@@ -1,0 +1,71 @@
+"""robots.txt of a site, read once per run.
+
+As RFC 9309 has it: a 4xx answer allows everything, a 5xx answer or no answer forbids everything. So does a 4xx that
+only means “not now”.
+"""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from dataclasses import dataclass
+from urllib.parse import urljoin
+
+from protego import Protego
+
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.web.browser import USER_AGENT
+from training.agent.web.pace import NOT_NOW
+
+# RFC 9309 asks for at least 500 KiB to be read; the rest is ignored.
+ROBOTS_BYTES_MAX = 512 * 1024
+# No delay a site asks for holds a run longer than this, in seconds.
+DELAY_MAX_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Robots:
+    """The rules of one origin; `rules` is None when everything is forbidden, and `reason` then says why."""
+
+    rules: Protego | None
+    reason: str = ""
+
+    @classmethod
+    def read(cls, *, status: int, body: bytes) -> Robots:
+        """The rules that this answer to /robots.txt means."""
+        if status >= 500 or status in NOT_NOW:
+            return cls(None, f"robots.txt answers HTTP {status}.")
+        return cls(Protego.parse("" if status >= 400 else _decode(body[:ROBOTS_BYTES_MAX])))
+
+    @classmethod
+    def missing(cls) -> Robots:
+        """No rules, which allows everything."""
+        return cls(Protego.parse(""))
+
+    def allows(self, url: str) -> bool:
+        """Whether we may fetch the address."""
+        return self.rules is not None and self.rules.can_fetch(url, USER_AGENT)
+
+    def check(self, url: str) -> None:
+        """Raises AgentError: fetch_failed when robots.txt is unreadable, blocked_by_policy if it forbids."""
+        if self.rules is None:
+            message = f"{self.reason} Until {robots_url(url)} can be read, nothing is fetched."
+            raise AgentError(ErrorCode.FETCH_FAILED, message)
+        if not self.allows(url):
+            raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"robots.txt forbids {url[:200]}.")
+
+    @property
+    def delay_s(self) -> float:
+        """The Crawl-delay asked of us, in seconds, at most ten; 0 when none."""
+        asked = self.rules.crawl_delay(USER_AGENT) if self.rules else None
+        return min(max(asked or 0.0, 0.0), DELAY_MAX_S)
+
+
+def robots_url(url: str) -> str:
+    """Where the rules of this address's origin are."""
+    return urljoin(url, "/robots.txt")
+
+
+def _decode(body: bytes) -> str:
+    encoding = "utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8"
+    # A byte order mark before a rule would be part of its name, and the rule none: also where files were joined.
+    return body.decode(encoding, "replace").replace("\ufeff", "")
