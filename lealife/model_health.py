@@ -106,9 +106,9 @@ def judge_servers(checks: list[ServerCheck]) -> ModelHealth:
     reasons = tuple(check.sentence for check in failing)
     if failing and len(failing) < len(checks):
         what = "does not answer" if not failing[0].answers else "cannot serve"
-        verb = what if len(failing) == 1 else what.replace("does", "do")
+        action = what if len(failing) == 1 else what.replace("does", "do")
         state = DOWN if any(check.differs for check in failing) else UP
-        return ModelHealth(state, (f"{len(failing)} of {len(checks)} model servers {verb}.", *reasons))
+        return ModelHealth(state, (f"{len(failing)} of {len(checks)} model servers {action}.", *reasons))
     return ModelHealth(DOWN if failing else UP, reasons)
 
 

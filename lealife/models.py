@@ -61,7 +61,7 @@ class WrongKeys(models.Model):
 
 
 class IdempotentAnswerQuerySet(models.QuerySet["IdempotentAnswer"]):
-    """Reads of kept answers as verbs."""
+    """Reads of kept answers as actions."""
 
     def expired(self, *, now: datetime) -> IdempotentAnswerQuerySet:
         """Kept for longer than a client may still repeat its request."""

@@ -1,4 +1,4 @@
-"""Verbs on a run: repeat it, turn it into a training source, say whether it was right."""
+"""Actions on a run: repeat it, turn it into a training source, say whether it was right."""
 
 from __future__ import annotations
 

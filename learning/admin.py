@@ -11,7 +11,7 @@ from django.db.models import Min, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from lealife.core.action_admin import ORIGIN, VerbAdmin, offer
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer
 from lealife.core.actors import read_actor
 from lealife.core.readonly_admin import ReadOnlyAdmin, link_rows
 from learning.memory import purge_memory, retire_items
@@ -37,7 +37,7 @@ class MemoryActionForm(ActionForm):
 
 
 @admin.register(MemoryItem)
-class MemoryItemAdmin(ReadOnlyAdmin, VerbAdmin):
+class MemoryItemAdmin(ReadOnlyAdmin, ActionAdmin):
     """Shared memory. Its words come from pages and are never edited: retired, or purged by origin."""
 
     list_display = (

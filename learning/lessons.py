@@ -9,7 +9,7 @@ from typing import Any
 from lealife.core.digest import digest_value
 from learning.missing import GONE, GONE_FOR_GOOD, OK_BELOW, PASSING_STATUSES, read_missing_digest, says_missing
 from learning.models import MemoryItem
-from training.agent.answerer import Evidence
+from training.agent.answerer import ReadPage
 from training.agent.errors import AgentError
 from training.agent.reading.page import ParsedPage, parse_page
 from training.agent.task import Site, SuccessCheck, Task
@@ -115,7 +115,7 @@ def find_vouched(outcome: TrainingOutcome, visits: Iterable[Visit]) -> frozenset
             for quote in outcome.run.quotes
             if canonical_url(quote["url"]) == visit.url
         )
-        evidence = Evidence(visit.page, frozenset({visit.asked, visit.url}), digest)
+        evidence = ReadPage(visit.page, frozenset({visit.asked, visit.url}), digest)
         if check_gathered(task=task, gathered=Gathered(pages=(evidence,), quotes=quotes)).success:
             vouched.add(visit.url)
     return frozenset(vouched)

@@ -33,7 +33,7 @@ class RunLearningOutcome(models.Model):
 
 
 class MemoryQuerySet(models.QuerySet["MemoryItem"]):
-    """Reads of memory as verbs."""
+    """Reads of memory as actions."""
 
     def recallable(self) -> MemoryQuerySet:
         """Confirmed and not retired: what a run may see."""
@@ -142,7 +142,7 @@ class MemoryEvidence(models.Model):
 
 
 class FrontierQuerySet(models.QuerySet["FrontierPage"]):
-    """Reads of the crawl frontier as verbs."""
+    """Reads of the crawl frontier as actions."""
 
     def due(self, *, now: datetime) -> FrontierQuerySet:
         """Known, not yet read, on an enabled host that wants a curriculum."""
@@ -205,7 +205,7 @@ class MissingPage(models.Model):
 
 
 class CurriculumTaskQuerySet(models.QuerySet["CurriculumTask"]):
-    """Reads of the curriculum as verbs."""
+    """Reads of the curriculum as actions."""
 
     def asked(self) -> CurriculumTaskQuerySet:
         """Whose page is there and is the only one that answers."""

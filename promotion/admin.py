@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from lealife.core.action_admin import ORIGIN, VerbAdmin, offer
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer
 from lealife.core.actors import Actor, read_actor
 from lealife.core.errors import Refused
 from lealife.core.readonly_admin import ReadOnlyAdmin, link_rows
@@ -37,7 +37,7 @@ from promotion.tags import pin_tag
 
 
 @admin.register(ModelTag)
-class ModelTagAdmin(ReadOnlyAdmin, VerbAdmin):
+class ModelTagAdmin(ReadOnlyAdmin, ActionAdmin):
     """Ollama tags known to us. What a tag is made of never changes; whether it is kept may."""
 
     list_display = ("name", "role", "status", "pinned", "base", "parent", "digest", "created_at")
@@ -58,10 +58,10 @@ class ModelTagAdmin(ReadOnlyAdmin, VerbAdmin):
 
     def _pin(self, request: HttpRequest, rows: QuerySet[ModelTag], *, pinned: bool) -> None:
         by = read_actor(request)
-        self.run_verb(
+        self.run_action(
             request,
             rows,
-            verb=lambda tag: pin_tag(tag_id=tag.pk, pinned=pinned, by=by, origin=ORIGIN),
+            action=lambda tag: pin_tag(tag_id=tag.pk, pinned=pinned, by=by, origin=ORIGIN),
             done="pinned" if pinned else "unpinned",
         )
 
@@ -73,7 +73,7 @@ class RollBackForm(ActionForm):
 
 
 @admin.register(LiveApply)
-class LiveApplyAdmin(ReadOnlyAdmin, VerbAdmin):
+class LiveApplyAdmin(ReadOnlyAdmin, ActionAdmin):
     """Switches of the serving tags. A rollback is another row."""
 
     list_display = (
@@ -117,7 +117,7 @@ class LiveApplyAdmin(ReadOnlyAdmin, VerbAdmin):
 
 
 @admin.register(PromotionWindow)
-class PromotionWindowAdmin(ReadOnlyAdmin, VerbAdmin):
+class PromotionWindowAdmin(ReadOnlyAdmin, ActionAdmin):
     """Windows of successes and what came of each."""
 
     list_display = ("number", "state", "watermark", "size", "attempts", "reason", "opened_at", "closed_at")
@@ -144,9 +144,9 @@ class PromotionWindowAdmin(ReadOnlyAdmin, VerbAdmin):
         """An identical clone and a sabotaged copy of the active tag go through the gate."""
         self._steer(request, request_drill, done="A clone and a sabotaged copy will go through the gate.")
 
-    def _steer(self, request: HttpRequest, verb: Callable[..., object], *, done: str) -> None:
+    def _steer(self, request: HttpRequest, action: Callable[..., object], *, done: str) -> None:
         try:
-            verb(by=read_actor(request), origin=ORIGIN)
+            action(by=read_actor(request), origin=ORIGIN)
         except Refused as refused:
             self.message_user(request, str(refused), messages.ERROR)
         else:

@@ -1,4 +1,4 @@
-"""Steering: what an operator may do with promotion. One function a verb, whoever asks, each with its trace."""
+"""Steering: what an operator may do with promotion. One function an action, whoever asks, each with its trace."""
 
 from __future__ import annotations
 

@@ -109,6 +109,11 @@ def find_queue_imports(module: str, imports: Iterable[str]) -> list[str]:
     return [f"{module} imports {name}" for name in sorted(imports) if is_within(name, "django_q")]
 
 
+def find_outside_imports(module: str, imports: Iterable[str]) -> list[str]:
+    """Benchmarks and tests use the product; the product never imports them."""
+    return [f"{module} imports {name}" for name in sorted(imports) if name.split(".")[0] in {"benchmarks", "tests"}]
+
+
 def find_signal_imports(module: str, imports: Iterable[str]) -> list[str]:
     """Signals hide who calls whom."""
     return [
@@ -156,7 +161,13 @@ def find_unregistered(models_of_ours: Iterable[type[models.Model]], *, site: adm
 
 MODULES = list(read_modules())
 OUR_MODELS = [model for floor in FLOORS for model in apps.get_app_config(floor).get_models()]
-IMPORT_RULES = (find_upward_imports, find_impure_agent_imports, find_queue_imports, find_signal_imports)
+IMPORT_RULES = (
+    find_upward_imports,
+    find_impure_agent_imports,
+    find_queue_imports,
+    find_outside_imports,
+    find_signal_imports,
+)
 
 
 def test_the_modules_of_every_floor_are_looked_at():
@@ -200,7 +211,7 @@ def test_staff_can_look_at_every_model():
 
 
 def test_an_upward_import_is_found_wherever_it_stands():
-    source = "def later():\n    from lealife import bell\n    import promotion.gate.rule\n"
+    source = "def later():\n    from lealife.pipeline import bell\n    import promotion.gate.rule\n"
     imports = read_imports("training.claims", source)
     assert find_upward_imports("training.claims", imports) == [
         "training.claims imports lealife.pipeline.bell",
@@ -210,7 +221,7 @@ def test_an_upward_import_is_found_wherever_it_stands():
 
 def test_a_relative_import_that_climbs_is_found():
     imports = read_imports("learning.recall", "from ..promotion import gate\n")
-    assert find_upward_imports("learning.recall", imports) == ["learning.recall imports promotion.gate.rule"]
+    assert find_upward_imports("learning.recall", imports) == ["learning.recall imports promotion.gate"]
     assert read_imports("training.models", "from . import runs\n", is_package=True) == {"training.models.runs"}
 
 
@@ -236,6 +247,14 @@ def test_an_agent_that_knows_django_or_a_table_is_found():
     ) == [
         "training.agent.reading.page imports django.db.models",
         "training.agent.reading.page imports training.models.Run",
+    ]
+
+
+def test_an_import_of_a_benchmark_or_a_test_is_found():
+    imports = read_imports("promotion.steering", "from benchmarks.gate import run_claims\nimport tests.factories\n")
+    assert find_outside_imports("promotion.steering", imports) == [
+        "promotion.steering imports benchmarks.gate.run_claims",
+        "promotion.steering imports tests.factories",
     ]
 
 

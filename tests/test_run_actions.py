@@ -1,4 +1,4 @@
-"""Verbs on a run: repeat, turn into a training source, was this right."""
+"""Actions on a run: repeat, turn into a training source, was this right."""
 
 from __future__ import annotations
 
@@ -176,9 +176,9 @@ def test_what_nobody_can_judge_is_refused(host, changes, words):
 def test_a_note_that_is_too_long_and_a_run_that_does_not_exist_are_refused(host):
     with pytest.raises(InvalidInput, match="at most"):
         judge_run(run_id=make_run(host).pk, right=True, note="x" * (NOTE_MAX + 1), **BY)
-    for verb in (repeat_run, train_on_run):
+    for action in (repeat_run, train_on_run):
         with pytest.raises(NotFound):
-            verb(run_id=10**9, **BY)
+            action(run_id=10**9, **BY)
     with pytest.raises(NotFound):
         judge_run(run_id=10**9, right=True, **BY)
     assert not OperatorVerdict.objects.exists()

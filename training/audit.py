@@ -14,7 +14,7 @@ def record_audit(
     """Adds one entry within the caller's transaction, so that a change and its trace stand or fall together.
 
     `actor` is a user name or `key:<name>`, `origin` the way in (page, api, admin, cli, …), `action` the
-    verb and its noun, `subject` the row. A text longer than its column is cut: it must not stop a change.
+    action and its noun, `subject` the row. A text longer than its column is cut: it must not stop a change.
     """
     return AuditEntry.objects.create(
         actor=str(actor)[:150],

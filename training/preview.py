@@ -24,7 +24,7 @@ class NextSource:
 class Preview:
     """What the next claim would take, before the source itself has been read."""
 
-    choice: selection.Choice
+    choice: selection.Selection
     waits_for_host: bool
     locked_host: str | None
 

@@ -65,23 +65,23 @@ class LaneRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """What is next, or nothing, and which rule chose."""
 
     waiting: Waiting | None
     selection_mode: str
 
 
-def choose_source(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Choice:
+def choose_source(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Selection:
     """The next source: operator queue before curriculum as the lane mode says, hosts in turn.
 
     A host with a running training run is never chosen (same-host cap 1). Under the campaign lock only the
     locked campaign is, until it has drained; Automatic Only ignores the queue and with it the lock.
     """
-    return next(choose_sources(heads, rules=rules, busy_hosts=busy_hosts), Choice(None, NONE))
+    return next(choose_sources(heads, rules=rules, busy_hosts=busy_hosts), Selection(None, NONE))
 
 
-def choose_sources(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Iterator[Choice]:
+def choose_sources(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Iterator[Selection]:
     """What `choose_source` chooses one after the other, each as if those before ran already; ends with the last."""
     kind, mode = _choose_lane(heads, rules=rules)
     free = [head for head in heads if head.kind == kind and head.host_id not in busy_hosts]
@@ -95,7 +95,7 @@ def choose_sources(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: fr
         # Recently served hosts are avoided while others wait, and only then.
         fresh = (head for head in free if head.host_id not in rules.recent_hosts)
         taken = min(list(fresh) or free, key=_by_turn) if rules.is_fair_turn else next(fresh, free[0])
-        yield Choice(taken, mode)
+        yield Selection(taken, mode)
         free = [head for head in free if head.host_id != taken.host_id]
         rules = rules.after(taken)
 

@@ -95,11 +95,11 @@ class LaneState:
     busy_hosts: frozenset[int]
     locked_host: str | None
 
-    def choose(self) -> selection.Choice:
+    def choose(self) -> selection.Selection:
         """What the rules choose."""
         return selection.choose_source(self.heads, rules=self.rules, busy_hosts=self.busy_hosts)
 
-    def choose_many(self, limit: int) -> Iterator[selection.Choice]:
+    def choose_many(self, limit: int) -> Iterator[selection.Selection]:
         """What the rules choose one after the other, at most `limit`, each as if those before ran already."""
         return islice(selection.choose_sources(self.heads, rules=self.rules, busy_hosts=self.busy_hosts), limit)
 

@@ -1,4 +1,4 @@
-"""Verbs on training sources: queue, disable, enable, requeue, cancel."""
+"""Actions on training sources: queue, disable, enable, requeue, cancel."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def cancel_source(*, source_id: int, by: Actor, origin: str) -> None:
 
 
 def _move(
-    source_id: int, expected: tuple[str, ...], to: str, verb: str, by: Actor, origin: str, **changes: Any
+    source_id: int, expected: tuple[str, ...], to: str, action: str, by: Actor, origin: str, **changes: Any
 ) -> None:
     with transaction.atomic():
         found = TrainingSource.objects.filter(pk=source_id).values_list("status", flat=True).first()
@@ -155,5 +155,5 @@ def _move(
             status=to,
             **changes,
         )
-        record_audit(actor=by, origin=origin, action=f"{verb} source", subject=f"source {source_id}")
+        record_audit(actor=by, origin=origin, action=f"{action} source", subject=f"source {source_id}")
         announce("sources")

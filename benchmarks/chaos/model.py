@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.chaos import site
 from benchmarks.chaos.effects import EffectLog
-from benchmarks.chaos.server import Answer, Asked, StubServer
+from benchmarks.chaos.server import Asked, StubReply, StubServer
 
 NAME = "model"
 # What tags are made from: there, as a real server has it once it was pulled.
@@ -27,7 +27,7 @@ class Ollama:
         self._lock = threading.Lock()
         self._takes_s = takes_s
 
-    def respond(self, asked: Asked) -> Answer:
+    def respond(self, asked: Asked) -> StubReply:
         """Ollama's answer, its own error bodies included."""
         said = json.loads(asked.body) if asked.body else {}
         with self._lock:
@@ -86,5 +86,5 @@ def _digest(recipe: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
-def _say(content: dict[str, Any], *, status: int = 200) -> Answer:
-    return Answer(json.dumps(content).encode(), status=status, media_type="application/json")
+def _say(content: dict[str, Any], *, status: int = 200) -> StubReply:
+    return StubReply(json.dumps(content).encode(), status=status, media_type="application/json")

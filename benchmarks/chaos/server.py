@@ -30,7 +30,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StubReply:
     """What is sent back."""
 
     body: bytes
@@ -38,7 +38,7 @@ class Answer:
     media_type: str = "text/html; charset=utf-8"
 
 
-Respond = Callable[[Asked], Answer]
+Respond = Callable[[Asked], StubReply]
 
 
 class StubServer:

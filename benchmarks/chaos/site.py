@@ -6,7 +6,7 @@ import re
 import time
 
 from benchmarks.chaos.effects import EffectLog
-from benchmarks.chaos.server import Answer, Asked, StubServer
+from benchmarks.chaos.server import Asked, StubReply, StubServer
 
 NAME = "site"
 BELLS = 40
@@ -35,21 +35,21 @@ def read_mark(text: str) -> str:
     return found[1] if found else ""
 
 
-def respond(asked: Asked) -> Answer:
+def respond(asked: Asked) -> StubReply:
     """The index, a bell's page, or 404 (robots.txt too: everything is allowed)."""
     path = asked.path.partition("?")[0]
     if path == "/":
-        return Answer(_INDEX)
+        return StubReply(_INDEX)
     found = _BELL.match(path)
     if found is None or int(found[1]) >= BELLS:
-        return Answer(b"nothing here", status=404, media_type="text/plain")
-    return Answer(_render_bell(int(found[1])))
+        return StubReply(b"nothing here", status=404, media_type="text/plain")
+    return StubReply(_render_bell(int(found[1])))
 
 
 def open_site(*, hosts: int, log: EffectLog, takes_s: float = 0.0) -> StubServer:
     """The site on so many ports, not serving yet; each answer takes `takes_s` seconds."""
 
-    def take_time(asked: Asked) -> Answer:
+    def take_time(asked: Asked) -> StubReply:
         time.sleep(takes_s)
         return respond(asked)
 

@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, VerbAdmin, offer, take_over
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, take_over
 from lealife.core.actors import read_actor
 from lealife.core.readonly_admin import ReadOnlyAdmin
 from lealife.keys import DAYS, DAYS_MAX, create_api_key, may_give, revoke_api_key
@@ -38,7 +38,7 @@ class ApiKeyForm(forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(VerbAdmin):
+class ApiKeyAdmin(ActionAdmin):
     """Keys are made and revoked; the key itself is shown once, when it is made."""
 
     form = ApiKeyForm
@@ -99,10 +99,10 @@ class ApiKeyAdmin(VerbAdmin):
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Ends the chosen keys."""
         by = read_actor(request)
-        self.run_verb(
+        self.run_action(
             request,
             queryset,
-            verb=lambda key: revoke_api_key(key_id=key.pk, by=by, origin=ORIGIN),
+            action=lambda key: revoke_api_key(key_id=key.pk, by=by, origin=ORIGIN),
             done="revoked",
         )
 

@@ -1,4 +1,4 @@
-"""Admin of runs with the verbs on them: the same functions that page and API call. Runs themselves stay read-only."""
+"""Admin of runs with the actions on them: the same functions that page and API call. Runs themselves stay read-only."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, VerbAdmin, offer
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer
 from lealife.core.actors import read_actor
 from lealife.run_actions import judge_run, repeat_run, train_on_run
 from training.admin import RunAdmin
 from training.models import Run
 
 
-class SteeredRunAdmin(RunAdmin, VerbAdmin):
+class SteeredRunAdmin(RunAdmin, ActionAdmin):
     """Executions by the agent, to be repeated, trained on and judged."""
 
     actions = ("repeat_selected", "train_on_selected", "judge_right", "judge_wrong")
@@ -41,12 +41,14 @@ class SteeredRunAdmin(RunAdmin, VerbAdmin):
         self._run(request, queryset, judge_run, "judged wrong", right=False)
 
     def _run(
-        self, request: HttpRequest, runs: QuerySet[Run], verb: Callable[..., object], done: str, **more: bool
+        self, request: HttpRequest, runs: QuerySet[Run], action: Callable[..., object], done: str, **more: bool
     ) -> None:
         by = read_actor(request)
-        self.run_verb(request, runs, verb=lambda run: verb(run_id=run.pk, by=by, origin=ORIGIN, **more), done=done)
+        self.run_action(
+            request, runs, action=lambda run: action(run_id=run.pk, by=by, origin=ORIGIN, **more), done=done
+        )
 
 
-# The verbs belong to this floor, which the one that holds runs may not import.
+# The actions belong to this floor, which the one that holds runs may not import.
 admin.site.unregister(Run)
 admin.site.register(Run, SteeredRunAdmin)

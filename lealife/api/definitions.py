@@ -115,7 +115,7 @@ def disable(request: HttpRequest, definition_id: RowId) -> DefinitionOut:
 
 
 def read_changes(body: DefinitionIn | DefinitionChangesIn) -> dict[str, Any]:
-    """What a body says, and no more, by the names that the verb uses."""
+    """What a body says, and no more, by the names that the action uses."""
     sent = body.model_dump(exclude_unset=True)
     return {"check_spec" if name == "check" else name: value for name, value in sent.items()}
 

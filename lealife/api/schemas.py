@@ -152,7 +152,7 @@ class HoldIn(Input):
 
 
 class SteeringOut(Schema):
-    """Where promotion stands after a verb."""
+    """Where promotion stands after an action."""
 
     on_hold: bool
     window: int

@@ -1,4 +1,4 @@
-"""Admin whose writes are the product's own verbs: one change, one function, whoever asks."""
+"""Admin whose writes are the product's own actions: one change, one function, whoever asks."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def offer(action: Action[..., Any], *, description: str) -> Callable[[Any], Any]
 
 
 def take_over(row: Model, made: Model) -> None:
-    """Makes the admin's unsaved `row` the one that a verb has made, so that admin can log and link it."""
+    """Makes the admin's unsaved `row` the one that an action has made, so that admin can log and link it."""
     row.pk = made.pk
     row.refresh_from_db()
 
 
-class VerbAdmin(admin.ModelAdmin):
-    """Saves and actions call verbs; a refusal becomes a form error or a message, in its own sentence.
+class ActionAdmin(admin.ModelAdmin):
+    """Its pages and menus call the product's actions; a refusal becomes a form error or a message, in its own sentence.
 
-    `adds`, `changes` and `deletes` are the permissions of the verbs behind those pages; empty is Django's own
+    `adds`, `changes` and `deletes` are the permissions of the actions behind those pages; empty is Django's own
     permission. Who may do anything here may also look.
     """
 
@@ -59,7 +59,7 @@ class VerbAdmin(admin.ModelAdmin):
         return read_actor(request).may(self.deletes) if self.deletes else super().has_delete_permission(request, obj)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Django's permission to look, or any of the verbs here."""
+        """Django's permission to look, or any of the actions here."""
         by = read_actor(request)
         own = (getattr(getattr(self, str(name), None), "needs", None) for name in self.actions or ())
         return super().has_view_permission(request, obj) or any(by.may(needed) for needed in own if needed)
@@ -78,11 +78,11 @@ class VerbAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The add or change page; when a verb refuses, the page again with what was typed and the reason."""
+        """The add or change page; when an action refuses, the page again with what was typed and the reason."""
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except Refused as refused:
-            # The verb rolled back. The second pass carries the refusal as a form error: it saves nothing.
+            # The action rolled back. The second pass carries the refusal as a form error: it saves nothing.
             setattr(request, _REFUSED, refused)
             return super().changeform_view(request, object_id, form_url, extra_context)
 
@@ -102,8 +102,10 @@ class VerbAdmin(admin.ModelAdmin):
         later = {field.name for field in self.opts.fields if field.has_db_default()}
         return [name for name in shown if name not in later]
 
-    def run_verb(self, request: HttpRequest, rows: QuerySet[Any], *, verb: Callable[[Any], object], done: str) -> None:
-        """Calls `verb` on each chosen row; logs those that moved and says how many, and why others did not.
+    def run_action(
+        self, request: HttpRequest, rows: QuerySet[Any], *, action: Callable[[Any], object], done: str
+    ) -> None:
+        """Calls `action` on each chosen row; logs those that moved and says how many, and why others did not.
 
         `done` is what happened, as the log and the message say it: "cancelled".
         """
@@ -111,7 +113,7 @@ class VerbAdmin(admin.ModelAdmin):
         moved = 0
         for row in rows:
             try:
-                verb(row)
+                action(row)
             except Refused as refused:
                 refusals.append(str(refused))
             else:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from lealife.core.model_names import normalise_name
-from lealife.core.model_replies import Reply
+from lealife.core.model_replies import ChatReply
 from lealife.core.ollama_hosts import parse_hosts
 from lealife.core.ollama_server import (
     LISTING_S,
@@ -23,11 +23,11 @@ from lealife.core.ollama_server import (
 from lealife.core.server_checks import ServerCheck, check_server
 
 __all__ = [
+    "ChatReply",
     "ModelError",
     "ModelInvalid",
     "ModelUnavailable",
     "OllamaPool",
-    "Reply",
     "ServerCheck",
     "TagInfo",
     "parse_hosts",
@@ -82,7 +82,7 @@ class OllamaPool:
         num_ctx: int,
         seed: int,
         temperature: float = 0.0,
-    ) -> Reply:
+    ) -> ChatReply:
         """One answer of `tag`, JSON that satisfies `schema` when one is given.
 
         `num_ctx` is sent with every call: a change of it makes Ollama load the model again.

@@ -23,7 +23,7 @@ class NotAReply(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ChatReply:
     """One answer. Tokens are counts; `latency_ms` is wall time at this end, waiting for a turn included.
 
     `cached_tokens`: prompt tokens that were cached, 0 when the server does not say. `digest`: the manifest
@@ -41,7 +41,7 @@ class Reply:
     cut: bool = False
 
 
-def read_reply(document: Any, *, ends_at_brace: bool) -> Reply:
+def read_reply(document: Any, *, ends_at_brace: bool) -> ChatReply:
     """The answer in a chat's document. `ends_at_brace`: the closing brace was a stop word, and is put back.
 
     Raises NotAReply when there is no whole answer in it.
@@ -50,7 +50,7 @@ def read_reply(document: Any, *, ends_at_brace: bool) -> Reply:
     cut = document.get("done_reason") == "length"
     if ends_at_brace and text and not cut and not text.endswith("}"):
         text += "}"
-    return Reply(
+    return ChatReply(
         text=text,
         prompt_tokens=clamp_count(document.get("prompt_eval_count")),
         cached_tokens=clamp_count(document.get("prompt_cached_count")),

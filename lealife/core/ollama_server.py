@@ -16,7 +16,7 @@ import httpx
 
 from lealife.core.bounded_transport import BoundedTransport, bound_call
 from lealife.core.model_names import normalise_name
-from lealife.core.model_replies import DIGEST_MAX, NotAReply, Reply, can_end_at_brace, only_thought, read_reply
+from lealife.core.model_replies import DIGEST_MAX, ChatReply, NotAReply, can_end_at_brace, only_thought, read_reply
 from lealife.core.ollama_hosts import hide_credentials, split_credentials
 
 
@@ -246,7 +246,7 @@ class OllamaServer:
         options: dict[str, Any],
         keep_alive: str | float | None,
         deadline_s: float | None = None,
-    ) -> Reply:
+    ) -> ChatReply:
         """One answer. Raises RequestRefused when it is the request's fault, ModelUnavailable otherwise."""
 
         def ask(options: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The page's forms: they shape the input; the verbs behind them judge it."""
+"""The page's forms: they shape the input; the actions behind them judge it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CHECK_FIELDS = ("expected_text", "expected_url", "pattern", "min_pages", "pages_
 PATTERN_MAX = 1_000
 
 
-class VerbForm(forms.Form):
-    """Input of a verb, which may refuse it."""
+class ActionForm(forms.Form):
+    """Input of an action, which may refuse it."""
 
     def add_refusal(self, refused: Refused) -> None:
         """Shows a refusal at the field it names, or above the form."""
@@ -25,7 +25,7 @@ class VerbForm(forms.Form):
         self.add_error(field if field in self.fields else None, str(refused))
 
 
-class TaskForm(VerbForm):
+class TaskForm(ActionForm):
     """A task on a website, with an optional check of its success."""
 
     host = forms.ModelChoiceField(
@@ -69,7 +69,7 @@ class TaskForm(VerbForm):
         return url
 
     def read_task(self) -> dict[str, Any]:
-        """The cleaned task as the verbs take it."""
+        """The cleaned task as the actions take it."""
         return {
             "prompt": self.cleaned_data["prompt"],
             "host": self.cleaned_data["host"],
@@ -168,7 +168,7 @@ class DefinitionSelect(forms.Select):
         return option
 
 
-class PresetForm(VerbForm):
+class PresetForm(ActionForm):
     """A saved task definition, once or as a campaign."""
 
     definition = forms.ModelChoiceField(

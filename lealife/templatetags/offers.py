@@ -27,11 +27,11 @@ class NeedsNode(template.Node):
 
 
 @register.filter
-def permission_to(verb: str) -> str:
-    """The permission that a verb on a source needs, by the verb's name on the page."""
-    from lealife.dashboard.training.pending import SOURCE_VERBS  # models are not ready when tags are loaded
+def permission_to(action: str) -> str:
+    """The permission that an action on a source needs, by the action's name on the page."""
+    from lealife.dashboard.training.pending import SOURCE_ACTIONS  # models are not ready when tags are loaded
 
-    return SOURCE_VERBS[verb].permission
+    return SOURCE_ACTIONS[action].permission
 
 
 @register.tag

@@ -18,7 +18,8 @@ from promotion.recipes import NUM_CTX, Recipe
 from training.agent.brain import Brain, Recalled
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model
-from training.agent.navigate import AGENT_VERSION, navigate
+from training.agent.navigate import navigate
+from training.agent.version import read_agent_version
 from training.agent.web.browser import Browser, Page
 from training.models import Host, Run
 from training.models.runs import LEASE
@@ -73,7 +74,7 @@ class ArmInputs:
                 self.seed,
                 NUM_CTX,
                 list(self.engine),
-                AGENT_VERSION,
+                read_agent_version(),
             ]
         )
 

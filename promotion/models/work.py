@@ -32,7 +32,7 @@ class PairWork(models.Model):
 
 
 class DrillQuerySet(models.QuerySet["GateDrill"]):
-    """Reads of drills as verbs."""
+    """Reads of drills as actions."""
 
     def open(self) -> DrillQuerySet:
         """Asked for, or before the gate now; oldest first."""

@@ -1,4 +1,4 @@
-"""What staff do in admin goes through the product's verbs, is refused in their words, and is logged."""
+"""What staff do in admin goes through the product's actions, is refused in their words, and is logged."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def source_form(host: Host, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_a_source_added_in_admin_is_queued_by_its_verb(staff: Client, host: Host) -> None:
+def test_a_source_added_in_admin_is_queued_by_its_action(staff: Client, host: Host) -> None:
     answer = staff.post(reverse("admin:training_trainingsource_add"), source_form(host, priority="5"))
     assert answer.status_code == 302
     source = TrainingSource.objects.get()

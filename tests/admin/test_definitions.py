@@ -1,4 +1,4 @@
-"""Saved task definitions and campaigns in admin: the same verbs, refused in the same words."""
+"""Saved task definitions and campaigns in admin: the same actions, refused in the same words."""
 
 from __future__ import annotations
 

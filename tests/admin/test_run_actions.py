@@ -1,4 +1,4 @@
-"""The verbs on runs in admin: many at once, refused one by one in their own words."""
+"""The actions on runs in admin: many at once, refused one by one in their own words."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_chosen_runs_are_judged_and_what_cannot_be_says_why(staff: Client, host:
     assert list(OperatorVerdict.objects.values_list("right", "origin")) == [(True, "admin"), (False, "admin")]
 
 
-def test_a_verb_needs_its_own_permission(run: Run) -> None:
+def test_an_action_needs_its_own_permission(run: Run) -> None:
     reader = User.objects.create_user("reader", is_staff=True)
     reader.user_permissions.add(Permission.objects.get(codename="view_run"))
     client = Client()

@@ -146,9 +146,9 @@ def test_an_unknown_host_and_a_taken_title_are_refused(host: Host, operator: Cli
     assert_problem(operator.post(DEFINITIONS, TASK | {"title": "T", "host": "nowhere"}, JSON), 404, field="host")
 
 
-@pytest.mark.parametrize("verb", ["queue", "enable", "disable"])
-def test_a_missing_definition_is_not_found(operator: Client, verb: str) -> None:
-    assert_problem(operator.post(f"{DEFINITIONS}/999999/actions/{verb}/", {}, JSON), 404)
+@pytest.mark.parametrize("action", ["queue", "enable", "disable"])
+def test_a_missing_definition_is_not_found(operator: Client, action: str) -> None:
+    assert_problem(operator.post(f"{DEFINITIONS}/999999/actions/{action}/", {}, JSON), 404)
 
 
 def test_what_failed_of_a_campaign_is_queued_again(host: Host, operator: Client) -> None:

@@ -1,4 +1,4 @@
-"""Promotion over the API and the command line: the operator's verbs, and their refusals."""
+"""Promotion over the API and the command line: the operator's actions, and their refusals."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from training.runtime_settings import read_settings
 JSON = "application/json"
 
 
-def post(client: Client, verb: str, body: dict | None = None):
-    return client.post(f"/api/models/actions/{verb}/", body, JSON)
+def post(client: Client, action: str, body: dict | None = None):
+    return client.post(f"/api/models/actions/{action}/", body, JSON)
 
 
 def steer(word: str) -> str:
@@ -54,7 +54,7 @@ def test_a_drill_is_asked_for_and_its_report_read(operator: Client) -> None:
     assert (report["open"], report["judged"], report["false_promotions"]) == (2, 0, 0)
 
 
-def test_the_command_has_the_same_verbs(db: None) -> None:
+def test_the_command_has_the_same_actions(db: None) -> None:
     assert "Promotion is on hold" in steer("hold")
     with pytest.raises(CommandError, match="resume it first"):
         steer("evaluate-now")

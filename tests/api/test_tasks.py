@@ -92,8 +92,8 @@ def make_run(host: Host, **changes: object) -> Run:
     return Run.objects.create(**{"host": host, "pages_target": 1, "max_calls": 5, **values, **changes})
 
 
-def act(client: Client, run: Run, verb: str, body: object = None) -> HttpResponse:
-    return client.post(f"/api/tasks/{run.pk}/actions/{verb}/", body, JSON)
+def act(client: Client, run: Run, action: str, body: object = None) -> HttpResponse:
+    return client.post(f"/api/tasks/{run.pk}/actions/{action}/", body, JSON)
 
 
 def test_a_task_is_repeated_and_the_new_one_has_its_own_address(host: Host, operator: Client) -> None:
@@ -128,10 +128,10 @@ def test_a_verdict_is_given_and_stands_in_the_task(host: Host, operator: Client)
         assert_problem(act(operator, run, "verdict", nonsense), 422)
 
 
-def test_what_must_stay_as_it_is_refuses_every_verb_in_a_sentence(host: Host, operator: Client) -> None:
+def test_what_must_stay_as_it_is_refuses_every_action_in_a_sentence(host: Host, operator: Client) -> None:
     held_out = make_run(host, lane="evaluation")
-    for verb, body in (("repeat", None), ("train", None), ("verdict", {"right": True})):
-        assert "held-out evaluation" in assert_problem(act(operator, held_out, verb, body), 409)["detail"]
+    for action, body in (("repeat", None), ("train", None), ("verdict", {"right": True})):
+        assert "held-out evaluation" in assert_problem(act(operator, held_out, action, body), 409)["detail"]
     assert_problem(operator.post("/api/tasks/987654/actions/repeat/"), 404)
 
 

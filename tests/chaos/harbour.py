@@ -48,7 +48,7 @@ class Harbour:
         return TrainingSource.objects.order_by("-pk")[0]
 
     def take(self) -> None:
-        """The whole path of what waits, from claim to ingest, by the product's own verbs."""
+        """The whole path of what waits, from claim to ingest, by the product's own actions."""
         launch_training(timezone.now())
         for stage in STAGES:
             drain(stage)

@@ -21,7 +21,7 @@ from benchmarks.chaos import site as stub_site
 from benchmarks.chaos.audit import audit_effects, audit_tables
 from benchmarks.chaos.crowd import Crowd
 from benchmarks.chaos.effects import EffectLog
-from benchmarks.chaos.server import Answer, Asked, StubServer
+from benchmarks.chaos.server import Asked, StubReply, StubServer
 from benchmarks.chaos.worker import work_stages
 from benchmarks.chaos.world import make_hosts, queue_questions
 from lealife.pipeline import execution
@@ -41,12 +41,12 @@ SELF_TOLD = {"training.WorkerHeartbeat", "training.HostTurn"}
 class Gate:
     """Keeps the first request that it is set for waiting until it is opened."""
 
-    def __init__(self, respond: Callable[[Asked], Answer], wanted: Callable[[Asked], bool]) -> None:
+    def __init__(self, respond: Callable[[Asked], StubReply], wanted: Callable[[Asked], bool]) -> None:
         self._respond, self._wanted = respond, wanted
         self._taken = threading.Lock()
         self.reached, self.opened = threading.Event(), threading.Event()
 
-    def respond(self, asked: Asked) -> Answer:
+    def respond(self, asked: Asked) -> StubReply:
         answer = self._respond(asked)
         if self._wanted(asked) and self._taken.acquire(blocking=False):
             self.reached.set()

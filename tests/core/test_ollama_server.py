@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lealife.core.gateway import ModelUnavailable, OllamaPool, Reply
+from lealife.core.gateway import ChatReply, ModelUnavailable, OllamaPool
 from lealife.core.ollama_server import REST_MAX_S, OllamaServer
 from tests.core.scripted_ollama import BASE, REFUSALS, Scripted, run_scripted
 
@@ -25,7 +25,7 @@ def server() -> Iterator[Scripted]:
         yield running
 
 
-def ask(pool: OllamaPool, *, schema: dict[str, Any] | None = None) -> Reply:
+def ask(pool: OllamaPool, *, schema: dict[str, Any] | None = None) -> ChatReply:
     messages = [{"role": "user", "content": "Choose."}]
     return pool.chat(tag=TAG, messages=messages, schema=schema, max_tokens=16, num_ctx=512, seed=0)
 

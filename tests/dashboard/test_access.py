@@ -8,7 +8,7 @@ from django.test import Client
 from training.coordinator import read_coordinator
 
 PAGES = ["/", "/training/", "/runs/", "/tasks/new/"]
-VERBS = ["/training/actions/start/", "/training/actions/stop/", "/training/actions/queue/"]
+ACTIONS = ["/training/actions/start/", "/training/actions/stop/", "/training/actions/queue/"]
 
 
 @pytest.mark.django_db
@@ -20,11 +20,11 @@ def test_a_stranger_is_sent_to_the_login_form(address: str) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("address", [*PAGES, *VERBS])
+@pytest.mark.parametrize("address", [*PAGES, *ACTIONS])
 def test_somebody_who_is_not_staff_is_refused(address: str) -> None:
     client = Client()
     client.force_login(User.objects.create_user("visitor"))
-    response = client.post(address) if address in VERBS else client.get(address)
+    response = client.post(address) if address in ACTIONS else client.get(address)
     assert response.status_code == 403
     page = response.content.decode()
     assert "visitor is not a member of staff" in page
@@ -40,13 +40,13 @@ def test_polling_answers_a_script_and_does_not_redirect_it() -> None:
     assert client.get("/live/training/").status_code == 403
 
 
-def test_a_verb_without_its_token_is_refused(staff: User) -> None:
+def test_an_action_without_its_token_is_refused(staff: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(staff)
     assert client.post("/training/actions/start/").status_code == 403
 
 
-def test_the_address_of_a_verb_leads_to_its_page(browser: Client) -> None:
+def test_the_address_of_an_action_leads_to_its_page(browser: Client) -> None:
     answer = browser.get("/training/actions/start/")
     assert (answer.status_code, answer["Location"]) == (302, "/training/")
     assert browser.put("/training/actions/start/").status_code == 405

@@ -17,9 +17,9 @@ def make_run(host: Host, **changes: object) -> Run:
     return Run.objects.create(**{"host": host, "pages_target": 1, "max_calls": 5, **values, **changes})
 
 
-def press(browser: Client, run: Run, verb: str, **fields: str) -> str:
+def press(browser: Client, run: Run, action: str, **fields: str) -> str:
     """Presses a button; returns the page that it leads to."""
-    return browser.post(f"/runs/{run.pk}/actions/{verb}/", fields, follow=True).content.decode()
+    return browser.post(f"/runs/{run.pk}/actions/{action}/", fields, follow=True).content.decode()
 
 
 def test_repeat_leads_to_the_new_run(browser: Client, host: Host) -> None:
@@ -67,14 +67,14 @@ def test_what_is_refused_says_so_and_shows_no_button_for_it(browser: Client, hos
     assert page.count("is a held-out evaluation") == 3
     assert 'name="right"' not in page
     assert "/actions/repeat/" not in page
-    for verb in ("repeat", "train", "judge"):
-        assert "is a held-out evaluation" in press(browser, run, verb, right="yes")
+    for action in ("repeat", "train", "judge"):
+        assert "is a held-out evaluation" in press(browser, run, action, right="yes")
     assert (Run.objects.count(), TrainingSource.objects.count(), OperatorVerdict.objects.count()) == (1, 0, 0)
 
 
-@pytest.mark.parametrize("verb", ["repeat", "train", "judge"])
-def test_the_verbs_are_for_staff_by_post_with_a_token(staff: User, host: Host, verb: str) -> None:
-    address = f"/runs/{make_run(host).pk}/actions/{verb}/"
+@pytest.mark.parametrize("action", ["repeat", "train", "judge"])
+def test_the_actions_are_for_staff_by_post_with_a_token(staff: User, host: Host, action: str) -> None:
+    address = f"/runs/{make_run(host).pk}/actions/{action}/"
     assert Client().post(address)["Location"].startswith("/login/")
     visitor, careless = Client(), Client(enforce_csrf_checks=True)
     visitor.force_login(User.objects.create_user("visitor"))
@@ -86,7 +86,7 @@ def test_the_verbs_are_for_staff_by_post_with_a_token(staff: User, host: Host, v
     assert (Run.objects.count(), TrainingSource.objects.count(), OperatorVerdict.objects.count()) == (1, 0, 0)
 
 
-def test_an_unknown_verb_or_run_is_not_found(browser: Client, host: Host) -> None:
+def test_an_unknown_action_or_run_is_not_found(browser: Client, host: Host) -> None:
     assert browser.post(f"/runs/{make_run(host).pk}/actions/delete/").status_code == 404
-    for verb in ("repeat", "train", "judge"):
-        assert browser.post(f"/runs/987654/actions/{verb}/", {"right": "yes"}).status_code == 404
+    for action in ("repeat", "train", "judge"):
+        assert browser.post(f"/runs/987654/actions/{action}/", {"right": "yes"}).status_code == 404

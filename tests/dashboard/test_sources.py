@@ -31,15 +31,15 @@ def test_each_source_has_the_buttons_that_apply_to_it(browser: Client, host: Hos
         "cancelled": ("requeue",),
         "claimed": (),
     }
-    for status, verbs in wanted.items():
+    for status, actions in wanted.items():
         source = make_source(host, status=status)
         page = browser.get(f"/training/sources/?status={status}").content.decode()
         found = tuple(
-            verb
-            for verb in ("enable", "requeue", "disable", "cancel")
-            if f"/training/sources/{source.pk}/actions/{verb}/" in page
+            action
+            for action in ("enable", "requeue", "disable", "cancel")
+            if f"/training/sources/{source.pk}/actions/{action}/" in page
         )
-        assert found == verbs
+        assert found == actions
 
 
 def test_every_button_that_is_shown_works_and_leads_back_to_the_list(browser: Client, host: Host) -> None:

@@ -46,7 +46,7 @@ ACTIONS = {
 
 TASK = {"prompt": "Which page explains queues?", "host": "manual"}
 
-# Pages and buttons: name of the address, its verb if it has one, method, what is sent, who may.
+# Pages and buttons: name of the address, its action if it has one, method, what is sent, who may.
 PAGES: list[tuple[str, str, str, dict[str, str], str]] = [
     ("dashboard", "", "get", {}, STAFF),
     ("training", "", "get", {}, STAFF),
@@ -78,8 +78,8 @@ PAGES: list[tuple[str, str, str, dict[str, str], str]] = [
     ("act_on_run", "train", "post", {}, "training.queue_source"),
     ("act_on_run", "judge", "post", {"right": "yes"}, "training.give_verdict"),
     *[
-        ("steer_promotion", verb, method, {"reason": "test"}, permission)
-        for verb, permission in {
+        ("steer_promotion", action, method, {"reason": "test"}, permission)
+        for action, permission in {
             "hold": "promotion.hold_promotion",
             "resume": "promotion.hold_promotion",
             "evaluate-now": "promotion.evaluate_now",

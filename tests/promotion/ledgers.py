@@ -36,7 +36,7 @@ class History:
 
 
 def make_history(host: Host, servers: Servers) -> History:
-    """Everything through the product's own verbs, but for the arms, whose results are given."""
+    """Everything through the product's own actions, but for the arms, whose results are given."""
     read_settings()
     for interval in (7, 8):
         apply_settings(

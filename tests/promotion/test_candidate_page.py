@@ -1,4 +1,4 @@
-"""A candidate's page: the statistic that decides, after each pair, and the verbs, each said before it is done."""
+"""A candidate's page: the statistic that decides, after each pair, and the actions, each said before it is done."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def browser(db: None) -> Client:
     return client
 
 
-def address(verb: str, **query: str) -> str:
-    return reverse("steer_promotion", args=[verb], query=query or None)
+def address(action: str, **query: str) -> str:
+    return reverse("steer_promotion", args=[action], query=query or None)
 
 
 def test_the_curve_ends_where_the_gate_stands(evaluation):
@@ -103,7 +103,7 @@ def test_many_pairs_are_shown_when_asked_for(evaluation, browser, monkeypatch):
     assert browser.get(where, {"all": "1"}).content.decode().count("?pair=") == 2 + 5
 
 
-def test_a_hold_changes_the_verbs_alone(evaluation):
+def test_a_hold_changes_the_actions_alone(evaluation):
     key = f"candidate-{evaluation.pk}"
     before = take_snapshot(key, now=timezone.now())
     change_settings(promotion_hold=True)
@@ -143,14 +143,14 @@ def test_a_pair_that_is_not_there_shows_the_page_without_it(evaluation, browser,
     assert 'class="arm"' not in answer.content.decode()
 
 
-def test_a_verb_first_says_what_will_happen_and_does_nothing(evaluation, browser):
+def test_an_action_first_says_what_will_happen_and_does_nothing(evaluation, browser):
     page = browser.get(address("hold", next="/training/")).content.decode()
     assert "nothing is evaluated, tried or applied until somebody resumes" in page
     assert not read_settings().promotion_hold
 
 
 @pytest.mark.parametrize(
-    ("verb", "why"),
+    ("action", "why"),
     [
         ("resume", "Promotion is not on hold."),
         ("evaluate-now", "is past collecting: it is evaluating."),
@@ -158,9 +158,9 @@ def test_a_verb_first_says_what_will_happen_and_does_nothing(evaluation, browser
         ("roll-back", "The controller tag has never been switched"),
     ],
 )
-def test_a_verb_that_would_be_refused_says_so_before_it_is_pressed(evaluation, browser, verb, why):
+def test_an_action_that_would_be_refused_says_so_before_it_is_pressed(evaluation, browser, action, why):
     before = AuditEntry.objects.count()
-    page = browser.get(address(verb)).content.decode()
+    page = browser.get(address(action)).content.decode()
     assert why in page
     assert "csrfmiddlewaretoken" not in page.partition("<main")[2]
     assert AuditEntry.objects.count() == before
@@ -206,7 +206,7 @@ def test_roll_back_puts_the_previous_tag_back(servers, browser, host):
     assert LiveApply.objects.order_by("-id")[0].reason == "worse"
 
 
-def test_a_refused_verb_says_why_and_changes_nothing(evaluation, browser):
+def test_a_refused_action_says_why_and_changes_nothing(evaluation, browser):
     answer = browser.post(address("roll-back"), {"role": "controller", "reason": "x"}, follow=True)
     assert "has never been switched" in answer.content.decode()
     assert LiveApply.objects.count() == 0
@@ -219,14 +219,14 @@ def test_a_drill_is_requested_once(evaluation, browser):
 
 
 @pytest.mark.parametrize("where", ["//evil.example/", "https://evil.example/", "javascript:alert(1)"])
-def test_a_verb_never_leads_away_from_the_product(evaluation, browser, where):
+def test_an_action_never_leads_away_from_the_product(evaluation, browser, where):
     assert browser.post(address("hold"), {"next": where}).headers["Location"] == reverse("training")
     assert where not in browser.get(address("resume", next=where)).content.decode()
 
 
-@pytest.mark.parametrize("verb", ["promote", "apply", "x"])
-def test_there_is_no_verb_that_promotes(evaluation, browser, verb):
-    assert browser.get(address(verb)).status_code == 404
+@pytest.mark.parametrize("action", ["promote", "apply", "x"])
+def test_there_is_no_action_that_promotes(evaluation, browser, action):
+    assert browser.get(address(action)).status_code == 404
 
 
 def test_only_staff_may_look_and_steer(evaluation):

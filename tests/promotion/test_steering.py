@@ -70,9 +70,9 @@ def test_on_hold_nothing_is_moved_on(host, servers):
     make_base_tags(servers)
     ingest(host, "+")
     hold_promotion(**ME)
-    for verb in (evaluate_now, request_drill):
+    for action in (evaluate_now, request_drill):
         with pytest.raises(GateRefused, match="resume it first"):
-            verb(**ME)
+            action(**ME)
 
 
 def test_a_drill_is_requested_once_and_is_no_evaluation_of_a_candidate(db, servers):

@@ -20,7 +20,7 @@ from benchmarks.chaos import model as chaos_model
 from benchmarks.chaos import site as chaos_site
 from benchmarks.chaos.effects import EffectLog
 from benchmarks.chaos.model import Ollama
-from benchmarks.chaos.server import Answer, Asked, StubServer
+from benchmarks.chaos.server import Asked, StubReply, StubServer
 from benchmarks.chaos.world import queue_questions
 from lealife.pipeline.launching import launch_training
 from lealife.pipeline.pool import get_pool
@@ -81,7 +81,7 @@ class ClumsyOllama(Ollama):
         """Tags and digests as the server has them."""
         return dict(self._digests)
 
-    def respond(self, asked: Asked) -> Answer:
+    def respond(self, asked: Asked) -> StubReply:
         """Ollama's answer; a clumsy tag's shortlist is turned upside down before it picks the first."""
         if asked.path == chaos_model.CHAT and any(f'"{tag}"'.encode() in asked.body for tag in self.clumsy):
             return super().respond(_turn_picks(asked))
@@ -153,7 +153,7 @@ class Voyage:
         return [what for what, counts in counted.items() if max(counts.values(), default=0) > 1]
 
     def run(self) -> Run:
-        """One question from its claim to its outcome, by the product's own verbs; training must be on."""
+        """One question from its claim to its outcome, by the product's own actions; training must be on."""
         queue_questions([self.host], count=1, first=Run.objects.count())
         launch_training(timezone.now())
         drain("execute")

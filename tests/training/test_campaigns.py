@@ -121,16 +121,16 @@ def test_cancelling_twice_takes_nothing_back(host):
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "action",
     [
         lambda pk: cancel_campaign(campaign_id=pk, **WHO),
         lambda pk: requeue_failed(campaign_id=pk, **WHO),
         read_progress,
     ],
 )
-def test_a_missing_campaign_is_not_found(db, verb):
+def test_a_missing_campaign_is_not_found(db, action):
     with pytest.raises(NotFound):
-        verb(10**9)
+        action(10**9)
 
 
 def test_a_progress_is_plain_json_once_its_times_are_text(host):

@@ -1,7 +1,7 @@
 """A process that is killed before or after any SQL statement, COMMIT or external call loses nothing and doubles
 nothing.
 
-A real process takes one question from claim to ingest by the product's own verbs, and is killed at the n-th point;
+A real process takes one question from claim to ingest by the product's own actions, and is killed at the n-th point;
 n grows until it survives. What is left is repaired as the product repairs it, and then the tables are judged
 against each other and against what the stub site and the stub model logged on their own.
 """

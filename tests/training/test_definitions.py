@@ -197,17 +197,17 @@ def test_a_definition_without_a_host_cannot_be_enabled(host):
     assert queue(row).source_id
 
 
-@pytest.mark.parametrize("verb", [enable_definition, disable_definition])
-def test_a_switch_that_is_there_already_is_refused(host, verb):
+@pytest.mark.parametrize("action", [enable_definition, disable_definition])
+def test_a_switch_that_is_there_already_is_refused(host, action):
     row = save(host=host)
-    if verb is disable_definition:
-        verb(definition_id=row.pk, **WHO)
+    if action is disable_definition:
+        action(definition_id=row.pk, **WHO)
     with pytest.raises(Conflict, match="already"):
-        verb(definition_id=row.pk, **WHO)
+        action(definition_id=row.pk, **WHO)
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "action",
     [
         lambda pk: queue_definition(definition_id=pk, queued_from="api", by=command_line("ada")),
         lambda pk: save_definition(definition_id=pk, changes=TASK, **WHO),
@@ -216,9 +216,9 @@ def test_a_switch_that_is_there_already_is_refused(host, verb):
         lambda pk: delete_definition(definition_id=pk, **WHO),
     ],
 )
-def test_a_missing_definition_is_not_found(db, verb):
+def test_a_missing_definition_is_not_found(db, action):
     with pytest.raises(NotFound):
-        verb(10**9)
+        action(10**9)
 
 
 def test_a_definition_that_was_queued_is_disabled_and_not_deleted(host):

@@ -9,7 +9,16 @@ import pytest
 
 from tests.factories import START
 from training import selection
-from training.selection import CURRICULUM, CURRICULUM_FALLBACK, NONE, QUEUE, QUEUE_PENDING, Choice, LaneRules, Waiting
+from training.selection import (
+    CURRICULUM,
+    CURRICULUM_FALLBACK,
+    NONE,
+    QUEUE,
+    QUEUE_PENDING,
+    LaneRules,
+    Selection,
+    Waiting,
+)
 
 MODES = (selection.HYBRID, selection.QUEUED_ONLY, selection.AUTOMATIC_ONLY)
 START_S = START.timestamp()
@@ -25,11 +34,11 @@ def rules_of(mode: str = selection.HYBRID, *, fallback: bool = True, **more) -> 
     return LaneRules(mode=mode, curriculum_fallback=fallback, campaign_lock="locked_campaign_id" in more, **more)
 
 
-def choose(heads: list[Waiting], *, busy: frozenset[int] = NOBODY, **rules) -> Choice:
+def choose(heads: list[Waiting], *, busy: frozenset[int] = NOBODY, **rules) -> Selection:
     return selection.choose_source(heads, rules=rules_of(**rules), busy_hosts=busy)
 
 
-def id_of(choice: Choice) -> int | None:
+def id_of(choice: Selection) -> int | None:
     return choice.waiting.source_id if choice.waiting else None
 
 
@@ -60,11 +69,11 @@ def test_the_lane_mode_and_the_fallback_decide_between_queue_and_curriculum(mode
 @pytest.mark.parametrize("mode", MODES)
 def test_a_host_with_a_running_training_run_is_never_chosen(mode):
     heads = [wait_for(1, host=1), wait_for(2, kind=CURRICULUM, host=1)]
-    assert choose(heads, mode=mode, busy=frozenset({1})) == Choice(None, NONE)
+    assert choose(heads, mode=mode, busy=frozenset({1})) == Selection(None, NONE)
 
 
 def test_the_curriculum_waits_while_every_queued_host_is_busy():
-    assert choose([QUEUED, SEEDED], busy=frozenset({1})) == Choice(None, NONE)
+    assert choose([QUEUED, SEEDED], busy=frozenset({1})) == Selection(None, NONE)
 
 
 def test_a_free_host_is_chosen_when_another_is_busy():
@@ -134,11 +143,11 @@ def test_under_the_campaign_lock_only_the_locked_campaign_is_chosen():
 
 def test_under_the_campaign_lock_nothing_else_runs_while_its_host_is_busy():
     heads = [wait_for(1, host=1), wait_for(2, host=2, campaign_id=7)]
-    assert choose(heads, locked_campaign_id=7, busy=frozenset({2})) == Choice(None, NONE)
+    assert choose(heads, locked_campaign_id=7, busy=frozenset({2})) == Selection(None, NONE)
 
 
 def test_under_the_campaign_lock_the_curriculum_waits_until_the_campaign_has_drained():
-    assert choose([SEEDED], locked_campaign_id=7) == Choice(None, NONE)
+    assert choose([SEEDED], locked_campaign_id=7) == Selection(None, NONE)
 
 
 def test_automatic_only_runs_the_curriculum_whatever_campaign_is_locked():

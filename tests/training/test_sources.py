@@ -115,7 +115,7 @@ def test_a_disabled_host_is_refused(host):
 
 
 @pytest.mark.parametrize(
-    ("verb", "start", "end"),
+    ("action", "start", "end"),
     [
         (disable_source, "pending", "disabled"),
         (disable_source, "failed", "disabled"),
@@ -127,16 +127,16 @@ def test_a_disabled_host_is_refused(host):
         (cancel_source, "disabled", "cancelled"),
     ],
 )
-def test_a_verb_moves_a_source_and_is_logged(host, verb, start, end):
+def test_an_action_moves_a_source_and_is_logged(host, action, start, end):
     source = make_source(host, status=start)
-    verb(source_id=source.pk, **WHO)
+    action(source_id=source.pk, **WHO)
     source.refresh_from_db()
     assert source.status == end
     assert AuditEntry.objects.get().actor == "ada"
 
 
 @pytest.mark.parametrize(
-    ("verb", "start"),
+    ("action", "start"),
     [
         *[(disable_source, status) for status in ("claimed", "done", "disabled", "cancelled")],
         *[(enable_source, status) for status in ("pending", "claimed", "done", "failed", "cancelled")],
@@ -144,19 +144,19 @@ def test_a_verb_moves_a_source_and_is_logged(host, verb, start, end):
         *[(cancel_source, status) for status in ("claimed", "done", "failed", "cancelled")],
     ],
 )
-def test_a_verb_refuses_another_state_in_a_sentence(host, verb, start):
+def test_an_action_refuses_another_state_in_a_sentence(host, action, start):
     source = make_source(host, status=start)
     with pytest.raises(Conflict, match=f"Source {source.pk} is {start}"):
-        verb(source_id=source.pk, **WHO)
+        action(source_id=source.pk, **WHO)
     source.refresh_from_db()
     assert source.status == start
     assert not AuditEntry.objects.exists()
 
 
-@pytest.mark.parametrize("verb", [disable_source, enable_source, requeue_source, cancel_source])
-def test_a_verb_on_a_missing_source_is_refused(db, verb):
+@pytest.mark.parametrize("action", [disable_source, enable_source, requeue_source, cancel_source])
+def test_an_action_on_a_missing_source_is_refused(db, action):
     with pytest.raises(NotFound):
-        verb(source_id=10**9, **WHO)
+        action(source_id=10**9, **WHO)
 
 
 def test_enabling_gives_a_fresh_retry_budget(host):

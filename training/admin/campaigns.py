@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, VerbAdmin, offer, take_over
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, take_over
 from lealife.core.actors import read_actor
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.models import Campaign
@@ -22,7 +22,7 @@ class CampaignForm(forms.ModelForm):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(VerbAdmin):
+class CampaignAdmin(ActionAdmin):
     """Campaigns are made, cancelled and tried again; their task never changes under runs that have started."""
 
     form = CampaignForm
@@ -82,10 +82,10 @@ class CampaignAdmin(VerbAdmin):
     def requeue_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
         """Queues the failed and disabled sources of the chosen campaigns again."""
         by = read_actor(request)
-        self.run_verb(
+        self.run_action(
             request,
             queryset,
-            verb=lambda row: requeue_failed(campaign_id=row.pk, by=by, origin=ORIGIN),
+            action=lambda row: requeue_failed(campaign_id=row.pk, by=by, origin=ORIGIN),
             done="queued again",
         )
 
@@ -93,9 +93,9 @@ class CampaignAdmin(VerbAdmin):
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
         """Cancels the waiting sources of the chosen campaigns."""
         by = read_actor(request)
-        self.run_verb(
+        self.run_action(
             request,
             queryset,
-            verb=lambda row: cancel_campaign(campaign_id=row.pk, by=by, origin=ORIGIN),
+            action=lambda row: cancel_campaign(campaign_id=row.pk, by=by, origin=ORIGIN),
             done="cancelled",
         )

@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, VerbAdmin
+from lealife.core.action_admin import ORIGIN, ActionAdmin
 from lealife.core.actors import read_actor
 from lealife.core.readonly_admin import ReadOnlyAdmin
 from training.models import (
@@ -43,7 +43,7 @@ class RuntimeSettingsForm(forms.ModelForm):
 
 
 @admin.register(RuntimeSettings)
-class RuntimeSettingsAdmin(VerbAdmin):
+class RuntimeSettingsAdmin(ActionAdmin):
     """The one row. Saving applies a draft: a new version, a line in the change log, no restart."""
 
     form = RuntimeSettingsForm

@@ -10,7 +10,7 @@ from django.contrib.admin.helpers import ActionForm
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, VerbAdmin, offer, take_over
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, take_over
 from lealife.core.actors import read_actor
 from training.campaigns import SIZE_MAX
 from training.definitions import (
@@ -34,7 +34,7 @@ class DefinitionForm(forms.ModelForm):
 
 
 class DefinitionActionForm(ActionForm):
-    """How many runs the action *Queue* makes of each chosen definition. Text: the verb refuses in a sentence."""
+    """How many runs the action *Queue* makes of each chosen definition. Text: the action refuses in a sentence."""
 
     size = forms.CharField(
         required=False, label="Runs:", widget=forms.NumberInput(attrs={"min": 1, "max": SIZE_MAX, "placeholder": 1})
@@ -42,7 +42,7 @@ class DefinitionActionForm(ActionForm):
 
 
 @admin.register(TaskDefinition)
-class TaskDefinitionAdmin(VerbAdmin):
+class TaskDefinitionAdmin(ActionAdmin):
     """Tasks that are queued again and again. What was queued keeps the task that it was queued with."""
 
     form = DefinitionForm
@@ -106,10 +106,10 @@ class TaskDefinitionAdmin(VerbAdmin):
         """Queues one run or a campaign of each chosen definition."""
         size = read_size(request.POST.get("size", ""))
         by = read_actor(request)
-        self.run_verb(
+        self.run_action(
             request,
             queryset,
-            verb=lambda row: queue_definition(definition_id=row.pk, size=size, queued_from=ORIGIN, by=by),
+            action=lambda row: queue_definition(definition_id=row.pk, size=size, queued_from=ORIGIN, by=by),
             done="queued",
         )
 
@@ -123,13 +123,15 @@ class TaskDefinitionAdmin(VerbAdmin):
         """Keeps the chosen definitions from being queued."""
         self._run(request, queryset, disable_definition, "disabled")
 
-    def _run(self, request: HttpRequest, rows: QuerySet[TaskDefinition], verb: Callable[..., None], done: str) -> None:
+    def _run(
+        self, request: HttpRequest, rows: QuerySet[TaskDefinition], action: Callable[..., None], done: str
+    ) -> None:
         by = read_actor(request)
-        self.run_verb(request, rows, verb=lambda row: verb(definition_id=row.pk, by=by, origin=ORIGIN), done=done)
+        self.run_action(request, rows, action=lambda row: action(definition_id=row.pk, by=by, origin=ORIGIN), done=done)
 
 
 def read_size(typed: str) -> int | str:
-    """The size that was typed, one when nothing was; what is no number is left to the verb to refuse."""
+    """The size that was typed, one when nothing was; what is no number is left to the action to refuse."""
     typed = typed.strip()
     if not typed:
         return 1

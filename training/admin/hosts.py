@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, VerbAdmin
+from lealife.core.action_admin import ORIGIN, ActionAdmin
 from lealife.core.actors import read_actor
 from lealife.core.announce import announce
 from lealife.core.readonly_admin import ReadOnlyAdmin
@@ -61,7 +61,7 @@ class HostForm(forms.ModelForm):
 
 
 @admin.register(Host)
-class HostAdmin(VerbAdmin):
+class HostAdmin(ActionAdmin):
     """Websites that runs may visit."""
 
     form = HostForm

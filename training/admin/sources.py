@@ -1,4 +1,4 @@
-"""Admin of training sources: queued, corrected while they wait, moved by their verbs."""
+"""Admin of training sources: queued, corrected while they wait, moved by their actions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, VerbAdmin, offer, take_over
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, take_over
 from lealife.core.actors import read_actor
 from training.models import TrainingSource
 from training.sources import (
@@ -32,7 +32,7 @@ class SourceForm(forms.ModelForm):
 
 
 @admin.register(TrainingSource)
-class TrainingSourceAdmin(VerbAdmin):
+class TrainingSourceAdmin(ActionAdmin):
     """What is trained on. A source that has started is a record; a waiting one may still be corrected."""
 
     form = SourceForm
@@ -116,6 +116,6 @@ class TrainingSourceAdmin(VerbAdmin):
         """Cancels sources that have not started."""
         self._run(request, queryset, cancel_source, "cancelled")
 
-    def _run(self, request: HttpRequest, rows: QuerySet[TrainingSource], verb: Any, done: str) -> None:
+    def _run(self, request: HttpRequest, rows: QuerySet[TrainingSource], action: Any, done: str) -> None:
         by = read_actor(request)
-        self.run_verb(request, rows, verb=lambda row: verb(source_id=row.pk, by=by, origin=ORIGIN), done=done)
+        self.run_action(request, rows, action=lambda row: action(source_id=row.pk, by=by, origin=ORIGIN), done=done)

@@ -40,7 +40,7 @@ GROUNDED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class ReadPage:
     """A page that was read in this run, its addresses (asked for and final), and the digest of its body."""
 
     page: ParsedPage
@@ -56,19 +56,19 @@ class Answer:
     reply: Reply
 
 
-def find_distinct(pages: Sequence[Evidence]) -> list[Evidence]:
+def find_distinct(pages: Sequence[ReadPage]) -> list[ReadPage]:
     """The first reading of each page: what says the same is one page, whatever its addresses and its bytes."""
-    readings: dict[str, Evidence] = {}
+    readings: dict[str, ReadPage] = {}
     for evidence in pages:
         readings.setdefault(evidence.page.content_digest, evidence)
-    distinct: list[Evidence] = []
+    distinct: list[ReadPage] = []
     for evidence in readings.values():
         if not any(is_same_page(evidence.page, other.page) for other in distinct):
             distinct.append(evidence)
     return distinct
 
 
-def is_covered(question: Question, pages: Sequence[Evidence]) -> bool:
+def is_covered(question: Question, pages: Sequence[ReadPage]) -> bool:
     """Whether what was read settles the question: its quoted phrases literally, else nearly all its words."""
     if question.phrases:
         texts = [fold(evidence.page.text) for evidence in pages]
@@ -77,7 +77,7 @@ def is_covered(question: Question, pages: Sequence[Evidence]) -> bool:
     return any(each.score >= COVERED and each.matched >= needed for each in _score_passages(question, pages))
 
 
-def choose_quotes(question: Question, pages: Sequence[Evidence]) -> tuple[Quote, ...]:
+def choose_quotes(question: Question, pages: Sequence[ReadPage]) -> tuple[Quote, ...]:
     """Up to three passages that bear on the question most, best first; none when none does.
 
     A question with a quoted phrase is answered by that phrase alone, found literally.
@@ -154,14 +154,14 @@ class _Scored:
     matched_with_title: int
     order: int
     text: str
-    evidence: Evidence
+    evidence: ReadPage
 
     @property
     def rank(self) -> float:
         return self.score + TITLE_SHARE * self.score_with_title
 
 
-def _score_passages(question: Question, pages: Sequence[Evidence]) -> list[_Scored]:
+def _score_passages(question: Question, pages: Sequence[ReadPage]) -> list[_Scored]:
     passages = _own_passages(pages)
     words = [frozenset(split_words(text)) for text, _ in passages]
     rarity = weigh_rarity(words)
@@ -176,7 +176,7 @@ def _score_passages(question: Question, pages: Sequence[Evidence]) -> list[_Scor
     return scored
 
 
-def _own_passages(pages: Sequence[Evidence]) -> list[tuple[str, Evidence]]:
+def _own_passages(pages: Sequence[ReadPage]) -> list[tuple[str, ReadPage]]:
     """The passages of all pages; what several different pages say alike is their frame, not their content."""
     contents = find_distinct(pages)
     spread = Counter(text for evidence in contents for text in evidence.page.passages)
@@ -189,8 +189,8 @@ def _end_with_sentence(text: str) -> str:
     return text[: end + 1] if end > 0 else text
 
 
-def _quote_phrases(question: Question, pages: Sequence[Evidence]) -> tuple[Quote, ...]:
-    found: list[tuple[str, Evidence]] = []
+def _quote_phrases(question: Question, pages: Sequence[ReadPage]) -> tuple[Quote, ...]:
+    found: list[tuple[str, ReadPage]] = []
     texts = [fold(evidence.page.text) for evidence in pages]
     for phrase in question.phrases:
         for evidence, text in zip(pages, texts, strict=True):
@@ -217,7 +217,7 @@ def _cut_out(phrase: str, text: str) -> str:
     return " ".join(words[first : last + 1])[:PHRASE_QUOTE_MAX]
 
 
-def _unique_quotes(found: Iterable[tuple[str, Evidence]]) -> tuple[Quote, ...]:
+def _unique_quotes(found: Iterable[tuple[str, ReadPage]]) -> tuple[Quote, ...]:
     quotes: dict[str, Quote] = {}
     for text, evidence in found:
         quotes.setdefault(text, Quote(text, evidence.page.url, evidence.digest))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from training.agent.answerer import Evidence, choose_quotes, find_distinct, is_covered, write_answer
+from training.agent.answerer import ReadPage, choose_quotes, find_distinct, is_covered, write_answer
 from training.agent.brain import Brain
 from training.agent.controller import pick_next
 from training.agent.errors import AgentError, ErrorCode
@@ -16,7 +16,7 @@ from training.agent.reading.words import read_question
 from training.agent.shortlist import Candidates
 from training.agent.task import Task
 from training.agent.trajectory import Choice, Quote, Step, Trajectory
-from training.agent.verifier import Gathered, Verdict, check_gathered, check_quotes, check_visits
+from training.agent.verifier import CheckResult, Gathered, check_gathered, check_quotes, check_visits
 from training.agent.web.address import canonical_url
 from training.agent.web.browser import Browser, Page
 
@@ -25,9 +25,6 @@ SHELL_SAYS_LITTLE = (
     "Without its scripts it says next to nothing: the browser engine \u201cchromium\u201d runs them, "
     "\u201chttp\u201d does not."
 )
-# Goes up with whatever can change what a run does with the same task, pages, tags and memory: measured arms of another
-# version are not compared with new ones.
-AGENT_VERSION = 2
 
 
 def navigate(
@@ -52,7 +49,7 @@ def navigate(
         verdict = run.answer_and_verify()
         code = "" if verdict.success else run.name_failure(ended_by)
     except AgentError as error:
-        verdict, code = Verdict(False, "", error.message), error.code
+        verdict, code = CheckResult(False, "", error.message), error.code
     return run.close(verdict=verdict, code=str(code))
 
 
@@ -75,7 +72,7 @@ class _Run:
         self.question = read_question(task.prompt)
         self.candidates = Candidates(question=self.question, site=task.site, memories=brain.memories)
         self.steps: list[Step] = []
-        self.evidence: list[Evidence] = []
+        self.evidence: list[ReadPage] = []
         self.visited: set[str] = set()
         # A folder and its index.html are the same page nearly everywhere: a call on the twin would be wasted.
         self.twins: set[str] = set()
@@ -110,7 +107,7 @@ class _Run:
             self._visit(url=chosen.url, shortlist=shortlist, picked_by=pick.picked_by, reply=pick.reply, began=began)
         return ErrorCode.VERIFICATION_FAILED
 
-    def answer_and_verify(self) -> Verdict:
+    def answer_and_verify(self) -> CheckResult:
         """Chooses and checks the quotes, lets the task model write over them, and runs the checks."""
         chosen = choose_quotes(self.question, self.evidence)
         self.quotes = check_quotes(quotes=chosen, pages=self.evidence)
@@ -133,7 +130,7 @@ class _Run:
         """The code of a run whose checks failed: what kept every page away, else how the visits ended."""
         return ended_by if self.evidence else self.steps[-1].error_code or ended_by
 
-    def close(self, *, verdict: Verdict, code: str) -> Trajectory:
+    def close(self, *, verdict: CheckResult, code: str) -> Trajectory:
         """The finished run as a value."""
         reason = verdict.reason
         if code and not self.evidence and self.steps and self.steps[-1].error_code == code:
@@ -216,7 +213,7 @@ class _Run:
             raise AgentError(ErrorCode.FETCH_FAILED, f"{said} {SHELL_SAYS_LITTLE}" if is_shell else said)
         # A page of links alone leads on, but it says nothing.
         if parsed.text:
-            self.evidence.append(Evidence(parsed, frozenset({page.url, final_url}), page.digest))
+            self.evidence.append(ReadPage(parsed, frozenset({page.url, final_url}), page.digest))
         self.shell_url = final_url if is_shell else self.shell_url
         self.full_pages += not is_shell
         return parsed.title

@@ -9,7 +9,7 @@ from typing import Any
 
 import regex
 
-from training.agent.answerer import Evidence, find_distinct
+from training.agent.answerer import ReadPage, find_distinct
 from training.agent.reading.page import squeeze
 from training.agent.reading.words import fold
 from training.agent.schema import find_mismatch
@@ -28,13 +28,13 @@ TITLES_MAX, TITLE_MAX = 3, 60
 class Gathered:
     """What there is to check: the pages read, the answer and its quotes."""
 
-    pages: tuple[Evidence, ...]
+    pages: tuple[ReadPage, ...]
     answer: str = ""
     quotes: tuple[Quote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckResult:
     """`verifier` names the failed check, or those that held joined by "+"; `reason` is empty on success."""
 
     success: bool
@@ -42,7 +42,7 @@ class Verdict:
     reason: str
 
 
-def check_gathered(*, task: Task, gathered: Gathered) -> Verdict:
+def check_gathered(*, task: Task, gathered: Gathered) -> CheckResult:
     """All given checks, in order; without any: a checked quote and the pages target."""
     if task.check.is_empty:
         verdict = _run_checks(_list_default(task), gathered)
@@ -50,13 +50,13 @@ def check_gathered(*, task: Task, gathered: Gathered) -> Verdict:
     return _run_checks(_list_checks(task.check), gathered)
 
 
-def check_visits(*, task: Task, gathered: Gathered) -> Verdict:
+def check_visits(*, task: Task, gathered: Gathered) -> CheckResult:
     """Only what no answer can mend: expected addresses visited and pages counted."""
     checks = _list_checks(task.check) or _list_default(task)
     return _run_checks([check for check in checks if check[0] in ("min_pages", "visited", "pages_target")], gathered)
 
 
-def check_quotes(*, quotes: Sequence[Quote], pages: Iterable[Evidence]) -> tuple[Quote, ...]:
+def check_quotes(*, quotes: Sequence[Quote], pages: Iterable[ReadPage]) -> tuple[Quote, ...]:
     """The quotes that are literally on the page they name, white space aside."""
     texts = {(evidence.page.url, evidence.digest): squeeze(evidence.page.text) for evidence in pages}
     return tuple(
@@ -69,13 +69,13 @@ def check_quotes(*, quotes: Sequence[Quote], pages: Iterable[Evidence]) -> tuple
 Check = tuple[str, Callable[[Gathered], str]]
 
 
-def _run_checks(checks: Sequence[Check], gathered: Gathered) -> Verdict:
+def _run_checks(checks: Sequence[Check], gathered: Gathered) -> CheckResult:
     for name, check in checks:
         reason = check(gathered)
         if reason:
-            return Verdict(False, _public_name(name), f"{_public_name(name)}: {reason}")
+            return CheckResult(False, _public_name(name), f"{_public_name(name)}: {reason}")
     names = dict.fromkeys(_public_name(name) for name, _ in checks)
-    return Verdict(True, "+".join(names), "")
+    return CheckResult(True, "+".join(names), "")
 
 
 def _public_name(name: str) -> str:

@@ -18,7 +18,7 @@ LEASE = timedelta(seconds=settings.LEALIFE_RUN_LEASE_S)
 
 
 class RunQuerySet(models.QuerySet["Run"]):
-    """Reads of runs as verbs."""
+    """Reads of runs as actions."""
 
     def open(self) -> RunQuerySet:
         """Holding a slot now."""

@@ -55,7 +55,7 @@ class Campaign(models.Model):
 
 
 class SourceQuerySet(models.QuerySet["TrainingSource"]):
-    """Reads of training sources as verbs."""
+    """Reads of training sources as actions."""
 
     def pending(self) -> SourceQuerySet:
         """Waiting to be claimed."""

@@ -30,7 +30,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class TrialPanel:
-    """What the gate says of the candidate, where promotion stands, and the verbs that are open to an operator."""
+    """What the gate says of the candidate, where promotion stands, and the actions that are open to an operator."""
 
     trial: Trial
     window: int

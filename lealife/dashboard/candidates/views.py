@@ -1,4 +1,4 @@
-"""Views of promotion: a candidate's evidence, and the operators' verbs, each behind a page that says what it does."""
+"""Views of promotion: a candidate's evidence, and the operators' actions, each behind a page that says what it does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lealife.core.actors import Action, Actor
 from lealife.core.errors import NotFound, Refused
 from lealife.dashboard.access import require_action, require_staff
 from lealife.dashboard.candidates.panels import read_arms
-from lealife.dashboard.pages import render_live
+from lealife.dashboard.live.page import render_live
 from lealife.dashboard.training.actions import find_way_back
 from promotion.applies import roll_back
 from promotion.canary import abort_open_canary
@@ -44,7 +44,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Verb:
+class Button:
     """One button: its label, what will happen in words, what it does and the sentence when it is done."""
 
     label: str
@@ -55,8 +55,8 @@ class Verb:
     wants_reason: bool = False
 
 
-VERBS = {
-    "hold": Verb(
+BUTTONS = {
+    "hold": Button(
         label="Hold promotion",
         will="No window moves on, nothing is evaluated, tried or applied until somebody resumes. Training goes on, and "
         "the tags that serve now go on serving. Evidence that was gathered is kept.",
@@ -65,7 +65,7 @@ VERBS = {
         done="Promotion is on hold.",
         wants_reason=True,
     ),
-    "resume": Verb(
+    "resume": Button(
         label="Resume promotion",
         will="Promotion goes on where it was held: an open evaluation runs its next pair, an open canary is judged "
         "again.",
@@ -73,7 +73,7 @@ VERBS = {
         act=lambda asked: resume_promotion(by=asked.by, origin=ORIGIN),
         done="Promotion goes on.",
     ),
-    "evaluate-now": Verb(
+    "evaluate-now": Button(
         label="Evaluate now",
         will="The window closes with the successes it has, a candidate is built from what was learned and goes before "
         "the gate. The gate asks for as much evidence as always; this candidate spends its share of the lifetime "
@@ -82,7 +82,7 @@ VERBS = {
         act=lambda asked: evaluate_now(by=asked.by, origin=ORIGIN),
         done="The window has been closed early: a candidate is built next.",
     ),
-    "drill": Verb(
+    "drill": Button(
         label="Drill the gate",
         will="An identical clone and a sabotaged copy of the active controller tag go through the gate, unmarked. "
         "Neither can ever serve; the page counts what the gate got wrong.",
@@ -90,7 +90,7 @@ VERBS = {
         act=lambda asked: request_drill(by=asked.by, origin=ORIGIN),
         done="The drill is requested.",
     ),
-    "abort-canary": Verb(
+    "abort-canary": Button(
         label="Abort the canary",
         will="The candidate serves no further run and is rejected; the active tag serves all runs again. The window "
         "closes and the next one collects.",
@@ -99,7 +99,7 @@ VERBS = {
         done="The canary is aborted.",
         wants_reason=True,
     ),
-    "roll-back": Verb(
+    "roll-back": Button(
         label="Roll back",
         will="The tag that served before the last switch is put back in charge, as a new live apply. It serves from "
         "the next run on; runs in flight end with the tag they began with. The proof is amber until three live "
@@ -126,16 +126,16 @@ def show_candidate(request: HttpRequest, evaluation_id: int) -> HttpResponse:
             raise Http404(str(error)) from error
         context["arms"] = read_arms(trial, number=number, now=timezone.now()) if number else None
         context["all_pairs"] = read_pairs(trial) if "all" in request.GET else None
-    return render_live(request, "candidate.html", key=f"candidate-{evaluation_id}", **context)
+    return render_live(request, "candidates/page.html", key=f"candidate-{evaluation_id}", **context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require_staff
-def steer(request: HttpRequest, verb: str) -> HttpResponse:
-    """`/training/promotion/{verb}/`: says what will happen, then does it."""
-    chosen = VERBS.get(verb)
+def steer(request: HttpRequest, action: str) -> HttpResponse:
+    """`/training/promotion/{action}/`: says what will happen, then does it."""
+    chosen = BUTTONS.get(action)
     if chosen is None:
-        raise Http404(f"There is no verb {verb}.")
+        raise Http404(f"There is no action {action}.")
     by = require_action(request, chosen.needs)
     given = request.POST if request.method == "POST" else request.GET
     role = given.get("role", Role.CONTROLLER)
@@ -153,21 +153,21 @@ def steer(request: HttpRequest, verb: str) -> HttpResponse:
             messages.success(request, chosen.done)
         return redirect(find_way_back(given))
     context = {
-        "verb": chosen,
+        "button": chosen,
         "role": role,
         "next": find_way_back(given),
         "reason_max": REASON_MAX,
-        "last": read_last_applies().get(role) if verb == "roll-back" else None,
+        "last": read_last_applies().get(role) if action == "roll-back" else None,
         "why_not": rehearse(chosen, Asked(by, "rehearsed", role)),
     }
-    return render(request, "promotion_confirm.html", context)
+    return render(request, "candidates/confirm.html", context)
 
 
-def rehearse(verb: Verb, asked: Asked) -> str:
-    """Why the verb would be refused now, in its own words; empty when it would not. All that it did is taken back."""
+def rehearse(button: Button, asked: Asked) -> str:
+    """Why the action would be refused now, in its own words; empty when it would not. All that it did is taken back."""
     with transaction.atomic():
         try:
-            verb.act(asked)
+            button.act(asked)
         except Refused as refused:
             return str(refused)
         finally:

@@ -74,11 +74,14 @@ def fingerprint_panel(panel: Any) -> str:
 
 def render_fragment(snapshot: Snapshot, name: str) -> SafeString:
     """The panel's HTML: the same for the page, the socket and the polling client, and for every reader."""
+    panel = snapshot.panels[name]
+    # A fragment lies in the folder of templates that is named like its panel's folder in this package.
+    folder = type(panel).__module__.split(".")[2]
     return render_to_string(
-        f"fragments/{name}.html",
+        f"{folder}/{name}.html",
         {
             "name": name,
-            "panel": snapshot.panels[name],
+            "panel": panel,
             "fingerprint": snapshot.fingerprints[name],
             "generated_at": snapshot.generated_at,
             "ttl_s": TTL_S,

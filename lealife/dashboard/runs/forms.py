@@ -1,4 +1,4 @@
-"""Forms on a run's page: they shape the input; the verbs behind them judge it."""
+"""Forms on a run's page: they shape the input; the actions behind them judge it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TrainForm(forms.Form):
     expected_text = forms.CharField(required=False)
 
     def read_check(self) -> dict[str, Any] | None:
-        """The check as the verb takes it; None when the form did not ask for one."""
+        """The check as the action takes it; None when the form did not ask for one."""
         if "expected_text" not in self.data:
             return None
         urls = self.cleaned_data["expected_urls"].split()

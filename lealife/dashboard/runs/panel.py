@@ -92,7 +92,7 @@ class VerdictView:
 
 @dataclass(frozen=True, slots=True)
 class RunPanel:
-    """A run and everything that is known of it. `cannot_…` say why a verb is refused, empty when it is not."""
+    """A run and everything that is known of it. `cannot_…` say why an action is refused, empty when it is not."""
 
     id: int
     lane: str

@@ -1,4 +1,4 @@
-"""Views of runs beside the live page: the list, the question form, the frozen pages and the verbs."""
+"""Views of runs: the list, one run, the pages that it read, and the actions on it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ from csp.decorators import csp_replace
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
-from lealife.core.actors import Action, Actor, read_actor
+from lealife.core.actors import Action, Actor
 from lealife.core.errors import InvalidInput, NotFound, Refused
 from lealife.dashboard.access import require_action, require_post, require_staff
-from lealife.dashboard.ask.panel import read_like, read_task_page
-from lealife.dashboard.forms import TaskForm
-from lealife.dashboard.live.snapshot import ID_DIGITS
-from lealife.dashboard.pages import read_before
+from lealife.dashboard.live.page import render_live
+from lealife.dashboard.paging import read_before
 from lealife.dashboard.runs.forms import TrainForm, VerdictForm
 from lealife.dashboard.runs.frozen_page import read_frozen_page
 from lealife.dashboard.runs.listing import LOOK, RunFilter, read_runs
-from lealife.pipeline.launching import ask
 from lealife.run_actions import judge_run, repeat_run, train_on_run
 
 ORIGIN = "page"
@@ -33,39 +30,14 @@ NOTHING = ["'none'"]
 def list_runs(request: HttpRequest) -> HttpResponse:
     """`/runs/`: runs by lane, status, host, tag and words of their question; older ones with `?before=`."""
     runs = read_runs(chosen=RunFilter.from_query(request.GET), before=read_before(request))
-    return render(request, "runs.html", {"runs": runs, "look": LOOK})
+    return render(request, "runs/list.html", {"runs": runs, "look": LOOK})
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 @require_staff
-def make_task(request: HttpRequest) -> HttpResponse:
-    """`/tasks/new/`: a standard task, answered with the active tags and all that was learned; `?like=` a run."""
-    if request.method == "POST":
-        require_action(request, ask)
-    form = TaskForm(request.POST) if request.method == "POST" else TaskForm(initial=read_initial(request))
-    if request.method == "POST" and form.is_valid():
-        try:
-            run = ask(**form.read_task(), by=read_actor(request))
-        except Refused as refused:
-            form.add_refusal(refused)
-        else:
-            messages.success(request, f"Run {run.pk} is queued.")
-            return redirect("run", run_id=run.pk)
-    context = {"form": form, "page": read_task_page()}
-    return render(request, "task_new.html", context, status=422 if form.errors else 200)
-
-
-def read_initial(request: HttpRequest) -> dict[str, Any]:
-    """What the form begins with: the task of the run that the address names, and the host that it names."""
-    like = request.GET.get("like", "")
-    host = request.GET.get("host", "")
-    named = {"host": host} if host.isascii() and host.isdecimal() and len(host) <= ID_DIGITS else {}
-    if not (like.isascii() and like.isdecimal() and len(like) <= ID_DIGITS):
-        return named
-    try:
-        return read_like(int(like)) | named
-    except NotFound as error:
-        raise Http404(str(error)) from error
+def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
+    """`/runs/{id}/`: one run's trajectory."""
+    return render_live(request, "runs/page.html", key=f"run-{run_id}", run_id=run_id)
 
 
 # Words of a stranger's page: whatever they hold, nothing on this page may run, load or connect.
@@ -78,17 +50,17 @@ def show_frozen_page(request: HttpRequest, run_id: int, digest: str) -> HttpResp
         page = read_frozen_page(run_id=run_id, digest=digest)
     except NotFound as error:
         raise Http404(str(error)) from error
-    return render(request, "frozen_page.html", {"page": page})
+    return render(request, "runs/frozen_page.html", {"page": page})
 
 
 @require_post
 @require_staff
-def act_on_run(request: HttpRequest, run_id: int, verb: str) -> HttpResponse:
+def act_on_run(request: HttpRequest, run_id: int, action: str) -> HttpResponse:
     """Repeats a run, makes a training source of it, or stores a verdict on it."""
-    if verb not in VERBS:
-        raise Http404(f"There is no verb {verb}.")
-    action, act = VERBS[verb]
-    by = require_action(request, action)
+    if action not in ACTIONS:
+        raise Http404(f"There is no action {action}.")
+    needed, act = ACTIONS[action]
+    by = require_action(request, needed)
     try:
         leads_to, sentence = act(request, run_id, by)
     except NotFound as error:
@@ -125,7 +97,7 @@ def judge(request: HttpRequest, run_id: int, by: Actor) -> tuple[int, str]:
     return run_id, f"Noted: the answer of run {run_id} is {'right' if right else 'wrong'}."
 
 
-VERBS: dict[str, tuple[Action[..., Any], Callable[[HttpRequest, int, Actor], tuple[int, str]]]] = {
+ACTIONS: dict[str, tuple[Action[..., Any], Callable[[HttpRequest, int, Actor], tuple[int, str]]]] = {
     "repeat": (repeat_run, repeat),
     "train": (train_on_run, train),
     "judge": (judge_run, judge),

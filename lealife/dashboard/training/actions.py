@@ -1,4 +1,4 @@
-"""The page's verbs: each posts to the function that API, admin and commands call, and returns to the page."""
+"""The page's actions: each posts to the function that API, admin and commands call, and returns to the page."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lealife.core.actors import Action, Actor, read_actor
 from lealife.core.errors import InvalidInput, Refused
 from lealife.dashboard.access import require_action, require_post, require_staff
 from lealife.dashboard.forms import PresetForm, QueueForm
-from lealife.dashboard.pages import render_draft, render_training
 from lealife.dashboard.training.draft import drop_draft, keep_draft, read_draft, rebase_draft
-from lealife.dashboard.training.pending import SOURCE_VERBS
+from lealife.dashboard.training.pending import SOURCE_ACTIONS
+from lealife.dashboard.training.views import render_draft, render_training
 from training.campaigns import cancel_campaign, create_campaign, requeue_failed
 from training.coordinator import start_training, stop_training
 from training.definitions import Queued, queue_definition
@@ -26,12 +26,12 @@ from training.sources import queue_source
 # Where a change came from, as the audit log and `queued_from` name it.
 ORIGIN, QUEUED_FROM = "page", "training_ui"
 SOURCE_DONE = {"disable": "disabled", "enable": "enabled", "requeue": "queued again", "cancel": "cancelled"}
-CAMPAIGN_VERBS: dict[str, tuple[Action[..., int], str]] = {
+CAMPAIGN_ACTIONS: dict[str, tuple[Action[..., int], str]] = {
     "cancel": (cancel_campaign, "waiting sources cancelled"),
     "requeue-failed": (requeue_failed, "failed sources queued again"),
 }
 
-DRAFT_VERBS: dict[str, Callable[..., None]] = {"rebase": rebase_draft, "discard": drop_draft}
+DRAFT_ACTIONS: dict[str, Callable[..., None]] = {"rebase": rebase_draft, "discard": drop_draft}
 
 
 @require_post
@@ -104,28 +104,28 @@ def queue_preset(request: HttpRequest) -> HttpResponse:
 
 @require_post
 @require_staff
-def change_source(request: HttpRequest, source_id: int, verb: str) -> HttpResponse:
+def change_source(request: HttpRequest, source_id: int, action: str) -> HttpResponse:
     """Disables, enables, requeues or cancels one source."""
-    change = SOURCE_VERBS.get(verb)
+    change = SOURCE_ACTIONS.get(action)
     if change is None:
-        raise Http404(f"There is no verb {verb}.")
+        raise Http404(f"There is no action {action}.")
     by = require_action(request, change)
     try:
         change(source_id=source_id, by=by, origin=ORIGIN)
     except Refused as refused:
         messages.error(request, str(refused))
     else:
-        messages.success(request, f"Source {source_id} is {SOURCE_DONE[verb]}.")
+        messages.success(request, f"Source {source_id} is {SOURCE_DONE[action]}.")
     return redirect(find_way_back(request.POST))
 
 
 @require_post
 @require_staff
-def change_campaign(request: HttpRequest, campaign_id: int, verb: str) -> HttpResponse:
+def change_campaign(request: HttpRequest, campaign_id: int, action: str) -> HttpResponse:
     """Cancels what a campaign has not started, or queues what failed again."""
-    if verb not in CAMPAIGN_VERBS:
-        raise Http404(f"There is no verb {verb}.")
-    change, done = CAMPAIGN_VERBS[verb]
+    if action not in CAMPAIGN_ACTIONS:
+        raise Http404(f"There is no action {action}.")
+    change, done = CAMPAIGN_ACTIONS[action]
     by = require_action(request, change)
     try:
         count = change(campaign_id=campaign_id, by=by, origin=ORIGIN)
@@ -169,11 +169,11 @@ def apply_draft(request: HttpRequest) -> HttpResponse:
 
 @require_post
 @require_staff
-def move_draft(request: HttpRequest, verb: str) -> HttpResponse:
+def move_draft(request: HttpRequest, action: str) -> HttpResponse:
     """`rebase`: puts the draft on the live version; `discard`: forgets it."""
-    change = DRAFT_VERBS.get(verb)
+    change = DRAFT_ACTIONS.get(action)
     if change is None:
-        raise Http404(f"There is no verb {verb}.")
+        raise Http404(f"There is no action {action}.")
     require_action(request, apply_settings)
     change(request.session)
     return redirect(find_selectors())

@@ -11,14 +11,14 @@ from training.models import TrainingSource
 from training.sources import cancel_source, disable_source, enable_source, requeue_source
 
 Status = TrainingSource.Status
-SOURCE_VERBS: dict[str, Action[..., None]] = {
+SOURCE_ACTIONS: dict[str, Action[..., None]] = {
     "disable": disable_source,
     "enable": enable_source,
     "requeue": requeue_source,
     "cancel": cancel_source,
 }
 # Which buttons a source gets; `training.sources` judges them again when they are pressed.
-VERBS: dict[str, tuple[str, ...]] = {
+ACTIONS: dict[str, tuple[str, ...]] = {
     Status.PENDING: ("disable", "cancel"),
     Status.DISABLED: ("enable", "cancel"),
     Status.FAILED: ("requeue", "disable"),
@@ -29,7 +29,7 @@ VERBS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One source; `verbs` are what may be done with it as it is."""
+    """One source; `actions` are what may be done with it as it is."""
 
     id: int
     kind: str
@@ -43,7 +43,7 @@ class SourceRow:
     failed_attempts: int
     not_before: datetime | None
     created_at: datetime
-    verbs: tuple[str, ...]
+    actions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +86,5 @@ def view_source(source: TrainingSource) -> SourceRow:
         failed_attempts=source.failed_attempts,
         not_before=source.not_before,
         created_at=source.created_at,
-        verbs=VERBS.get(source.status, ()),
+        actions=ACTIONS.get(source.status, ()),
     )

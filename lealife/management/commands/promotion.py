@@ -1,4 +1,4 @@
-"""`manage.py promotion hold|resume|evaluate-now|drill|status`: the operator's verbs, headless."""
+"""`manage.py promotion hold|resume|evaluate-now|drill|status`: the operator's actions, headless."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORIGIN = "cli"
 
 
 class Command(BaseCommand):
-    """Each word is one verb; `status`, the default, changes nothing."""
+    """Each word is one action; `status`, the default, changes nothing."""
 
     help = "Holds and resumes promotion, evaluates now, drills the gate, and says where promotion stands."
 
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         self.stdout.write(read_drills().sentence)
 
     def steer(self, word: str, *, reason: str) -> None:
-        """Calls the verb."""
+        """Calls the action."""
         by = command_line(find_user())
         if word == "hold":
             hold_promotion(by=by, origin=ORIGIN, reason=reason)

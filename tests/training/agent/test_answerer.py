@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.training.agent.sites import ScriptedModel, brain
-from training.agent.answerer import ANSWER_MAX, Evidence, choose_quotes, is_covered, write_answer
+from training.agent.answerer import ANSWER_MAX, ReadPage, choose_quotes, is_covered, write_answer
 from training.agent.model import Reply
 from training.agent.prompts import JSON_TOKENS_MAX, room_for
 from training.agent.reading.page import parse_page
@@ -17,11 +17,11 @@ SITE = Site("stub", "http://site.example/")
 FRAME = "<p>This garden is kept by volunteers, who meet on the first Saturday.</p>"
 
 
-def evidence(path: str, title: str, *paragraphs: str) -> Evidence:
+def evidence(path: str, title: str, *paragraphs: str) -> ReadPage:
     url = f"http://site.example/{path}"
     body = f"<title>{title}</title>{FRAME}" + "".join(f"<p>{text}</p>" for text in paragraphs)
     page = parse_page(body=body.encode(), media_type="text/html", url=url, site=SITE)
-    return Evidence(page, frozenset({url}), f"digest of {path}")
+    return ReadPage(page, frozenset({url}), f"digest of {path}")
 
 
 ROSES = evidence(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from training.agent.answerer import Evidence
+from training.agent.answerer import ReadPage
 from training.agent.reading.page import ParsedPage
 from training.agent.task import Site, SuccessCheck, Task
 from training.agent.trajectory import Quote
@@ -17,9 +17,9 @@ ROSES = "http://site.example/roses.html"
 TREES = "http://site.example/trees.html"
 
 
-def evidence(url: str, text: str, *, asked: str = "", digest: str = "") -> Evidence:
+def evidence(url: str, text: str, *, asked: str = "", digest: str = "") -> ReadPage:
     page = ParsedPage(url, "", (), (), text)
-    return Evidence(page, frozenset({url, asked or url}), digest or f"digest of {url}")
+    return ReadPage(page, frozenset({url, asked or url}), digest or f"digest of {url}")
 
 
 PAGES = (evidence(ROSES, "Prune in\u00a0late\nwinter. 12 roses."), evidence(TREES, "An old oak."))
@@ -93,7 +93,7 @@ def test_the_same_words_twice_are_one_page_whatever_their_bytes() -> None:
 def test_one_page_under_the_address_that_it_names_is_one_page() -> None:
     said = ("Prune in late winter.", "Water in summer.", "Rest.")
     pages = tuple(
-        Evidence(ParsedPage(f"{ROSES}?{number}", "", (), (*said, f"Visit {number}."), f"{said} {number}", ROSES),
+        ReadPage(ParsedPage(f"{ROSES}?{number}", "", (), (*said, f"Visit {number}."), f"{said} {number}", ROSES),
                  frozenset({f"{ROSES}?{number}"}), f"digest {number}")
         for number in range(3)
     )  # fmt: skip
@@ -138,7 +138,7 @@ def test_what_no_answer_can_mend_is_known_before_the_answer() -> None:
 
 def test_a_run_without_a_quote_says_what_was_read_and_what_was_missing() -> None:
     task = Task("?", Site("s", "http://site.example/"), SuccessCheck(), 1, 5)
-    titled = Evidence(ParsedPage(ROSES, "All about roses", (), (), ""), frozenset({ROSES}), "d1")
+    titled = ReadPage(ParsedPage(ROSES, "All about roses", (), (), ""), frozenset({ROSES}), "d1")
     many = [evidence(f"http://site.example/{number}.html", "") for number in range(3)]
     reason = check_gathered(task=task, gathered=Gathered(pages=(titled,))).reason
     assert reason == (

@@ -42,7 +42,7 @@ _RATIO_FROM = 256_000
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What a server answered. Its `content_type` is what the headers say, else what the body looks like."""
 
     status: int
@@ -96,7 +96,7 @@ class Exchange:
         header = [(b"Set-Cookie", f"{name}={value}; Path=/".encode("utf-8", "replace"))]
         self._cookies.keep(httpx.Response(200, headers=header, request=httpx.Request("GET", url)))
 
-    def get(self, url: str, *, media_types: frozenset[str] | None = None, wanted: int | None = None) -> Answer:
+    def get(self, url: str, *, media_types: frozenset[str] | None = None, wanted: int | None = None) -> Response:
         """The answer to one GET. A body of another type than `media_types` and one past `wanted` bytes stay unread.
 
         Raises AgentError: blocked_by_policy, fetch_failed, too_large or timeout.
@@ -137,7 +137,7 @@ class Exchange:
 
     def _read_answer(
         self, url: str, response: httpx.Response, media_types: frozenset[str] | None, wanted: int | None
-    ) -> Answer:
+    ) -> Response:
         kind = read_content_type(response.headers.get_list("content-type"))
         media_type, body = kind.media_type, bytearray()
         is_known = media_types is None or bool(media_type and not kind.is_doubtful)
@@ -156,7 +156,7 @@ class Exchange:
         if not is_known and body:
             media_type = _sniff(kind, response, body)
         content_type = ContentType(media_type, kind.charset)
-        return Answer(response.status_code, response.headers, content_type, bytes(body))
+        return Response(response.status_code, response.headers, content_type, bytes(body))
 
     def _read_body(self, url: str, response: httpx.Response) -> Iterator[bytes]:
         """The body, unpacked in bounded pieces: a decoder left to itself swells one chunk a thousandfold."""

@@ -15,7 +15,7 @@ from training.agent.reading.links import clean_href
 from training.agent.task import Site
 from training.agent.web.address import canonical_url, is_same_document, read_origin, site_origins
 from training.agent.web.browser import USER_AGENT, Page
-from training.agent.web.exchange import Answer, Caps, Exchange
+from training.agent.web.exchange import Caps, Exchange, Response
 from training.agent.web.guard import Deadline, check_address
 from training.agent.web.pace import LATER_STATUSES, OwnPace, Pace, read_retry_after
 from training.agent.web.refresh import find_refresh
@@ -142,7 +142,7 @@ class HttpBrowser:
         check_address(target, site=self._site, sent_by=sent_by, is_part=is_part)
         return target
 
-    def _find_onward(self, url: str, answer: Answer, *, cookies: str) -> str:
+    def _find_onward(self, url: str, answer: Response, *, cookies: str) -> str:
         """Where the answer sends its reader on to, or ""."""
         if answer.location:
             return _join(url, answer.location)
@@ -186,7 +186,7 @@ class HttpBrowser:
         # RFC 9309: too many redirects count as "unavailable", which allows.
         return Robots.missing()
 
-    def _ask_for_rules(self, url: str, *, is_ours: bool, in_turn: bool) -> Answer:
+    def _ask_for_rules(self, url: str, *, is_ours: bool, in_turn: bool) -> Response:
         if is_ours:
             ask = self._ask_in_turn if in_turn else self._exchange.get
             return ask(url, wanted=ROBOTS_BYTES_MAX)
@@ -197,7 +197,9 @@ class HttpBrowser:
         finally:
             exchange.close()
 
-    def _ask_in_turn(self, url: str, *, media_types: frozenset[str] | None = None, wanted: int | None = None) -> Answer:
+    def _ask_in_turn(
+        self, url: str, *, media_types: frozenset[str] | None = None, wanted: int | None = None
+    ) -> Response:
         """One request, no redirect followed; asked again when the server says when."""
         for _ in range(ATTEMPTS_MAX):
             self._wait_turn(url)
@@ -226,7 +228,7 @@ class HttpBrowser:
             self._deadline.extend(wait)
 
 
-def _make_page(url: str, target: str, answer: Answer) -> Page:
+def _make_page(url: str, target: str, answer: Response) -> Page:
     media_type = describe_media_type(
         content_type=str(answer.content_type), robots=answer.headers.get_list("x-robots-tag")
     )

@@ -1,0 +1,61 @@
+"""Views of a question that is being written: the form, and what its success check means in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from lealife.core.actors import read_actor
+from lealife.core.errors import NotFound, Refused
+from lealife.dashboard.access import require_action, require_post, require_staff
+from lealife.dashboard.ask.panel import read_like, read_task_page
+from lealife.dashboard.forms import QueueForm, TaskForm
+from lealife.dashboard.live.snapshot import ID_DIGITS
+from lealife.dashboard.training.views import render_training
+from lealife.pipeline.launching import ask
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@require_staff
+def make_task(request: HttpRequest) -> HttpResponse:
+    """`/tasks/new/`: a standard task, answered with the active tags and all that was learned; `?like=` a run."""
+    if request.method == "POST":
+        require_action(request, ask)
+    form = TaskForm(request.POST) if request.method == "POST" else TaskForm(initial=read_initial(request))
+    if request.method == "POST" and form.is_valid():
+        try:
+            run = ask(**form.read_task(), by=read_actor(request))
+        except Refused as refused:
+            form.add_refusal(refused)
+        else:
+            messages.success(request, f"Run {run.pk} is queued.")
+            return redirect("run", run_id=run.pk)
+    context = {"form": form, "page": read_task_page()}
+    return render(request, "ask/page.html", context, status=422 if form.errors else 200)
+
+
+def read_initial(request: HttpRequest) -> dict[str, Any]:
+    """What the form begins with: the task of the run that the address names, and the host that it names."""
+    like = request.GET.get("like", "")
+    host = request.GET.get("host", "")
+    named = {"host": host} if host.isascii() and host.isdecimal() and len(host) <= ID_DIGITS else {}
+    if not (like.isascii() and like.isdecimal() and len(like) <= ID_DIGITS):
+        return named
+    try:
+        return read_like(int(like)) | named
+    except NotFound as error:
+        raise Http404(str(error)) from error
+
+
+@require_post
+@require_staff
+def say_check(request: HttpRequest) -> HttpResponse:
+    """Queues nothing. A script gets the sentences alone, a reader without scripts the page as it was typed."""
+    form = QueueForm(request.POST)
+    if request.headers.get("X-Fragment") == "check-words":
+        return render(request, "ask/check_words.html", {"form": form})
+    return render_training(request, form=form)
