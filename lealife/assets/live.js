@@ -23,7 +23,8 @@
     setText("[data-snapshot-age]", `${Math.max(0, Math.round((Date.now() - generatedAt) / 1000))}s`);
   }
 
-  // Old nodes become what the new ones say, in place: focus, open details and scroll positions survive.
+  // Old nodes become what the new ones say, in place: focus, open details and scroll positions survive. Not idiomorph:
+  // it needs an id on every row, and is larger than all scripts of ours together.
   function mark(element) {
     if (!element || element.closest("svg")) return;
     element.classList.remove("changed");

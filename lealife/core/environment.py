@@ -1,4 +1,7 @@
-"""Readers of environment variables that fail with the fix in the sentence."""
+"""Readers of environment variables that fail with the fix in the sentence.
+
+Not environs: its readers would need a wrapper of the same length for bounds and for these sentences.
+"""
 
 from __future__ import annotations
 

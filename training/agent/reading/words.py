@@ -1,4 +1,4 @@
-"""Words, quoted phrases and how much of a question a text covers. No model, no language but light English."""
+"""Words, quoted phrases and how much of a question a text covers. No model; only English is stemmed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import regex
+import snowballstemmer  # type: ignore[import-untyped]
 
 from training.agent.reading.text import clean_text, measure_length, squeeze
 
@@ -58,6 +59,8 @@ _PAIRS = {
     "\u300c": "\u300d",
     "\u300e": "\u300f",
 }
+# Porter's second algorithm; words of other languages pass through it nearly unchanged.
+_STEMMER = snowballstemmer.stemmer("english")
 # Words that say that something is asked, not what.
 _STOP_WORDS = (
     "a about an and any are as at be been but by can could did do does each find for from give had has "
@@ -66,7 +69,6 @@ _STOP_WORDS = (
     "them then there these they this those to url us was we web website were what when where which who "
     "whose why will with word words would you your "
 )
-_STOP = frozenset(_STOP_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def has_unspaced(text: str) -> bool:
 
 @lru_cache(maxsize=16_384)
 def split_words(text: str) -> tuple[str, ...]:
-    """The words of a text, lower case and lightly stemmed; identifiers come apart at _ . - and camelCase.
+    """The words of a text, lower case and stemmed; identifiers come apart at _ . - and camelCase.
 
     Where no blanks part the words, every two characters in a row stand for one.
     """
@@ -163,7 +165,7 @@ def split_words(text: str) -> tuple[str, ...]:
 
 def content_words(text: str) -> frozenset[str]:
     """The words of a text that say something; hiragana only where nothing else does."""
-    words = frozenset(split_words(text)) - _STOP
+    words = frozenset(split_words(text)) - _stop_stems()
     if text.isascii():
         return words
     return frozenset(word for word in words if not _HIRAGANA.fullmatch(word)) or words
@@ -193,6 +195,11 @@ def measure_coverage(weights: Mapping[str, float], present: Set[str], *, rarity:
     return (found / total if total else 0.0), matched
 
 
+@cache
+def _stop_stems() -> frozenset[str]:
+    return frozenset(map(_stem, _STOP_WORDS.split()))
+
+
 def _find_closing(prompt: str, start: int, *, last: int) -> int:
     """Where the quotation that opens at `start` ends: its own closing mark, else the `last` of its kind."""
     opening, closings = prompt[start], _PAIRS[prompt[start]]
@@ -212,13 +219,7 @@ def _pair_up(run: str) -> list[str]:
     return [run[at : at + 2] for at in range(max(len(run) - 1, 1))] if run else []
 
 
+@lru_cache(maxsize=65_536)
 def _stem(word: str) -> str:
-    if len(word) > 5 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 6 and word.endswith("ing"):
-        return word[:-3]
-    if len(word) > 5 and word.endswith("ed"):
-        return word[:-2]
-    if len(word) > 4 and word.endswith("s") and not word.endswith("ss"):
-        return word[:-1]
-    return word
+    stem: str = _STEMMER.stemWord(word)
+    return stem
