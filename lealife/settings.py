@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "axes",
     "ninja",
     "django_q",
+    "pgtrigger",
     "training",
     "learning",
     "promotion",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, HashIndex
 from django.contrib.postgres.search import SearchVectorField
@@ -11,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from lealife.core.triggers import Trigger, keep_rows
 from training.models import Host, PageSnapshot, TrainingOutcome, TrainingSource
 
 
@@ -27,9 +29,56 @@ class RunLearningOutcome(models.Model):
         db_table = "run_learning_outcomes"
         ordering = ["-id"]
         indexes = [models.Index(fields=["ingested_at"], name="ingested_by_time")]
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"ingest of outcome {self.outcome_id}"
+
+
+# First half of an advisory lock; the second is the slot.
+COUNT_LOCK = 0x4C6543
+
+
+# `changes` are the items that came (1) or went (-1). All counts of one transaction take the slot of its number.
+# Statements of one transaction may count in any order: the lock of the slot, taken before the first count, keeps two
+# transactions from waiting for each other's counts in a circle. It comes after the rows of the statement, so whoever
+# changes items locks the memory of their hosts first.
+COUNT_MEMORY = """
+    FOR counted IN
+        SELECT kind || '/' || status AS name, sum(change) AS amount FROM ({changes}) AS moved
+        GROUP BY 1 HAVING sum(change) <> 0 ORDER BY 1
+    LOOP
+        PERFORM pg_advisory_xact_lock({lock}, slot_taken);
+        INSERT INTO memory_counts (name, slot, count) VALUES (counted.name, slot_taken, counted.amount)
+        ON CONFLICT (name, slot) DO UPDATE SET count = memory_counts.count + EXCLUDED.count;
+    END LOOP;
+    RETURN NULL;
+"""
+
+
+def count_by_kind_and_status() -> list[Trigger]:
+    """Triggers that keep `MemoryCount`, so that pages show it at the same cost however much memory there is."""
+    gone = "SELECT kind, status, -1 AS change FROM old_rows"
+    come = "SELECT kind, status, 1 AS change FROM new_rows"
+    return [
+        _count_items(pgtrigger.Insert, come, pgtrigger.Referencing(new="new_rows")),
+        _count_items(
+            pgtrigger.Update, f"{gone} UNION ALL {come}", pgtrigger.Referencing(old="old_rows", new="new_rows")
+        ),
+        _count_items(pgtrigger.Delete, gone, pgtrigger.Referencing(old="old_rows")),
+    ]
+
+
+def _count_items(event: pgtrigger.Operation, changes: str, rows: pgtrigger.Referencing) -> Trigger:
+    return Trigger(
+        name=f"count_memory_{str(event).lower()}",
+        level=pgtrigger.Statement,
+        when=pgtrigger.After,
+        operation=event,
+        referencing=rows,
+        declare=[("slot_taken", "smallint := txid_current() % 16"), ("counted", "record")],
+        func=COUNT_MEMORY.format(changes=changes, lock=COUNT_LOCK),
+    )
 
 
 class MemoryQuerySet(models.QuerySet["MemoryItem"]):
@@ -104,6 +153,7 @@ class MemoryItem(models.Model):
             models.Index(fields=["host", "content_hash"], name="memory_by_content"),
             HashIndex(fields=["url"], name="memory_by_address"),
         ]
+        triggers = count_by_kind_and_status()
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.title or self.url}"
@@ -136,6 +186,8 @@ class MemoryEvidence(models.Model):
     class Meta:
         verbose_name_plural = "memory evidence"
         constraints = [models.UniqueConstraint(fields=["item", "outcome"], name="one_evidence_per_item_and_outcome")]
+        # A purge of memory deletes the evidence together with its item.
+        triggers = keep_rows(deletable_while="lealife.purging")
 
     def __str__(self) -> str:
         return f"{self.item_id} ← outcome {self.outcome_id}"

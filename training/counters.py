@@ -1,6 +1,6 @@
 """Counters that cost the same at ten rows and at ten million, and that writers do not wait for.
 
-Each is the sum of 16 slots; a transaction adds to the slot of its number (migration 0003). The open runs of each
+Each is the sum of 16 slots; a transaction adds to the slot of its number. The open runs of each
 lane are counted by triggers, so that no path to a run can forget them.
 """
 

@@ -101,7 +101,7 @@ _MOVE = f"""
     )
 """  # noqa: S608  constants of our own, and placeholders
 _FINISH = f"{_MOVE} {ENDINGS}"
-# What becomes of a source after a success needs no look at it: then one call does it all (migration 0008).
+# What becomes of a source after a success needs no look at it: then one call does it all (migration 0002).
 _FINISH_WELL = "SELECT training_finish_well(%(finished)s::jsonb, %(now)s::timestamptz)"
 
 

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from lealife.core.triggers import fix_columns, fix_once_set, keep_decided, keep_rows, refuse_update
 from learning.models import CurriculumTask
 from training.models import PageSnapshot, Run
 
@@ -120,6 +121,7 @@ class FrozenPage(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["freeze", "url_digest"], name="one_answer_per_frozen_url")]
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return self.url
@@ -189,6 +191,16 @@ class Evaluation(models.Model):
                 fields=["candidate_number"], condition=Q(drill=False), name="one_candidate_per_number"
             ),
         ]
+        triggers = [
+            *keep_decided("OLD.verdict <> 'pending'"),
+            # What it is measured against is fixed when it opens.
+            fix_columns(
+                *("window", "drill", "candidate", "candidate_digest", "baseline", "baseline_digest"),
+                *("candidate_number", "alpha", "pair_budget", "seed", "freeze", "settings_digest"),
+            ),
+            # How the engine repeats itself is measured once.
+            fix_once_set("repeats_differed"),
+        ]
 
     def __str__(self) -> str:
         return f"evaluation {self.pk}: {self.candidate} against {self.baseline}"
@@ -205,6 +217,7 @@ class EvaluationTask(models.Model):
     class Meta:
         ordering = ["evaluation", "index"]
         constraints = [models.UniqueConstraint(fields=["evaluation", "index"], name="one_task_per_evaluation_index")]
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"{self.evaluation_id}/{self.index}"
@@ -219,6 +232,9 @@ class EvaluationArm(models.Model):
     invalid = models.BooleanField(default=False, help_text="The model could not be asked: evidence of nothing.")
     controller_calls = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"arm {self.inputs_digest[:12]}"
@@ -244,6 +260,7 @@ class EvaluationPair(models.Model):
     class Meta:
         ordering = ["evaluation", "index"]
         constraints = [models.UniqueConstraint(fields=["evaluation", "index"], name="one_pair_per_evaluation_index")]
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"{self.evaluation_id}/{self.index}: {self.result}"
@@ -281,6 +298,16 @@ class Canary(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["role"], condition=Q(state="open"), name="one_open_canary_per_role"),
         ]
+        triggers = [
+            # A canary that passed may still be aborted: another tag can be put in charge before it is applied.
+            *keep_decided("OLD.state = 'aborted' OR (OLD.state = 'passed' AND NEW.state <> 'aborted')"),
+            # What it was opened under stays. Only its deadline may move, to a later time.
+            fix_columns(
+                *("evaluation", "role", "share_percent", "ramp_percent"),
+                *("min_observations", "first_outcome_id", "opened_at"),
+            ),
+            refuse_update("deadline_moves_on", when="NEW.deadline_at < OLD.deadline_at"),
+        ]
 
     def __str__(self) -> str:
         return f"canary {self.pk} of {self.evaluation.candidate}"
@@ -308,6 +335,7 @@ class LiveApply(models.Model):
         ]
         ordering = ["-id"]
         verbose_name_plural = "live applies"
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"{self.role}: {self.from_tag} → {self.to_tag}"

@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from lealife.core.triggers import keep_decided, keep_rows
+
 ROLES = (("controller", "controller"), ("task", "task"))
 
 
@@ -39,6 +41,7 @@ class Watch(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["role"], condition=Q(state="open"), name="one_open_watch_per_role"),
         ]
+        triggers = keep_decided("OLD.state <> 'open'")
 
     def __str__(self) -> str:
         return f"watch {self.pk} over {self.apply}"
@@ -55,6 +58,7 @@ class WatchedRun(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["run", "watch"], name="one_arm_per_watched_run")]
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"run {self.run_id}: {'held back' if self.held_back else 'applied'}"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
-from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
@@ -19,10 +17,9 @@ from lealife.api.auth import WRONG_KEYS, create_api_key
 from lealife.core.actors import Actor, command_line, read_user
 from lealife.core.digest import digest_bytes
 from lealife.core.errors import Forbidden, InvalidInput
-from lealife.keys import OPERATING, why_not_good
+from lealife.keys import OPERATING
 from lealife.models import ApiKey, WrongKeys
 from tests.permissions.conftest import make_user
-from training.audit import record_audit
 from training.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -195,24 +192,3 @@ def test_a_wrong_key_never_falls_back_to_the_session(session_client: Callable[..
     answer = client.get("/api/tasks", headers={"Authorization": "Bearer lea_wrong"})
     assert answer.status_code == 401
     assert answer["WWW-Authenticate"].startswith("Bearer")
-
-
-def test_keys_of_before_get_their_makers_as_owners() -> None:
-    find_owners = import_module("lealife.migrations.0003_doors_keys").find_owners
-    root, ann = User.objects.create_superuser("root"), make_user("ann")
-    expected = {}
-    for name, maker, origin, owner in (
-        ("of ann", "ann", "admin", ann),
-        ("of nobody", "gone", "admin", None),
-        ("of the shell", "ann", "cli", root),
-    ):
-        ApiKey.objects.create(
-            name=name, prefix="lea", key_digest=name, created_by=maker, expires_at=timezone.now() + timedelta(days=1)
-        )
-        record_audit(actor=maker, origin=origin, action="create api key", subject=f"key {name}")
-        expected[name] = owner
-    find_owners(apps, None)
-    assert {key.name: key.owner for key in ApiKey.objects.all()} == expected
-    assert [why_not_good(key) for key in ApiKey.objects.filter(name="of nobody")] == [
-        "The API key 'of nobody' ended with its owner."
-    ]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pgtrigger
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from lealife.core.triggers import Trigger
 from tests.factories import START, begin_claimed, finish, make_outcome, make_source, make_step
 from training.models import Run, Step
 from training.runs import fail_lapsed_runs, queue_run, record_step
 
-# Each trigger that keeps rows.
+# Each trigger that keeps rows, by its name in `Meta.triggers`.
 KEEPERS = ("append_only", "kept", "ended")
 APPEND_ONLY = {
     *("training_outcomes", "training_outcome_seals", "training_chain_anchors", "training_runtimesettingschange"),
@@ -23,7 +25,10 @@ ENDED = {"training_run", "training_step", "training_trainingcycle"}
 
 def read_guarded(*triggers: str) -> set[str]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = ANY(%s)", [list(triggers)])
+        cursor.execute(
+            "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname ~ ('^pgtrigger_(' || %s || ')_[0-9a-f]{5}$')",
+            ["|".join(triggers)],
+        )
         return {name for (name,) in cursor.fetchall()}
 
 
@@ -41,6 +46,22 @@ def test_every_table_of_evidence_is_guarded(db):
 @pytest.mark.parametrize("table", sorted(APPEND_ONLY | DECIDED | ENDED))
 def test_truncate_of_evidence_is_refused(db, table):
     assert "append-only" in refuse(f"TRUNCATE {table} CASCADE")
+
+
+def test_every_trigger_is_of_the_kind_that_no_setting_switches_off():
+    assert [trigger.name for _, trigger in pgtrigger.registered() if not isinstance(trigger, Trigger)] == []
+
+
+def test_a_session_that_ignores_triggers_is_refused_as_well(host):
+    outcome = make_outcome(host)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT array_agg(tgname) FROM pg_trigger WHERE NOT tgisinternal")
+        (names,) = cursor.fetchone()
+        cursor.execute("SELECT set_config('pgtrigger.ignore', %s, true)", ["{" + ",".join(names) + "}"])
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # TRUNCATE waits for no check.
+    assert "append-only" in refuse("DELETE FROM training_outcomes WHERE id = %s", outcome.pk)
+    assert "append-only" in refuse("TRUNCATE training_outcomes CASCADE")
+    assert "is evidence" in refuse("UPDATE training_run SET answer = 'forged' WHERE id = %s", outcome.run_id)
 
 
 def test_a_new_guarded_table_is_guarded_against_truncate_too(db):

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from lealife.core.triggers import keep_rows
 from training.settings_catalogue import SETTINGS, Setting
 
 
@@ -100,6 +101,7 @@ class RuntimeSettingsChange(models.Model):
 
     class Meta:
         ordering = ["-version"]
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"version {self.version} by {self.changed_by}"
@@ -189,6 +191,7 @@ class AuditEntry(models.Model):
     class Meta:
         ordering = ["-id"]
         verbose_name_plural = "audit entries"
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"{self.actor}: {self.action} {self.subject}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
+from lealife.core.triggers import keep_rows
 from training.models.hosts import Host
 from training.models.runs import Run, TrainingCycle
 from training.models.sources import TrainingSource
@@ -44,6 +45,7 @@ class TrainingOutcome(models.Model):
             models.Index(fields=["canary_id"], condition=models.Q(canary_id__isnull=False), name="outcome_of_canary"),
             models.Index(fields=["created_at"], name="outcome_by_time"),
         ]
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"outcome {self.pk}: {'success' if self.success else self.error_code}"
@@ -61,6 +63,7 @@ class OutcomeSeal(models.Model):
     class Meta:
         db_table = "training_outcome_seals"
         ordering = ["-row"]
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"row {self.row}"
@@ -76,6 +79,7 @@ class ChainAnchor(models.Model):
     class Meta:
         db_table = "training_chain_anchors"
         ordering = ["-id"]
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"{self.rows} rows"

@@ -5,16 +5,66 @@ from __future__ import annotations
 import zlib
 from datetime import datetime, timedelta
 
+import pgtrigger
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from lealife.core.triggers import Trigger, keep_ended, keep_table, refuse
 from training.models.hosts import Host
 from training.models.sources import TrainingSource
 
 # A worker renews three times within a lease; a lapsed one means the worker is gone.
 LEASE = timedelta(seconds=settings.LEALIFE_RUN_LEASE_S)
+
+
+# `changes` are the lanes of runs that have begun (1) or ended (-1) to be open. All counts of one transaction take the
+# slot of its number, so two transactions in a row take different ones.
+COUNT_OPEN = """
+    INSERT INTO training_counterslot AS kept (name, slot, count)
+    SELECT 'open.' || lane, txid_current() % 16, sum(change) FROM ({changes}) AS moved
+    GROUP BY lane HAVING sum(change) <> 0 ORDER BY lane
+    ON CONFLICT (name, slot) DO UPDATE SET count = kept.count + EXCLUDED.count;
+    RETURN NULL;
+"""
+# A step is written while its run goes on. A run that lost its worker is queued again without its steps so far.
+KEEP_STEPS = f"""
+    IF EXISTS (
+        SELECT FROM training_run WHERE id = OLD.run_id AND status IN ('succeeded', 'failed', 'cancelled')
+    ) THEN
+        {refuse("'Step % of run % is evidence: what has ended is never changed.', OLD.index, OLD.run_id")}
+    END IF;
+    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+"""
+
+
+def count_open_by_lane() -> list[Trigger]:
+    """Triggers that keep how many runs of each lane are open, in `CounterSlot`, whatever moves a run."""
+    gone = "SELECT lane, -1 AS change FROM gone WHERE status IN ('claimed', 'running')"
+    come = "SELECT lane, 1 AS change FROM come WHERE status IN ('claimed', 'running')"
+    return [
+        _count_open(pgtrigger.Insert, come, pgtrigger.Referencing(new="come")),
+        _count_open(pgtrigger.Update, f"{gone} UNION ALL {come}", pgtrigger.Referencing(old="gone", new="come")),
+        _count_open(pgtrigger.Delete, gone, pgtrigger.Referencing(old="gone")),
+    ]
+
+
+def _count_open(event: pgtrigger.Operation, changes: str, rows: pgtrigger.Referencing) -> Trigger:
+    return Trigger(
+        name=f"count_open_{str(event).lower()}",
+        level=pgtrigger.Statement,
+        when=pgtrigger.After,
+        operation=event,
+        referencing=rows,
+        func=COUNT_OPEN.format(changes=changes),
+    )
+
+
+def keep_steps_of_ended_runs() -> list[Trigger]:
+    """Steps of a run that has ended are never changed or deleted."""
+    change = pgtrigger.Update | pgtrigger.Delete
+    return [Trigger(name="ended", when=pgtrigger.Before, operation=change, func=KEEP_STEPS), keep_table()]
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -123,6 +173,10 @@ class Run(models.Model):
             models.Index(fields=["lane", "-id"], name="run_of_lane"),
             models.Index(fields=["canary_id"], condition=Q(canary_id__isnull=False), name="run_of_canary"),
         ]
+        triggers = [
+            *keep_ended("OLD.status IN ('succeeded', 'failed', 'cancelled')"),
+            *count_open_by_lane(),
+        ]
 
     def __str__(self) -> str:
         return f"run {self.pk} ({self.lane})"
@@ -174,6 +228,7 @@ class Step(models.Model):
     class Meta:
         ordering = ["run", "index"]
         constraints = [models.UniqueConstraint(fields=["run", "index"], name="one_step_per_index_of_a_run")]
+        triggers = keep_steps_of_ended_runs()
 
     def __str__(self) -> str:
         return f"{self.run_id}/{self.index} {self.url}"
@@ -200,6 +255,7 @@ class TrainingCycle(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["source"], condition=Q(status="open"), name="one_open_cycle_per_source"),
         ]
+        triggers = keep_ended("OLD.status <> 'open'")
 
     def __str__(self) -> str:
         return f"cycle {self.pk}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
+from lealife.core.triggers import keep_rows
 from training.models.runs import Run
 
 
@@ -22,6 +23,7 @@ class OperatorVerdict(models.Model):
     class Meta:
         permissions = [("give_verdict", "May judge answers")]
         ordering = ["-id"]
+        triggers = keep_rows()
 
     def __str__(self) -> str:
         return f"run {self.run_id} is {'right' if self.right else 'wrong'}"

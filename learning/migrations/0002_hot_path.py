@@ -50,6 +50,6 @@ INGEST_PLAIN = f"""
 
 
 class Migration(migrations.Migration):
-    dependencies = [("learning", "0003_ingest_error"), ("training", "0008_hot_path")]
+    dependencies = [("learning", "0001_initial"), ("training", "0002_hot_path")]
 
     operations = [migrations.RunSQL(INGEST_PLAIN, "DROP FUNCTION learning_ingest_plain(int, bigint)")]

@@ -7,14 +7,37 @@ from django.db import migrations
 
 # Every row is looked up by an index, whatever the statistics say: plans are kept, and made while tables are small.
 STEADY = "SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off"
+# Of two indexes that lead to a host's waiting sources only one has them in the order of their turn. Where sorting is
+# avoided, the order decides.
+UNSORTED = "SET enable_sort = off"
 
 # These functions count the runs that they open and end themselves, for less than a trigger costs. The setting holds
 # while they write runs and no longer, so that no other path to a run can go uncounted. It is set as they run: only a
 # superuser may give a function a setting that Postgres does not know.
 COUNT_MYSELF = "PERFORM set_config('lealife.counted', 'yes', true);"
 COUNT_AGAIN = "PERFORM set_config('lealife.counted', '', true);"
+# The triggers of `training.models.Run`, made again with the condition that spares them meanwhile.
 UNLESS_COUNTED = "WHEN (current_setting('lealife.counted', true) IS DISTINCT FROM 'yes')"
-TABLES = {"insert": "NEW TABLE AS come", "update": "OLD TABLE AS gone NEW TABLE AS come"}
+INSERT, UPDATE = "pgtrigger_count_open_insert_4343d", "pgtrigger_count_open_update_0338b"
+
+# All counts of one transaction take the slot of its number: two transactions in a row take different ones, and
+# one transaction never holds two slots of a name.
+ADD_COUNT = """
+    CREATE FUNCTION training_add_count(counter text, amount bigint) RETURNS void LANGUAGE plpgsql AS $$
+    DECLARE
+        taken smallint := txid_current() % 16;
+    BEGIN
+        IF amount = 0 THEN
+            RETURN;
+        END IF;
+        UPDATE training_counterslot SET count = count + amount WHERE name = counter AND slot = taken;
+        IF NOT FOUND THEN
+            INSERT INTO training_counterslot (name, slot, count) VALUES (counter, taken, amount)
+            ON CONFLICT (name, slot) DO UPDATE SET count = training_counterslot.count + EXCLUDED.count;
+        END IF;
+    END
+    $$
+"""
 
 # What a claim decides on, under the slot lock, which is held until the transaction ends: every statement in here sees
 # what was committed before it began, so that slots are exact. `heads` are the first sources of the hosts' queues
@@ -27,7 +50,7 @@ LOCK_FOR_CLAIM = f"""
         OUT counted json, OUT busy bigint[], OUT recent bigint[], OUT allowed boolean, OUT heads json,
         OUT settings training_runtimesettings
     )
-    LANGUAGE plpgsql {STEADY} AS $$
+    LANGUAGE plpgsql {STEADY} {UNSORTED} AS $$
     DECLARE
         at_s float8 := date_part('epoch', at);
         turn bigint;
@@ -81,6 +104,41 @@ LOCK_FOR_CLAIM = f"""
                 ORDER BY source.id LIMIT 1
             ) AS longest ON true
         );
+    END
+    $$
+"""  # noqa: S608  constants of our own
+
+# The first source of every enabled host's queue of one kind, of one campaign when it is given. The best one decides
+# when a host's turn comes; in every tenth claim of a host it is the longest waiting source that is served, which is
+# looked for then only: as a condition of the join it would be looked for on every host.
+READ_HEADS = f"""
+    CREATE FUNCTION training_read_heads(
+        of_kind text, at timestamptz, of_campaign bigint, passed_over bigint[], ageing_s int, fair_every int
+    ) RETURNS TABLE (source bigint, host bigint, rank float8, campaign bigint, served_s float8, level int)
+    LANGUAGE plpgsql STABLE {STEADY} {UNSORTED} AS $$
+    BEGIN
+        RETURN QUERY
+        SELECT coalesce(longest.id, best.id), one.id, best.queue_rank,
+            CASE WHEN longest.id IS NULL THEN best.campaign_id ELSE longest.campaign_id END,
+            coalesce(date_part('epoch', one.last_served_at), 0),
+            floor((date_part('epoch', at) - best.queue_rank) / ageing_s)::int
+        FROM training_host AS one
+        CROSS JOIN LATERAL (
+            SELECT waiting.id, waiting.queue_rank, waiting.campaign_id FROM training_trainingsource AS waiting
+            WHERE waiting.status = 'pending' AND waiting.kind = of_kind AND waiting.host_id = one.id
+                AND (waiting.not_before IS NULL OR waiting.not_before <= at)
+                AND (of_campaign IS NULL OR waiting.campaign_id = of_campaign) AND waiting.id <> ALL (passed_over)
+            ORDER BY waiting.queue_rank, waiting.id LIMIT 1
+        ) AS best
+        LEFT JOIN LATERAL (
+            SELECT waiting.id, waiting.campaign_id FROM training_trainingsource AS waiting
+            WHERE one.claims % fair_every = fair_every - 1
+                AND waiting.status = 'pending' AND waiting.kind = of_kind AND waiting.host_id = one.id
+                AND (waiting.not_before IS NULL OR waiting.not_before <= at)
+                AND (of_campaign IS NULL OR waiting.campaign_id = of_campaign) AND waiting.id <> ALL (passed_over)
+            ORDER BY waiting.id LIMIT 1
+        ) AS longest ON true
+        WHERE one.enabled;
     END
     $$
 """  # noqa: S608  constants of our own
@@ -227,23 +285,27 @@ FINISH_WELL = f"""
 """  # noqa: S608  constants of our own
 
 
-def count_open(event: str) -> migrations.RunSQL:
-    """The trigger of migration 0003 for one event, spared where a function counts for itself."""
-    create = (
-        "CREATE OR REPLACE TRIGGER count_open_{event} AFTER {event} ON training_run REFERENCING {tables} "
-        "FOR EACH STATEMENT {when} EXECUTE FUNCTION training_count_open_{event}()"
+def count_open(name: str, event: str, tables: str) -> migrations.RunSQL:
+    """The trigger of one event, spared where a function counts for itself."""
+    spared, always = (
+        f"CREATE OR REPLACE TRIGGER {name} AFTER {event} ON training_run REFERENCING {tables} "
+        f"FOR EACH STATEMENT {when} EXECUTE FUNCTION {name}()"
+        for when in (UNLESS_COUNTED, "")
     )
-    spared, always = (create.format(event=event, tables=TABLES[event], when=when) for when in (UNLESS_COUNTED, ""))
     return migrations.RunSQL(spared, always)
 
 
 class Migration(migrations.Migration):
-    dependencies = [("training", "0007_source_waiting_in_order")]
+    dependencies = [("training", "0001_initial")]
 
     operations = [
-        count_open("insert"),
-        count_open("update"),
+        count_open(INSERT, "INSERT", "NEW TABLE AS come"),
+        count_open(UPDATE, "UPDATE", "OLD TABLE AS gone NEW TABLE AS come"),
+        migrations.RunSQL(ADD_COUNT, "DROP FUNCTION training_add_count(text, bigint)"),
         migrations.RunSQL(LOCK_FOR_CLAIM, "DROP FUNCTION training_lock_for_claim(bigint, timestamptz, int, int, int)"),
+        migrations.RunSQL(
+            READ_HEADS, "DROP FUNCTION training_read_heads(text, timestamptz, bigint, bigint[], int, int)"
+        ),
         migrations.RunSQL(
             OPEN_CYCLES,
             "DROP FUNCTION training_open_cycles"
