@@ -76,7 +76,7 @@ def test_a_written_history_is_counted_like_one_that_happened():
         ("snapshot", 6, {"size": 20_000, "rounds": 1}),
     ],
 )
-def test_a_benchmark_says_one_line_a_claim(name, claims, options):
+def test_a_benchmark_says_one_line_a_claim(run_bench, name, claims, options):
     lines = run_bench(name, **options)
     assert len(lines) == claims
     for line in lines:
