@@ -8,7 +8,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Query, Router, Status
 
-from lealife.api.auth import allow
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import (
     PAGE_MAX,
@@ -20,6 +19,7 @@ from lealife.api.schemas import (
     QueueIn,
     RowId,
 )
+from lealife.auth import allow
 from lealife.core.errors import NotFound
 from training.definitions import (
     annotate_pending,

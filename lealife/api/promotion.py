@@ -6,9 +6,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router
 
-from lealife.api.auth import allow
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import DrillOut, HoldIn, LiveApplyOut, RollBackIn, SteeringOut
+from lealife.auth import allow
 from lealife.dashboard.live.snapshot import fingerprint_panel
 from lealife.dashboard.readings import take_readings
 from lealife.dashboard.training.proof import ProofPanel, build_proof_panel

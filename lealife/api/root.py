@@ -13,11 +13,11 @@ from ninja import NinjaAPI, Router
 from ninja.openapi.schema import OpenAPISchema
 
 from lealife.api import definitions, health, promotion, tasks, training
-from lealife.api.auth import allow
 from lealife.api.idempotency import PARAMETER, answer_once
 from lealife.api.problems import CONTENT_TYPE, add_problem_handlers
 from lealife.api.rendering import JsonRenderer
 from lealife.api.throttle import CallerThrottle
+from lealife.auth import allow
 from lealife.core.errors import NotFound
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

@@ -9,7 +9,6 @@ from django.urls import reverse
 from ninja import Query, Router, Status
 
 from lealife import run_actions
-from lealife.api.auth import allow
 from lealife.api.responses import declare_responses
 from lealife.api.run_schemas import TaskOut, TrainIn, VerdictIn, VerdictOut
 from lealife.api.schemas import (
@@ -24,6 +23,7 @@ from lealife.api.schemas import (
     TaskSummaryOut,
 )
 from lealife.api.training import describe_source
+from lealife.auth import allow
 from lealife.core.errors import NotFound
 from lealife.pipeline import launching
 from training.models import OperatorVerdict, Run

@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils import timezone
 from ninja import Query, Router, Status
 
-from lealife.api.auth import allow
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import (
     PAGE_MAX,
@@ -25,6 +24,7 @@ from lealife.api.schemas import (
     SourceListOut,
     SourceOut,
 )
+from lealife.auth import allow
 from lealife.dashboard.live.snapshot import fingerprint_panel
 from lealife.dashboard.training.panels import TrainingPage, build_training_page
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed

@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
-from lealife.api.auth import create_api_key
+from lealife.auth import create_api_key
 from lealife.core.actors import command_line
 from lealife.core.digest import digest_bytes
 from lealife.models import IdempotentAnswer, WrongKeys

@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.middleware.csrf import _get_new_csrf_string
 from django.test import Client
 
-from lealife.api.auth import create_api_key
+from lealife.auth import create_api_key
 from training.models import Host
 
 Call = Callable[..., object]

@@ -12,8 +12,8 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
-from lealife.api import auth
-from lealife.api.auth import WRONG_KEYS, create_api_key
+from lealife import auth
+from lealife.auth import WRONG_KEYS, create_api_key
 from lealife.core.actors import Actor, command_line, read_user
 from lealife.core.digest import digest_bytes
 from lealife.core.errors import Forbidden, InvalidInput
