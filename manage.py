@@ -1,33 +1,7 @@
 #!/usr/bin/env python
-"""Runs LeaLife's management commands, on the embedded PostgreSQL when `DATABASE_URL` names no server."""
+"""LeaLife's commands in a checkout; an installed package has the same as `lealife`."""
 
-import os
-import sys
-
-from lealife.embedded.postgres import ensure_database_url
-
-# `up` supervises the embedded servers itself; `ollama_serve` and `proof verify` need no database.
-WITHOUT_DATABASE = {"ollama_serve", "help", "--help", "--version", "version"}
-
-
-def main() -> None:
-    """Hands the command line to Django."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lealife.settings")
-    if sys.argv[1:3] == ["proof", "verify"] or (len(sys.argv) > 1 and sys.argv[1] in WITHOUT_DATABASE):
-        os.environ.setdefault("DATABASE_URL", "postgresql:///unused")
-    else:
-        ensure_database_url()
-    from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
-
-    from lealife.core.errors import Refused
-
-    try:
-        execute_from_command_line(sys.argv)
-    except (ImproperlyConfigured, Refused) as error:
-        # A variable that cannot be meant: its own sentence says how to put it right.
-        sys.exit(str(error))
-
+from lealife.__main__ import main
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,9 @@ import hashlib
 import os
 from pathlib import Path
 
+# The checkout, or site-packages where LeaLife is installed as a package.
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
+IS_CHECKOUT = (BASE_DIR / "manage.py").exists()
 
 
 def data_dir() -> Path:
@@ -19,9 +21,9 @@ def data_dir() -> Path:
     if named:
         path = Path(named).expanduser().resolve()
     elif hasattr(os, "geteuid") and os.geteuid() == 0:
-        # One folder a checkout, so that two checkouts on one machine do not share a database.
+        # One folder for each checkout and each venv, so that two on one machine do not share a database.
         path = Path("/var/lib/lealife") / hashlib.sha256(str(BASE_DIR).encode()).hexdigest()[:12]
     else:
-        path = BASE_DIR / ".lealife"
+        path = (BASE_DIR if IS_CHECKOUT else Path.home()) / ".lealife"
     path.mkdir(parents=True, exist_ok=True)
     return path

@@ -8,11 +8,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
-from lealife.core.places import data_dir
+from lealife.core.places import BASE_DIR, data_dir
 
 START_WITHIN_S = 60.0
 
@@ -54,10 +55,12 @@ def command_line(*, port: int = 0) -> list[str]:
     ]
 
 
-def wait_for_address(*, within_s: float = START_WITHIN_S) -> str:
-    """The address, once a server answers there. Raises RuntimeError when none does in time."""
+def wait_for_address(*, has_ended: Callable[[], bool], within_s: float = START_WITHIN_S) -> str:
+    """The address, once a server answers there. Raises RuntimeError when it ends, or does not answer in time."""
     ends = time.monotonic() + within_s
     while time.monotonic() < ends:
+        if has_ended():
+            raise RuntimeError("The embedded Ollama could not start: its last line on standard error says why.")
         address = read_address()
         if address and is_answering(address):
             return address
@@ -76,9 +79,9 @@ def ensure_ollama() -> str:
     (ollama_dir() / "address").unlink(missing_ok=True)
     line = [*command_line(), "--while-stdin"]
     # A session of its own, so that Ctrl-C reaches us first; the pipe tells it when we are killed.
-    process = subprocess.Popen(line, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603  our own module
+    process = subprocess.Popen(line, cwd=BASE_DIR, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603  ours
     atexit.register(_stop, process)
-    return wait_for_address()
+    return wait_for_address(has_ended=lambda: process.poll() is not None)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

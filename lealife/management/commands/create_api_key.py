@@ -26,10 +26,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The key's name and scope."""
-        parser.add_argument("name", help="what the key is for; the audit log shows it")
-        parser.add_argument("--scope", choices=ApiKey.Scope.values, default=ApiKey.Scope.READ.value)
-        parser.add_argument("--owner", default="", metavar="USER", help="whose key it is; the first superuser's")
-        parser.add_argument("--days", type=int, default=DAYS, help=f"how long it is good; {DAYS} days")
+        parser.add_argument("name", help="What the key is for; the audit log shows it.")
+        parser.add_argument(
+            "--scope", choices=ApiKey.Scope.values, default=ApiKey.Scope.READ.value, help="How much the key may do."
+        )
+        parser.add_argument("--owner", default="", metavar="USER", help="Whose key it is; else the first superuser's.")
+        parser.add_argument("--days", type=int, default=DAYS, help="Days until the key ends.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prints the key alone on standard output, so that a script can take it from there."""

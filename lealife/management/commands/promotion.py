@@ -25,7 +25,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One word, and why."""
         words = ("hold", "resume", "evaluate-now", "drill", "status")
-        parser.add_argument("word", nargs="?", choices=words, default="status")
+        parser.add_argument(
+            "word",
+            nargs="?",
+            choices=words,
+            default="status",
+            help="hold: evaluate and apply nothing; resume: end the hold; evaluate-now: do not wait for a full window; "
+            "drill: test the gate with two copies of the active tag; status: change nothing.",
+        )
         parser.add_argument("--reason", default="", help="hold: why, for the audit log.")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from argparse import ArgumentParser
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from lealife import __version__
 from lealife.core.errors import Refused
 from promotion.models import Role
 from promotion.proof.bundle import BrokenBundle, verify_bundle
@@ -29,10 +28,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One word for each question."""
         words = parser.add_subparsers(dest="word", required=True)
-        words.add_parser("export", help="write everything that is proven to FILE").add_argument("file", type=Path)
-        words.add_parser("verify", help="check FILE without the database").add_argument("file", type=Path)
-        words.add_parser("at", help="what served at MOMENT").add_argument("moment", help="as 2026-11-24T01:00Z")
-        words.add_parser("verdict", help="rebuild the verdict of an evaluation").add_argument("evaluation", type=int)
+        words.add_parser("export", help="Write all evidence to FILE.").add_argument("file", type=Path)
+        words.add_parser("verify", help="Check FILE without a database.").add_argument("file", type=Path)
+        words.add_parser("at", help="Say what served at MOMENT, as 2026-11-24T01:00Z.").add_argument("moment")
+        words.add_parser("verdict", help="Decide an evaluation again.").add_argument("evaluation", type=int)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Answers, and fails where the proof does."""
@@ -45,8 +44,7 @@ class Command(BaseCommand):
 
     def handle_export(self, *, file: Path, **options: Any) -> None:
         """Writes the bundle, and checks what was written."""
-        project = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["project"]
-        size = export_bundle(path=file, version=project["version"], now=timezone.now())
+        size = export_bundle(path=file, version=__version__, now=timezone.now())
         self.stdout.write(f"Wrote {file}, {size:,} bytes.")
         self.handle_verify(file=file)
 

@@ -34,12 +34,19 @@ def read_keep(text: str) -> int:
 class Command(BaseCommand):
     """`list` and `prune --dry-run` change nothing."""
 
-    help = "Lists what the model servers have installed beside what is registered, and prunes what nothing refers to."
+    help = "Compares what the model servers have installed with what is registered, and prunes unused tags."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One word, and how much it may do."""
-        parser.add_argument("word", nargs="?", choices=("list", "prune", "adopt"), default="list")
-        parser.add_argument("--check", action="store_true", help="list: fail when a tag is missing or made anew.")
+        parser.add_argument(
+            "word",
+            nargs="?",
+            choices=("list", "prune", "adopt"),
+            default="list",
+            help="list: what each server has; prune: delete what nothing refers to; adopt: accept the new digest of a "
+            "tag whose content is the same.",
+        )
+        parser.add_argument("--check", action="store_true", help="list: fail when a tag is missing or was made again.")
         parser.add_argument("--dry-run", action="store_true", help="prune: only say what would go.")
         parser.add_argument("--keep", type=read_keep, default=KEEP_TAGS, help="prune: newest tags kept in each role.")
         parser.add_argument("--json", action="store_true", help="One line a tag instead of a table.")

@@ -92,8 +92,6 @@ class Command(BaseCommand):
         started = timezone.now()
         began = time.monotonic()
         call_command("migrate", verbosity=0, interactive=False)
-        # Headless there is nobody to tell the password to.
-        password = None if headless else self.ensure_staff()
         supervisor = Supervisor(say=lambda sentence: self.console.print(f"[yellow]![/] {sentence}"))
         supervisor.catch_signals()
         if is_joined(postgres_dir()):
@@ -101,6 +99,8 @@ class Command(BaseCommand):
         try:
             self.start_servers(supervisor, demo=not options["no_demo"], train=headless)
             if not headless:
+                # Late, so that a start that fails does not use up the password, which is shown only once.
+                password = self.ensure_staff()
                 self.start_dashboard(supervisor, bind=options["bind"], port=options["port"])
                 self.greet(options["bind"], options["port"], password=password, seconds=time.monotonic() - began)
                 supervisor.run(until=Watchdog(supervisor).look)
@@ -133,8 +133,12 @@ class Command(BaseCommand):
         """The model server, the demo site and the workers."""
         if not settings.OLLAMA_HOST:
             (ollama_dir() / "address").unlink(missing_ok=True)
-            supervisor.start(Child("embedded Ollama", command_line()))
-            wait_for_address()
+            ollama = Child("embedded Ollama", command_line(), folder=str(BASE_DIR))
+            supervisor.start(ollama)
+            try:
+                wait_for_address(has_ended=ollama.has_ended)
+            except RuntimeError as error:
+                raise CommandError(str(error)) from error
         if demo:
             host, is_new = ensure_demo_host()
             if not is_port_free(port_of(host)):
@@ -146,7 +150,9 @@ class Command(BaseCommand):
             if train or is_new:
                 start_training(by=system("first run"), origin="up")
         connection.close()
-        supervisor.start(Child(WORKERS, self.manage("worker"), stop_within_s=WORKER_ENDS_WITHIN_S))
+        supervisor.start(
+            Child(WORKERS, self.manage("worker"), folder=str(BASE_DIR), stop_within_s=WORKER_ENDS_WITHIN_S)
+        )
 
     def start_dashboard(self, supervisor: Supervisor, *, bind: str, port: int) -> None:
         """Daphne, with the pages, the API and the live socket."""
@@ -157,8 +163,8 @@ class Command(BaseCommand):
             time.sleep(0.1)
 
     def manage(self, *arguments: str) -> list[str]:
-        """A manage.py command."""
-        return [sys.executable, str(BASE_DIR / "manage.py"), *arguments]
+        """The command line of another command of ours."""
+        return [sys.executable, "-m", "lealife", *arguments]
 
     def greet(self, bind: str, port: int, *, password: str | None, seconds: float) -> None:
         """Where to look."""
