@@ -1,8 +1,9 @@
 """Pictures of every page, empty and busy, on a desk and on a phone, light and dark: `python -m tests.browser.shots`.
 
-Writes `docs/images/<page>-<busy|empty>-<width>-<scheme>.png` for every page of `tests/browser/pages.py`, over the world
-of `tests/browser/world.py` in databases of its own, and the few that the README shows (`COVERS`). Arguments are names
-of pages; without any, all are taken. Needs Chromium and the development requirements.
+Writes `.shots/<page>-<busy|empty>-<width>-<scheme>.png` for every page of `tests/browser/pages.py`, over the world of
+`tests/browser/world.py` in databases of its own, and the few that the documents show (`COVERS`) into `docs/images/`.
+Git keeps only those few. Arguments are names of pages; without any, all are taken. Needs Chromium and the development
+requirements.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ from typing import Any
 
 import django
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER, COVERS_FOLDER = ROOT / ".shots", ROOT / "docs" / "images"
 SIZES, SCHEMES = ((1440, 1000), (390, 844)), ("light", "dark")
 # Found by median cut and then by k-means: an octree makes one ground of page and cards, a median cut alone turns the
 # few red pixels of a failure grey.
 COLOURS = 256
 # Longer pages are cut here: what is further down is looked at in the browser.
 HEIGHT_MOST = 12_000
-# What the README shows: the window's height of a busy page.
+# What the documents show: the window's height of a busy page.
 COVERS = frozenset({"training-1440-light.png", "training-1440-dark.png", "home-390-light.png", "run-1440-dark.png"})
 
 
@@ -48,7 +50,7 @@ def main(names: list[str]) -> None:
     from tests.browser.web import Web
     from tests.browser.world import build_world
 
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for state, build_world_too in (("empty", False), ("busy", True)):
@@ -131,24 +133,23 @@ def shoot_all(chromium: Any, address: str, *, state: str, names: list[str]) -> N
                         )
                         # What changed with the first message is marked for a moment.
                         time.sleep(0.3)
-                    save(window, f"{page.name}-{state}-{width}-{scheme}.png", width=width, most=HEIGHT_MOST)
+                    save(window, FOLDER / f"{page.name}-{state}-{width}-{scheme}.png", width=width, most=HEIGHT_MOST)
                     cover = f"{page.name}-{width}-{scheme}.png"
                     if state == "busy" and cover in COVERS:
-                        save(window, cover, width=width, most=height)
+                        save(window, COVERS_FOLDER / cover, width=width, most=height)
             stranger.context.close()
             staff.context.close()
 
 
-def save(window: Any, name: str, *, width: int, most: int) -> None:
+def save(window: Any, path: Path, *, width: int, most: int) -> None:
     """The page from its top, at most `most` pixels of it, in few colours: a picture of text needs no more."""
     from PIL import Image
 
     from tests.browser.test_audit import FIND_CUT
 
-    path = FOLDER / name
     height = min(most, window.evaluate("document.documentElement.scrollHeight"))
     for cut in window.evaluate(FIND_CUT):
-        sys.stdout.write(f"{name}: {cut}\n")
+        sys.stdout.write(f"{path.name}: {cut}\n")
     shot = window.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
     picture = (
         Image.open(io.BytesIO(shot))
