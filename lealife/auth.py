@@ -17,10 +17,16 @@ from lealife.core.clients import read_address
 from lealife.keys import count_wrong_key, create_api_key, find_key, read_key, why_not_good
 
 # Scripts and commands ask for it here.
-__all__ = ["BearerKey", "StaffSession", "allow", "create_api_key"]
+__all__ = ["ActorRequest", "BearerKey", "StaffSession", "allow", "create_api_key"]
 
 # One address may send so many keys a minute that are not good; each costs a look into the database.
 WRONG_KEYS = 30
+
+
+class ActorRequest(HttpRequest):
+    """A request that `allow` has let through: `auth` is who asks."""
+
+    auth: Actor
 
 
 class BearerKey(HttpBearer):

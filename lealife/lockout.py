@@ -17,5 +17,6 @@ class OwnNameHandler(AxesDatabaseHandler):
     def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
         """Deletes the address's failures for the name that has signed in; returns how many rows those were."""
         name = (credentials or {}).get("username")
+        address = request.axes_ip_address  # type: ignore[attr-defined]  # set by Axes' middleware
         # Without a name Axes would delete all that came from the address.
-        return int(self.reset_attempts(ip_address=request.axes_ip_address, username=name)) if name else 0
+        return int(self.reset_attempts(ip_address=address, username=name)) if name else 0

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 from lealife.story import Story
@@ -36,8 +36,8 @@ class StoryProgress:
             disable=not console.is_terminal,
         )
         self._window = self._progress.add_task("successes in the window", total=None, note="")
-        self._pairs: int | None = None
-        self._measure: int | None = None
+        self._pairs: TaskID | None = None
+        self._measure: TaskID | None = None
 
     def __enter__(self) -> StoryProgress:
         self._progress.start()

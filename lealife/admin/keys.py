@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
 
@@ -89,7 +90,7 @@ class ApiKeyAdmin(ActionAdmin):
             scope=form.cleaned_data["scope"],
             by=read_actor(request),
             origin=ORIGIN,
-            owner=request.user,
+            owner=cast("User", request.user),
             days=form.cleaned_data["days"] or DAYS,
         )
         take_over(obj, made)

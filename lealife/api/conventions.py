@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import cast
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
@@ -19,7 +20,7 @@ class Conventions:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
         # Compares with `If-None-Match` weakly, one ETag or a list of them or `*`.
-        self.get_conditionally = ConditionalGetMiddleware(get_response)
+        self.get_conditionally = cast("Callable[[HttpRequest], HttpResponse]", ConditionalGetMiddleware(get_response))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """The API's answer."""

@@ -19,7 +19,7 @@ from lealife.api.schemas import (
     QueueIn,
     RowId,
 )
-from lealife.auth import allow
+from lealife.auth import ActorRequest, allow
 from lealife.core.errors import NotFound
 from training.definitions import (
     annotate_pending,
@@ -53,7 +53,7 @@ def list_definitions(
 
 
 @router.post("", response=declare_responses(201, DefinitionOut, 404, 409), auth=allow(save_definition))
-def create_definition(request: HttpRequest, body: DefinitionIn) -> Status:
+def create_definition(request: ActorRequest, body: DefinitionIn) -> Status:
     """Saves a definition. With a host it is enabled; without one it waits, disabled, until it has one."""
     row = save_definition(changes=read_changes(body), by=request.auth, origin=ORIGIN)
     return Status(201, describe_definition(row.pk))
@@ -66,7 +66,7 @@ def read_definition(request: HttpRequest, definition_id: RowId) -> DefinitionOut
 
 
 @router.patch("/{definition_id}", response=declare_responses(200, DefinitionOut, 404, 409), auth=allow(save_definition))
-def change_definition(request: HttpRequest, definition_id: RowId, body: DefinitionChangesIn) -> DefinitionOut:
+def change_definition(request: ActorRequest, definition_id: RowId, body: DefinitionChangesIn) -> DefinitionOut:
     """Changes the fields that are sent; what was queued before stays as it was queued."""
     save_definition(definition_id=definition_id, changes=read_changes(body), by=request.auth, origin=ORIGIN)
     return describe_definition(definition_id)
@@ -77,7 +77,7 @@ def change_definition(request: HttpRequest, definition_id: RowId, body: Definiti
     response=declare_responses(201, DefinitionQueuedOut, 404, 409),
     auth=allow(queue_definition),
 )
-def queue(request: HttpRequest, definition_id: RowId, body: QueueIn) -> Status:
+def queue(request: ActorRequest, definition_id: RowId, body: QueueIn) -> Status:
     """Queues one run of a definition, or a campaign of `size`; 409 while it or its host is disabled."""
     queued = queue_definition(definition_id=definition_id, size=body.size, queued_from=ORIGIN, by=request.auth)
     campaign_id = queued.campaign_id
@@ -97,7 +97,7 @@ def queue(request: HttpRequest, definition_id: RowId, body: QueueIn) -> Status:
     response=declare_responses(200, DefinitionOut, 404, 409),
     auth=allow(enable_definition),
 )
-def enable(request: HttpRequest, definition_id: RowId) -> DefinitionOut:
+def enable(request: ActorRequest, definition_id: RowId) -> DefinitionOut:
     """Lets a definition be queued; 409 while it has no host."""
     enable_definition(definition_id=definition_id, by=request.auth, origin=ORIGIN)
     return describe_definition(definition_id)
@@ -108,7 +108,7 @@ def enable(request: HttpRequest, definition_id: RowId) -> DefinitionOut:
     response=declare_responses(200, DefinitionOut, 404, 409),
     auth=allow(disable_definition),
 )
-def disable(request: HttpRequest, definition_id: RowId) -> DefinitionOut:
+def disable(request: ActorRequest, definition_id: RowId) -> DefinitionOut:
     """Keeps a definition from being queued; what it has queued goes on."""
     disable_definition(definition_id=definition_id, by=request.auth, origin=ORIGIN)
     return describe_definition(definition_id)

@@ -6,6 +6,7 @@ import http
 import logging
 import math
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -120,18 +121,24 @@ def on_unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
 
 def add_problem_handlers(api: NinjaAPI) -> None:
     """Gives every error family of `api` its translation; the nearest class of an error decides."""
-    api.add_exception_handler(Refused, on_refused)
-    api.add_exception_handler(ValidationError, on_invalid)
-    api.add_exception_handler(HttpError, on_http_error)
-    api.add_exception_handler(Throttled, on_throttled)
-    api.add_exception_handler(Http404, on_missing)
-    api.add_exception_handler(PermissionDenied, on_denied)
-    api.add_exception_handler(RequestDataTooBig, on_too_big)
-    for malformed in (SuspiciousOperation, BadRequest, MultiPartParserError, UnreadablePostError):
-        api.add_exception_handler(malformed, on_malformed)
-    api.add_exception_handler(OperationalError, on_database_away)
-    api.add_exception_handler(InterfaceError, on_database_away)
-    api.add_exception_handler(Exception, on_unexpected)
+    handlers: list[tuple[type[Exception], Callable[..., HttpResponse]]] = [
+        (Refused, on_refused),
+        (ValidationError, on_invalid),
+        (HttpError, on_http_error),
+        (Throttled, on_throttled),
+        (Http404, on_missing),
+        (PermissionDenied, on_denied),
+        (RequestDataTooBig, on_too_big),
+        (SuspiciousOperation, on_malformed),
+        (BadRequest, on_malformed),
+        (MultiPartParserError, on_malformed),
+        (UnreadablePostError, on_malformed),
+        (OperationalError, on_database_away),
+        (InterfaceError, on_database_away),
+        (Exception, on_unexpected),
+    ]
+    for family, handler in handlers:
+        api.add_exception_handler(family, handler)
 
 
 def _name_field(location: tuple[Any, ...]) -> str:

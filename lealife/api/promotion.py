@@ -8,7 +8,7 @@ from ninja import Router
 
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import DrillOut, HoldIn, LiveApplyOut, RollBackIn, SteeringOut
-from lealife.auth import allow
+from lealife.auth import ActorRequest, allow
 from lealife.dashboard.live.snapshot import fingerprint_panel
 from lealife.dashboard.readings import take_readings
 from lealife.dashboard.training.proof import ProofPanel, build_proof_panel
@@ -36,7 +36,7 @@ def read_proof(request: HttpRequest, response: HttpResponse) -> ProofPanel:
     response=declare_responses(200, LiveApplyOut, 404, 409),
     auth=allow(roll_back),
 )
-def roll_back_role(request: HttpRequest, body: RollBackIn) -> LiveApplyOut:
+def roll_back_role(request: ActorRequest, body: RollBackIn) -> LiveApplyOut:
     """Puts a role back on the tag that served before, as a new live apply."""
     apply = roll_back(role=body.role.value, by=request.auth, reason=body.reason, origin=ORIGIN)
     apply.refresh_from_db()
@@ -59,28 +59,28 @@ def show_drills(request: HttpRequest) -> DrillReport:
 
 
 @router.post("/actions/hold/", response=declare_responses(200, SteeringOut, 409), auth=allow(hold_promotion))
-def hold(request: HttpRequest, body: HoldIn) -> SteeringOut:
+def hold(request: ActorRequest, body: HoldIn) -> SteeringOut:
     """Nothing is evaluated, tried or applied until promotion is resumed."""
     hold_promotion(by=request.auth, origin=ORIGIN, reason=body.reason)
     return describe_steering()
 
 
 @router.post("/actions/resume/", response=declare_responses(200, SteeringOut, 409), auth=allow(resume_promotion))
-def resume(request: HttpRequest) -> SteeringOut:
+def resume(request: ActorRequest) -> SteeringOut:
     """Promotion goes on where it was held."""
     resume_promotion(by=request.auth, origin=ORIGIN)
     return describe_steering()
 
 
 @router.post("/actions/evaluate-now/", response=declare_responses(200, SteeringOut, 409), auth=allow(evaluate_now))
-def evaluate(request: HttpRequest) -> SteeringOut:
+def evaluate(request: ActorRequest) -> SteeringOut:
     """Moves the collecting window on with the successes it has."""
     evaluate_now(by=request.auth, origin=ORIGIN)
     return describe_steering()
 
 
 @router.post("/actions/drill/", response=declare_responses(200, list[DrillOut], 409), auth=allow(request_drill))
-def drill(request: HttpRequest) -> list[DrillOut]:
+def drill(request: ActorRequest) -> list[DrillOut]:
     """Asks for an identical clone and a sabotaged copy of the active tag to go through the gate."""
     drills = request_drill(by=request.auth, origin=ORIGIN)
     return [DrillOut(id=each.pk, kind=each.kind, role=each.role, state=each.state) for each in drills]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -23,7 +23,7 @@ from lealife.api.schemas import (
     TaskSummaryOut,
 )
 from lealife.api.training import describe_source
-from lealife.auth import allow
+from lealife.auth import ActorRequest, allow
 from lealife.core.errors import NotFound
 from lealife.pipeline import launching
 from training.models import OperatorVerdict, Run
@@ -35,7 +35,7 @@ router = Router(tags=["tasks"])
 
 
 @router.post("", response=declare_responses(202, TaskQueuedOut, 404), auth=allow(launching.ask))
-def create_task(request: HttpRequest, body: TaskIn) -> Status:
+def create_task(request: ActorRequest, body: TaskIn) -> Status:
     """Queues a question about a website; poll its `href` for the answer."""
     run = launching.ask(
         prompt=body.prompt,
@@ -105,7 +105,7 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
     response=declare_responses(202, TaskQueuedOut, 404, 409),
     auth=allow(run_actions.repeat_run),
 )
-def repeat_task(request: HttpRequest, task_id: RowId) -> Status:
+def repeat_task(request: ActorRequest, task_id: RowId) -> Status:
     """Asks again, with the tags and the memory of today. Any run but an evaluation's or a canary's can be repeated."""
     run = run_actions.repeat_run(run_id=task_id, by=request.auth, origin=ORIGIN)
     return Status(202, TaskQueuedOut(id=run.pk, status=run.status, href=build_href(run.pk)))
@@ -116,7 +116,7 @@ def repeat_task(request: HttpRequest, task_id: RowId) -> Status:
     response=declare_responses(201, SourceOut, 404, 409),
     auth=allow(run_actions.train_on_run),
 )
-def train_on_task(request: HttpRequest, task_id: RowId, body: TrainIn | None = None) -> Status:
+def train_on_task(request: ActorRequest, task_id: RowId, body: TrainIn | None = None) -> Status:
     """Queues the task for training; without a check of yours it must find what its own evidence shows again."""
     wanted = body or TrainIn()
     source = run_actions.train_on_run(
@@ -130,7 +130,7 @@ def train_on_task(request: HttpRequest, task_id: RowId, body: TrainIn | None = N
     response=declare_responses(201, VerdictOut, 404, 409),
     auth=allow(run_actions.judge_run),
 )
-def judge_task(request: HttpRequest, task_id: RowId, body: VerdictIn) -> Status:
+def judge_task(request: ActorRequest, task_id: RowId, body: VerdictIn) -> Status:
     """Says whether a run's answer was right; the latest verdict counts, and moves the memory that came from the run.
 
     Takes the number of a training run too; an evaluation's is refused.
@@ -145,7 +145,7 @@ def describe_verdict(verdict: OperatorVerdict) -> VerdictOut:
     return VerdictOut(run=verdict.run_id, **{name: getattr(verdict, name) for name in names})
 
 
-def describe_task(run: Run) -> dict[str, object]:
+def describe_task(run: Run) -> dict[str, Any]:
     """What a list says about a task."""
     return {
         "id": run.pk,

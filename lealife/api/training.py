@@ -24,7 +24,7 @@ from lealife.api.schemas import (
     SourceListOut,
     SourceOut,
 )
-from lealife.auth import allow
+from lealife.auth import ActorRequest, allow
 from lealife.dashboard.live.snapshot import fingerprint_panel
 from lealife.dashboard.training.panels import TrainingPage, build_training_page
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
@@ -38,14 +38,14 @@ router = Router(tags=["training"])
 
 
 @router.post("/start", response=declare_responses(200, LoopState), auth=allow(start_training))
-def start(request: HttpRequest) -> LoopState:
+def start(request: ActorRequest) -> LoopState:
     """Allows training: picks begin at the next tick."""
     start_training(by=request.auth, origin=ORIGIN)
     return show_loop()
 
 
 @router.post("/stop", response=declare_responses(200, LoopState), auth=allow(stop_training))
-def stop(request: HttpRequest) -> LoopState:
+def stop(request: ActorRequest) -> LoopState:
     """Ends new picks. In-flight runs continue to terminal state."""
     stop_training(by=request.auth, origin=ORIGIN)
     return show_loop()
@@ -87,7 +87,7 @@ def list_pending_sources(
 
 
 @router.post("/sources", response=declare_responses(201, SourceOut, 404), auth=allow(queue_source))
-def create_source(request: HttpRequest, body: SourceIn) -> Status:
+def create_source(request: ActorRequest, body: SourceIn) -> Status:
     """Queues one prompt for training."""
     source = queue_source(
         title=body.title,
@@ -104,7 +104,7 @@ def create_source(request: HttpRequest, body: SourceIn) -> Status:
 
 
 @router.post("/campaigns", response=declare_responses(201, CampaignOut, 404), auth=allow(create_campaign))
-def create(request: HttpRequest, body: CampaignIn) -> Status:
+def create(request: ActorRequest, body: CampaignIn) -> Status:
     """Queues one task definition `size` times, each to be run independently."""
     campaign = create_campaign(
         title=body.title,
@@ -130,7 +130,7 @@ def read_campaign(request: HttpRequest, campaign_id: RowId) -> CampaignOut:
     response=declare_responses(200, CancelledOut, 404, 409),
     auth=allow(cancel_campaign),
 )
-def cancel(request: HttpRequest, campaign_id: RowId) -> CancelledOut:
+def cancel(request: ActorRequest, campaign_id: RowId) -> CancelledOut:
     """Cancels what has not started."""
     return CancelledOut(cancelled=cancel_campaign(campaign_id=campaign_id, by=request.auth, origin=ORIGIN))
 
@@ -140,7 +140,7 @@ def cancel(request: HttpRequest, campaign_id: RowId) -> CancelledOut:
     response=declare_responses(200, RequeuedOut, 404, 409),
     auth=allow(requeue_failed),
 )
-def requeue(request: HttpRequest, campaign_id: RowId) -> RequeuedOut:
+def requeue(request: ActorRequest, campaign_id: RowId) -> RequeuedOut:
     """Queues what has failed again, with a fresh retry budget; 409 when it is cancelled or nothing has failed."""
     return RequeuedOut(requeued=requeue_failed(campaign_id=campaign_id, by=request.auth, origin=ORIGIN))
 
@@ -152,7 +152,7 @@ def show_settings(request: HttpRequest) -> SettingsOut:
 
 
 @router.patch("/settings", response=declare_responses(200, SettingsOut, 409), auth=allow(apply_settings))
-def change_settings(request: HttpRequest, body: SettingsIn) -> SettingsOut:
+def change_settings(request: ActorRequest, body: SettingsIn) -> SettingsOut:
     """Applies a draft made against `version`; 409 with the difference when another draft was applied first.
 
     Training-only settings need the scope `operate`, those that concern every task `admin`.

@@ -95,7 +95,7 @@ class ArmTools:
     `keep_lease` renews a run's lease while a model takes its time.
     """
 
-    open_browser: Callable[[Host], Browser]
+    open_browser: Callable[[Host], AbstractContextManager[Browser]]
     model: Model
     served_digest: Callable[[str], str]
     worker: str

@@ -99,7 +99,7 @@ class TaskDefinitionAdmin(ActionAdmin):
     @admin.display(description="pending", ordering="pending")
     def pending(self, row: TaskDefinition) -> int:
         """How many of its sources wait."""
-        return row.pending  # type: ignore[attr-defined]  annotated by the queryset
+        return row.pending  # type: ignore[attr-defined]  # annotated by the queryset
 
     @offer(queue_definition, description="Queue: as many runs as stated beside, one when empty")
     def queue_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:

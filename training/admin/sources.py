@@ -73,9 +73,9 @@ class TrainingSourceAdmin(ActionAdmin):
         "finished_at",
     )
 
-    def get_readonly_fields(self, request: HttpRequest, obj: TrainingSource | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """The definition too, once the source has started."""
-        if obj is None:
+        if not isinstance(obj, TrainingSource):
             return ()
         return self.RECORD if obj.status in WAITING else (*SourceForm.Meta.fields, *self.RECORD)
 

@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import filesizeformat
@@ -96,7 +96,7 @@ class Command(BaseCommand):
             for row in rows:
                 self.stdout.write(json.dumps(asdict(row), ensure_ascii=False))
         else:
-            Console(file=self.stdout).print(table)
+            Console(file=cast("IO[str]", self.stdout)).print(table)
 
 
 def name_tags() -> Column:
