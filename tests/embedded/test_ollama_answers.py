@@ -37,7 +37,7 @@ def test_a_stream_gives_the_same_text_piece_by_piece(client: ollama.Client) -> N
     assert pieces[-1].done_reason == "length" and pieces[-1].eval_count == 12
 
 
-def test_temperature_zero_repeats_itself_cold_warm_and_beside_others(client: ollama.Client) -> None:
+def test_temperature_zero_repeats_itself_cold_warm_and_with_others_at_once(client: ollama.Client) -> None:
     def ask(topic: str) -> str:
         return client.generate(
             model=BASE, prompt=f"Tell me about {topic}.", system="You know the world. " * 20,
@@ -46,13 +46,13 @@ def test_temperature_zero_repeats_itself_cold_warm_and_beside_others(client: oll
 
     cold = {topic: ask(topic) for topic in ("dogs", "bread")}
     assert {topic: ask(topic) for topic in cold} == cold
-    beside: dict[str, str] = {}
-    threads = [threading.Thread(target=lambda t=topic: beside.update({t: ask(t)})) for topic in cold]
+    at_once: dict[str, str] = {}
+    threads = [threading.Thread(target=lambda t=topic: at_once.update({t: ask(t)})) for topic in cold]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert beside == cold
+    assert at_once == cold
 
 
 def test_the_same_seed_gives_the_same_text_and_another_seed_another(client: ollama.Client) -> None:

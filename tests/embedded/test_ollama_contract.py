@@ -116,7 +116,7 @@ def read_documents(text: str) -> list[Any] | str:
 
 
 def merge_shapes(lines: list[Any]) -> Any:
-    """The shapes of the lines in order, equal ones in a row once: how many tokens there are is the model's affair."""
+    """The shapes of the lines in order, equal ones in a row once, because the number of tokens depends on the model."""
     shapes: list[Any] = []
     for line in lines:
         if (shape := read_shape(line)) not in shapes[-1:]:

@@ -1,4 +1,4 @@
-"""The embedded Ollama repeats itself: same prompt, same log probabilities, whatever was computed before or beside."""
+"""The embedded Ollama repeats itself: same prompt, same log probabilities, whatever else it computes."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def ask(http: httpx.Client, messages: list[dict[str, str]]) -> list[tuple[str, f
     return [(chance["token"], chance["logprob"]) for chance in response.json()["logprobs"]]
 
 
-def test_log_probabilities_are_the_same_cold_warm_and_beside_others(http: httpx.Client) -> None:
+def test_log_probabilities_are_the_same_cold_warm_and_in_one_batch(http: httpx.Client) -> None:
     prompts = make_prompts()
     cold = [ask(http, messages) for messages in prompts]
     order = list(range(len(prompts))) * 2
     random.Random(1).shuffle(order)
     with ThreadPoolExecutor(2) as workers:
-        beside = list(workers.map(lambda at: ask(http, prompts[at]), order))
-    assert beside == [cold[at] for at in order]
+        batched = list(workers.map(lambda at: ask(http, prompts[at]), order))
+    assert batched == [cold[at] for at in order]
     # The whole prompt is in the cache but for its last token.
     assert [ask(http, prompts[0]) for _ in range(2)] == [cold[0]] * 2

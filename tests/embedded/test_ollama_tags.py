@@ -66,7 +66,7 @@ def test_the_same_recipe_has_the_same_digest_under_any_name(client: ollama.Clien
     assert len({digests["one:latest"], digests["three:latest"], digests[BASE]}) == 3
 
 
-def test_create_inherits_what_is_not_given_anew(client: ollama.Client, http: httpx.Client) -> None:
+def test_create_inherits_what_the_request_does_not_give(client: ollama.Client, http: httpx.Client) -> None:
     client.create(model="parent", from_=BASE, system="Old.", parameters={"top_k": 5, "seed": 1})
     client.create(model="child", from_="parent", parameters={"seed": 2})
     shown = http.post("/api/show", json={"model": "child"}).json()

@@ -1,4 +1,4 @@
-"""`python -m lealife.embedded.ollama`: run the server until SIGTERM or SIGINT, or until whoever started it is gone."""
+"""`python -m lealife.embedded.ollama`: runs the server until it gets a signal or its starter ends."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ import threading
 import time
 from pathlib import Path
 
-from .admission import Admission
-from .blobs import Blobs
 from .engine import Engine
-from .registry import Registry
+from .occupancy import Admission
+from .registry import Blobs, Registry
 from .server import OllamaServer
 from .weights import WeightsMissing, find_weights, read_weights
 from .wire import now
 
 log = logging.getLogger("lealife.embedded.ollama")
 
-# How long a request that was cut off may take to notice.
+# How long a running request may take to stop.
 GRACE_S = 1.5
 
 
@@ -63,7 +62,7 @@ def main() -> int:
 
 
 def _wait_for_end(stopped: threading.Event) -> None:
-    # A pipe ends with its last writer, however that one dies.
+    # The pipe ends when the process that started us ends, even when it is killed.
     while os.read(sys.stdin.fileno(), 1024):
         pass
     stopped.set()
@@ -73,7 +72,7 @@ def _leave(engine: Engine) -> int:
     deadline = time.monotonic() + GRACE_S
     while not engine.unload():
         if time.monotonic() > deadline:
-            # llama.cpp cannot be stopped inside a batch; everything on disk is already safe.
+            # llama.cpp cannot be stopped inside a batch. Everything on disk is already written.
             log.info("stopped in the middle of a request")
             os._exit(0)
         time.sleep(0.02)
@@ -82,7 +81,7 @@ def _leave(engine: Engine) -> int:
 
 
 def _write_address(path: Path, address: str) -> None:
-    """Write aside, then rename: a reader sees the whole address or none."""
+    """Writes to a second file, then renames it: a reader sees the whole address or none."""
     aside = path.with_suffix(".part")
     aside.write_text(address + "\n", encoding="ascii")
     aside.replace(path)
@@ -91,11 +90,11 @@ def _write_address(path: Path, address: str) -> None:
 def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="lealife.embedded.ollama", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=11434, help="0 takes a free one; see DATA/address")
+    parser.add_argument("--port", type=int, default=11434, help="0 takes a free one and writes it to DATA/address")
     parser.add_argument("--data", type=Path, required=True, help="folder for tags and the address file")
     parser.add_argument("--num-ctx", type=int, default=4096, help="most tokens of one request")
-    parser.add_argument("--slots", type=int, default=2, help="prompt prefixes kept hot side by side")
-    # More than one at once is hardly faster on a small machine, and each alone is slower.
+    parser.add_argument("--slots", type=int, default=2, help="prompts that are kept ready at the same time")
+    # On a small machine two at once take about as long as one after the other.
     parser.add_argument("--parallel", type=int, default=1, help="requests that generate at once")
     parser.add_argument("--max-queue", type=int, default=64, help="requests that may wait; more get 503")
     parser.add_argument("--while-stdin", action="store_true", help="stop when standard input ends")

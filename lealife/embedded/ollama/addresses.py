@@ -1,4 +1,4 @@
-"""Addresses and origins, as Ollama's router has them: redirects, allowed methods, and who may ask from a browser."""
+"""Addresses and origins, as Ollama's router has them: redirects, allowed methods, and which web pages may ask."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _METHODS = "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"
 
 
 def find_redirect(method: str, path: str, *, known: Collection[str]) -> tuple[HTTPStatus, str] | None:
-    """Where a path written with doubled slashes, dots or a slash at its end leads; None when it is written right."""
+    """Where a path with doubled slashes, dots or a slash at its end is redirected; None when it needs no redirect."""
     clean = posixpath.normpath(path).replace("//", "/")
     clean += "/" if path.endswith("/") and clean != "/" else ""
     if clean != path:
@@ -31,7 +31,7 @@ def find_redirect(method: str, path: str, *, known: Collection[str]) -> tuple[HT
 
 
 def list_methods(path: str, *, routes: Collection[tuple[str, str]]) -> list[str]:
-    """The methods an address takes, as `Allow` lists them; none for an unknown address."""
+    """The methods of an address, as `Allow` lists them; empty for an unknown address."""
     if path.startswith(BLOBS):
         return ["HEAD", "POST"]
     methods = [method for method, known in routes if known == path]
@@ -39,20 +39,20 @@ def list_methods(path: str, *, routes: Collection[tuple[str, str]]) -> list[str]
 
 
 def is_own_host(host: str, *, bound: str) -> bool:
-    """Whether a Host header names this machine: a web page must not reach it under a name of its own."""
+    """Whether a Host header names this machine. Any other name may be a web page that points its own name here."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
     return not name or name in {"localhost", "127.0.0.1", "[::1]", "0.0.0.0", bound}  # noqa: S104  a name, not a bind
 
 
 def read_origin(headers: Mapping[str, str]) -> str:
-    """The other origin a browser's page asks from; empty when there is none, or it is this server's own."""
+    """The origin of the web page that asks; empty when no page asks, or one of this server."""
     origin = headers.get("Origin") or ""
     host = headers.get("Host") or ""
     return "" if origin in (f"http://{host}", f"https://{host}") else origin
 
 
 def is_own_origin(origin: str) -> bool:
-    """Whether a page of that origin may ask: pages of this machine and apps with a scheme of their own."""
+    """Whether a page of that origin may ask: pages of this machine, and desktop apps with their own scheme."""
     scheme, _, host = origin.partition("://")
     return scheme in _APP_SCHEMES or (scheme in ("http", "https") and bool(host) and is_own_host(host, bound=""))
 

@@ -1,52 +1,23 @@
-"""What each address of Ollama's API means. No HTTP here: bodies in, answers out through an Exchange."""
+"""The addresses about tags. Each takes the body of an Exchange and answers through it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
-from .blobs import Blobs
-from .names import BadName, normalise_name, spell_fully
+from .exchange import Exchange
+from .occupancy import Residency
+from .options import settle_parameters
 from .prompts import read_template
-from .registry import Manifest, Registry, Tag
-from .residency import Residency
-from .sampling import settle_parameters
+from .registry import BadName, Blobs, Manifest, Registry, Tag, normalise_name, spell_fully
 from .weights import CARRIED_NAMES
 from .wire import NOT_PULLABLE, ApiError, format_time, now
 
-# The API this subset follows; what stands behind the plus tells it from a real Ollama.
+# The version of Ollama whose API this follows. The part after the plus shows that it is not Ollama itself.
 VERSION = "0.17.4+lealife"
 CAPABILITIES = ["completion", "embedding"]
 _TEXT_PARAMETERS = ("stop",)
-
-
-class Exchange(Protocol):
-    """One request: its body, and the ways to answer it."""
-
-    body: dict[str, Any]
-
-    def detach(self) -> None:
-        """From here on Ollama works in the background: it answers without naming a character set."""
-
-    def close(self, status: int = 200) -> None:
-        """Answer with a status and nothing else."""
-
-    @property
-    def is_streamed(self) -> bool:
-        """Whether the client takes the answer line by line (Ollama's default)."""
-
-    def emit(self, line: dict[str, Any]) -> None:
-        """Send one line of a streamed answer; in an answer at once it is left out."""
-
-    def answer(self, document: dict[str, Any]) -> None:
-        """Send the last line of a streamed answer, or the whole answer."""
-
-    def answer_at_once(self, document: dict[str, Any]) -> None:
-        """Send the whole answer, even to a client that would take it line by line."""
-
-    def is_gone(self) -> bool:
-        """Whether the client hung up."""
 
 
 class TagApi:
@@ -62,7 +33,7 @@ class TagApi:
         exchange.answer({"version": VERSION})
 
     def tags(self, exchange: Exchange) -> None:
-        """`GET /api/tags`: all tags, the latest changed first."""
+        """`GET /api/tags`: all tags, the last changed first."""
         exchange.answer({"models": [self._describe(tag) for tag in self.registry.list()]})
 
     def ps(self, exchange: Exchange) -> None:
@@ -87,7 +58,7 @@ class TagApi:
 
     def show(self, exchange: Exchange) -> None:
         """`POST /api/show`."""
-        name = exchange.body.get("model") or exchange.body.get("name") or ""
+        name = _read_name(exchange)
         if not name:
             raise ApiError(400, "model is required")
         try:
@@ -113,9 +84,9 @@ class TagApi:
         exchange.answer({key: value for key, value in shown.items() if value or key not in optional})
 
     def create(self, exchange: Exchange) -> None:
-        """`POST /api/create`: a tag from another one, inheriting all that is not given anew."""
+        """`POST /api/create`: a tag from another one, which keeps all that the request does not give."""
         body = exchange.body
-        name = _normalise(body.get("model") or body.get("name"))
+        name = _normalise(_read_name(exchange))
         exchange.detach()
         if adapters := body.get("adapters"):
             self.blobs.refuse_adapters(adapters)
@@ -155,7 +126,7 @@ class TagApi:
 
     def delete(self, exchange: Exchange) -> None:
         """`DELETE /api/delete`."""
-        name = exchange.body.get("model") or exchange.body.get("name") or ""
+        name = _read_name(exchange)
         try:
             normalise_name(name)
         except BadName as error:
@@ -164,8 +135,8 @@ class TagApi:
         exchange.close()
 
     def pull(self, exchange: Exchange) -> None:
-        """`POST /api/pull`: only the model that is carried; all else does not exist, in Ollama's words."""
-        name = _normalise(exchange.body.get("model") or exchange.body.get("name"))
+        """`POST /api/pull`: only the carried model. For any other name Ollama's error: it does not exist."""
+        name = _normalise(_read_name(exchange))
         exchange.detach()
         exchange.emit({"status": "pulling manifest"})
         manifest = self._carry(name)
@@ -178,7 +149,7 @@ class TagApi:
 
     def push(self, exchange: Exchange) -> None:
         """`POST /api/push`: this server sends nothing anywhere."""
-        name = exchange.body.get("model") or exchange.body.get("name") or ""
+        name = _read_name(exchange)
         if not name:
             raise ApiError(400, "model is required")
         exchange.detach()
@@ -214,6 +185,11 @@ class TagApi:
         }
 
 
+def _read_name(exchange: Exchange) -> str:
+    """The tag that the request names, in the field of today or the older one."""
+    return exchange.body.get("model") or exchange.body.get("name") or ""
+
+
 def _normalise(name: Any) -> str:
     try:
         return normalise_name(name if isinstance(name, str) else "")
@@ -222,7 +198,7 @@ def _normalise(name: Any) -> str:
 
 
 def _change_recipe(base: Manifest, body: dict[str, Any]) -> Manifest:
-    """The base with what the request gives anew. Parameters are merged, everything else is replaced."""
+    """The base with what the request gives. Parameters are merged, everything else is replaced."""
     licences = body.get("license") or base.license
     licences = [licences] if isinstance(licences, str) else licences
     if not isinstance(licences, list) or not all(isinstance(text, str) for text in licences):
@@ -242,7 +218,7 @@ def _change_recipe(base: Manifest, body: dict[str, Any]) -> Manifest:
 
 
 def _flatten(parameters: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Parameters as lines of a Modelfile: one for each stop text."""
+    """Parameters as lines of a Modelfile; each stop text has its own line."""
     return [
         (name, f"{item:g}" if isinstance(item, int | float) and not isinstance(item, bool) else item)
         for name, value in sorted(parameters.items())
@@ -276,7 +252,7 @@ def _write_modelfile(tag: Tag, *, path: str) -> str:
 
 
 def _quote(text: str) -> str:
-    """A text in a Modelfile stands in quotes where it would not be one word line otherwise."""
+    """A text as a Modelfile has it: quoted when it has several lines, or spaces at an end."""
     if "\n" not in text and text == text.strip(" "):
         return text
     return f'"""{text}"""' if '"' in text else f'"{text}"'

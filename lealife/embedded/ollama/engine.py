@@ -1,14 +1,14 @@
 """Inference: llama.cpp through xllamacpp, one set of weights, prompt-prefix caches kept across calls.
 
-Prompts are rendered with the chat template inside the gguf file. llama.cpp's server opens a loopback port of
-its own for that and for counting tokens; a random key, known to this process alone, guards it.
+Prompts are rendered with the chat template inside the gguf file. llama.cpp's server opens its own loopback port
+for that and for counting tokens. A random key that only this process knows protects it.
 
-What a token comes to does not depend on what was computed beside it, before it or in which slot, so that
-temperature 0 gives the same log probabilities cold, warm, and with others in its batch. Three settings do it,
-each measured (docs/decisions/0024-an-engine-that-repeats-itself.md):
-each slot has a cache of its own (in a shared one, sums run in the order in which cells became free);
-the cache is q8_0, for which flash attention has one path whatever the size of the batch (f16 has three);
-weights are not repacked.
+At temperature 0 the same prompt gives the same log probabilities: with a cold cache, with a warm one, in any slot and
+with other prompts in its batch. Three settings are needed, each measured
+(docs/decisions/0024-an-engine-that-repeats-itself.md):
+- Each slot has its own cache. In a shared one, sums run in the order in which cells became free.
+- The cache is q8_0. For it flash attention has one code path for all sizes of a batch; for f16 it has three.
+- Weights are not repacked.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Read by the OpenMP runtime when llama.cpp's library is loaded, so it stands before that import. Threads that
+# The OpenMP runtime reads this when llama.cpp's library is loaded, so it comes before that import. Threads that
 # wait must not spin: on a busy machine spinning made a prompt up to three times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import xllamacpp  # type: ignore[import-untyped]  it ships no types
 
-from .schema import INVALID_SCHEMA, build_grammar, check_patterns
+from .options import INVALID_SCHEMA, build_grammar, check_patterns
 from .wire import TOO_LONG, ApiError, ClientGone
 
 log = logging.getLogger(__name__)
 
-# A text to embed is one batch, whose attention grows with the square of its length.
+# A text to embed is one batch, and the cost of attention grows with the square of its length.
 EMBED_CTX = 512
-# Prefixes that lost their slot are kept in memory up to this size; about 22,000 tokens of a 135M model.
+# Prompts that lost their slot are kept in memory up to this size: about 22,000 tokens of a 135M model.
 PREFIX_CACHE_MIB = 256
-# A prompt that was cut to the context's size still gets an answer.
+# In tokens. A prompt that was cut to the size of the context still gets an answer.
 ANSWER_ROOM = 512
 BATCH_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What one generation gave. Tokens are counts, `_ns` are nanoseconds."""
+    """The result of one generation. `_ns`: nanoseconds."""
 
     text: str
     reason: str
@@ -62,10 +62,10 @@ class Completion:
 
 
 class Engine:
-    """Loads on first use, unloads when told and idle. Safe to call from several threads."""
+    """Loads the weights on first use. Safe to call from several threads."""
 
     def __init__(self, *, path: Path, num_ctx: int, slots: int, own_template: str = "") -> None:
-        """`num_ctx`: tokens a prompt may hold. `slots`: prefixes kept hot. `own_template`: the gguf file's (Jinja)."""
+        """`num_ctx`: most tokens of a prompt. `slots`: prompts kept ready. `own_template`: the gguf file's (Jinja)."""
         self.num_ctx = num_ctx
         self.own_template = own_template
         self._path = path
@@ -78,7 +78,7 @@ class Engine:
 
     @contextmanager
     def use(self) -> Iterator[int]:
-        """Hold the weights loaded; gives the nanoseconds it took to load them (next to none when loaded)."""
+        """Keeps the weights loaded; gives the nanoseconds it took to load them (almost 0 when they are)."""
         started = time.perf_counter_ns()
         with self._lock:
             if self._server is None:
@@ -92,7 +92,7 @@ class Engine:
                 self._users -= 1
 
     def unload(self) -> bool:
-        """Free the weights and caches unless somebody uses them; says whether they are free now."""
+        """Frees the weights and caches, unless a request uses them; True when they are free."""
         with self._lock:
             if self._users:
                 return False
@@ -109,7 +109,7 @@ class Engine:
         return str(self._ask("/apply-template", {"messages": messages})["prompt"])
 
     def check_schema(self, schema: dict[str, Any]) -> None:
-        """Raises ApiError 500, as Ollama does, for a JSON schema that llama.cpp cannot follow."""
+        """Raises ApiError 500, as Ollama does, for a JSON schema that llama.cpp cannot turn into a grammar."""
         check_patterns(schema)
         wanted = {"type": "json_schema", "json_schema": {"schema": schema}}
         try:
@@ -119,7 +119,7 @@ class Engine:
             raise ApiError(500, INVALID_SCHEMA) from error
 
     def tokenize(self, text: str) -> list[int]:
-        """Token ids of a prompt, special tokens read as such."""
+        """Token ids of a prompt. Text that spells a special token becomes that token."""
         body = {"content": text, "add_special": True, "parse_special": True}
         return list(self._ask("/tokenize", body)["tokens"])
 
@@ -137,11 +137,11 @@ class Engine:
         on_text: Callable[[str, list[dict[str, Any]]], None],
         is_gone: Callable[[], bool],
     ) -> Completion:
-        """Generate at most `max_tokens` after the tokens of `prompt`, each piece to `on_text` as it comes.
+        """Generates at most `max_tokens` after the tokens of `prompt`. Calls `on_text` with each piece as it comes.
 
-        With each piece come its tokens' log probabilities, when `sampling` asks for them. `schema`: a JSON schema,
-        checked before, that the text must satisfy. Raises ApiError for what llama.cpp refuses and ClientGone when
-        `is_gone` became true; the slot is free again at once.
+        `on_text` also gets the log probabilities of the piece's tokens, when `sampling` asks for them. `schema`: a
+        JSON schema that the text must satisfy, checked before. Raises ApiError for what llama.cpp refuses, and
+        ClientGone once `is_gone` is true; the slot is then free at once.
         """
         body: dict[str, Any] = {
             "prompt": prompt,
@@ -159,7 +159,7 @@ class Engine:
         reason = ""
 
         def take(chunk: dict[str, Any]) -> bool:
-            """llama.cpp calls this for each chunk and stops when it says True; exceptions would be lost."""
+            """llama.cpp calls this for each chunk and stops when it returns True. It swallows exceptions."""
             nonlocal reason
             if "timings" in chunk or "error" in chunk:
                 last.update(chunk)
@@ -185,17 +185,17 @@ class Engine:
             cached_tokens=timings["cache_n"],
             tokens=timings["predicted_n"],
             prompt_ns=round(timings["prompt_ms"] * 1e6),
-            # The first token belongs to the prompt: it alone takes no time.
+            # The time of the first token counts as time of the prompt.
             eval_ns=round(timings["predicted_ms"] * 1e6) if timings["predicted_n"] > 1 else 0,
             logprobs=logprobs,
         )
 
     def embed(self, texts: list[str], *, truncate: bool) -> tuple[list[list[float]], int]:
-        """Unit vectors (mean over the tokens) and the tokens read.
+        """Unit vectors (the mean over a text's tokens) and the number of tokens read.
 
-        Raises ApiError 400 for a text past the context unless it may be truncated.
+        Raises ApiError 400 for a text longer than the context, unless it may be truncated.
         """
-        # llama.cpp refuses a text that fills the batch to the brim, and adds tokens of its own.
+        # llama.cpp adds tokens of its own, and refuses a text that fills the whole batch.
         room = EMBED_CTX - 8
         fitted = []
         for text in texts:
@@ -228,8 +228,8 @@ class Engine:
         params.ui = False
         params.verbosity = 0
         params.api_keys = [self._secret]
-        # One core is left to everybody else while a token is made: with two threads on two cores, one other
-        # busy process halved the speed; with one it hardly matters. Prompts gain from every core.
+        # Generation leaves one core free: with two threads on two cores another busy process halved its speed, with
+        # one thread it hardly mattered. Reading a prompt gains from every core.
         cores = os.cpu_count() or 1
         params.cpuparams.n_threads = max(1, cores - 1)
         params.cpuparams_batch.n_threads = cores

@@ -1,11 +1,11 @@
-"""Prompt templates in Go's text/template language: the part of it that model templates use.
+"""Prompt templates in Go's text/template language: the part that model templates use. No library for it exists.
 
     parse_template    text → nodes, or TemplateError in Go's words
     Template.render   nodes and values → text
 
 Known: text, trim marks, comments, if / else if / else, range, with, variables, pipelines, parentheses, literals,
 and, or, not, eq, ne, lt, le, gt, ge, len, index, slice, print, printf, json, currentDate, break, continue.
-Not known: define, block, template and methods; they are refused when the template is parsed.
+Not known: define, block, template and methods. Parsing a template that uses them raises TemplateError.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BLOCKS = ("if", "range", "with")
 
 
 class TemplateError(ValueError):
-    """The text is no template that this server can render; the sentence is Go's."""
+    """The text is not a template that this server can render; the sentence is Go's."""
 
 
 class _Break(Exception):
@@ -39,12 +39,12 @@ class _Continue(Exception):
 
 
 class _Cut(Exception):
-    """The place of the answer was reached: what follows it in the template belongs after the answer."""
+    """Ends rendering at the place of the answer: the rest of the template comes after the answer."""
 
 
 @dataclass(slots=True)
 class Node:
-    """One piece: `text`, `action`, or a block with its branches."""
+    """One piece of a template. `kind`: `text`, `action`, or the word that begins a block."""
 
     kind: str
     text: str = ""
@@ -61,7 +61,7 @@ class Template:
     names: frozenset[str]
 
     def render(self, values: dict[str, Any], *, cut: bool = False) -> str:
-        """The text for these values. `cut`: leave out what follows the place of `.Response`."""
+        """The text for these values. `cut`: leave out everything after the place of `.Response`."""
         out: list[str] = []
         with contextlib.suppress(_Cut, _Break, _Continue):
             _Renderer(values, cut=cut).run(self.nodes, values, out)
@@ -69,7 +69,7 @@ class Template:
 
 
 def parse_template(text: str) -> Template:
-    """Raises TemplateError, worded as Go words it, when the text is no template."""
+    """The parsed text. Raises TemplateError, in Go's words, when it is not a template."""
     nodes = _Parser(text).parse()
     names = frozenset(re.findall(r"\.(\w+)", " ".join(re.findall(r"\{\{.*?\}\}", text, re.DOTALL))))
     if not names & {"Messages", "Response"}:
@@ -89,7 +89,7 @@ class _Parser:
         return nodes
 
     def _read_nodes(self) -> tuple[list[Node], str]:
-        """Nodes up to `end`, `else …` or the end of the text, and which of them it was."""
+        """Nodes up to `end`, `else …` or the end of the text, and which of these it was."""
         nodes: list[Node] = []
         while self._at < len(self._pieces):
             kind, text, line = self._pieces[self._at]
@@ -123,7 +123,7 @@ class _Parser:
 
 
 def _split(text: str) -> list[tuple[str, str, int]]:
-    """Texts and actions with their lines; trim marks done, comments left out."""
+    """Texts and actions with their line numbers, trimmed as their marks say, without comments."""
     pieces: list[tuple[str, str, int]] = []
     at, trim = 0, False
     for found in _ACTION.finditer(text):
@@ -160,7 +160,7 @@ def _scan(text: str, line: int) -> list[tuple[str, str]]:
         kind = str(found.lastgroup)
         if kind == "word" and found[kind] not in {*_FUNCTIONS, "true", "false", "nil", "break", "continue"}:
             raise TemplateError(f'template: :{line}: function "{found[kind]}" not defined')
-        # `(…).Name` is a field of what stands in the parentheses; `(…) .Name` is another operand.
+        # `(…).Name` is a field of the value in parentheses; `(…) .Name` is a second operand.
         is_field = kind == "path" and text[max(at - 1, 0) : at + 1] == ")."
         tokens.append(("field" if is_field else kind, found[kind]))
         at = found.end()
@@ -218,7 +218,7 @@ class _Renderer:
                     break
 
     def _evaluate(self, tokens: list[tuple[str, str]], dot: Any) -> tuple[list[str], Any]:
-        """The names that are set, if any, and the value of the pipeline."""
+        """The variables that are set, if any, and the value of the pipeline."""
         names: list[str] = []
         signs = [text for kind, text in tokens if kind == "sign"]
         if ":=" in signs or "=" in signs:
@@ -231,7 +231,7 @@ class _Renderer:
         return names, value
 
     def _pipe(self, tokens: list[tuple[str, str]], dot: Any) -> Any:
-        """Consumes the tokens up to a closing parenthesis."""
+        """The value of a pipeline. Takes its tokens off the list, up to a closing parenthesis."""
         piped: list[Any] = []
         while True:
             command = self._command(tokens, dot)

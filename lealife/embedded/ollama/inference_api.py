@@ -9,15 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .admission import Admission
-from .api import Exchange
 from .engine import ANSWER_ROOM, Completion, Engine
-from .names import BadName, normalise_name, spell_fully
+from .exchange import Exchange
+from .occupancy import Admission, Residency
+from .options import DEFAULTS, build_sampling, read_format, read_options
 from .prompts import Message, cut_tokens, fit_messages, render_messages
-from .registry import Registry, Tag
-from .residency import Residency
-from .sampling import DEFAULTS, build_sampling, read_options
-from .schema import read_format
+from .registry import BadName, Registry, Tag, normalise_name, spell_fully
 from .wire import ApiError, format_time, now, parse_keep_alive
 
 
@@ -25,7 +22,7 @@ from .wire import ApiError, format_time, now, parse_keep_alive
 class Settings:
     """A request's options over its tag's parameters over Ollama's defaults.
 
-    `logprobs`: how many log probabilities a token are wanted, the token's own included; 0 for none.
+    `logprobs`: how many log probabilities are wanted for each token, its own included; 0 for none.
     """
 
     options: dict[str, Any]
@@ -36,7 +33,7 @@ class Settings:
     logprobs: int
 
     def limit_tokens(self, prompt_tokens: int) -> int:
-        """How many tokens may follow the prompt; one that fills the context still gets an answer."""
+        """How many tokens may follow the prompt. A prompt that fills the context still gets an answer."""
         left = max(self.num_ctx - prompt_tokens, ANSWER_ROOM)
         wanted = int(self.options["num_predict"])
         return left if wanted < 1 else min(wanted, left)
@@ -52,7 +49,7 @@ class InferenceApi:
         self._admission = admission
 
     def chat(self, exchange: Exchange) -> None:
-        """`POST /api/chat`. The tag's system stands first unless the request begins with one of its own."""
+        """`POST /api/chat`. The tag's system message comes first, unless the request begins with one."""
         body = exchange.body
         tag, settings = self._read(body, invalid=ApiError(400, "model is required"))
         if body.get("tools"):
@@ -103,7 +100,7 @@ class InferenceApi:
             self._finish(exchange, tag, done, started, load_ns, answer)
 
     def embed(self, exchange: Exchange) -> None:
-        """`POST /api/embed`: unit vectors, shortened to `dimensions` when asked."""
+        """`POST /api/embed`: unit vectors, shortened to `dimensions` when the request asks for it."""
         body = exchange.body
         tag, settings = self._read_embedding(body)
         texts = body.get("input", [])
@@ -134,7 +131,7 @@ class InferenceApi:
             exchange.answer({"embedding": vectors[0]})
 
     def _read(self, body: dict[str, Any], *, invalid: ApiError) -> tuple[Tag, Settings]:
-        """The tag and settings of a request. Raises `invalid` for what is no name, ApiError for what is wrong else."""
+        """The tag and settings of a request. Raises `invalid` for a bad name, ApiError for other mistakes."""
         name = body.get("model", "")
         try:
             normalise_name(name)
@@ -164,7 +161,7 @@ class InferenceApi:
 
     @contextmanager
     def _admitted(self, exchange: Exchange, tag: Tag, settings: Settings) -> Iterator[tuple[int, int]]:
-        """A turn with the weights loaded: when it was asked for and how long loading took, in nanoseconds."""
+        """Waits for a turn and loads the weights; gives when it was asked for and how long loading took, in ns."""
         started = time.perf_counter_ns()
         with self._admission.admit(is_gone=exchange.is_gone):
             self._keep(tag, settings, seconds=None)
@@ -178,7 +175,7 @@ class InferenceApi:
         self._residency.keep(name=tag.name, digest=tag.digest, num_ctx=settings.num_ctx, seconds=seconds, now=now())
 
     def _load_only(self, exchange: Exchange, tag: Tag, settings: Settings, part: dict[str, Any]) -> None:
-        """A request without a prompt loads the tag, or unloads it when told to keep it for no time."""
+        """A request without a prompt loads the tag; one with `keep_alive` 0 unloads it."""
         if settings.keep_alive == 0:
             self._residency.drop(tag.name)
             reason = "unload"
@@ -221,7 +218,7 @@ class InferenceApi:
     def _finish(
         self, exchange: Exchange, tag: Tag, done: Completion, started: int, load_ns: int, part: dict[str, Any]
     ) -> None:
-        """The last line. Two fields more than Ollama's: cached prompt tokens and the digest that served."""
+        """The last line. It has two fields more than Ollama's: cached prompt tokens, and the digest of the tag."""
         counted = {
             "total_duration": time.perf_counter_ns() - started,
             "load_duration": load_ns,
@@ -243,7 +240,7 @@ class InferenceApi:
 
 
 def _list_logprobs(chances: list[dict[str, Any]]) -> dict[str, Any]:
-    """Log probabilities as Ollama gives them; nothing when none were asked for."""
+    """Log probabilities as Ollama gives them; empty when the request asked for none."""
     listed = [
         _read_chance(chance) | ({"top_logprobs": top} if len(top) > 1 else {})
         for chance in chances
@@ -269,12 +266,12 @@ def _wrap_response(text: str) -> dict[str, Any]:
 
 
 def _last(exchange: Exchange, done: Completion) -> str:
-    """The text of the last line: nothing in a stream, whose pieces have gone out already."""
+    """The text of the last line. Empty in a stream, because all pieces have been sent."""
     return "" if exchange.is_streamed else done.text
 
 
 def _shorten(vector: list[float], dimensions: int) -> list[float]:
-    """The first `dimensions` numbers (0: all), made a unit vector again."""
+    """The first `dimensions` numbers (0: all), scaled to a unit vector."""
     if not 0 < dimensions < len(vector):
         return vector
     length = math.sqrt(sum(number * number for number in vector[:dimensions])) or 1.0

@@ -1,7 +1,7 @@
-"""From messages to the tokens that the model reads, as Ollama puts them together.
+"""From messages to the tokens that the model reads, as Ollama does it.
 
-A tag made with a Go template is rendered with it. The carried model's own tag, and what is made from it without
-another template, is rendered with the chat template inside the gguf file.
+A tag with a Go template is rendered with that. The carried model, and tags made from it without another template,
+are rendered with the chat template inside the gguf file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Message = dict[str, Any]
 
 @lru_cache(maxsize=64)
 def read_template(text: str) -> Template:
-    """A parsed template. Raises ApiError 400 in Ollama's words when it is none."""
+    """A parsed template. Raises ApiError 400, as Ollama does, when the text is not a template."""
     try:
         return parse_template(text)
     except TemplateError as error:
@@ -26,7 +26,7 @@ def read_template(text: str) -> Template:
 
 
 def render_messages(messages: list[Message], *, template: str, engine: Engine) -> str:
-    """The prompt for messages. Raises ApiError when the template cannot be followed."""
+    """The prompt for messages. Raises ApiError when the template cannot be rendered."""
     messages = _mark_images(messages)
     if template == engine.own_template:
         return engine.render(messages)
@@ -38,9 +38,9 @@ def render_messages(messages: list[Message], *, template: str, engine: Engine) -
 
 
 def fit_messages(messages: list[Message], *, template: str, engine: Engine, num_ctx: int, truncate: bool) -> list[int]:
-    """The prompt's tokens, at most `num_ctx`: the oldest messages are left out first, then the middle of what is left.
+    """The prompt's tokens, at most `num_ctx`. Leaves out the oldest messages first, then the middle of the rest.
 
-    System messages and the last message stay. Raises ApiError 400 instead when it must not be truncated.
+    System messages and the last message stay. Raises ApiError 400 when the prompt is too long and may not be cut.
     """
     while True:
         tokens = engine.tokenize(render_messages(messages, template=template, engine=engine))
@@ -51,7 +51,7 @@ def fit_messages(messages: list[Message], *, template: str, engine: Engine, num_
 
 
 def cut_tokens(tokens: list[int], *, num_ctx: int, keep: int, truncate: bool) -> list[int]:
-    """At most `num_ctx` tokens: the first `keep` (at least 4) and the last. Raises ApiError 400 if not to be cut."""
+    """At most `num_ctx` tokens: the first `keep` (at least 4) and the last. Raises ApiError 400 if it may not cut."""
     if len(tokens) <= num_ctx:
         return tokens
     if not truncate:
@@ -61,7 +61,7 @@ def cut_tokens(tokens: list[int], *, num_ctx: int, keep: int, truncate: bool) ->
 
 
 def _mark_images(messages: list[Message]) -> list[Message]:
-    """A model without eyes gets a mark for each image, as a real Ollama gives it."""
+    """This model cannot see images: it gets a mark for each, as from a real Ollama."""
     marked, count = [], 0
     for message in messages:
         images = message.get("images") or []
@@ -72,7 +72,7 @@ def _mark_images(messages: list[Message]) -> list[Message]:
 
 
 def _join_turns(messages: list[Message]) -> list[Message]:
-    """Messages of one role in a row are one turn."""
+    """Joins consecutive messages of the same role."""
     turns: list[Message] = []
     for message in messages:
         if turns and turns[-1]["role"] == message["role"]:
@@ -83,7 +83,7 @@ def _join_turns(messages: list[Message]) -> list[Message]:
 
 
 def _execute(template: Template, turns: list[Message]) -> str:
-    """A template that knows `.Messages` gets them all at once; an older one is run for each round of the talk."""
+    """Renders a template that names `.Messages` once; an older one once for each question and its answer."""
     if "Messages" in template.names:
         system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
         listed = [{"Role": turn["role"], "Content": turn["content"]} for turn in turns]
@@ -94,7 +94,7 @@ def _execute(template: Template, turns: list[Message]) -> str:
         field = {"system": "System", "user": "Prompt", "assistant": "Response"}.get(turn["role"])
         if field is None:
             continue
-        # A round ends with its answer, and a new system message begins another.
+        # A round ends after its answer, or before the next system message.
         if now["Response"] if field == "Prompt" else field == "System" and (now["Prompt"] or now["Response"]):
             done += template.render(now)
             now = {"System": "", "Prompt": "", "Response": ""}

@@ -1,12 +1,10 @@
-"""HTTP on loopback: requests in, JSON or NDJSON streams out, in Ollama's status codes and error bodies."""
+"""HTTP on loopback, with Ollama's addresses, status codes and error bodies."""
 
 from __future__ import annotations
 
 import html
-import json
 import logging
 import re
-import select
 import socket
 import threading
 from collections.abc import Callable
@@ -15,27 +13,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NoReturn, cast
 
 from .addresses import BLOBS, allow_origin, find_redirect, is_own_host, is_own_origin, list_methods, read_origin
-from .admission import Admission
 from .api import TagApi
-from .blobs import Blobs
-from .bodies import read_body
 from .engine import Engine
+from .exchange import Exchange, write_json
 from .inference_api import InferenceApi
-from .registry import Registry
-from .residency import Residency
-from .wire import ApiError, ClientGone, now
+from .occupancy import Admission, Residency
+from .registry import Blobs, Registry
+from .wire import ApiError, ClientGone, now, read_body
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_LINE = 1024
-# A client that sends nothing for so long, or takes nothing, loses its connection.
+# In seconds. A client that sends or takes nothing for so long is disconnected.
 IDLE_S = 600
 SWEEP_EVERY_S = 1.0
 STREAMED = ("/api/chat", "/api/generate", "/api/create", "/api/pull", "/api/push")
-JSON = "application/json"
-JSON_UTF8 = "application/json; charset=utf-8"
-# The structure that a body is read into, by address.
+# The name of the structure in Ollama's source that a body is read into, by address.
 KINDS = {
     "/api/show": "ShowRequest",
     "/api/create": "CreateRequest",
@@ -51,7 +45,7 @@ KINDS = {
 
 
 class OllamaServer(ThreadingHTTPServer):
-    """Binds at once, so that a taken port is known before anything is loaded; serves after `open`."""
+    """Binds the port at once, so that a taken one is known before anything is loaded. Serves after `open`."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -61,7 +55,7 @@ class OllamaServer(ThreadingHTTPServer):
         self.closing = threading.Event()
         self.routes: dict[tuple[str, str], Callable[[Exchange], None]] = {}
         self.tags: TagApi | None = None
-        super().__init__((host, port), _Handler)
+        super().__init__((host, port), Handler)
 
     @property
     def address(self) -> str:
@@ -70,7 +64,7 @@ class OllamaServer(ThreadingHTTPServer):
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def open(self, *, registry: Registry, blobs: Blobs, engine: Engine, admission: Admission) -> None:
-        """Take the parts, and begin to serve and to sweep in threads of their own."""
+        """Begins to serve, and to free unused weights, each in its own thread."""
         residency = Residency()
         self.tags = tags = TagApi(registry=registry, residency=residency, blobs=blobs)
         inference = InferenceApi(registry=registry, residency=residency, engine=engine, admission=admission)
@@ -90,101 +84,30 @@ class OllamaServer(ThreadingHTTPServer):
             ("POST", "/api/embed"): inference.embed,
             ("POST", "/api/embeddings"): inference.embeddings,
         }
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
         threading.Thread(target=self._sweep, args=(residency, engine), daemon=True).start()
 
     def stop(self) -> None:
-        """Take no more requests and cut the running ones off at their next token."""
+        """Takes no more requests and ends the running ones at their next token."""
         self.closing.set()
         self.shutdown()
         self.server_close()
 
     def _sweep(self, residency: Residency, engine: Engine) -> None:
-        """Free the weights once no tag is loaded any more."""
+        """Frees the weights once no tag is loaded."""
         while not self.closing.wait(SWEEP_EVERY_S):
             if engine.is_loaded and residency.is_spent(now=now()) and engine.unload():
                 log.info("unloaded the weights: no tag is in use")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection broke outside of a request; that is the client's affair."""
+        """A connection broke outside of a request: nothing to answer, and the others go on."""
         log.debug("connection from %s broke", client_address, exc_info=True)
 
 
-class Exchange:
-    """One request on its connection; see api.Exchange."""
-
-    def __init__(self, *, handler: _Handler, may_stream: bool) -> None:
-        self.body: dict[str, Any] = {}
-        self.begun = False
-        self.media_type = JSON_UTF8
-        self._handler = handler
-        self._may_stream = may_stream
-        self._broken = False
-
-    @property
-    def is_streamed(self) -> bool:
-        """Whether the client takes the answer line by line."""
-        return self._may_stream and self.body.get("stream") is not False
-
-    def detach(self) -> None:
-        """See api.Exchange."""
-        self.media_type = JSON
-
-    def close(self, status: int = 200) -> None:
-        """Answer with a status and nothing else."""
-        self._handler.send_nothing(HTTPStatus(status))
-
-    def say(self, text: str) -> None:
-        """Answer with a plain text."""
-        self._handler.send(HTTPStatus.OK, "text/plain; charset=utf-8", text.encode())
-
-    def emit(self, line: dict[str, Any]) -> None:
-        """Send one line of a stream. A broken connection is remembered, not raised: see is_gone."""
-        if not self.is_streamed or self._broken:
-            return
-        try:
-            if not self.begun:
-                self.begun = True
-                self._handler.begin_stream()
-            self._handler.write_chunk(_write_json(line) + b"\n")
-        except OSError:
-            self._broken = True
-
-    def answer(self, document: dict[str, Any]) -> None:
-        """Send the last line of a stream, or the whole answer."""
-        if not self.is_streamed:
-            self.answer_at_once(document)
-            return
-        self.emit(document)
-        self.end()
-
-    def answer_at_once(self, document: dict[str, Any]) -> None:
-        """Send the whole answer, even to a client that would take it line by line."""
-        self._handler.send_document(HTTPStatus.OK, document, self.media_type)
-
-    def end(self) -> None:
-        """Close the stream, if one was begun."""
-        if self.begun and not self._broken:
-            self._handler.write_chunk(b"")
-
-    def is_gone(self) -> bool:
-        """Whether the client hung up, or the server is closing."""
-        if self._broken or self._handler.ollama.closing.is_set():
-            return True
-        connection = self._handler.connection
-        try:
-            readable, _, _ = select.select([connection], [], [], 0)
-            # Readable with nothing to read is the other side's end of stream.
-            self._broken = bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
-        except OSError:
-            self._broken = True
-        return self._broken
-
-
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = IDLE_S
-    # Each token is a small packet: waiting to fill one would hold the stream back.
+    # Each token is a small packet. Waiting for a full one would delay the stream.
     disable_nagle_algorithm = True
 
     @property
@@ -193,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._origin: dict[str, str] = {}
-        # Not self.path: Python makes one slash of several there.
+        # Not self.path: there Python turns two leading slashes into one.
         path, _, query = self.requestline.split()[1].partition("?")
         exchange = Exchange(handler=self, may_stream=path in STREAMED)
         try:
@@ -203,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (ClientGone, OSError):
             self.close_connection = True
         except Exception:
-            # The edge: one broken request must not take the others with it.
+            # One broken request must not end the server.
             log.exception("%s %s failed", self.command, path)
             self._refuse(ApiError(500, "internal server error"), exchange)
 
@@ -243,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.ollama.routes["GET" if self.command == "HEAD" else self.command, path](exchange)
 
     def _refuse(self, error: ApiError, exchange: Exchange) -> None:
-        """The error as an answer of its own or, once a stream has begun, as its last line."""
+        """Answers with the error; once a stream has begun, the error is its last line."""
         try:
             if exchange.begun:
                 exchange.answer({"error": error.message})
@@ -272,16 +195,16 @@ class _Handler(BaseHTTPRequestHandler):
             total += len(pieces[-1])
             self.rfile.readline(MAX_LINE)
         while self.rfile.readline(MAX_LINE).strip():
-            pass  # what some clients send after the last chunk
+            pass  # trailers, which some clients send after the last chunk
         return b"".join(pieces)
 
     def _refuse_length(self) -> NoReturn:
-        # What was sent stays unread, so this connection cannot carry another request.
+        # The body stays unread, so no other request can follow on this connection.
         self.close_connection = True
         raise ApiError(413, f"the body must have a length of at most {MAX_BODY_BYTES} bytes")
 
     def send_document(self, status: HTTPStatus, document: dict[str, Any], media_type: str) -> None:
-        self.send(status, media_type, _write_json(document))
+        self.send(status, media_type, write_json(document))
 
     def send_text(self, status: HTTPStatus, text: str, **headers: str) -> None:
         self.send(status, "text/plain", text.encode(), **headers)
@@ -290,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send(status, "", b"", **headers)
 
     def send_redirect(self, status: HTTPStatus, where: str) -> None:
-        """Go's net/http shows a link to those who look, and nothing to other methods."""
+        """Like Go's net/http: GET and HEAD get a page with a link, other methods an empty body."""
         link = f'<a href="{html.escape(where)}">{status.phrase}</a>.\n\n'.encode()
         shown = self.command in ("GET", "HEAD")
         self.send(status, "text/html; charset=utf-8" if shown else "", link if shown else b"", Location=where)
@@ -316,7 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
 
     def write_chunk(self, content: bytes) -> None:
-        """One chunk of a chunked answer; the empty one ends it."""
+        """Sends one chunk of an answer; an empty chunk ends it."""
         self.wfile.write(f"{len(content):x}\r\n".encode() + content + b"\r\n")
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -325,7 +248,3 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _greet(exchange: Exchange) -> None:
     exchange.say("Ollama is running")
-
-
-def _write_json(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""The one set of weights this server carries: where the file is, its digest, and what its header says."""
+"""The carried model: where its gguf file is, the file's digest, and what its header says."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Weights:
         return str(self.metadata.get("tokenizer.chat_template", ""))
 
     def read_info(self, *, verbose: bool) -> dict[str, Any]:
-        """The header as `/api/show` gives it: lists are left out (null) unless it is to be verbose."""
+        """The header as `/api/show` gives it. Lists are null unless `verbose`."""
         return {
             key: None if isinstance(value, list) and not verbose else value
             for key, value in sorted(self.metadata.items())
@@ -51,7 +51,7 @@ class Weights:
         }
 
     def describe(self, *, parent: str) -> dict[str, Any]:
-        """`details` of a tag built on these weights."""
+        """`details` of a tag with these weights."""
         family = str(self.metadata.get("general.architecture", ""))
         count = int(self.metadata["general.parameter_count"])
         return {
@@ -65,9 +65,9 @@ class Weights:
 
 
 def find_weights() -> Path:
-    """The gguf file of the carrier package, found without importing it: what it imports is not installed.
+    """The gguf file in its package. Does not import the package, because what that imports is not installed.
 
-    Raises WeightsMissing with the command that mends it.
+    Raises WeightsMissing, which names the command to install it.
     """
     spec = importlib.util.find_spec(CARRIER)
     for folder in (spec.submodule_search_locations or []) if spec else []:
@@ -77,14 +77,14 @@ def find_weights() -> Path:
 
 
 def read_weights(path: Path) -> Weights:
-    """Digest the file and read its header. Raises WeightsMissing when it is no gguf file."""
+    """Computes the file's digest and reads its header. Raises WeightsMissing when it is not a gguf file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
         try:
             metadata, tensors = _read_header(file)
         except (struct.error, KeyError, UnicodeDecodeError) as error:
-            raise WeightsMissing(f"{path} is no gguf file: {error}") from error
+            raise WeightsMissing(f"{path} is not a gguf file: {error}") from error
     return Weights(path=path, digest=digest, size=path.stat().st_size, metadata=metadata, tensors=tensors)
 
 
@@ -105,7 +105,7 @@ def _read_tensor(file: BinaryIO) -> dict[str, Any]:
     name = _read_string(file)
     shape = [_read_scalar(file, "<Q") for _ in range(_read_scalar(file, "<I"))]
     kind = _read_scalar(file, "<I")
-    file.read(8)  # the offset, of no use here
+    file.read(8)  # the offset, not needed here
     return {"name": name, "type": _TENSOR_TYPES.get(kind, str(kind)), "shape": shape}
 
 

@@ -1,0 +1,92 @@
+"""Who uses the model: requests that generate or wait for their turn, and tags that keep it loaded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from .wire import BUSY, FOREVER, ApiError, ClientGone
+
+# How often a waiting request checks that its client is still connected.
+LOOK_EVERY_S = 0.5
+
+
+class Admission:
+    """`parallel` requests run at once, `max_queue` more wait in order of arrival, the others get Ollama's 503."""
+
+    def __init__(self, *, parallel: int, max_queue: int) -> None:
+        self._free = parallel
+        self._max_queue = max_queue
+        self._line: list[object] = []
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def admit(self, *, is_gone: Callable[[], bool]) -> Iterator[None]:
+        """Waits for a turn and holds it. Raises ApiError 503 when the queue is full, ClientGone after a hang-up."""
+        ticket = object()
+        with self._changed:
+            if (self._free == 0 or self._line) and len(self._line) >= self._max_queue:
+                raise ApiError(503, BUSY)
+            self._line.append(ticket)
+            try:
+                while self._free == 0 or self._line[0] is not ticket:
+                    self._changed.wait(LOOK_EVERY_S)
+                    if is_gone():
+                        raise ClientGone
+                self._free -= 1
+            finally:
+                self._line.remove(ticket)
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += 1
+                self._changed.notify_all()
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A loaded tag: its digest at loading, its context in tokens, and when it is unloaded."""
+
+    name: str
+    digest: str
+    num_ctx: int
+    expires_at: datetime
+
+
+class Residency:
+    """The loaded tags, which `/api/ps` lists. All share one set of weights; when the last has left, it can be freed."""
+
+    def __init__(self) -> None:
+        self._residents: dict[str, Resident] = {}
+        self._lock = threading.Lock()
+        self._was_used = False
+
+    def keep(self, *, name: str, digest: str, num_ctx: int, seconds: float | None, now: datetime) -> None:
+        """Keeps a tag loaded for `seconds` from now; None: for ever, 0: unloads it."""
+        with self._lock:
+            self._was_used = True
+            if seconds == 0:
+                self._residents.pop(name, None)
+                return
+            stay = FOREVER if seconds is None else timedelta(seconds=seconds)
+            self._residents[name] = Resident(name, digest, num_ctx, now + stay)
+
+    def drop(self, name: str) -> None:
+        """Forgets a tag that was unloaded or deleted."""
+        with self._lock:
+            self._residents.pop(name, None)
+
+    def list(self, *, now: datetime) -> list[Resident]:
+        """The loaded tags, the one that stays longest first. Forgets those whose time is over."""
+        with self._lock:
+            self._residents = {n: r for n, r in self._residents.items() if r.expires_at > now}
+            return sorted(self._residents.values(), key=lambda r: r.expires_at, reverse=True)
+
+    def is_spent(self, *, now: datetime) -> bool:
+        """Whether tags were loaded and all have left. False at the start, so that the first request need not load."""
+        return not self.list(now=now) and self._was_used
