@@ -61,6 +61,8 @@ State = PromotionWindow.State
 # A bell gives its worker back after a minute, and a coordinator its lease: no stage keeps a worker for ever.
 HOLD_S = 55.0
 SWEEP_S = 2.0
+# The same while training is stopped and the last sweep found nothing to do.
+IDLE_SWEEP_S = 10.0
 # What a worker does that leads the loop. A daemon that leads it is no worker, and says something else.
 COORDINATOR = "coordinator"
 
@@ -69,13 +71,15 @@ COORDINATOR = "coordinator"
 class Stage:
     """`ready(now)`: whether there is work; `work(now)`: does one piece, False when there was none after all.
 
-    `alone`: at most one worker at a time, over all machines.
+    `alone`: at most one worker at a time, over all machines. `promotes`: the sweep leaves it out while an operator
+    holds promotion; its work looks at the hold itself, because the hold may have come after the bell.
     """
 
     name: str
     ready: Callable[[datetime], bool]
     work: Callable[[datetime], bool]
     alone: bool = True
+    promotes: bool = False
 
 
 def worker_name() -> str:
@@ -141,32 +145,41 @@ def coordinate() -> bool:
 
 
 class Sweeper:
-    """The coordinator's tick: claims what may run, and every other second rings stages that have work."""
+    """The coordinator's tick: claims what may run, and every other second rings stages that have work.
+
+    While training is stopped and there is nothing to do it looks less often, because looking takes processor time.
+    """
 
     def __init__(self, *, doing: str = COORDINATOR) -> None:
         self._swept_at = 0.0
+        self._found = True
         self._doing = doing
 
     def tick(self, now: datetime) -> int:
         """One turn of the loop; returns how many runs it launched."""
         # Before anything is claimed, so that what a dead worker held is claimed again in this very tick.
         fail_lapsed_runs(now=now)
-        launched = launch_queued(now) + launch_training(now, while_enabled=True)
-        if time.monotonic() - self._swept_at >= SWEEP_S:
+        enabled = read_coordinator().enabled
+        launched = launch_queued(now) + (launch_training(now, while_enabled=True) if enabled else 0)
+        pause = SWEEP_S if enabled or launched or self._found else IDLE_SWEEP_S
+        if time.monotonic() - self._swept_at >= pause:
             self._swept_at = time.monotonic()
-            sweep(now, doing=self._doing)
+            self._found = sweep(now, doing=self._doing)
         return launched
 
 
-def sweep(now: datetime, *, doing: str = COORDINATOR) -> None:
-    """Repairs what was lost: lapsed leases, bells that never rang."""
+def sweep(now: datetime, *, doing: str = COORDINATOR) -> bool:
+    """Repairs what was lost: lapsed leases, bells that never rang. True when there is work."""
     fail_lapsed_runs(now=now)
     beat(worker=worker_name(), doing=doing, now=now)
     # A stage rung while its bell still waits is rung for nothing: leave a busy queue alone.
-    if read_queue_depth() < 2 * len(STAGES):
-        for stage in STAGES.values():
-            if stage.ready(now):
-                ring(stage.name)
+    if read_queue_depth() >= 2 * len(STAGES):
+        return True
+    held = read_settings().promotion_hold
+    waiting = [stage for stage in STAGES.values() if not (held and stage.promotes) and stage.ready(now)]
+    for stage in waiting:
+        ring(stage.name)
+    return bool(waiting)
 
 
 def _execute(now: datetime) -> bool:
@@ -284,9 +297,9 @@ def _open_evaluations() -> QuerySet[Evaluation]:
     return Evaluation.every.filter(verdict=Evaluation.Verdict.PENDING).order_by("drill", "pk")
 
 
-def _unless_held(ready: Callable[[datetime], bool]) -> Callable[[datetime], bool]:
-    """Nothing of promotion is ready while an operator holds it."""
-    return lambda now: not read_settings().promotion_hold and ready(now)
+def _ready_tags(now: datetime) -> bool:
+    routing = read_routing()
+    return routing.controller is None or routing.task is None
 
 
 def _ready_seed(now: datetime) -> bool:
@@ -298,7 +311,7 @@ def _ready_seed(now: datetime) -> bool:
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
-        Stage("tags", lambda now: None in (read_routing().controller, read_routing().task), _tags),
+        Stage("tags", _ready_tags, _tags),
         Stage("seed", _ready_seed, _seed),
         Stage(
             "execute", lambda now: Run.objects.filter(status="claimed", claimed_by="").exists(), _execute, alone=False
@@ -306,12 +319,12 @@ STAGES: dict[str, Stage] = {
         Stage("seal", lambda now: read_chain().unsealed > 0, lambda now: seal_outcomes() > 0),
         Stage("verify", lambda now: is_chain_check_due(now=now), lambda now: check_chain(now=now) > 0),
         Stage("ingest", lambda now: read_uningested().exists(), ingest_batch, alone=False),
-        Stage("window", _unless_held(lambda now: is_window_due()), _window),
-        Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build),
-        Stage("drill", _unless_held(lambda now: has_drill_work(now=now)), _drill),
-        Stage("evaluate", _unless_held(lambda now: _open_evaluations().exists()), _evaluate, alone=False),
-        Stage("canary", _unless_held(promotion_stages.is_canary_ready), promotion_stages.work_canary),
-        Stage("apply", _unless_held(promotion_stages.is_apply_ready), promotion_stages.work_apply),
+        Stage("window", lambda now: is_window_due(), _window, promotes=True),
+        Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build, promotes=True),
+        Stage("drill", lambda now: has_drill_work(now=now), _drill, promotes=True),
+        Stage("evaluate", lambda now: _open_evaluations().exists(), _evaluate, alone=False, promotes=True),
+        Stage("canary", promotion_stages.is_canary_ready, promotion_stages.work_canary, promotes=True),
+        Stage("apply", promotion_stages.is_apply_ready, promotion_stages.work_apply, promotes=True),
         # On hold too: harm is looked for as long as the previous tag is held back.
         Stage("watch", promotion_stages.is_watch_ready, promotion_stages.work_watch),
     )
