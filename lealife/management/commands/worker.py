@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django_q.cluster import Cluster
 
+import lealife.pipeline.stages  # noqa: F401  before the workers are forked, so that they share its memory
 from lealife.pipeline.bell import ensure_schedule, ring_coordinator
 from lealife.pipeline.draining import start_draining
 from training.runtime_settings import read_settings
@@ -34,4 +36,7 @@ class Command(BaseCommand):
             )
         ensure_schedule()
         ring_coordinator()
+        # What is loaded by now stays for good. Garbage collection would copy its pages into each worker.
+        gc.collect()
+        gc.freeze()
         DrainingCluster().start()
