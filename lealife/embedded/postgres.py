@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from fasteners import InterProcessLock
+from fasteners import InterProcessLock  # type: ignore[import-untyped]  # it ships no types
 
 from lealife.core.places import data_dir
 from lealife.supervisor import Child

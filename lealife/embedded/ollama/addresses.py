@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from email.message import Message
 from http import HTTPStatus
 
 BLOBS = "/api/blobs/"
@@ -44,7 +45,7 @@ def is_own_host(host: str, *, bound: str) -> bool:
     return not name or name in {"localhost", "127.0.0.1", "[::1]", "0.0.0.0", bound}  # noqa: S104  a name, not a bind
 
 
-def read_origin(headers: Mapping[str, str]) -> str:
+def read_origin(headers: Message) -> str:
     """The origin of the web page that asks; empty when no page asks, or one of this server."""
     origin = headers.get("Origin") or ""
     host = headers.get("Host") or ""

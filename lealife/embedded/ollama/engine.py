@@ -31,7 +31,7 @@ from typing import Any
 # wait must not spin: on a busy machine spinning made a prompt up to three times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import xllamacpp  # type: ignore[import-untyped]  it ships no types
+import xllamacpp  # type: ignore[import-untyped]  # it ships no types
 
 from .options import INVALID_SCHEMA, build_grammar, check_patterns
 from .wire import TOO_LONG, ApiError, ClientGone

@@ -297,7 +297,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "ge": lambda one, other: one >= other,
     "len": lambda value: len(value or ()),
     "index": _index,
-    "slice": lambda value, *ends: value[slice(*ends) if len(ends) > 1 else slice(*ends, None)],
+    "slice": lambda value, start=None, end=None: value[start:end],
     "print": lambda *values: "".join(map(_print, values)),
     "printf": _printf,
     "json": lambda value: json.dumps(value, separators=(",", ":")),

@@ -8,7 +8,7 @@ import math
 import re
 from typing import Any
 
-import xllamacpp  # type: ignore[import-untyped]  it ships no types
+import xllamacpp  # type: ignore[import-untyped]  # it ships no types
 
 from .wire import ApiError
 
