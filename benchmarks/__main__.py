@@ -23,6 +23,10 @@ def main(arguments: list[str] | None = None) -> None:
 
         seed, measurements = run_chaos(kills=options.kills, workers=options.workers or 6, seed=options.seed)
         report(measurements, as_json=options.json, note=f" Seed {seed}.")
+    elif options.name == "idle":
+        from benchmarks.idle import measure_idle
+
+        report(measure_idle(minutes=options.minutes), as_json=options.json)
     else:
         report(measure(options), as_json=options.json)
 
@@ -46,6 +50,10 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
         one.add_argument("--rounds", type=int, default=5, help="How often each load is measured, in turn.")
         one.add_argument("--workers", type=int, default=os.cpu_count(), help="Processes of each load; one a core.")
         one.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
+    text = "Starts a whole stack on data of its own, stops training, and measures what it uses while idle."
+    idle = names.add_parser("idle", help=text, description=text)
+    idle.add_argument("--minutes", type=read_count, default=10, help="How long it is watched.")
+    idle.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
     text = "Kills workers and coordinators under load, in a database of its own, and audits what is left."
     chaos = names.add_parser("chaos", help=text, description=text)
     chaos.add_argument("--kills", type=read_count, default=200, help="How many SIGKILLs.")
