@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
-from ninja import Query, Router, Status
+from ninja import Router, Status
 
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import (
-    PAGE_MAX,
+    Before,
     DefinitionChangesIn,
     DefinitionIn,
     DefinitionListOut,
     DefinitionOut,
     DefinitionQueuedOut,
+    Limit,
     QueueIn,
     RowId,
 )
 from lealife.auth import ActorRequest, allow
 from lealife.core.errors import NotFound
+from lealife.core.paging import read_page
 from training.definitions import (
     annotate_pending,
     disable_definition,
@@ -38,18 +40,13 @@ router = Router(tags=["definitions"])
 @router.get("", response=declare_responses(200, DefinitionListOut))
 def list_definitions(
     request: HttpRequest,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 20,
-    before: Annotated[RowId | None, Query(description="Only definitions with a smaller id.")] = None,
+    limit: Limit = 20,
+    before: Before = None,
 ) -> DefinitionListOut:
     """Saved task definitions with what waits of each, newest first."""
-    rows = TaskDefinition.objects.order_by("-id")
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    found = list(annotate_pending(rows).select_related("host")[: limit + 1])
-    return DefinitionListOut(
-        definitions=[describe_row(row) for row in found[:limit]],
-        next_before=found[limit - 1].pk if len(found) > limit else None,
-    )
+    rows = annotate_pending(TaskDefinition.objects.select_related("host"))
+    page = read_page(rows, before=before, size=limit)
+    return DefinitionListOut(definitions=[describe_row(row) for row in page.rows], next_before=page.next_before)
 
 
 @router.post("", response=declare_responses(201, DefinitionOut, 404, 409), auth=allow(save_definition))

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any
 
-from ninja import Schema
+from ninja import Query, Schema
 from pydantic import AfterValidator, ConfigDict, Field
 
 from promotion.models import Role
@@ -17,7 +17,6 @@ from training.tasks import PAGES_MAX, PROMPT_MAX
 
 ROW_ID_MAX = 2**63 - 1
 CHECK_MAX = 20_000
-PAGE_MAX = 100
 
 
 def check_storable(text: str) -> str:
@@ -49,6 +48,9 @@ def check_json(value: dict[str, Any]) -> dict[str, Any]:
 
 STORABLE = AfterValidator(check_storable)
 RowId = Annotated[int, Field(ge=1, le=ROW_ID_MAX)]
+# How a list is read page by page.
+Limit = Annotated[int, Query(ge=1, le=100)]
+Before = Annotated[RowId | None, Query(description="Only rows with a smaller id.")]
 Prompt = Annotated[str, Field(min_length=1, max_length=PROMPT_MAX), STORABLE]
 Title = Annotated[str, Field(max_length=200), STORABLE]
 HostName = Annotated[str, Field(max_length=500, description="The host's name or URL."), STORABLE]

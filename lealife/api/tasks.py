@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
-from ninja import Query, Router, Status
+from ninja import Router, Status
 
 from lealife import run_actions
 from lealife.api.responses import declare_responses
 from lealife.api.run_schemas import TaskOut, TrainIn, VerdictIn, VerdictOut
 from lealife.api.schemas import (
-    PAGE_MAX,
+    Before,
+    Limit,
     PageOut,
     RowId,
     SourceOut,
@@ -25,6 +26,7 @@ from lealife.api.schemas import (
 from lealife.api.training import describe_source
 from lealife.auth import ActorRequest, allow
 from lealife.core.errors import NotFound
+from lealife.core.paging import read_page
 from lealife.pipeline import launching
 from training.models import OperatorVerdict, Run
 from training.operator_verdicts import read_latest_verdict
@@ -50,18 +52,13 @@ def create_task(request: ActorRequest, body: TaskIn) -> Status:
 @router.get("", response=declare_responses(200, TaskListOut))
 def list_tasks(
     request: HttpRequest,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 20,
-    before: Annotated[RowId | None, Query(description="Only tasks with a smaller id.")] = None,
+    limit: Limit = 20,
+    before: Before = None,
 ) -> TaskListOut:
     """Tasks, newest first."""
-    rows = Run.objects.filter(lane__in=LANES).select_related("host").order_by("-id")
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    found = list(rows[: limit + 1])
-    return TaskListOut(
-        tasks=[TaskSummaryOut(**describe_task(run)) for run in found[:limit]],
-        next_before=found[limit - 1].pk if len(found) > limit else None,
-    )
+    page = read_page(Run.objects.filter(lane__in=LANES).select_related("host"), before=before, size=limit)
+    tasks = [TaskSummaryOut(**describe_task(run)) for run in page.rows]
+    return TaskListOut(tasks=tasks, next_before=page.next_before)
 
 
 @router.get("/{task_id}", response=declare_responses(200, TaskOut, 404), url_name="task")

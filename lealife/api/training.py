@@ -12,10 +12,11 @@ from ninja import Query, Router, Status
 
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import (
-    PAGE_MAX,
+    Before,
     CampaignIn,
     CampaignOut,
     CancelledOut,
+    Limit,
     RequeuedOut,
     RowId,
     SettingsIn,
@@ -25,6 +26,7 @@ from lealife.api.schemas import (
     SourceOut,
 )
 from lealife.auth import ActorRequest, allow
+from lealife.core.paging import read_page
 from lealife.dashboard.live.snapshot import fingerprint_panel
 from lealife.dashboard.training.panels import TrainingPage, build_training_page
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
@@ -69,21 +71,16 @@ def read_status(request: HttpRequest, response: HttpResponse) -> TrainingPage:
 @router.get("/sources", response=declare_responses(200, SourceListOut))
 def list_pending_sources(
     request: HttpRequest,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 20,
-    before: Annotated[RowId | None, Query(description="Only sources with a smaller id.")] = None,
+    limit: Limit = 20,
+    before: Before = None,
     kind: Annotated[TrainingSource.Kind | None, Query()] = None,
 ) -> SourceListOut:
     """Pending sources, newest first."""
-    rows = TrainingSource.objects.pending().select_related("host").order_by("-id")
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
+    rows = TrainingSource.objects.pending().select_related("host")
     if kind is not None:
         rows = rows.filter(kind=kind)
-    found = list(rows[: limit + 1])
-    return SourceListOut(
-        sources=[describe_source(source) for source in found[:limit]],
-        next_before=found[limit - 1].pk if len(found) > limit else None,
-    )
+    page = read_page(rows, before=before, size=limit)
+    return SourceListOut(sources=[describe_source(source) for source in page.rows], next_before=page.next_before)
 
 
 @router.post("/sources", response=declare_responses(201, SourceOut, 404), auth=allow(queue_source))

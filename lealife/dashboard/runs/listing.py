@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from functools import cache
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 
-from lealife.core.kept_queries import KeptQuery
+from lealife.core.paging import read_page
 from training.models import Host, Run
 from training.tasks import clean_text
 
@@ -134,40 +133,35 @@ class RunList:
 
 def read_runs(*, chosen: RunFilter, before: int | None) -> RunList:
     """25 runs that pass the filter, with ids below `before`. Three queries, over 5,000 runs at most."""
-    lane = Run.objects.filter(lane=chosen.lane) if chosen.lane else Run.objects.all()
-    if before is not None:
-        lane = lane.filter(pk__lt=before)
-    lane = lane.order_by("-id")
-    narrowed = not replace(chosen, lane="").is_empty
-    floor = lane.values_list("pk", flat=True)[LOOK - 1 : LOOK].first() if narrowed else None
-    runs = chosen.narrow(lane.filter(pk__gte=floor) if floor is not None else lane)
-    found = list(runs.select_related("host").defer("check_spec", "memories", "answer", "quotes")[: PAGE_SIZE + 1])
-    shown = found[:PAGE_SIZE]
-    more = len(found) > PAGE_SIZE
+    runs = select_lane(chosen.lane)
+    floor = None
+    if not replace(chosen, lane="").is_empty:
+        older = runs.filter(pk__lt=before) if before is not None else runs
+        floor = older.values_list("pk", flat=True)[LOOK - 1 : LOOK].first()
+        runs = chosen.narrow(runs.filter(pk__gte=floor) if floor is not None else runs)
+    page = read_page(runs, before=before, size=PAGE_SIZE)
     tabs = (Tab("all", chosen.address(lane=""), not chosen.lane),)
     return RunList(
-        rows=tuple(view_row(run) for run in shown),
+        rows=tuple(view_row(run) for run in page.rows),
         chosen=chosen,
         tabs=tabs + tuple(Tab(str(name), chosen.address(lane=name), chosen.lane == name) for name in Run.Lane.values),
         statuses=tuple(str(value) for value in Run.Status.values),
         hosts=tuple(Host.objects.order_by("name").values_list("name", flat=True)[:HOSTS_MAX]),
-        next_before=shown[-1].pk if more else floor,
-        looked_back_to=None if more else floor,
+        next_before=page.next_before or floor,
+        looked_back_to=None if page.next_before else floor,
         is_first=before is None,
     )
 
 
 def read_recent_runs(*, limit: int, lane: str = "") -> tuple[RunRow, ...]:
     """The newest runs of a lane, or of every lane. One query."""
-    return tuple(view_row(run) for run in _keep_newest(limit, lane).read())
+    return tuple(view_row(run) for run in select_lane(lane)[:limit])
 
 
-@cache
-def _keep_newest(limit: int, lane: str) -> KeptQuery[Run]:
-    # Not the wide columns, of which a list shows nothing.
+def select_lane(lane: str) -> QuerySet[Run]:
+    """The runs of a lane, or of every lane, newest first; without the wide columns, of which a list shows nothing."""
     runs = Run.objects.select_related("host").defer("check_spec", "memories", "answer", "quotes", "error")
-    chosen = runs.filter(lane=lane) if lane else runs
-    return KeptQuery(lambda: chosen.order_by("-id")[:limit])
+    return (runs.filter(lane=lane) if lane else runs).order_by("-id")
 
 
 def shorten_tag(tag: str) -> str:
