@@ -14,7 +14,7 @@ from lealife.core.errors import NotFound, Refused
 from lealife.dashboard.access import require_action, require_post, require_staff
 from lealife.dashboard.ask.panel import read_like, read_task_page
 from lealife.dashboard.forms import QueueForm, TaskForm
-from lealife.dashboard.live.snapshot import ID_DIGITS
+from lealife.dashboard.numbers import read_number
 from lealife.dashboard.training.views import render_training
 from lealife.pipeline.launching import ask
 
@@ -40,13 +40,13 @@ def make_task(request: HttpRequest) -> HttpResponse:
 
 def read_initial(request: HttpRequest) -> dict[str, Any]:
     """What the form begins with: the task of the run that the address names, and the host that it names."""
-    like = request.GET.get("like", "")
-    host = request.GET.get("host", "")
-    named = {"host": host} if host.isascii() and host.isdecimal() and len(host) <= ID_DIGITS else {}
-    if not (like.isascii() and like.isdecimal() and len(like) <= ID_DIGITS):
+    like = read_number(request.GET.get("like", ""))
+    host = read_number(request.GET.get("host", ""))
+    named = {"host": host} if host else {}
+    if like is None:
         return named
     try:
-        return read_like(int(like)) | named
+        return read_like(like) | named
     except NotFound as error:
         raise Http404(str(error)) from error
 

@@ -18,6 +18,7 @@ from lealife.core.errors import NotFound, Refused
 from lealife.dashboard.access import require_action, require_staff
 from lealife.dashboard.candidates.panels import read_arms
 from lealife.dashboard.live.page import render_live
+from lealife.dashboard.numbers import read_number
 from lealife.dashboard.training.actions import find_way_back
 from promotion.applies import roll_back
 from promotion.canary import abort_open_canary
@@ -30,7 +31,6 @@ from promotion.steering import evaluate_now, hold_promotion, request_drill, resu
 
 ORIGIN = "page"
 REASON_MAX = 300
-PAIR_DIGITS, ID_DIGITS = 6, 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,7 @@ BUTTONS = {
 @require_staff
 def show_candidate(request: HttpRequest, evaluation_id: int) -> HttpResponse:
     """`/training/candidates/{id}/`: one evaluation; a task's trajectories with `?pair=`, every pair with `?all=1`."""
-    pair = request.GET.get("pair", "")
-    number = int(pair) if pair.isascii() and pair.isdecimal() and len(pair) <= PAIR_DIGITS else 0
+    number = read_number(request.GET.get("pair", ""))
     context: dict[str, object] = {"budget": read_error_budget(), "drills": read_drills()}
     if number or "all" in request.GET:
         try:
@@ -142,8 +141,7 @@ def steer(request: HttpRequest, action: str) -> HttpResponse:
     if role not in Role.values:
         raise Http404(f"There is no role {role[:20]}.")
     if request.method == "POST":
-        undo = request.POST.get("undo", "")
-        looked_at = int(undo) if undo.isascii() and undo.isdecimal() and len(undo) <= ID_DIGITS else None
+        looked_at = read_number(request.POST.get("undo", ""))
         asked = Asked(by, request.POST.get("reason", "")[:REASON_MAX].strip(), role, looked_at)
         try:
             chosen.act(asked)

@@ -16,12 +16,12 @@ from lealife.core.digest import digest_bytes, digest_value
 from lealife.core.errors import NotFound
 from lealife.dashboard.candidates.panels import build_candidate_page
 from lealife.dashboard.home.panels import build_home_page
+from lealife.dashboard.numbers import read_number
 from lealife.dashboard.runs.panel import build_run_page
 from lealife.dashboard.training.panels import build_training_page
 
 # A snapshot may be reused for this long; while sockets are open it is rebuilt at least that often.
 TTL_S = 2.0
-ID_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ def _build_page(key: str, *, now: datetime) -> Any:
         return build_training_page(now=now)
     if key == "home":
         return build_home_page(now=now)
-    kind, _, number = key.partition("-")
-    if number.isascii() and number.isdecimal() and len(number) <= ID_DIGITS:
-        if kind == "run":
-            return build_run_page(run_id=int(number), now=now)
-        if kind == "candidate":
-            return build_candidate_page(evaluation_id=int(number), now=now)
+    kind, _, rest = key.partition("-")
+    number = read_number(rest)
+    if number is not None and kind == "run":
+        return build_run_page(run_id=number, now=now)
+    if number is not None and kind == "candidate":
+        return build_candidate_page(evaluation_id=number, now=now)
     raise NotFound(f"There is no page {key[:40]!r}.")
 
 

@@ -15,7 +15,7 @@ from lealife.core.actors import Action, Actor
 from lealife.core.errors import InvalidInput, NotFound, Refused
 from lealife.dashboard.access import require_action, require_post, require_staff
 from lealife.dashboard.live.page import render_live
-from lealife.dashboard.paging import read_before
+from lealife.dashboard.numbers import read_number
 from lealife.dashboard.runs.forms import TrainForm, VerdictForm
 from lealife.dashboard.runs.frozen_page import read_frozen_page
 from lealife.dashboard.runs.listing import LOOK, RunFilter, read_runs
@@ -29,7 +29,8 @@ NOTHING = ["'none'"]
 @require_staff
 def list_runs(request: HttpRequest) -> HttpResponse:
     """`/runs/`: runs by lane, status, host, tag and words of their question; older ones with `?before=`."""
-    runs = read_runs(chosen=RunFilter.from_query(request.GET), before=read_before(request))
+    before = read_number(request.GET.get("before", ""))
+    runs = read_runs(chosen=RunFilter.from_query(request.GET), before=before)
     return render(request, "runs/list.html", {"runs": runs, "look": LOOK})
 
 

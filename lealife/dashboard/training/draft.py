@@ -11,12 +11,12 @@ from django import forms
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
 
+from lealife.dashboard.numbers import read_number
 from lealife.dashboard.training.setting_words import LABELS, say_label, say_value
 from training.models import RuntimeSettings, RuntimeSettingsChange
 from training.runtime_settings import TRAINING_ONLY, read_settings
 
 KEY = "settings_draft"
-VERSION_DIGITS = 9
 ON_OFF = (("False", "Selector: Off"), ("True", "Selector: On"))
 
 
@@ -62,7 +62,7 @@ class Draft:
 def keep_draft(session: SessionBase, posted: Mapping[str, str]) -> None:
     """Keeps what a posted form changes in the version that it was drawn from; nothing, when it changes nothing."""
     row = read_settings()
-    version = _read_version(posted, row=row)
+    version = read_number(posted.get("version", "")) or row.version
     base = _read_base(row, version=version)
     changes = {name: posted[name] for name in TRAINING_ONLY if name in posted and _differs(name, posted[name], base)}
     if changes:
@@ -123,12 +123,6 @@ def _differs(name: str, typed: str, base: dict[str, Any]) -> bool:
         return RuntimeSettings._meta.get_field(name).to_python(typed) != base[name]
     except ValidationError:
         return True
-
-
-def _read_version(posted: Mapping[str, str], *, row: RuntimeSettings) -> int:
-    typed = posted.get("version", "")
-    known = typed.isascii() and typed.isdecimal() and len(typed) <= VERSION_DIGITS
-    return int(typed) if known else row.version
 
 
 def _read_base(row: RuntimeSettings, *, version: int) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from django.views.decorators.http import require_safe
 from lealife.dashboard.access import require_staff
 from lealife.dashboard.forms import PresetForm, QueueForm
 from lealife.dashboard.live.page import render_live
+from lealife.dashboard.numbers import read_number
 from lealife.dashboard.offers import render_page
-from lealife.dashboard.paging import read_before
 from lealife.dashboard.training.draft import describe_draft
 from lealife.dashboard.training.sources import read_sources
 from training.runtime_settings import read_settings
@@ -28,7 +28,9 @@ def show_training(request: HttpRequest) -> HttpResponse:
 def list_sources(request: HttpRequest) -> HttpResponse:
     """`/training/sources/`: training sources by status and kind, older ones with `?before=`."""
     sources = read_sources(
-        status=request.GET.get("status", ""), kind=request.GET.get("kind", ""), before=read_before(request)
+        status=request.GET.get("status", ""),
+        kind=request.GET.get("kind", ""),
+        before=read_number(request.GET.get("before", "")),
     )
     return render_page(request, "training/sources.html", {"sources": sources})
 
