@@ -8,10 +8,11 @@ from ninja import Router
 
 from lealife.api.responses import declare_responses
 from lealife.api.schemas import DrillOut, HoldIn, LiveApplyOut, RollBackIn, SteeringOut
+from lealife.api.status_schemas import ProofOut
 from lealife.auth import ActorRequest, allow
 from lealife.dashboard.live.snapshot import fingerprint_panel
 from lealife.dashboard.readings import take_readings
-from lealife.dashboard.training.proof import ProofPanel, build_proof_panel
+from lealife.dashboard.training.proof import build_proof_panel
 from promotion.applies import roll_back
 from promotion.candidates.windows import read_window
 from promotion.evaluation.drills import DrillReport, read_drills
@@ -22,13 +23,13 @@ router = Router(tags=["models"])
 ORIGIN = "api"
 
 
-@router.get("/proof", response=declare_responses(200, ProofPanel))
-def read_proof(request: HttpRequest, response: HttpResponse) -> ProofPanel:
-    """The panel Model Update Proof: what is live, is it proven, what happens next."""
+@router.get("/proof", response=declare_responses(200, ProofOut))
+def read_proof(request: HttpRequest, response: HttpResponse) -> ProofOut:
+    """What is live, whether it is proven, and what promotion waits for."""
     panel = build_proof_panel(take_readings(now=timezone.now()))
     # Weak: two answers that differ only in their time count as the same.
     response["ETag"] = f'W/"{fingerprint_panel(panel)}"'
-    return panel
+    return ProofOut.model_validate(panel)
 
 
 @router.post(

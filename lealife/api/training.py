@@ -25,10 +25,11 @@ from lealife.api.schemas import (
     SourceListOut,
     SourceOut,
 )
+from lealife.api.status_schemas import StatusOut
 from lealife.auth import ActorRequest, allow
 from lealife.core.paging import read_page
 from lealife.dashboard.live.snapshot import fingerprint_panel
-from lealife.dashboard.training.panels import TrainingPage, build_training_page
+from lealife.dashboard.training.panels import build_training_page
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.coordinator import LoopState, read_loop, start_training, stop_training
 from training.models import RuntimeSettings, TrainingCycle, TrainingSource
@@ -59,13 +60,13 @@ def show_loop() -> LoopState:
     return replace(read_loop(now=timezone.now()), last_launch_at=newest)
 
 
-@router.get("/status", response=declare_responses(200, TrainingPage))
-def read_status(request: HttpRequest, response: HttpResponse) -> TrainingPage:
-    """The training page, panel by panel."""
+@router.get("/status", response=declare_responses(200, StatusOut))
+def read_status(request: HttpRequest, response: HttpResponse) -> StatusOut:
+    """Where training and promotion stand: what the training page shows, without its words."""
     page = build_training_page(now=timezone.now())
     # Weak: two answers that differ only in their time count as the same.
     response["ETag"] = f'W/"{fingerprint_panel(page)}"'
-    return page
+    return StatusOut.model_validate(page)
 
 
 @router.get("/sources", response=declare_responses(200, SourceListOut))
