@@ -14,7 +14,6 @@ from django.utils import timezone
 from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import Conflict, InvalidInput, NotFound
-from lealife.core.kept_queries import KeptQuery
 from lealife.core.statements import run_statement, write_insert
 from lealife.core.transition import move
 from training.audit import record_audit
@@ -198,7 +197,8 @@ def read_progress(campaign_id: int) -> CampaignProgress:
 
 def read_newest_progress() -> CampaignProgress | None:
     """Where the newest campaign stands; None before the first. One query."""
-    campaign = _NEWEST.read_first()
+    newest = Campaign.objects.order_by("-id").values("id")[:1]
+    campaign = _count_sources(Campaign.objects.filter(pk=newest)).first()
     return view_progress(campaign) if campaign else None
 
 
@@ -206,13 +206,6 @@ def _count_sources(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
     by_status = {f"n_{status}": Count("sources", filter=Q(sources__status=status)) for status in Status.values}
     times = {"started": Min("sources__claimed_at"), "finished": Max("sources__finished_at")}
     return campaigns.select_related("host").annotate(**by_status, **times)
-
-
-def _select_newest() -> QuerySet[Campaign]:
-    return _count_sources(Campaign.objects.filter(pk=Campaign.objects.order_by("-id").values("id")[:1]))
-
-
-_NEWEST = KeptQuery(_select_newest)
 
 
 def view_progress(campaign: Any) -> CampaignProgress:

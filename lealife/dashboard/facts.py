@@ -1,71 +1,41 @@
-"""Facts: the small figures of a snapshot, read in one query as columns beside the runtime settings."""
+"""Facts: the small figures that every page begins with, each an indexed read of its own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from django.db import models
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import JSONObject
 
-from lealife.core.statements import run_statement
-from lealife.pipeline.bell import COUNT_WAITING
+from lealife.core.row_count import RowCount
+from lealife.pipeline.bell import select_waiting
+from learning.models import RunLearningOutcome
+from promotion.models import LiveApply, ModelTag
 from promotion.tags import UNUSED
 from training.coordinator import read_coordinator
-from training.counters import READ_ALL, count_by_lane, sum_counters
-from training.definitions import derive_state
+from training.counters import count_by_lane, sum_counters
 from training.heartbeats import DAEMON
-from training.models import Coordinator, RuntimeSettings, RuntimeSettingsChange
+from training.models import (
+    ChainCheck,
+    Coordinator,
+    CounterSlot,
+    Host,
+    ModelServerFault,
+    OutcomeSeal,
+    RuntimeSettings,
+    TrainingCycle,
+    TrainingSource,
+    WorkerHeartbeat,
+)
 from training.runtime_settings import read_settings
+from training.settings_catalogue import SETTINGS
 
-Row = TypeVar("Row", bound=models.Model)
 HALF_HOUR = timedelta(minutes=30)
 # A half-hour count reads at most this many of the newest rows; a full reading is shown as "2,000+".
 NEWEST = 2_000
-# Of the newest hundred saved definitions those with the most pending sources are shown.
-DEFINITIONS_LOOKED_AT, DEFINITIONS_SHOWN = 100, 5
-
-
-# The two half-hour counts look at the newest rows only, so that history is never read.
-_COLUMNS = f"""
-    SELECT to_json(settings) AS settings,
-        (SELECT json_object_agg(name, total)
-            FROM ({READ_ALL}) AS counters) AS counted,
-        ARRAY(SELECT last_beat_at FROM training_workerheartbeat WHERE doing <> '{DAEMON}'
-            ORDER BY last_beat_at DESC) AS beats,
-        (SELECT json_build_object(
-                'queue', count(*) FILTER (WHERE kind = 'queue'),
-                'queue_training_ui', count(*) FILTER (WHERE kind = 'queue' AND queued_from = 'training_ui'),
-                'curriculum', count(*) FILTER (WHERE kind = 'curriculum'))
-            FROM training_trainingsource WHERE status = 'pending') AS pending,
-        ARRAY(SELECT to_json(saved) FROM (
-            SELECT definition.id AS definition_id, definition.title, definition.enabled, host.name AS host,
-                host.enabled AS host_enabled,
-                (SELECT count(*) FROM training_trainingsource AS source
-                    WHERE source.definition_id = definition.id AND source.status = 'pending') AS pending
-            FROM (SELECT * FROM training_taskdefinition ORDER BY id DESC LIMIT {DEFINITIONS_LOOKED_AT}) AS definition
-            LEFT JOIN training_host AS host ON host.id = definition.host_id
-            ORDER BY pending DESC, definition.title LIMIT {DEFINITIONS_SHOWN}) AS saved) AS definitions,
-        (SELECT count(*) FROM training_host WHERE enabled) AS hosts,
-        (SELECT count(*) FROM (SELECT opened_at FROM training_trainingcycle ORDER BY id DESC LIMIT {NEWEST}) AS newest
-            WHERE opened_at >= %(since)s::timestamptz) AS consumed,
-        (SELECT count(*) FROM (SELECT ingested_at FROM run_learning_outcomes ORDER BY id DESC LIMIT {NEWEST}) AS newest
-            WHERE ingested_at >= %(since)s::timestamptz) AS ingested,
-        (SELECT row FROM training_outcome_seals ORDER BY row DESC LIMIT 1) AS sealed,
-        (SELECT json_build_object('verified_rows', verified_rows, 'broken_at', broken_at, 'chain_fault', fault)
-            FROM training_chaincheck WHERE id = 1) AS chain,
-        (SELECT count(*) FROM promotion_liveapply WHERE canary_id IS NOT NULL) AS live_applies,
-        (SELECT count(*) FROM promotion_modeltag WHERE status = ANY(%(unused)s::text[])) AS unused_tags,
-        ARRAY(SELECT id FROM training_host WHERE last_served_at IS NOT NULL
-            ORDER BY last_served_at DESC LIMIT settings.recent_host_window) AS recent_hosts,
-        (SELECT to_json(coordinator) FROM training_coordinator AS coordinator) AS loop,
-        ARRAY(SELECT to_json(change) FROM training_runtimesettingschange AS change
-            ORDER BY version DESC LIMIT 5) AS newest_changes,
-        ({COUNT_WAITING}) AS queue_depth,
-        (SELECT opened_at FROM training_trainingcycle ORDER BY id DESC LIMIT 1) AS launched,
-        ARRAY(SELECT host FROM training_modelserverfault) AS failed_servers
-    FROM training_runtimesettings AS settings
-"""  # noqa: S608  constants of our own, and placeholders
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +49,6 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class DefinitionCount:
-    """A saved task definition: ready or what keeps it from being queued, and how many of its sources wait."""
-
-    id: int
-    title: str
-    state: str
-    pending: int
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """`beats` are the workers' last heartbeats, newest first; `by_lane` counts the open runs of each lane;
     `live_applies` counts the switches that passed the gate.
@@ -99,7 +59,6 @@ class Facts:
     beats: tuple[datetime, ...]
     by_lane: dict[str, int]
     waiting: Waiting
-    definitions: tuple[DefinitionCount, ...]  # most pending first
     consumed_30m: int
     ingested_30m: int
     sealed_rows: int
@@ -111,9 +70,8 @@ class Facts:
     queue_depth: int  # bells that wait
     launched_at: datetime | None  # the newest cycle's, whoever picked it
     failed_servers: tuple[str, ...]  # model servers that failed in a chat and were not found well since
-    recent_hosts: tuple[int, ...]  # newest first
+    recent_hosts: tuple[int, ...]  # newest first, as many as the recent host window may hold at most
     coordinator: Coordinator
-    changes: tuple[RuntimeSettingsChange, ...]  # the newest five
 
     @property
     def backlog(self) -> int:
@@ -122,53 +80,73 @@ class Facts:
 
 
 def read_facts(*, now: datetime) -> Facts:
-    """Every small figure at `now` (aware UTC). One query; each column is an indexed read of its own."""
-    values = {"since": now - HALF_HOUR, "unused": list(UNUSED), "now": now}
-    # As text: building these columns with the query compiler takes five times as long as running them.
-    row = _read_row(values)
-    if row is None or row["loop"] is None:
+    """Every small figure at `now` (aware UTC). Four queries: counters, coordinator, cycles, and the rest."""
+    counted = dict(CounterSlot.objects.values_list("name").annotate(total=Sum("count")))
+    coordinator = read_coordinator()
+    row = _select_figures(now=now).first()
+    if row is None:
+        # A new installation has no settings yet: reading them makes the row.
         read_settings()
-        read_coordinator()
-        row = _read_row(values) or {}
-    counted = row["counted"] or {}
+        row = _select_figures(now=now).get()
+    chain = row.chain or {"verified_rows": 0, "broken_at": None, "fault": ""}
     return Facts(
-        settings=_load_row(RuntimeSettings, row["settings"]),
+        settings=row,
         counters=sum_counters(counted),
-        beats=tuple(row["beats"]),
+        beats=tuple(row.beats),
         by_lane=count_by_lane(counted),
-        waiting=Waiting(**row["pending"], hosts=row["hosts"]),
-        definitions=tuple(_count_definition(**saved) for saved in row["definitions"]),
-        consumed_30m=row["consumed"],
-        ingested_30m=row["ingested"],
-        sealed_rows=row["sealed"] or 0,
-        **(row["chain"] or {"verified_rows": 0, "broken_at": None, "chain_fault": ""}),
-        live_applies=row["live_applies"],
-        unused_tags=row["unused_tags"],
-        queue_depth=row["queue_depth"],
-        launched_at=row["launched"],
-        failed_servers=tuple(row["failed_servers"]),
-        recent_hosts=tuple(row["recent_hosts"]),
-        coordinator=_load_row(Coordinator, row["loop"]),
-        changes=tuple(_load_row(RuntimeSettingsChange, change) for change in row["newest_changes"]),
+        waiting=Waiting(
+            queue=row.queue_pending,
+            queue_training_ui=row.queue_pending_training_ui,
+            curriculum=row.curriculum_pending,
+            hosts=row.hosts,
+        ),
+        consumed_30m=_count_cycles(since=now - HALF_HOUR),
+        ingested_30m=row.ingested,
+        sealed_rows=row.sealed or 0,
+        verified_rows=chain["verified_rows"],
+        broken_at=chain["broken_at"],
+        chain_fault=chain["fault"],
+        live_applies=row.live_applies,
+        unused_tags=row.unused_tags,
+        queue_depth=row.queue_depth,
+        launched_at=row.launched_at,
+        failed_servers=tuple(row.failed_servers),
+        recent_hosts=tuple(row.recent_hosts),
+        coordinator=coordinator,
     )
 
 
-# The columns of the query, in its order.
-_NAMES = (
-    *("settings", "counted", "beats", "pending", "definitions", "hosts", "consumed", "ingested", "sealed", "chain"),
-    *("live_applies", "unused_tags", "recent_hosts", "loop", "newest_changes", "queue_depth", "launched"),
-    "failed_servers",
-)
+def _count_cycles(*, since: datetime) -> int:
+    """How many of the newest cycles were opened since. No index has their times, and history is never read."""
+    newest = TrainingCycle.objects.order_by("-id")[:NEWEST]
+    count: int = newest.aggregate(opened=Count("pk", filter=Q(opened_at__gte=since)))["opened"]
+    return count
 
 
-def _read_row(values: dict[str, Any]) -> dict[str, Any] | None:
-    rows = run_statement(_COLUMNS, values)
-    return dict(zip(_NAMES, rows[0], strict=True)) if rows else None
-
-
-def _count_definition(*, definition_id: int, title: str, pending: int, **switches: Any) -> DefinitionCount:
-    return DefinitionCount(definition_id, title, derive_state(**switches), pending)
-
-
-def _load_row(model: type[Row], columns: dict[str, Any]) -> Row:
-    return model(**{field.name: field.to_python(columns[field.column]) for field in model._meta.concrete_fields})
+def _select_figures(*, now: datetime) -> QuerySet[Any]:
+    """The row of settings, with each figure as one more column."""
+    queue = TrainingSource.objects.pending().operator_queue()
+    cycles = TrainingCycle.objects.order_by("-id")
+    ingested_lately = RunLearningOutcome.objects.filter(ingested_at__gte=now - HALF_HOUR).order_by("-ingested_at")
+    workers = WorkerHeartbeat.objects.exclude(doing=DAEMON).order_by("-last_beat_at")
+    served = Host.objects.filter(last_served_at__isnull=False).order_by("-last_served_at")
+    return RuntimeSettings.objects.annotate(
+        queue_pending=RowCount(queue.order_by()),
+        queue_pending_training_ui=RowCount(queue.filter(queued_from="training_ui").order_by()),
+        curriculum_pending=RowCount(TrainingSource.objects.pending().curriculum().order_by()),
+        hosts=RowCount(Host.objects.filter(enabled=True).order_by()),
+        ingested=RowCount(ingested_lately[:NEWEST]),
+        sealed=Subquery(OutcomeSeal.objects.order_by("-row").values("row")[:1]),
+        chain=Subquery(
+            ChainCheck.objects.values(
+                found=JSONObject(verified_rows="verified_rows", broken_at="broken_at", fault="fault")
+            )
+        ),
+        live_applies=RowCount(LiveApply.objects.filter(canary__isnull=False).order_by()),
+        unused_tags=RowCount(ModelTag.objects.filter(status__in=UNUSED).order_by()),
+        queue_depth=RowCount(select_waiting(now=now)),
+        launched_at=Subquery(cycles.values("opened_at")[:1]),
+        beats=ArraySubquery(workers.values("last_beat_at")),
+        failed_servers=ArraySubquery(ModelServerFault.objects.values("host")),
+        recent_hosts=ArraySubquery(served.values("pk")[: SETTINGS["recent_host_window"].most]),
+    )

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
 
-from lealife.core.kept_queries import KeptQuery, Parameter
-from lealife.core.statements import run_statement
 from lealife.dashboard.facts import Facts, read_facts
 from lealife.health import Health, name_suspects, read_health
 from promotion.candidates.windows import WindowProgress, read_window
@@ -19,7 +18,15 @@ from promotion.proof.served import ServedProof, read_last_applies, read_served_p
 from promotion.routing import Routing
 from promotion.tags import KEEP_TAGS, UNUSED, TagList
 from training.coordinator import LoopState, derive_loop
-from training.models import RuntimeSettings, TrainingCycle, TrainingSource
+from training.definitions import annotate_pending, read_state
+from training.models import (
+    RuntimeSettings,
+    RuntimeSettingsChange,
+    TaskDefinition,
+    TrainingCycle,
+    TrainingOutcome,
+    TrainingSource,
+)
 from training.outcomes import judge_breaker
 from training.preview import NextSource, choose_preview
 from training.selection_state import ClaimReads, LaneReads
@@ -29,6 +36,9 @@ RECENT = 100
 CYCLES_SHOWN = 10
 PENDING_SHOWN = 10
 TAGS_SAMPLED = 5
+# Of the newest hundred saved definitions those with the most pending sources are shown.
+DEFINITIONS_LOOKED_AT, DEFINITIONS_SHOWN = 100, 5
+CHANGES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,16 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True)
+class DefinitionCount:
+    """A saved task definition: ready or what keeps it from being queued, and how many of its sources wait."""
+
+    id: int
+    title: str
+    state: str
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
 class Readings:
     """What the training page needs besides: what is tried, what runs and what is next."""
 
@@ -87,6 +107,8 @@ class Readings:
     pending: tuple[TrainingSource, ...]  # the heads of both queues, and what is next, in queue order
     cycles: tuple[TrainingCycle, ...]  # the newest ten, newest first
     open_cycles: tuple[TrainingCycle, ...]  # oldest first
+    definitions: tuple[DefinitionCount, ...]  # most pending first
+    changes: tuple[RuntimeSettingsChange, ...]  # of the settings, the newest five
 
 
 def take_vitals(*, now: datetime) -> Vitals:
@@ -139,12 +161,14 @@ def take_readings(*, now: datetime) -> Readings:
         pending=tuple(source for source in pending if source.status == source.Status.PENDING),
         cycles=cycles[:CYCLES_SHOWN],
         open_cycles=open_cycles,
+        definitions=read_definitions(),
+        changes=tuple(RuntimeSettingsChange.objects.order_by("-version")[:CHANGES_SHOWN]),
     )
 
 
 def read_tag_list(*, unused_count: int) -> TagList:
     """Tags by what they do, with the newest of the unused as a sample. One query."""
-    status, tags = ModelTag.Status, _TAGS.read()
+    status, tags = ModelTag.Status, list(select_shown_tags())
     active = tuple(tag for tag in tags if tag.status == status.ACTIVE)
     return TagList(
         active=active,
@@ -156,31 +180,25 @@ def read_tag_list(*, unused_count: int) -> TagList:
     )
 
 
-def _select_tags() -> QuerySet[ModelTag]:
+def select_shown_tags() -> QuerySet[ModelTag]:
+    """The tags that serve or may serve, and the newest of the unused."""
     status = ModelTag.Status
     unused = ModelTag.objects.filter(status__in=UNUSED).order_by("-id").values("id")[:TAGS_SAMPLED]
     wanted = Q(status__in=[status.ACTIVE, status.CANDIDATE, status.CONFIGURED]) | Q(pk__in=unused)
     return ModelTag.objects.filter(wanted).order_by("role", "id")
 
 
-_TAGS = KeptQuery(_select_tags)
-_RECENT = f"""
-    SELECT success, error_code, created_at, run_id,
-        (SELECT title FROM training_trainingsource WHERE id = source_id AND success)
-    FROM training_outcomes ORDER BY id DESC LIMIT {RECENT}
-"""  # noqa: S608  constants of our own
-
-
 def read_recent() -> Recent:
-    """The newest 100 outcomes. A search for the last success would read all history when there is none."""
-    rows = run_statement(_RECENT)
-    succeeded = [row for row in rows if row[0]]
-    _, _, created_at, run_id, title = succeeded[0] if succeeded else (None,) * 5
+    """The newest 100 outcomes. A search for the last success would read all history when there is none. One query."""
+    outcomes = TrainingOutcome.objects.order_by("-id").select_related("source")
+    shown = list(outcomes.only("success", "error_code", "created_at", "run_id", "source__title")[:RECENT])
+    succeeded = [outcome for outcome in shown if outcome.success]
+    latest = succeeded[0] if succeeded else None
     return Recent(
         successes=len(succeeded),
-        total=len(rows),
-        latest_success=LatestSuccess(title, run_id, created_at) if succeeded else None,
-        endings=tuple((row[1], row[2]) for row in rows),
+        total=len(shown),
+        latest_success=LatestSuccess(latest.source.title, latest.run_id, latest.created_at) if latest else None,
+        endings=tuple((outcome.error_code, outcome.created_at) for outcome in shown),
     )
 
 
@@ -189,29 +207,28 @@ def _find_last_switch(applies: Iterable[LiveApply]) -> LiveApply | None:
     return max((apply for apply in applies if apply.from_tag_id), key=lambda apply: apply.pk, default=None)
 
 
+def read_definitions() -> tuple[DefinitionCount, ...]:
+    """The saved definitions that have the most pending sources. One query."""
+    newest = TaskDefinition.objects.order_by("-id").values("pk")[:DEFINITIONS_LOOKED_AT]
+    rows = annotate_pending(TaskDefinition.objects.filter(pk__in=newest)).select_related("host")
+    return tuple(
+        DefinitionCount(id=row.pk, title=row.title, state=read_state(row), pending=row.pending)
+        for row in rows.order_by("-pending", "title")[:DEFINITIONS_SHOWN]
+    )
+
+
 def read_cycles() -> tuple[TrainingCycle, ...]:
     """The newest ten cycles and all that are open, newest first. One query, by index only."""
-    return tuple(_CYCLES.read())
-
-
-def _select_cycles() -> QuerySet[TrainingCycle]:
     ids = TrainingCycle.objects.order_by("-id").values("id")[:CYCLES_SHOWN]
+    # A union, because an OR of the two would read every cycle.
     shown = ids.union(TrainingCycle.objects.order_by().filter(status=TrainingCycle.Status.OPEN).values("id"))
     cycles = TrainingCycle.objects.filter(pk__in=shown).select_related("run", "source", "source__host")
     wide = ("run__prompt", "run__memories", "run__answer", "run__quotes", "source__prompt", "source__check_spec")
-    return cycles.defer(*wide).order_by("-id")
+    return tuple(cycles.defer(*wide).order_by("-id"))
 
 
-_CYCLES = KeptQuery(_select_cycles)
-
-
-def read_pending(*, also: int | None) -> tuple[TrainingSource, ...]:
-    """The first ten pending sources of each kind, and the one with id `also`, in queue order. One query."""
-    return tuple(_PENDING.read(also=also))
-
-
-# The first of each host by index, and the first of those: in the order of all hosts there is no index, and a search
-# without one reads everything that waits.
+# The first of each host's by the index that claims use, and the first of those. The order across all hosts has no
+# index: a search by it would read everything that waits. Django cannot say LATERAL.
 _FIRST_PENDING = " UNION ALL ".join(
     f"""
     (SELECT first.id FROM training_host AS host CROSS JOIN LATERAL (
@@ -220,13 +237,11 @@ _FIRST_PENDING = " UNION ALL ".join(
         ORDER BY queue_rank, id LIMIT {PENDING_SHOWN}
     ) AS first ORDER BY first.queue_rank, first.id LIMIT {PENDING_SHOWN})
     """  # noqa: S608  constants of our own
-    for kind in (TrainingSource.Kind.QUEUE, TrainingSource.Kind.CURRICULUM)
+    for kind in TrainingSource.Kind
 )
 
 
-def _select_pending() -> QuerySet[TrainingSource]:
-    shown = Parameter("also", "bigint", within=f"{_FIRST_PENDING} UNION ALL SELECT {{}}")
-    return TrainingSource.objects.filter(pk__in=shown).select_related("host").order_by("queue_rank", "id")
-
-
-_PENDING = KeptQuery(_select_pending)
+def read_pending(*, also: int | None) -> tuple[TrainingSource, ...]:
+    """The first ten pending sources of each kind, and the one with id `also`, in queue order. One query."""
+    shown = RawSQL(f"{_FIRST_PENDING} UNION ALL SELECT %s::bigint", (also,))  # noqa: S611  constants of our own
+    return tuple(TrainingSource.objects.filter(pk__in=shown).select_related("host").order_by("queue_rank", "id"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 from django_q.models import Failure, OrmQ, Schedule
 from django_q.tasks import async_task
@@ -36,13 +37,14 @@ def ensure_schedule() -> None:
     Schedule.objects.filter(pk=schedule.pk, next_run__gt=now + 2 * SCHEDULED_EVERY).update(next_run=now)
 
 
-# For a reader who counts them among other things; `now` is its one parameter.
-COUNT_WAITING = "SELECT count(*) FROM django_q_ormq WHERE lock <= %(now)s"
+def select_waiting(*, now: datetime) -> QuerySet[OrmQ]:
+    """Bells that wait for a worker at `now` (aware UTC)."""
+    return OrmQ.objects.filter(lock__lte=now)
 
 
 def read_queue_depth() -> int:
-    """Bells that wait for a worker."""
-    return OrmQ.objects.filter(lock__lte=timezone.now()).count()
+    """How many bells wait for a worker."""
+    return select_waiting(now=timezone.now()).count()
 
 
 def has_wedged(*, last_beat_at: datetime | None) -> bool:

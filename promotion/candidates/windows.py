@@ -10,7 +10,6 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet, Subquery
 
 from lealife.core.announce import announce
-from lealife.core.kept_queries import KeptQuery
 from lealife.core.transition import move
 from learning.models import RunLearningOutcome
 from promotion.gate.rule import unbiased_window_rate
@@ -122,7 +121,8 @@ def move_window(*, window_id: int, expected: str, to: str, now: datetime, reason
     announce("promotion")
 
 
-def _select_open_and_last() -> QuerySet[PromotionWindow]:
+def select_open_and_last() -> QuerySet[PromotionWindow]:
+    """The windows that are not closed and the last one that is, with the times that concern them all."""
     closed = PromotionWindow.objects.filter(state__in=PromotionWindow.CLOSED).order_by("-number")
     reached = PromotionWindow.objects.order_by(F("reached_at").desc(nulls_last=True)).values("reached_at")
     wanted = PromotionWindow.objects.filter(~Q(state__in=PromotionWindow.CLOSED) | Q(pk=closed.values("pk")[:1]))
@@ -132,13 +132,10 @@ def _select_open_and_last() -> QuerySet[PromotionWindow]:
     ).order_by("number")
 
 
-_OPEN_AND_LAST = KeptQuery(_select_open_and_last)
-
-
 def read_window(*, counts: dict[str, int] | None = None, row: RuntimeSettings | None = None) -> WindowProgress:
     """Where promotion stands; pass the counters and the settings when they have been read. One query with both."""
     counts, row = counts or read_counters(), row or read_settings()
-    found: list[Any] = _OPEN_AND_LAST.read()
+    found: list[Any] = list(select_open_and_last())
     last = next((window for window in found if window.state in PromotionWindow.CLOSED), None)
     window = next((window for window in found if window.state not in PromotionWindow.CLOSED), None) or current_window()
     successes, target = counts["ingested.success"], window.watermark + window.size

@@ -8,7 +8,6 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
-from lealife.core.kept_queries import KeptQuery
 from promotion.evaluation.comparison import PAIR_COUNTS, decide_evaluation
 from promotion.models import Canary, Evaluation, EvaluationPair
 
@@ -39,7 +38,7 @@ class CandidateView:
 
 def read_candidate() -> CandidateView | None:
     """The open evaluation or canary, else the last one; None before the first."""
-    evaluation: Any = _NEWEST.read_first()
+    evaluation: Any = select_counted().order_by("-id").first()
     if evaluation is None:
         return None
     counts = evaluation.counted or dict.fromkeys(PAIR_COUNTS, 0)
@@ -68,14 +67,12 @@ def read_candidate() -> CandidateView | None:
     )
 
 
-def _select_newest() -> QuerySet[Evaluation]:
+def select_counted() -> QuerySet[Evaluation]:
+    """Evaluations with their window, canary and the counts of their pairs."""
     pairs = EvaluationPair.objects.filter(evaluation=OuterRef("pk")).order_by().values("evaluation")
     counted = pairs.annotate(counts=JSONObject(**PAIR_COUNTS)).values("counts")
     evaluations = Evaluation.objects.select_related("candidate", "window", "canary")
-    return evaluations.annotate(counted=Subquery(counted)).order_by("-id")[:1]
-
-
-_NEWEST = KeptQuery(_select_newest)
+    return evaluations.annotate(counted=Subquery(counted))
 
 
 def describe_missing(wins_needed: int, pairs_left: int) -> str:

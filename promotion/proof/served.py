@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, Subquery
 
-from lealife.core.kept_queries import KeptQuery
-from lealife.core.statements import run_statement
-from promotion.models import LiveApply, Role
+from promotion.models import LiveApply, ModelTag, Role, WatchedRun
 from promotion.routing import Routing, read_routing
-from training.models import Run
+from training.models import Run, TrainingOutcome
 
 # Live outcomes that must carry the digest before the proof is green.
 NEEDED = 3
@@ -62,86 +60,61 @@ class ServedProof:
 def read_served_proof(*, routing: Routing | None = None, applies: Mapping[str, LiveApply] | None = None) -> ServedProof:
     """Green only when every role's latest outcomes carry the claimed digest.
 
-    Pass the routing and each role's newest live apply when they have been read. One query with both.
+    Pass the routing and each role's newest live apply when they have been read. Two queries with both.
     """
     routing = routing or read_routing()
     applies = read_last_applies() if applies is None else applies
-    claimed = ((Role.CONTROLLER, routing.controller), (Role.TASK, routing.task))
-    since = {
-        role: applies[role].applied_at if role in applies else tag.created_at
-        for role, tag in claimed
-        if tag is not None
-    }
-    served = _read_served(since=since, applies=applies)
     roles = tuple(
-        judge_role(
-            role=role,
-            tag=tag.name,
-            digest=tag.digest,
-            since=since[role],
-            served=served[role],
-            before=_name_previous(applies.get(role)),
-        )
-        if tag is not None
-        else RoleProof(role, "", "", None, 0, 0, NEEDED, UNKNOWN, f"No active {role} tag yet.")
-        for role, tag in claimed
+        _prove_role(role, tag=tag, last=applies.get(role))
+        for role, tag in ((Role.CONTROLLER, routing.controller), (Role.TASK, routing.task))
     )
     worst = min(roles, key=lambda proof: _ORDER.index(proof.state))
     return ServedProof(roles=roles, state=worst.state, sentence=worst.sentence)
 
 
+def _prove_role(role: str, *, tag: ModelTag | None, last: LiveApply | None) -> RoleProof:
+    if tag is None:
+        return RoleProof(role, "", "", None, 0, 0, NEEDED, UNKNOWN, f"No active {role} tag yet.")
+    since = last.applied_at if last else tag.created_at
+    return judge_role(
+        role=role,
+        tag=tag.name,
+        digest=tag.digest,
+        since=since,
+        served=_read_served(role=role, since=since, last=last),
+        before=_name_previous(last),
+    )
+
+
 def read_last_applies() -> dict[str, LiveApply]:
     """Each role's newest live apply, with its tags. One query."""
-    return {apply.role: apply for apply in _LAST_APPLIES.read()}
-
-
-def _select_last_applies() -> QuerySet[LiveApply]:
-    return LiveApply.objects.order_by("role", "-id").distinct("role").select_related("from_tag", "to_tag")
-
-
-_LAST_APPLIES = KeptQuery(_select_last_applies)
-# Runs that began before the switch were promised the old tag; they prove nothing either way, unless they were held
-# back for it: those say so themselves, however early they began. A run that asked no model has no served digest. Each
-# run is looked up from its outcome, newest first, until there are enough: joined freely, a planner that expects few to
-# match reads all since the switch.
-_SERVED = " UNION ALL ".join(
-    f"""
-    (SELECT '{role}', outcome.id, outcome.served_{role}_digest, run.was_held
-    FROM training_outcomes AS outcome CROSS JOIN LATERAL (
-        SELECT {role}_digest AS promised, started_at, EXISTS (
-            SELECT FROM promotion_watchedrun AS watched JOIN promotion_watch AS watch ON watch.id = watched.watch_id
-            WHERE watched.run_id = training_run.id AND watched.held_back AND watch.apply_id = %({role}_apply)s::bigint
-        ) AS was_held
-        FROM training_run WHERE id = outcome.run_id LIMIT 1
-    ) AS run
-    WHERE outcome.lane = '{Run.Lane.TRAINING}' AND outcome.id > %({role}_after)s::bigint
-        AND run.started_at >= %({role}_since)s::timestamptz
-        AND (run.was_held OR run.promised IS DISTINCT FROM %({role}_old)s::text
-            OR run.started_at >= %({role}_since)s::timestamptz + %(commit_within)s::interval)
-    ORDER BY outcome.id DESC LIMIT {LOOKED_AT})
-    """  # noqa: S608  constants of our own, and placeholders
-    for role in Role
-)
+    newest = LiveApply.objects.order_by("role", "-id").distinct("role").select_related("from_tag", "to_tag")
+    return {apply.role: apply for apply in newest}
 
 
 def _name_previous(last: LiveApply | None) -> tuple[str, str]:
     return (last.from_tag.name, last.from_digest) if last is not None and last.from_tag is not None else ("", "")
 
 
-def _read_served(*, since: Mapping[str, datetime], applies: Mapping[str, LiveApply]) -> dict[str, list[Served]]:
-    """By role, what served the newest live outcomes since its switch, newest first. One query."""
-    served: dict[str, list[Served]] = {role: [] for role in since}
-    values: dict[str, Any] = {"commit_within": COMMIT_WITHIN}
-    for role in Role:
-        last = applies.get(role)
-        values[f"{role}_since"] = since.get(role)
-        values[f"{role}_apply"] = last.pk if last else None
-        values[f"{role}_after"] = last.after_outcome_id if last else 0
-        values[f"{role}_old"] = last.from_digest if last else None
-    rows = run_statement(_SERVED, values) if since else []
-    for role, *row in sorted(rows, key=lambda row: -row[1]):
-        served[role].append(Served(*row))
-    return served
+def _read_served(*, role: str, since: datetime, last: LiveApply | None) -> list[Served]:
+    """What served the newest live outcomes since the role's `last` switch, newest first. One query."""
+    run = Run.objects.filter(pk=OuterRef("run_id"))
+    # Each run is looked up from its outcome, newest first, until there are enough. A join would let Postgres read
+    # every outcome since the switch when it expects that few match.
+    outcomes = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING).annotate(
+        run_started_at=Subquery(run.values("started_at")),
+        promised=Subquery(run.values(f"{role}_digest")),
+        was_held=Exists(WatchedRun.objects.filter(run=OuterRef("run_id"), held_back=True, watch__apply=last)),
+    )
+    outcomes = outcomes.filter(run_started_at__gte=since)
+    if last is not None:
+        # Runs that began before the switch were promised the old tag. They prove nothing either way, unless they were
+        # held back for it: those are marked as such, however early they began.
+        began_after = Q(run_started_at__gte=since + COMMIT_WITHIN)
+        promised_new = ~Q(promised=last.from_digest)
+        outcomes = outcomes.filter(Q(was_held=True) | promised_new | began_after, pk__gt=last.after_outcome_id)
+    served = outcomes.order_by("-id").values_list("pk", f"served_{role}_digest", "was_held")
+    return [Served(*row) for row in served[:LOOKED_AT]]
 
 
 def judge_role(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 from django.test import Client
@@ -9,11 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from lealife.dashboard.home.trend import AVERAGED, average_outcomes, build_trend_panel
 from training.models import Run, TrainingOutcome
 
-NOW = 1_767_225_600.0
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def make_rows(*successes: bool) -> list[tuple[int, bool, int, float]]:
-    return [(number, success, 2, NOW + number) for number, success in enumerate(successes, 1)]
+def make_rows(*successes: bool) -> list[tuple[int, bool, int, datetime]]:
+    return [(number, success, 2, NOW + timedelta(seconds=number)) for number, success in enumerate(successes, 1)]
 
 
 def test_a_point_averages_the_last_twenty_outcomes() -> None:

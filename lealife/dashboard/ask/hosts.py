@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lealife.core.statements import run_statement
+from django.db.models import OuterRef
+
+from lealife.core.row_count import RowCount
+from learning.models import FrontierPage, MemoryItem
+from training.models import Host
 
 HOSTS_MAX = 50
 # Rows are counted up to here and no further, whatever there is: a host with more is well known.
 COUNT_MAX = 1_000
-_READ = """
-    SELECT host.id, host.name, host.base_url, host.seed_curriculum,
-        (SELECT count(*) FROM (
-            SELECT FROM learning_frontierpage AS page WHERE page.host_id = host.id
-            LIMIT %(most)s::int + 1) AS found),
-        (SELECT count(*) FROM (
-            SELECT FROM memory_items AS item WHERE item.host_id = host.id AND item.status = 'trusted'
-            LIMIT %(most)s::int + 1) AS found)
-    FROM training_host AS host WHERE host.enabled ORDER BY host.name LIMIT %(hosts)s::int
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +39,23 @@ class HostFacts:
 
 def read_host_facts() -> tuple[HostFacts, ...]:
     """The first 50 enabled hosts by name. One query, at a cost that does not grow with what is known."""
-    return tuple(HostFacts(*row) for row in run_statement(_READ, {"most": COUNT_MAX, "hosts": HOSTS_MAX}))
+    pages = FrontierPage.objects.filter(host=OuterRef("pk"))
+    memories = MemoryItem.objects.filter(host=OuterRef("pk"), status=MemoryItem.Status.TRUSTED)
+    hosts = Host.objects.filter(enabled=True).annotate(
+        pages=RowCount(pages.order_by()[: COUNT_MAX + 1]),
+        memories=RowCount(memories.order_by()[: COUNT_MAX + 1]),
+    )
+    return tuple(
+        HostFacts(
+            id=host.pk,
+            name=host.name,
+            base_url=host.base_url,
+            is_seeded=host.seed_curriculum,
+            pages=host.pages,
+            memories=host.memories,
+        )
+        for host in hosts.order_by("name")[:HOSTS_MAX]
+    )
 
 
 def _show(count: int) -> str:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from django.db.models import QuerySet
-
-from lealife.core.kept_queries import KeptQuery, Parameter
-from lealife.core.statements import run_statement
 from promotion.models import LiveApply
+from training.models import TrainingOutcome
 
 # A point averages this many outcomes, fewer while the history is younger than that, but never less than five:
 # one outcome alone is 0 % or 100 %.
@@ -22,7 +19,7 @@ MARKS_MAX = 20
 # The drawing's own units; the page scales it.
 WIDTH, HEIGHT = 600.0, 140.0
 
-Row = tuple[int, bool, int, float]  # outcome id, success, controller calls, when in seconds since 1970
+Row = tuple[int, bool, int, datetime]  # outcome id, success, controller calls, when
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +113,12 @@ class TrendPanel:
         )
 
 
-# The oldest point shown averages over outcomes that are not. A moment becomes a datetime only where it is shown: six
-# hundred of them cost more than all else here.
-_NEWEST = f"""
-    SELECT id, success, controller_calls, extract(epoch FROM created_at)::float8 FROM training_outcomes
-    ORDER BY id DESC LIMIT {OUTCOMES_MAX + AVERAGED - 1}
-"""  # noqa: S608  constants of our own
-
-
 def build_trend_panel() -> TrendPanel:
     """Reads the newest outcomes and the applies among them. Two queries, one without outcomes."""
-    rows = run_statement(_NEWEST)[::-1]
+    outcomes = TrainingOutcome.objects.order_by("-id")
+    # The oldest point shown averages over outcomes that are not shown themselves.
+    newest = outcomes.values_list("id", "success", "controller_calls", "created_at")[: OUTCOMES_MAX + AVERAGED - 1]
+    rows = list(newest)[::-1]
     if not rows:
         return TrendPanel(points=(), marks=(), outcomes=0)
     shown = [row[0] for row in rows[-OUTCOMES_MAX:]]
@@ -152,19 +144,12 @@ def _average(rows: list[Row], *, position: float) -> TrendPoint:
         success_rate=sum(success for _, success, _, _ in rows) / len(rows),
         calls=sum(calls for _, _, calls, _ in rows) / len(rows),
         position=position,
-        at=datetime.fromtimestamp(rows[-1][3], UTC),
+        at=rows[-1][3],
     )
 
 
-def _select_marked() -> QuerySet[LiveApply]:
-    switches = LiveApply.objects.filter(from_tag__isnull=False, after_outcome_id__gte=Parameter("first", "bigint"))
-    return switches.select_related("to_tag").order_by("-id")[:MARKS_MAX]
-
-
-_MARKED = KeptQuery(_select_marked)
-
-
 def _read_marks(ids: list[int]) -> tuple[TrendMark, ...]:
+    switches = LiveApply.objects.filter(from_tag__isnull=False, after_outcome_id__gte=ids[0])
     return tuple(
         TrendMark(
             apply_id=apply.pk,
@@ -172,5 +157,5 @@ def _read_marks(ids: list[int]) -> tuple[TrendMark, ...]:
             position=bisect_right(ids, apply.after_outcome_id) / len(ids),
             at=apply.applied_at,
         )
-        for apply in _MARKED.read(first=ids[0])
+        for apply in switches.select_related("to_tag").order_by("-id")[:MARKS_MAX]
     )

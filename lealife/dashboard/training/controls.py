@@ -110,7 +110,7 @@ def build_controls_panel(readings: Readings) -> ControlsPanel:
         version=settings.version,
         updated_at=settings.updated_at,
         updated_by=settings.updated_by,
-        changes=tuple(_describe_change(change) for change in readings.vitals.facts.changes),
+        changes=tuple(_describe_change(change) for change in readings.changes),
     )
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lealife.dashboard.facts import DefinitionCount
-from lealife.dashboard.readings import Readings
+from lealife.dashboard.readings import DefinitionCount, Readings
 from lealife.dashboard.training.pending import SourceRow
 from training import selection
 
@@ -55,7 +54,7 @@ def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> L
         lane_mode_label=settings.get_source_lane_mode_display(),
         lane_sentence=describe_lane(settings.source_lane_mode, queue_pending=waiting.queue),
         queued_exact=queued[:3],
-        definitions=readings.vitals.facts.definitions,
+        definitions=readings.definitions,
         pending_all=waiting.queue,
         pending_training_ui=waiting.queue_training_ui,
         pending_other=waiting.queue - waiting.queue_training_ui,
