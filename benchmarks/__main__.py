@@ -36,7 +36,7 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     for name, text in {
-        "claims": "Full cycles beside pgbench and other queues; size: cycles of one batched load.",
+        "claims": "Full cycles a second, by one process and by several; size: cycles of a load.",
         "counted": "Counted against plain inserts; size: inserts of one client.",
         "degradation": "Full cycles beside a long history; size: finished cycles in it.",
         "gate": "The gate's error rates and power, by simulation through the decision code; size: lifetimes.",
@@ -48,7 +48,7 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
         one.add_argument("--seed", type=int, default=1)
         one.add_argument("--size", type=int, default=0, help="How much of the load; 0 is the full size.")
         one.add_argument("--rounds", type=int, default=5, help="How often each load is measured, in turn.")
-        one.add_argument("--workers", type=int, default=os.cpu_count(), help="Processes of each load; one a core.")
+        one.add_argument("--workers", type=int, default=4, help="Processes of a load of several.")
         one.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
     text = "Starts a whole stack on data of its own, stops training, and measures what it uses while idle."
     idle = names.add_parser("idle", help=text, description=text)
@@ -77,7 +77,7 @@ def measure(options: argparse.Namespace) -> list[Measurement]:
         case "claims":
             from benchmarks.claims import measure_claims
 
-            return measure_claims(rounds=rounds, workers=options.workers, size=size or 4_000)
+            return measure_claims(rounds=rounds, workers=options.workers, size=size or 1_000)
         case "counted":
             from benchmarks.counted import INSERTS, measure_counted
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 import multiprocessing
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from lealife.core.actors import command_line
-from learning.ingest import ingest_next
-from training.claims import claim_sources
+from lealife.pipeline.ingestion import ingest_next
+from learning.ingest import ingest_outcome, lock_waiting_outcome
+from training.claims import claim_next_source
 from training.models import Host, TrainingSource
 from training.models.sources import queue_rank
-from training.results import Finished, Held, Result, finish_runs
+from training.results import Result
+from training.runs import begin_run, finish_run
 from training.runtime_settings import apply_settings
-from training.seals import COMMIT_SPREAD
 
 HOSTS = 100
 # The digests that the model server is said to have answered with: of the controller and of the task model.
@@ -57,13 +59,13 @@ def queue_sources(count: int) -> None:
     )
 
 
-def measure_cycles(*, count: int, workers: int, batch: int) -> float:
+def measure_cycles(*, count: int, workers: int) -> float:
     """Queues `count` sources and has `workers` processes take them through; cycles a second, start-up left out."""
     queue_sources(count)
     connection.close()
     ready, ended = _processes.Barrier(workers + 1), _processes.Queue()
     children = [
-        _processes.Process(target=_work, args=(f"bench-{number}", batch, ready, ended), daemon=True)
+        _processes.Process(target=_work, args=(f"bench-{number}", ready, ended), daemon=True)
         for number in range(workers)
     ]
     for child in children:
@@ -79,32 +81,38 @@ def measure_cycles(*, count: int, workers: int, batch: int) -> float:
     return done / seconds
 
 
-def _work(worker: str, batch: int, ready: object, ended: object) -> None:
-    warm_up(worker, batch)
+def _work(worker: str, ready: Any, ended: Any) -> None:
+    connection.ensure_connection()
     ready.wait(60)
     done = 0
-    while finished := run_batch(worker, batch):
-        done += finished
-    # What another worker passed over while its neighbours were ingested lies further back.
-    while ingest_next(now=timezone.now(), limit=batch, spread=COMMIT_SPREAD):
+    while run_cycle(worker):
+        done += 1
+    # What another worker had in hand while its neighbours were ingested.
+    while ingest_next(timezone.now()):
         pass
     connection.close()
     ended.put(done)
 
 
-def run_batch(worker: str, batch: int) -> int:
-    """One turn of a worker: claims for itself, finishes and ingests up to `batch` cycles; returns how many."""
+def run_cycle(worker: str) -> bool:
+    """Takes one source through claim, begin, finish and ingest; False when none could be claimed."""
     now = timezone.now()
-    held = [Held(claim.run_id, claim.fence) for claim in claim_sources(now=now, limit=batch, worker=worker)]
-    if held:
-        finish_runs(finished=[Finished(one, Result(success=True, verifier="bench"), *SERVED) for one in held], now=now)
-        ingest_next(now=now, limit=batch)
-    return len(held)
-
-
-def warm_up(worker: str, batch: int) -> None:
-    """Has the connection prepare every statement, on work that is taken back."""
-    for _ in range(6):
-        with transaction.atomic():
-            run_batch(worker, batch)
-            transaction.set_rollback(True)
+    with transaction.atomic():
+        claim = claim_next_source(now=now)
+        if claim is None:
+            return False
+        run = begin_run(run=claim.run, worker=worker, now=now)
+    served_controller, served_task = SERVED
+    finish_run(
+        run_id=run.pk,
+        fence=run.fence,
+        result=Result(success=True, verifier="bench"),
+        served_controller=served_controller,
+        served_task=served_task,
+        now=now,
+    )
+    with transaction.atomic():
+        outcome_id = lock_waiting_outcome()
+        if outcome_id is not None:
+            ingest_outcome(outcome_id=outcome_id, now=now)
+    return True

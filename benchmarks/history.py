@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
-from django.db import connection, transaction
+import json
+from typing import Any
 
-from lealife.core.statements import write_insert
+from django.db import connection, models, transaction
+
 from learning.models import RunLearningOutcome
+from training.counters import add_counts
 from training.models import Run, TrainingCycle, TrainingOutcome, TrainingSource
 
 TABLES = tuple(
     model._meta.db_table for model in (TrainingSource, Run, TrainingCycle, TrainingOutcome, RunLearningOutcome)
 )
+
+
+def _write_insert(model: type[models.Model], source: str, /, **columns: str) -> str:
+    """SQL of `INSERT INTO … SELECT … <source>` for a model: `columns` are SQL, all others take the model's default.
+
+    A column with a default of the database's own is left to it. Text is written once, at import: a new column of
+    the model joins every statement by itself. Not for models whose defaults are computed per row, or `auto_now`.
+    """
+    values = dict(columns)
+    for field in model._meta.concrete_fields:
+        column = field.column or ""
+        if column not in values and not field.primary_key and not field.has_db_default():
+            values[column] = _write_literal(field.get_default())
+    return f"INSERT INTO {model._meta.db_table} ({', '.join(values)}) SELECT {', '.join(values.values())} {source}"
+
+
+def _write_literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool | int | float):
+        return str(value)
+    text = value if isinstance(value, str) else json.dumps(value)
+    return "'" + str(text).replace("'", "''").replace("%", "%%") + "'"
+
+
 # Hosts take turns; the ids begin far above all that a benchmark makes itself.
 _HOST = "(SELECT min(id) FROM training_host) + number %% (SELECT count(*) FROM training_host)"
 _NUMBERS = "FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number"
 _SAME = {"id": "number"}
 _CYCLES = (
-    write_insert(
+    _write_insert(
         TrainingSource,
         _NUMBERS,
         **_SAME,
@@ -28,7 +56,7 @@ _CYCLES = (
         status="'done'",
         claimed_at="now()",
     ),
-    write_insert(
+    _write_insert(
         Run,
         _NUMBERS,
         **_SAME,
@@ -41,10 +69,10 @@ _CYCLES = (
         fence="2",
         attempts="1",
     ),
-    write_insert(TrainingCycle, _NUMBERS, **_SAME, source_id="number", run_id="number", status="'succeeded'"),
+    _write_insert(TrainingCycle, _NUMBERS, **_SAME, source_id="number", run_id="number", status="'succeeded'"),
 )
 _OUTCOMES = (
-    write_insert(
+    _write_insert(
         TrainingOutcome,
         _NUMBERS,
         **_SAME,
@@ -55,9 +83,9 @@ _OUTCOMES = (
         lane="'training'",
         success="true",
     ),
-    write_insert(RunLearningOutcome, _NUMBERS, **_SAME, outcome_id="number", success="true"),
+    _write_insert(RunLearningOutcome, _NUMBERS, **_SAME, outcome_id="number", success="true"),
 )
-_LEASED = write_insert(
+_LEASED = _write_insert(
     Run,
     _NUMBERS,
     **_SAME,
@@ -72,7 +100,6 @@ _LEASED = write_insert(
     claimed_by="'somebody'",
     lease_until="now() + interval '1 day'",
 )
-_COUNT = "SELECT training_add_count(%(name)s, %(amount)s)"
 _SEQUENCE = "SELECT setval(pg_get_serial_sequence(%(table)s, 'id'), greatest(max(id), 1)) FROM {table}"
 CHUNK = 100_000
 
@@ -90,12 +117,7 @@ def write_history(*, finished: int, leased: int) -> None:
         _write(_CYCLES + _OUTCOMES, first=first, last=min(first + CHUNK - 1, finished))
     _write((_LEASED,), first=finished + 1, last=finished + leased)
     with transaction.atomic(), connection.cursor() as cursor:
-        for name, amount in (
-            ("outcomes.success", finished),
-            ("ingested.success", finished),
-            ("open.standard", leased),
-        ):
-            cursor.execute(_COUNT, {"name": name, "amount": amount})
+        add_counts(outcomes__success=finished, ingested__success=finished, open__standard=leased)
         for table in TABLES:
             cursor.execute(_SEQUENCE.format(table=table), {"table": table})
 

@@ -19,9 +19,10 @@ from lealife.core.actors import command_line
 from lealife.dashboard.live.snapshot import take_snapshot
 from promotion.models import LiveApply, ModelTag, PromotionWindow, Role
 from training.campaigns import create_campaign
-from training.claims import claim_sources
+from training.claims import claim_next_source
 from training.coordinator import read_coordinator
 from training.models import Coordinator, Host, TrainingOutcome, WorkerHeartbeat
+from training.runs import begin_next_run
 
 SHORT, LONG = 10_000, 1_000_000
 PAGES = ("training", "home")
@@ -138,7 +139,9 @@ def furnish(*, finished: int) -> None:
         queued_from="bench",
         by=command_line("bench"),
     )
-    claim_sources(now=now, limit=RUNNING, worker="bench")
+    for _ in range(RUNNING):
+        claim_next_source(now=now)
+        begin_next_run(worker="bench", now=now)
     read_coordinator()
     Coordinator.objects.update(
         enabled=True, holder="bench", lease_until=now + timedelta(hours=1), last_tick_at=now, last_launch_at=now

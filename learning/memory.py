@@ -14,7 +14,6 @@ from django.utils import timezone
 from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import InvalidInput
-from lealife.core.statements import run_statement
 from learning.lessons import Lesson
 from learning.models import FrontierPage, MemoryEvidence, MemoryItem
 from training.agent.reading.page import ParsedPage, is_same_page, parse_kept
@@ -41,9 +40,10 @@ def lock_memory(*host_ids: int) -> None:
     Two outcomes of a host teach the same pages and were shown each other's: without this their transactions
     would insert one key twice, or wait for each other's items in a circle.
     """
-    # In one order, so that two of several hosts never wait for each other in a circle.
-    for key in sorted({host_id % 2**31 for host_id in host_ids}):
-        run_statement("SELECT pg_advisory_xact_lock(%(lock)s::int, %(host)s::int)", {"lock": MEMORY_LOCK, "host": key})
+    with connection.cursor() as cursor:
+        # In one order, so that two of several hosts never wait for each other in a circle.
+        for key in sorted({host_id % 2**31 for host_id in host_ids}):
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [MEMORY_LOCK, key])
 
 
 def _lock_memory_of(items: QuerySet[MemoryItem]) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lealife.core.statements import run_statement
+from django.db.models import Count, F, Func, IntegerField, Q, Sum
+
+from learning.models import MemoryCount
+from training.models import Run
 
 # The newest training runs that ended with an outcome are looked at: the estimate is of today's memory, and costs the
 # same for ever.
@@ -14,24 +17,23 @@ LOOKED_AT = 2_000
 LEAST_RUNS = 20
 # Two-sided 95 % of the normal distribution.
 Z = 1.96
-# Addresses to avoid are never withheld: only what says where to go is compared.
-VISITABLE = '$[*] ? (!(@.kind == "pitfall" || @.kind == "misled"))'
-_READ = f"""
-    WITH newest AS (
-        SELECT (status = 'succeeded')::int AS success,
-            jsonb_array_length(jsonb_path_query_array(memories, '{VISITABLE}')) AS given,
-            jsonb_array_length(memory_withheld) AS kept
-        FROM training_run WHERE lane = 'training' AND status IN ('succeeded', 'failed')
-        ORDER BY id DESC LIMIT {LOOKED_AT}
+
+
+class _CountVisitable(Func):
+    """How many of a run's memory items say where to go. Only these are compared: others are never withheld."""
+
+    template = (
+        "jsonb_array_length(jsonb_path_query_array(%(expressions)s, "
+        """'$[*] ? (!(@.kind == "pitfall" || @.kind == "misled"))'))"""
     )
-    SELECT
-        (SELECT json_object_agg(name, amount) FROM (
-            SELECT name, sum(count)::bigint AS amount FROM memory_counts GROUP BY name HAVING sum(count) <> 0
-        ) AS counted),
-        coalesce(sum(given), 0), coalesce(sum(given * success), 0), coalesce(sum(kept), 0),
-        coalesce(sum(kept * success), 0), count(*) FILTER (WHERE given > 0), count(*) FILTER (WHERE kept > 0)
-    FROM newest
-"""  # noqa: S608  a constant of our own
+    output_field = IntegerField()
+
+
+class _CountItems(Func):
+    """How many items a JSON list has."""
+
+    function = "jsonb_array_length"
+    output_field = IntegerField()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,24 @@ class Standing:
 
 
 def read_standing() -> Standing:
-    """The counts, and the estimate over the newest training outcomes. One query."""
-    [(counts, *sums)] = run_statement(_READ)
-    return Standing(counts or {}, estimate_uplift(*(int(value) for value in sums)))
+    """The counts, and the estimate over the newest training outcomes. Two queries."""
+    counted = MemoryCount.objects.values_list("name").annotate(items=Sum("count")).exclude(items=0)
+    return Standing(dict(counted), estimate_uplift(**_sum_newest()))
+
+
+def _sum_newest() -> dict[str, int]:
+    status = Run.Status
+    ended = Run.objects.filter(lane=Run.Lane.TRAINING, status__in=[status.SUCCEEDED, status.FAILED])
+    newest = ended.annotate(shown=_CountVisitable(F("memories")), kept=_CountItems(F("memory_withheld")))
+    succeeded = Q(status=status.SUCCEEDED)
+    return newest.order_by("-id")[:LOOKED_AT].aggregate(
+        given=Sum("shown", default=0),
+        given_successes=Sum("shown", filter=succeeded, default=0),
+        withheld=Sum("kept", default=0),
+        withheld_successes=Sum("kept", filter=succeeded, default=0),
+        runs_given=Count("pk", filter=Q(shown__gt=0)),
+        runs_withheld=Count("pk", filter=Q(kept__gt=0)),
+    )
 
 
 def estimate_uplift(

@@ -1,25 +1,20 @@
-"""The claim: one transaction turns the next sources into cycles and runs that hold slots and leases."""
+"""The claim: one transaction turns the next source into a cycle and a run that hold a slot and a lease."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
 from lealife.core.announce import announce
 from lealife.core.digest import unit_interval
-from lealife.core.statements import brief_transaction, run_last
-from training.models import RuntimeSettings
+from training.models import Coordinator, Host, Run, RuntimeSettings, TrainingCycle, TrainingSource
 from training.models.runs import LEASE
-from training.runtime_settings import read_settings
-from training.selection_state import NoSettings, lock_for_claim, read_lane_state
-
-# Migration 0008 tells how. No two sources of one claim share a host: it says which run belongs to which source.
-_OPEN_CYCLES = """
-    SELECT run, cycle, source, given FROM training_open_cycles(
-        %(chosen)s::bigint[], %(covered)s::bigint[], %(worker)s::text, %(now)s::timestamptz,
-        %(lease_until)s::timestamptz, %(pages_target)s::smallint, %(max_calls)s::smallint, %(canary)s::bigint
-    )
-"""
+from training.selection_state import ClaimReads, read_for_claim, read_lane_state
+from training.slots import lock_slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,75 +31,79 @@ class CanarySplit:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim made; whoever begins the run gets another fence, its claimer has begun it under this one."""
+    """What a claim made; the run waits for a worker to begin it."""
 
-    run_id: int
+    run: Run
     cycle_id: int
     source_id: int
     selection_mode: str
-    fence: int
+
+    @property
+    def run_id(self) -> int:
+        """The run's id."""
+        return self.run.pk
 
 
-def claim_next_source(*, now: datetime, canary: CanarySplit | None = None) -> Claim | None:
-    """Claims the next source by the lane rules; None when nothing is eligible or no slot is free."""
-    return next(iter(claim_sources(now=now, limit=1, canary=canary)), None)
+def claim_next_source(*, now: datetime, canary: CanarySplit | None = None, while_enabled: bool = False) -> Claim | None:
+    """Claims the next source by the lane rules, in one transaction.
 
-
-def claim_sources(
-    *, now: datetime, limit: int, canary: CanarySplit | None = None, worker: str = "", while_enabled: bool = False
-) -> list[Claim]:
-    """Claims the next sources by the lane rules, at most `limit` and one a host, in one transaction.
-
-    Their runs wait for a worker, or are begun already by the `worker` that claims for itself. Fewer, or none, when
-    no more are eligible, no slot is free, or training is stopped and they are wanted `while_enabled` only. Safe to
-    call from any number of processes: the slot lock makes slots exact, SKIP LOCKED passes over a source that an
-    operator is changing just now, partial unique constraints refuse what must not coexist.
+    None when nothing is eligible, no slot is free, or training is stopped and the claim is wanted `while_enabled`
+    only. Safe to call from any number of processes: the slot lock makes slots exact, SKIP LOCKED passes over a source
+    that an operator is changing just now, partial unique constraints refuse what must not coexist.
     """
-    try:
-        claims = _claim(now=now, limit=limit, canary=canary, worker=worker, while_enabled=while_enabled)
-    except NoSettings:
-        read_settings()
-        claims = _claim(now=now, limit=limit, canary=canary, worker=worker, while_enabled=while_enabled)
-    if claims:
+    with transaction.atomic():
+        lock_slots()
+        if while_enabled and not Coordinator.objects.filter(id=1, enabled=True).exists():
+            return None
+        reads = read_for_claim()
+        if not reads.slots.free_for_training:
+            return None
+        chosen = _lock_next_source(reads, now=now)
+        if chosen is None:
+            return None
+        source, selection_mode = chosen
+        cycle = _open_cycle(source, row=reads.row, canary=canary, now=now)
         announce("runs")
-    return claims
+        return Claim(cycle.run, cycle.pk, source.pk, selection_mode)
 
 
-def _claim(*, now: datetime, limit: int, canary: CanarySplit | None, worker: str, while_enabled: bool) -> list[Claim]:
-    skipped: list[int] = []
+def _lock_next_source(reads: ClaimReads, *, now: datetime) -> tuple[TrainingSource, str] | None:
+    """The source that the rules choose, locked, and which rule chose it."""
+    passed_over: list[int] = []
     while True:
-        with brief_transaction():
-            reads = lock_for_claim(now=now, wanted=limit)
-            stopped = while_enabled and not reads.enabled
-            wanted = 0 if stopped else min(limit, reads.slots.free_for_training)
-            state = read_lane_state(reads, now=now, skip=skipped) if wanted > 0 else None
-            choices = state.choose_many(wanted) if state else ()
-            chosen = {choice.waiting.source_id: choice.selection_mode for choice in choices}
-            claims = _open_cycles(chosen, row=reads.row, now=now, canary=canary, worker=worker) if chosen else []
-        if claims or not chosen:
-            return claims
-        # An operator was changing all of them just now: again without them, and under the slot lock anew.
-        skipped += chosen
+        choice = read_lane_state(reads, now=now, skip=passed_over).choose()
+        if choice.waiting is None:
+            return None
+        source_id = choice.waiting.source_id
+        # By its id alone: with the status beside it, Postgres may look through the index of all that waits.
+        source = TrainingSource.objects.select_for_update(skip_locked=True).filter(pk=source_id).first()
+        if source is not None and source.status == TrainingSource.Status.PENDING:
+            return source, choice.selection_mode
+        # An operator is changing it just now, or has changed it since it was chosen.
+        passed_over.append(source_id)
 
 
-def _open_cycles(
-    chosen: dict[int, str], *, row: RuntimeSettings, now: datetime, canary: CanarySplit | None, worker: str
-) -> list[Claim]:
-    covered = [source_id for source_id in chosen if canary is not None and canary.covers(source_id)]
-    opened = run_last(
-        _OPEN_CYCLES,
-        {
-            "chosen": list(chosen),
-            "covered": covered,
-            "pages_target": row.default_pages_target,
-            "max_calls": row.controller_max_calls,
-            # Both arms carry the canary's id: it is how they are told apart from runs outside of it.
-            "canary": canary.canary_id if canary else None,
-            "lease_until": now + LEASE,
-            "now": now,
-            "worker": worker,
-        },
+def _open_cycle(
+    source: TrainingSource, *, row: RuntimeSettings, canary: CanarySplit | None, now: datetime
+) -> TrainingCycle:
+    run = Run.objects.create(
+        lane=Run.Lane.CANARY if canary and canary.covers(source.pk) else Run.Lane.TRAINING,
+        status=Run.Status.CLAIMED,
+        host_id=source.host_id,
+        prompt=source.prompt,
+        check_spec=source.check_spec,
+        pages_target=source.pages_target or row.default_pages_target,
+        max_calls=row.controller_max_calls,
+        requested_by=source.queued_by or source.queued_from,
+        # Both arms carry the canary's id: it is how they are told apart from runs outside of it.
+        canary_id=canary.canary_id if canary else None,
+        fence=1,
+        attempts=1,
+        lease_until=now + LEASE,
     )
-    return [
-        Claim(run_id, cycle_id, source_id, chosen[source_id], fence) for run_id, cycle_id, source_id, fence in opened
-    ]
+    cycle = TrainingCycle.objects.create(source=source, run=run)
+    TrainingSource.objects.filter(pk=source.pk).update(
+        status=TrainingSource.Status.CLAIMED, claimed_at=Coalesce("claimed_at", now)
+    )
+    Host.objects.filter(pk=source.host_id).update(last_served_at=now, claims=F("claims") + 1)
+    return cycle

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from training import selection
 from training.models import TrainingSource
-from training.selection_state import ClaimReads, read_for_preview, read_lane_state
+from training.selection_state import ClaimReads, read_for_claim, read_lane_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Preview:
 
 def preview_next(*, now: datetime) -> NextSource:
     """What the next claim would take. Raises nothing: no eligible source is an answer."""
-    preview = choose_preview(read_for_preview(), now=now)
+    preview = choose_preview(read_for_claim(), now=now)
     return preview.describe(TrainingSource.objects.select_related("host").filter(pk=preview.source_id).first())
 
 

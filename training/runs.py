@@ -11,29 +11,19 @@ from django.db.models import F
 
 from lealife.core.announce import announce
 from lealife.core.errors import StaleClaim
-from lealife.core.statements import run_steadily
 from training.agent.brain import RULED_OUT, Brain
 from training.agent.errors import ErrorCode
 from training.agent.trajectory import Step as AgentStep
 from training.models import Host, PageSnapshot, Run, Step
 from training.models.runs import LEASE
 from training.outcomes import close_cycle
-from training.results import Finished, Held, Result, finish_runs
+from training.results import Result, judge_served
 from training.runtime_settings import read_settings
 from training.slots import lock_slots, read_slots
 from training.tasks import check_pages_target, check_prompt, check_success_check, find_host
 
 ATTEMPTS_MAX = 3
 RETRIED_LANES = (Run.Lane.STANDARD, Run.Lane.MANUAL)
-_BEGIN = """
-    UPDATE training_run SET status = 'running', claimed_by = %(worker)s, fence = fence + 1,
-        lease_until = %(lease_until)s::timestamptz, started_at = %(now)s::timestamptz
-    WHERE id = ANY(ARRAY(
-        SELECT id FROM training_run WHERE status = 'claimed' AND claimed_by = ''
-        ORDER BY id LIMIT %(limit)s::int FOR UPDATE SKIP LOCKED
-    ))
-    RETURNING id, fence
-"""
 
 
 def queue_run(
@@ -65,8 +55,7 @@ def queue_run(
 def claim_queued_run(*, now: datetime) -> int | None:
     """Gives the oldest queued run a slot; returns its id, or None when nothing waits or no slot is free."""
     with transaction.atomic():
-        # Taken back by a crash of Postgres it is queued again, and nobody has begun it.
-        lock_slots(relaxed=True)
+        lock_slots()
         if not read_slots().free_for_control:
             return None
         # Those of a host that was disabled meanwhile wait until it is enabled again.
@@ -82,34 +71,28 @@ def claim_queued_run(*, now: datetime) -> int | None:
 
 
 def begin_next_run(*, worker: str, now: datetime) -> Run | None:
-    """Takes one claimed run for execution by `worker`; None when none waits."""
-    held = begin_runs(worker=worker, now=now, limit=1)
-    return Run.objects.select_related("host").get(pk=held[0].run_id) if held else None
-
-
-def begin_runs(*, worker: str, now: datetime, limit: int) -> list[Held]:
-    """Takes claimed runs for execution by `worker`, the oldest first, at most `limit`. One statement."""
-    values = {"worker": worker, "now": now, "lease_until": now + LEASE, "limit": limit}
+    """Takes the oldest claimed run for execution by `worker`; None when none waits."""
     with transaction.atomic():
-        # Never relaxed: taken back by a crash of Postgres, the fence would be given a second time.
-        begun = run_steadily((_BEGIN, values))
-        if begun:
-            announce("runs")
-        return [Held(run_id, fence) for run_id, fence in begun]
+        claimed = Run.objects.select_related("host").filter(status=Run.Status.CLAIMED, claimed_by="").order_by("id")
+        # One that another worker is beginning at this moment is passed over.
+        run = claimed.select_for_update(of=("self",), skip_locked=True).first()
+        return begin_run(run=run, worker=worker, now=now) if run else None
 
 
 def begin_run(*, run: Run, worker: str, now: datetime) -> Run:
-    """Claimed → running, with a new fence. Raises StaleClaim when the row has moved on."""
-    moved = Run.objects.filter(pk=run.pk, fence=run.fence, status=Run.Status.CLAIMED).update(
-        status=Run.Status.RUNNING,
-        claimed_by=worker,
-        fence=F("fence") + 1,
-        lease_until=now + LEASE,
-        started_at=now,
-    )
-    if not moved:
+    """Claimed → running, with a new fence; returns the run. Raises StaleClaim when it has moved on."""
+    changes = {
+        "status": Run.Status.RUNNING,
+        "claimed_by": worker,
+        "fence": run.fence + 1,
+        "lease_until": now + LEASE,
+        "started_at": now,
+    }
+    # The fence says that the run is as it was when `run` was read.
+    if not Run.objects.filter(pk=run.pk, fence=run.fence, status=Run.Status.CLAIMED).update(**changes):
         raise StaleClaim(f"Run {run.pk} has been taken by another worker.")
-    run.refresh_from_db()
+    for name, value in changes.items():
+        setattr(run, name, value)
     announce("runs")
     return run
 
@@ -191,9 +174,19 @@ def finish_run(
 
     Raises StaleClaim when the lease was lost meanwhile: then another outcome exists or will, and this one is void.
     """
-    held = Held(run_id, fence)
-    if not finish_runs(finished=[Finished(held, result, served_controller, served_task)], now=now):
-        raise StaleClaim(f"Run {run_id} is no longer held under fence {fence}.")
+    with transaction.atomic():
+        run = Run.objects.select_for_update().filter(pk=run_id, fence=fence).first()
+        if run is None:
+            raise StaleClaim(f"Run {run_id} is no longer held under fence {fence}.")
+        claimed, served = (run.controller_digest, run.task_digest), (served_controller, served_task)
+        judged = judge_served(result, claimed=claimed, served=served)
+        _end_run(
+            run,
+            now=now,
+            served_controller_digest=served_controller,
+            served_task_digest=served_task,
+            **judged.to_columns(),
+        )
 
 
 def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
@@ -212,23 +205,33 @@ def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
                 continue
             moved += 1
             # One that nobody began was not tried: it waits for a worker for as long as it takes.
-            retry = run.lane in RETRIED_LANES and (run.attempts < ATTEMPTS_MAX or not run.claimed_by)
-            Run.objects.filter(pk=run_id).update(
-                status=Run.Status.QUEUED if retry else Run.Status.FAILED,
-                fence=F("fence") + 1,
-                lease_until=None,
-                claimed_by="",
-                error_code="" if retry else ErrorCode.WORKER_LOST,
-                error="" if retry else f"Worker {run.claimed_by or '(none)'} stopped renewing its lease.",
-                finished_at=None if retry else now,
-            )
-            if retry:
-                Step.objects.filter(run_id=run_id).delete()
-            run.refresh_from_db()
-            if run.lane in Run.CYCLE_LANES:
-                close_cycle(run=run, now=now)
-            announce("runs")
+            if run.lane in RETRIED_LANES and (run.attempts < ATTEMPTS_MAX or not run.claimed_by):
+                _queue_again(run)
+            else:
+                error = f"Worker {run.claimed_by or '(none)'} stopped renewing its lease."
+                _end_run(run, now=now, status=Run.Status.FAILED, error_code=ErrorCode.WORKER_LOST, error=error)
     return moved
+
+
+def _queue_again(run: Run) -> None:
+    _change(run, status=Run.Status.QUEUED, lease_until=None, claimed_by="")
+    run.steps.all().delete()
+    announce("runs")
+
+
+def _end_run(run: Run, *, now: datetime, **changes: Any) -> None:
+    """Ends a run that the caller has locked, well or badly; a training run's cycle gets its one outcome."""
+    _change(run, **changes, lease_until=None, finished_at=now)
+    if run.lane in Run.CYCLE_LANES:
+        close_cycle(run=run, now=now)
+    announce("runs")
+
+
+def _change(run: Run, **changes: Any) -> None:
+    """Writes a locked row under a new fence, which refuses the holder of the old one from here on."""
+    for name, value in {**changes, "fence": run.fence + 1}.items():
+        setattr(run, name, value)
+    run.save(update_fields=["fence", *changes])
 
 
 def _write(run_id: int, fence: int, /, **changes: Any) -> None:

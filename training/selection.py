@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 QUEUE, CURRICULUM = "queue", "curriculum"
 HYBRID, QUEUED_ONLY, AUTOMATIC_ONLY = "hybrid", "queued_only", "automatic_only"
@@ -45,7 +45,6 @@ class LaneRules:
     curriculum_fallback: bool
     campaign_lock: bool
     recent_hosts: tuple[int, ...] = ()
-    recent_window: int = 0
     locked_campaign_id: int | None = None
     turn: int = 0
 
@@ -53,15 +52,6 @@ class LaneRules:
     def is_fair_turn(self) -> bool:
         """Whether this pick goes by turn, whatever the priorities."""
         return self.turn % FAIR_EVERY == FAIR_EVERY - 1
-
-    def after(self, taken: Waiting) -> LaneRules:
-        """The rules once `taken` runs: its host was served last, its campaign may hold the lock."""
-        return replace(
-            self,
-            turn=self.turn + 1,
-            recent_hosts=(taken.host_id, *self.recent_hosts)[: max(self.recent_window, 0)],
-            locked_campaign_id=self.locked_campaign_id or (taken.campaign_id if self.campaign_lock else None),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +68,15 @@ def choose_source(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: fro
     A host with a running training run is never chosen (same-host cap 1). Under the campaign lock only the
     locked campaign is, until it has drained; Automatic Only ignores the queue and with it the lock.
     """
-    return next(choose_sources(heads, rules=rules, busy_hosts=busy_hosts), Selection(None, NONE))
-
-
-def choose_sources(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Iterator[Selection]:
-    """What `choose_source` chooses one after the other, each as if those before ran already; ends with the last."""
     kind, mode = _choose_lane(heads, rules=rules)
     free = [head for head in heads if head.kind == kind and head.host_id not in busy_hosts]
-    # Sorted once; the few fair turns look for themselves.
-    free.sort(key=_by_level)
-    while True:
-        if kind == QUEUE and rules.campaign_lock and rules.locked_campaign_id is not None:
-            free = [head for head in free if head.campaign_id == rules.locked_campaign_id]
-        if not free:
-            return
-        # Recently served hosts are avoided while others wait, and only then.
-        fresh = (head for head in free if head.host_id not in rules.recent_hosts)
-        taken = min(list(fresh) or free, key=_by_turn) if rules.is_fair_turn else next(fresh, free[0])
-        yield Selection(taken, mode)
-        free = [head for head in free if head.host_id != taken.host_id]
-        rules = rules.after(taken)
+    if kind == QUEUE and rules.campaign_lock and rules.locked_campaign_id is not None:
+        free = [head for head in free if head.campaign_id == rules.locked_campaign_id]
+    if not free:
+        return Selection(None, NONE)
+    # Recently served hosts are avoided while others wait, and only then.
+    fresh = [head for head in free if head.host_id not in rules.recent_hosts]
+    return Selection(min(fresh or free, key=_by_turn if rules.is_fair_turn else _by_level), mode)
 
 
 def _choose_lane(heads: Sequence[Waiting], *, rules: LaneRules) -> tuple[str | None, str]:

@@ -2,63 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
-from typing import Any
 
-from lealife.core.statements import Row, run_statement
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import JSONObject
+
 from training import selection
-from training.counters import READ_ALL, count_by_lane, sum_counters
-from training.models import Campaign, RuntimeSettings, TrainingSource
+from training.counters import count_by_lane, read_kept, sum_counters
+from training.models import Campaign, Host, Run, RuntimeSettings, TrainingSource
 from training.models.sources import AGEING_S
 from training.runtime_settings import read_settings
-from training.slots import SLOT_LOCK, Slots, count_slots
-
-# The settings that a claim looks at.
-_SETTINGS = (
-    "id",
-    "training_max_active_runs",
-    "recent_host_window",
-    "default_pages_target",
-    "curriculum_fallback",
-    "source_lane_mode",
-    "campaign_lock",
-    "global_max_concurrent_runs",
-    "reserved_control_slots",
-    "controller_max_calls",
-)
-_RECENT = "SELECT id FROM training_host WHERE last_served_at IS NOT NULL ORDER BY last_served_at DESC"
-_READS = f"""
-    SELECT
-        (SELECT json_object_agg(name, total) FROM ({READ_ALL}) AS counters),
-        ARRAY(SELECT host_id FROM training_run
-            WHERE lane IN ('training', 'canary') AND status IN ('claimed', 'running')),
-        ARRAY({_RECENT} LIMIT settings.recent_host_window),
-        coalesce((SELECT enabled FROM training_coordinator WHERE id = 1), false),
-        {", ".join(f"settings.{name}" for name in _SETTINGS)}
-    FROM training_runtimesettings AS settings WHERE settings.id = 1
-"""  # noqa: S608  constants of our own
-
-# Migration 0008 tells how.
-_LOCK = f"""
-    SELECT counted, busy, recent, allowed, heads, {", ".join(f"(settings).{name}" for name in _SETTINGS)}
-    FROM training_lock_for_claim(
-        {SLOT_LOCK}, %(now)s::timestamptz, %(wanted)s::int, {AGEING_S}, {selection.FAIR_EVERY}
-    )
-"""  # noqa: S608  constants of our own, and placeholders
-# Migration 0013 tells how.
-_HEADS = f"""
-    SELECT source, host, rank, campaign, served_s, level FROM training_read_heads(
-        %(kind)s::text, %(now)s::timestamptz, %(campaign)s::bigint, %(skip)s::bigint[],
-        {AGEING_S}, {selection.FAIR_EVERY}
-    )
-"""  # noqa: S608  constants of our own, and placeholders
-
-
-class NoSettings(Exception):
-    """The row of settings has yet to be written."""
+from training.slots import Slots, count_slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +30,11 @@ class LaneReads:
 
 @dataclass(frozen=True, slots=True)
 class ClaimReads:
-    """The settings that a claim looks at, slots and lane reads, all from one moment.
-
-    `queue` are the heads of the operators' queue, when they have been read already.
-    """
+    """The settings, slots and lane reads of one moment."""
 
     row: RuntimeSettings
     slots: Slots
     lanes: LaneReads
-    queue: list[selection.Waiting] | None = None
-    enabled: bool = False  # whether training is allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,30 +50,24 @@ class LaneState:
         """What the rules choose."""
         return selection.choose_source(self.heads, rules=self.rules, busy_hosts=self.busy_hosts)
 
-    def choose_many(self, limit: int) -> Iterator[selection.Selection]:
-        """What the rules choose one after the other, at most `limit`, each as if those before ran already."""
-        return islice(selection.choose_sources(self.heads, rules=self.rules, busy_hosts=self.busy_hosts), limit)
+
+def read_for_claim() -> ClaimReads:
+    """Settings, slots and lane reads as they are now. A claim reads them under the slot lock. Four queries."""
+    row, kept = read_settings(), read_kept()
+    busy = Run.objects.open().filter(lane__in=Run.CYCLE_LANES).values_list("host_id", flat=True)
+    served = Host.objects.exclude(last_served_at=None).order_by("-last_served_at").values_list("id", flat=True)
+    return ClaimReads(
+        row=row,
+        slots=count_slots(row=row, by_lane=count_by_lane(kept)),
+        lanes=LaneReads(
+            busy_hosts=frozenset(busy),
+            recent_hosts=tuple(served[: row.recent_host_window]),
+            outcomes=sum_counters(kept)["outcomes.total"],
+        ),
+    )
 
 
-def lock_for_claim(*, now: datetime, wanted: int) -> ClaimReads:
-    """Holds the slot lock until the transaction ends, and reads what a claim of `wanted` decides on. One round trip.
-
-    Of the heads of the operators' queue no more than decide; none when no host of theirs is free. Raises
-    NoSettings.
-    """
-    [(counted, busy, recent, enabled, heads, *values)] = run_statement(_LOCK, {"now": now, "wanted": wanted})
-    if values[0] is None:
-        raise NoSettings
-    queue = _load_heads(heads, kind=selection.QUEUE) if heads else None
-    return _load_reads([(counted, busy, recent, enabled, *values)], queue=queue)
-
-
-def read_for_preview() -> ClaimReads:
-    """The same reads without the lock and the heads. One query."""
-    return _load_reads(run_statement(_READS))
-
-
-def read_lane_state(reads: ClaimReads, /, *, now: datetime, skip: list[int] | None = None) -> LaneState:
+def read_lane_state(reads: ClaimReads, /, *, now: datetime, skip: Collection[int] = ()) -> LaneState:
     """The heads of the queue that is served now and the rules, `skip` (source ids) passed over."""
     row = reads.row
     locked = read_locked_campaign() if row.campaign_lock else None
@@ -131,51 +76,63 @@ def read_lane_state(reads: ClaimReads, /, *, now: datetime, skip: list[int] | No
         curriculum_fallback=row.curriculum_fallback,
         campaign_lock=row.campaign_lock,
         recent_hosts=reads.lanes.recent_hosts[: row.recent_host_window],
-        recent_window=row.recent_host_window,
         locked_campaign_id=locked.pk if locked else None,
         # Claims so far: those that have left their outcome, and one running on each busy host.
         turn=reads.lanes.outcomes + len(reads.lanes.busy_hosts),
     )
     heads: list[selection.Waiting] = []
     if rules.mode != selection.AUTOMATIC_ONLY:
-        known = reads.queue if not skip and locked is None else None
-        wanted = {"campaign_id": rules.locked_campaign_id, "skip": skip or []}
-        heads = known if known is not None else read_heads(kind=selection.QUEUE, now=now, **wanted)
+        heads = read_heads(kind=selection.QUEUE, now=now, campaign_id=rules.locked_campaign_id, skip=skip)
     # The curriculum's turn never comes while the queue holds anything.
     if not heads:
-        heads = read_heads(kind=selection.CURRICULUM, now=now, skip=skip or [])
+        heads = read_heads(kind=selection.CURRICULUM, now=now, skip=skip)
     return LaneState(heads, rules, reads.lanes.busy_hosts, locked.host.name if locked else None)
 
 
 def read_heads(
-    *, kind: str, now: datetime, campaign_id: int | None = None, skip: list[int] | None = None
+    *, kind: str, now: datetime, campaign_id: int | None = None, skip: Collection[int] = ()
 ) -> list[selection.Waiting]:
-    """The head of each enabled host's queue of one kind (of one campaign, when it is given). One query."""
-    values = {"kind": kind, "now": now, "campaign": campaign_id, "skip": skip or []}
-    return _load_heads(run_statement(_HEADS, values), kind=kind)
+    """The head of each enabled host's queue of one kind (of one campaign, when it is given). One query.
 
-
-def _load_heads(rows: Iterable[Sequence[Any]], *, kind: str) -> list[selection.Waiting]:
+    The best source decides when a host's turn comes; in every tenth claim of a host the one that has waited longest
+    is served in its place.
+    """
+    waiting = TrainingSource.objects.pending().filter(
+        Q(not_before=None) | Q(not_before__lte=now), kind=kind, host=OuterRef("pk")
+    )
+    if campaign_id is not None:
+        waiting = waiting.filter(campaign=campaign_id)
+    if skip:
+        waiting = waiting.exclude(pk__in=skip)
+    # Always true, and what makes the index of the longest waiting source the one that is used.
+    longest = waiting.filter(id__gt=0).order_by("created_at", "id")
+    hosts = (
+        Host.objects.filter(enabled=True)
+        .order_by()
+        .annotate(
+            best=_take_first(waiting.order_by("queue_rank", "id")),
+            place=F("claims") % selection.FAIR_EVERY,
+            longest=Case(When(place=selection.FAIR_EVERY - 1, then=_take_first(longest))),
+        )
+        .values_list("id", "last_served_at", "best", "longest")
+    )
     return [
-        selection.Waiting(source_id, kind, host_id, level, rank, campaign, served_s)
-        for source_id, host_id, rank, campaign, served_s, level in rows
+        selection.Waiting(
+            source_id=(longest or best)["id"],
+            kind=kind,
+            host_id=host_id,
+            level=int((now.timestamp() - best["rank"]) // AGEING_S),
+            rank=best["rank"],
+            campaign_id=(longest or best)["campaign"],
+            host_served_s=served_at.timestamp() if served_at else 0.0,
+        )
+        for host_id, served_at, best, longest in hosts
+        if best is not None
     ]
 
 
-def _load_reads(rows: list[Row], *, queue: list[selection.Waiting] | None = None) -> ClaimReads:
-    if not rows:
-        read_settings()
-        rows = run_statement(_READS)
-    counted, busy, recent, enabled, *values = rows[0]
-    row = RuntimeSettings.from_db("default", _SETTINGS, values)
-    counts = counted or {}
-    return ClaimReads(
-        row=row,
-        slots=count_slots(row=row, by_lane=count_by_lane(counts)),
-        lanes=LaneReads(frozenset(busy), tuple(recent), sum_counters(counts)["outcomes.total"]),
-        queue=queue,
-        enabled=enabled,
-    )
+def _take_first(waiting: QuerySet[TrainingSource]) -> Subquery:
+    return Subquery(waiting.values(head=JSONObject(id="id", rank="queue_rank", campaign="campaign_id"))[:1])
 
 
 def read_locked_campaign() -> Campaign | None:

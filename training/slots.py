@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lealife.core.statements import run_statement, run_steadily
-from training.counters import READ_ALL, count_by_lane
+from django.db import connection
+
+from training.counters import count_by_lane, read_kept
 from training.models import Run, RuntimeSettings
 from training.runtime_settings import read_settings
 
 # One short advisory lock around "count the open runs, then open one": slots are never over-drawn.
 SLOT_LOCK = 0x4C65614C
-LOCK_SLOTS = "SELECT pg_advisory_xact_lock(%(lock)s::bigint)", {"lock": SLOT_LOCK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,10 @@ def count_slots(*, row: RuntimeSettings, by_lane: dict[str, int]) -> Slots:
 
 def read_slots(*, row: RuntimeSettings | None = None) -> Slots:
     """Slots as they are now."""
-    return count_slots(row=row or read_settings(), by_lane=count_by_lane(dict(run_statement(READ_ALL))))
+    return count_slots(row=row or read_settings(), by_lane=count_by_lane(read_kept()))
 
 
-def lock_slots(*, relaxed: bool = False) -> None:
-    """Holds the slot lock until the transaction ends; `relaxed` as in `run_steadily`."""
-    run_steadily(LOCK_SLOTS, relaxed=relaxed)
+def lock_slots() -> None:
+    """Holds the slot lock until the transaction ends: what is counted now stays true until then."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SLOT_LOCK])

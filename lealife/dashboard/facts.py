@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
 from lealife.core.row_count import RowCount
@@ -16,12 +16,11 @@ from learning.models import RunLearningOutcome
 from promotion.models import LiveApply, ModelTag
 from promotion.tags import UNUSED
 from training.coordinator import read_coordinator
-from training.counters import count_by_lane, sum_counters
+from training.counters import count_by_lane, read_kept, sum_counters
 from training.heartbeats import DAEMON
 from training.models import (
     ChainCheck,
     Coordinator,
-    CounterSlot,
     Host,
     ModelServerFault,
     OutcomeSeal,
@@ -81,7 +80,7 @@ class Facts:
 
 def read_facts(*, now: datetime) -> Facts:
     """Every small figure at `now` (aware UTC). Four queries: counters, coordinator, cycles, and the rest."""
-    counted = dict(CounterSlot.objects.values_list("name").annotate(total=Sum("count")))
+    counted = read_kept()
     coordinator = read_coordinator()
     row = _select_figures(now=now).first()
     if row is None:

@@ -11,15 +11,12 @@ from lealife.core.actors import Actor, requires
 from lealife.pipeline.bell import has_wedged, ring
 from lealife.pipeline.draining import is_draining
 from promotion.routing import read_canary_split, read_routing
-from training.claims import claim_sources
+from training.claims import claim_next_source
 from training.coordinator import read_loop
 from training.heartbeats import read_last_beat
 from training.models import Host, Run
 from training.outcomes import read_breaker
-from training.runs import claim_queued_run, queue_run
-
-# Sources that are claimed in one transaction at most.
-CLAIM_BATCH = 20
+from training.runs import begin_run, claim_queued_run, queue_run
 
 
 @requires("training.ask")
@@ -52,13 +49,10 @@ def launch_training(now: datetime, *, while_enabled: bool = False) -> int:
         return launched
     while not is_draining() and _may_train(now):
         with transaction.atomic():
-            split = read_canary_split()
-            claims = claim_sources(now=now, limit=CLAIM_BATCH, canary=split, while_enabled=while_enabled)
-            for _ in claims:
-                ring("execute")
-        if not claims:
-            return launched
-        launched += len(claims)
+            if claim_next_source(now=now, canary=read_canary_split(), while_enabled=while_enabled) is None:
+                return launched
+            ring("execute")
+        launched += 1
     return launched
 
 
@@ -69,9 +63,9 @@ def take_training(*, worker: str, now: datetime) -> Run | None:
     """
     if is_draining() or read_loop(now=now).state != "running" or not _may_train(now):
         return None
-    split = read_canary_split()
-    claims = claim_sources(now=now, limit=1, canary=split, worker=worker, while_enabled=True)
-    return Run.objects.select_related("host").get(pk=claims[0].run_id) if claims else None
+    with transaction.atomic():
+        claim = claim_next_source(now=now, canary=read_canary_split(), while_enabled=True)
+        return begin_run(run=claim.run, worker=worker, now=now) if claim else None
 
 
 def _may_train(now: datetime) -> bool:

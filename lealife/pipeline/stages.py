@@ -30,7 +30,7 @@ from lealife.pipeline import bell, promotion_stages
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.draining import is_draining
 from lealife.pipeline.execution import LeaseKeeper, execute_run, patiently
-from lealife.pipeline.ingestion import ingest_batch
+from lealife.pipeline.ingestion import ingest_next
 from lealife.pipeline.launching import launch_queued, launch_training, take_training
 from lealife.pipeline.pool import PoolModel, get_pool, read_served_digest
 from learning.curriculum.seeding import crawl_host, find_hungry_host, find_rested_sources, revive_rested_tasks
@@ -318,7 +318,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage("seal", lambda now: read_chain().unsealed > 0, lambda now: seal_outcomes() > 0),
         Stage("verify", lambda now: is_chain_check_due(now=now), lambda now: check_chain(now=now) > 0),
-        Stage("ingest", lambda now: read_uningested().exists(), ingest_batch, alone=False),
+        Stage("ingest", lambda now: read_uningested().exists(), ingest_next, alone=False),
         Stage("window", lambda now: is_window_due(), _window, promotes=True),
         Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build, promotes=True),
         Stage("drill", lambda now: has_drill_work(now=now), _drill, promotes=True),

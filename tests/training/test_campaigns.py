@@ -56,7 +56,7 @@ def test_a_campaign_of_the_greatest_size_queues_as_many_sources_with_markers_of_
     markers = set(made.sources.values_list("scenario_marker", flat=True))
     assert len(markers) == SIZE_MAX
     assert {f"campaign-{made.pk}-00001", f"campaign-{made.pk}-10000"} < markers
-    assert len([sql for sql in statements if "INSERT INTO training_trainingsource" in sql]) == 1
+    assert len([sql for sql in statements if 'INSERT INTO "training_trainingsource"' in sql]) == 1
     assert read_progress(made.pk).queued == SIZE_MAX
 
 

@@ -8,7 +8,7 @@ from promotion.candidates.windows import read_window
 from tests.factories import START, begin_claimed, make_source
 from training.agent.errors import ErrorCode
 from training.models import Run, TrainingOutcome, TrainingSource
-from training.results import Finished, Held, Result, judge_served
+from training.results import Result, judge_served
 from training.runs import finish_run
 
 CLAIMED = ("sha256:c", "sha256:t")
@@ -16,8 +16,7 @@ CLAIMED = ("sha256:c", "sha256:t")
 
 def judge(controller: str, task: str, *, code: str = "") -> Result:
     result = Result(success=not code, error_code=code, verifier="expected_text")
-    one = Finished(Held(1, 1), result, served_controller=controller, served_task=task)
-    return judge_served(one, claimed=CLAIMED).result
+    return judge_served(result, claimed=CLAIMED, served=(controller, task))
 
 
 @pytest.mark.parametrize("served", [CLAIMED, ("", ""), ("sha256:c", ""), ("", "sha256:t")])
@@ -46,8 +45,7 @@ def test_a_failure_that_another_model_brought_about_is_named_after_it(code, kept
 
 
 def test_nothing_is_judged_where_nothing_was_claimed():
-    one = Finished(Held(1, 1), Result(success=True), served_controller="sha256:x", served_task="")
-    assert judge_served(one, claimed=("", "")).result.success
+    assert judge_served(Result(success=True), claimed=("", ""), served=("sha256:x", "")).success
 
 
 @pytest.mark.parametrize("served", ["sha256:other", "mixed"])

@@ -651,7 +651,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='trainingsource',
-            index=models.Index(condition=models.Q(('status', 'pending')), fields=['kind', 'host', 'id'], name='source_waiting_longest'),
+            index=models.Index(condition=models.Q(('id__gt', 0), ('status', 'pending')), fields=['kind', 'host', 'created_at', 'id'], name='source_waiting_longest'),
         ),
         migrations.AddIndex(
             model_name='trainingsource',

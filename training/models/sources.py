@@ -140,8 +140,14 @@ class TrainingSource(models.Model):
             models.Index(
                 fields=["kind", "host", "queue_rank", "id"], condition=Q(status="pending"), name="source_waiting"
             ),
-            # The same on a fair turn, when the one that has waited longest is next.
-            models.Index(fields=["kind", "host", "id"], condition=Q(status="pending"), name="source_waiting_longest"),
+            # The same on a fair turn, when the one that has waited longest is next. Only a query that says `id > 0` can
+            # use it. Otherwise Postgres, while its statistics know of few sources, finds the head of the queue by
+            # reading all that wait through this index and sorting them.
+            models.Index(
+                fields=["kind", "host", "created_at", "id"],
+                condition=Q(status="pending", id__gt=0),
+                name="source_waiting_longest",
+            ),
             models.Index(fields=["campaign", "status"], condition=Q(campaign__isnull=False), name="source_of_campaign"),
             # How many of a definition's sources wait, and whether a definition may be deleted.
             models.Index(

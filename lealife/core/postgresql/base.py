@@ -10,8 +10,8 @@ from typing import Any
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
 
 # A process that is frozen in the middle of a claim must not hold the slot lock for ever: longer than any transaction
-# of ours stays idle, far shorter than anybody would wait. Prepared statements keep their first plan (decision 12).
-SESSION = {"idle_in_transaction_session_timeout": "60s", "plan_cache_mode": "force_generic_plan"}
+# of ours stays idle, far shorter than anybody would wait.
+SESSION = {"idle_in_transaction_session_timeout": "60s"}
 _SET = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in SESSION.items())
 
 
