@@ -1,4 +1,4 @@
-"""Health: the one derivation of how the system is, shared by every page, the API and the probes."""
+"""Health of the system, derived in this one place for every page, the API and the probes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEALTHY, DEGRADED, DOWN, UNKNOWN = "healthy", "degraded", "down", "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the system is, and why. `queue_depth` counts waiting bells; None when it cannot be read."""
+    """The system's state and the reasons. `queue_depth` counts waiting bells; None when it cannot be read."""
 
     state: str  # healthy | degraded | down | unknown
     reasons: tuple[str, ...]
@@ -41,10 +41,10 @@ def read_health(
     queue_depth: int | None = None,
     suspects: Suspects | None = None,
 ) -> Health:
-    """Health at `now` (aware UTC). Pass the loop's state, the heartbeats (newest first), the queue's
-    depth and what the model servers are suspected of when they have been read.
+    """Health at `now` (aware UTC).
 
-    No query with all of them, six without.
+    A caller that has already read the loop's state, the heartbeats (newest first), the queue's depth or the suspects
+    passes them in. With all four this makes no query, without them six.
     """
     if beats is None:
         workers = WorkerHeartbeat.objects.exclude(doing=DAEMON).order_by("-last_beat_at")
@@ -61,7 +61,7 @@ def read_health(
 
 
 def name_suspects(*, routing: Routing, failed: Iterable[str]) -> Suspects:
-    """What the model servers should serve, and those that `failed` in a chat and were not found well since."""
+    """The tags that model servers should serve, and the servers that `failed` in a chat and did not recover since."""
     tags = filter(None, (routing.controller, routing.task))
     return Suspects({tag.name: tag.digest for tag in tags}, failed=frozenset(failed))
 
@@ -80,14 +80,14 @@ def derive_health(
     now: datetime,
     free_bytes: int = SCARCE_BELOW,
 ) -> Health:
-    """The rule itself, pure: the worst signal decides, and every signal that is not well gives its reason."""
+    """The rule, pure: the worst signal decides the state, and every bad signal adds its reason."""
     found: list[tuple[str, str]] = []
     if not fresh_workers:
         silence = f"for {_whole_minutes(now - last_beat_at)}" if last_beat_at and last_beat_at < now else "yet"
-        waiting = f", {queue_depth} bells wait" if queue_depth else ""
+        waiting = f", and {queue_depth} bells are waiting" if queue_depth else ""
         found.append((DOWN, f"No worker has reported {silence}{waiting}."))
     if models.state == UNKNOWN:
-        found.append((UNKNOWN, "Ollama has not been asked yet."))
+        found.append((UNKNOWN, "Ollama has not been checked yet."))
     found += [(DOWN if models.state == DOWN else DEGRADED, reason) for reason in models.reasons]
     if full := find_disk_fault(free_bytes):
         found.append((DOWN, full))
@@ -100,8 +100,8 @@ def derive_health(
     if queue_depth is None:
         found.append((UNKNOWN, "The queue's depth cannot be read."))
     state = next((worst for worst in (DOWN, DEGRADED, UNKNOWN) if worst in {level for level, _ in found}), HEALTHY)
-    workers = "1 worker reports" if fresh_workers == 1 else f"{fresh_workers} workers report"
-    reasons = tuple(reason for _, reason in found) or (f"{workers}, Ollama answers.",)
+    workers = "1 worker is running" if fresh_workers == 1 else f"{fresh_workers} workers are running"
+    reasons = tuple(reason for _, reason in found) or (f"{workers} and Ollama answers.",)
     return Health(
         state=state,
         reasons=reasons,

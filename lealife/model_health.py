@@ -1,4 +1,4 @@
-"""Health of the model servers: asked in the background, remembered, and said in sentences that name the server."""
+"""Health of the model servers, checked in the background and kept; each reason is a sentence that names the server."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ UP, DOWN, UNKNOWN = "up", "down", "unknown"
 
 @dataclass(frozen=True, slots=True)
 class ModelHealth:
-    """`state`: up while any server can serve what counts, else down; unknown before the first answer.
+    """`state`: up while any server can serve the active tags, else down; unknown before the first check.
 
-    `reasons`: a sentence for each server that cannot, with what to do.
+    `reasons`: a sentence for each server that cannot serve, with what to do.
     """
 
     state: str  # up | down | unknown
@@ -35,16 +35,16 @@ class ModelHealth:
 
 @dataclass(frozen=True, slots=True)
 class Suspects:
-    """What the servers should serve, digests by tag; and those that failed in a chat, which are asked for a word."""
+    """Digests by tag that the servers should serve; and the servers that failed in a chat, to be tested with one."""
 
     serving: Mapping[str, str] = field(default_factory=dict)
     failed: frozenset[str] = frozenset()
 
 
 class ModelProbe:
-    """Remembers how the model servers are, and asks again in the background.
+    """Keeps the last result of checking the model servers, and repeats the check in the background.
 
-    Only a reader who comes after a long silence waits for the answer, and no longer than a second.
+    Only a reader after a long pause waits for the result, and for one second at most.
     """
 
     def __init__(self, ask: Callable[[Suspects], ModelHealth]) -> None:
@@ -56,9 +56,9 @@ class ModelProbe:
         self._answered_at = float("-inf")
 
     def read(self, suspects: Suspects | None = None) -> ModelHealth:
-        """The last answer, `unknown` while nothing was asked for a minute; starts asking when that is due.
+        """The last result, `unknown` when it is more than a minute old; starts a new check when one is due.
 
-        Without `suspects` those of the last reader are looked at.
+        Without `suspects`, those of the last reader are checked.
         """
         with self._lock:
             self._suspects = suspects or self._suspects
@@ -77,7 +77,7 @@ class ModelProbe:
         return answer or ModelHealth(UNKNOWN)
 
     def _refresh(self) -> None:
-        answer = ModelHealth(DOWN, ("The model servers could not be looked at; the log says why.",))
+        answer = ModelHealth(DOWN, ("The model servers could not be checked; see the log for the reason.",))
         try:
             answer = self._ask(self._suspects)
         finally:
@@ -88,7 +88,7 @@ class ModelProbe:
 
 
 def check_models(suspects: Suspects) -> ModelHealth:
-    """How the model servers are now; takes as long as it takes."""
+    """Checks the model servers now; may take long."""
     try:
         pool = get_pool()
     except ModelUnavailable as error:
@@ -101,7 +101,7 @@ def check_models(suspects: Suspects) -> ModelHealth:
 
 
 def judge_servers(checks: list[ServerCheck]) -> ModelHealth:
-    """The rule, pure: one server that serves is enough unless another differs, and each that does not is named."""
+    """The rule, pure: one serving server is enough unless another differs. Every server that fails is named."""
     failing = [check for check in checks if not check.serves]
     reasons = tuple(check.sentence for check in failing)
     if failing and len(failing) < len(checks):

@@ -21,16 +21,15 @@ from training.sources import queue_source
 from training.tasks import check_success_check
 
 QUEUED_FROM = "run"
-# Outside of training a run is repeated in its own lane; a training run's task is asked by hand.
+# A training run is repeated in the manual lane, all others in their own.
 REPEATED_IN = {
     Run.Lane.STANDARD: Run.Lane.STANDARD,
     Run.Lane.MANUAL: Run.Lane.MANUAL,
     Run.Lane.TRAINING: Run.Lane.MANUAL,
 }
 KEPT_APART = {
-    Run.Lane.EVALUATION: "is a held-out evaluation: repeating it would not be its frozen pages, and nothing learns "
-    "from it",
-    Run.Lane.CANARY: "belongs to a canary: its share of the traffic is drawn, not asked for",
+    Run.Lane.EVALUATION: "is a held-out evaluation and cannot be repeated: a repeat would not use its frozen pages",
+    Run.Lane.CANARY: "belongs to a canary and cannot be repeated: chance decides which runs a canary serves",
 }
 
 
@@ -43,10 +42,10 @@ def why_not_repeat(run: Run) -> str:
 def why_not_train(run: Run) -> str:
     """Why a run cannot become a training source, in one sentence; empty when it can."""
     if run.lane in Run.CYCLE_LANES:
-        return f"Run {run.pk} comes from a training source already: requeue that one."
+        return f"Run {run.pk} comes from a training source. Requeue that source instead."
     if run.lane == Run.Lane.EVALUATION:
-        return f"Run {run.pk} is a held-out evaluation: what is held out is never trained on."
-    return "" if run.status in Run.TERMINAL else f"Run {run.pk} is {run.status}: wait for its end."
+        return f"Run {run.pk} is a held-out evaluation. Held-out tasks are never used for training."
+    return "" if run.status in Run.TERMINAL else f"Run {run.pk} is {run.status}. Wait until it has ended."
 
 
 def why_not_judge(run: Run) -> str:
@@ -60,7 +59,7 @@ def why_not_judge(run: Run) -> str:
 
 @requires("training.ask")
 def repeat_run(*, run_id: int, by: Actor, origin: str) -> Run:
-    """Queues the same task again, answered with the tags and memory of today. Raises NotFound or Conflict."""
+    """Queues the same task again, with the tags and memory of today. Raises NotFound or Conflict."""
     run = _find_run(run_id)
     _refuse(why_not_repeat(run))
     with transaction.atomic():
@@ -82,21 +81,21 @@ def repeat_run(*, run_id: int, by: Actor, origin: str) -> Run:
 def train_on_run(
     *, run_id: int, by: Actor, origin: str, title: str = "", check_spec: dict[str, Any] | None = None
 ) -> TrainingSource:
-    """Queues the run's task for training; without a check of one's own with the one that `suggest_check` makes.
+    """Queues the run's task for training, with `check_spec` or, when that is None, with what `suggest_check` gives.
 
     Raises NotFound, InvalidInput, or Conflict for a run that must not be trained on.
     """
     run = _find_run(run_id)
     _refuse(why_not_train(run))
     if CurriculumTask.objects.filter(host=run.host, split=CurriculumTask.Split.EVALUATION, prompt=run.prompt).exists():
-        raise Conflict("This very question is held out for evaluations: what is held out is never trained on.")
+        raise Conflict("This question is held out for evaluations. Held-out tasks are never used for training.")
     given = suggest_check(run, verdict=read_latest_verdict(run_id)) if check_spec is None else check_spec
     check = check_success_check(given, host=run.host)
     waiting = TrainingSource.objects.pending().filter(
         host=run.host, prompt=run.prompt, check_spec=check, queued_from=QUEUED_FROM
     )
     if (same := waiting.first()) is not None:
-        raise Conflict(f"Training source {same.pk} waits with this very task already.")
+        raise Conflict(f"Training source {same.pk} with the same task is already waiting.")
     with transaction.atomic():
         source = queue_source(
             title=title,
@@ -114,10 +113,10 @@ def train_on_run(
 
 
 def suggest_check(run: Run, *, verdict: OperatorVerdict | None) -> dict[str, Any]:
-    """The success check of a training source made of the run: its own, else what its evidence shows.
+    """The success check for a training source made from the run: the run's own, or one made from its quotes.
 
-    A success not judged wrong, or whatever was judged right, is to be found again: on one of the pages that its
-    quotes come from, with the words of the first. Everything else proves nothing, and gives no check.
+    A run whose answer was judged right, or that succeeded and was not judged, gives this check: visit one of the
+    pages that it quoted, and find the text of its first quote. Any other run proves nothing and gives no check.
     """
     if run.check_spec:
         return run.check_spec
@@ -132,10 +131,10 @@ def suggest_check(run: Run, *, verdict: OperatorVerdict | None) -> dict[str, Any
 def judge_run(*, run_id: int, right: bool, note: str = "", by: Actor, origin: str) -> OperatorVerdict:
     """Stores a verdict on the run's answer, and moves the memory that came from it (docs/decisions/0019).
 
-    Raises NotFound, InvalidInput, or Conflict for a run that nobody can judge now.
+    Raises NotFound, InvalidInput, or Conflict for a run that cannot be judged now.
     """
     with transaction.atomic():
-        # One verdict on a run after the other: each sees what the one before has moved.
+        # The lock orders verdicts on one run: each sees what the one before it changed.
         run = Run.objects.select_for_update(of=("self",)).filter(pk=run_id).first()
         if run is None:
             raise NotFound(f"There is no run {run_id}.")

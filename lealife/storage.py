@@ -1,4 +1,4 @@
-"""Whether anything can be written: to the database, and to the disk of the data folder."""
+"""Whether data can be written, to the database and to the disk of the data folder."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def find_database_fault() -> str:
     try:
         connection.ensure_connection()
     except DatabaseError as error:
-        # The driver names server and user: that is for the log, not for anybody who asks a probe.
+        # The driver's message names server and user: log it, but do not show it to the callers of a probe.
         log.warning("the database does not answer: %s", error)
-        return "The database does not answer: the log says more."
+        return "The database does not answer. See the log for the reason."
     try:
         with transaction.atomic(savepoint=False), connection.cursor() as cursor:
             cursor.execute("SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'")
@@ -32,7 +32,7 @@ def find_database_fault() -> str:
                 return "The database is a standby: nothing can be written."
             if is_read_only:
                 return "The database is read-only: nothing can be written."
-            # A small new file on the database's disk, gone with the transaction: no row, nothing to clean up.
+            # This writes a small file to the database's disk; it disappears with the transaction.
             cursor.execute("SELECT pg_export_snapshot()")
     except DatabaseError as error:
         connection.close_if_unusable_or_obsolete()
@@ -51,5 +51,5 @@ def find_disk_fault(free: int) -> str:
 
 
 def describe_scarcity(free: int) -> str:
-    """That space is scarce, with `free` bytes left on the data folder's disk; empty when it is not."""
-    return f"Little space is left on the disk of {data_dir()}: {free // MIB:,} MiB." if free < SCARCE_BELOW else ""
+    """A warning that space is scarce, with `free` bytes left on the data folder's disk; empty when it is not."""
+    return f"The disk of {data_dir()} is almost full: {free // MIB:,} MiB are free." if free < SCARCE_BELOW else ""

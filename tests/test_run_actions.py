@@ -92,7 +92,7 @@ def test_a_check_of_ones_own_is_taken_and_an_unusable_one_refused(host):
     assert train_on_run(run_id=run.pk, title="Foxes", check_spec={}, **BY).check_spec == {}
     with pytest.raises(InvalidInput, match="does not compile"):
         train_on_run(run_id=run.pk, check_spec={"pattern": "("}, **BY)
-    with pytest.raises(Conflict, match="waits with this very task already"):
+    with pytest.raises(Conflict, match="with the same task is already waiting"):
         train_on_run(run_id=run.pk, check_spec={}, **BY)
     assert TrainingSource.objects.count() == 1
 
@@ -120,10 +120,10 @@ def test_what_proves_nothing_gives_no_check_unless_it_was_judged_right(host):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"lane": "training"}, "comes from a training source already"),
-        ({"lane": "canary"}, "comes from a training source already"),
-        ({"lane": "evaluation"}, "never trained on"),
-        ({"status": "running"}, "wait for its end"),
+        ({"lane": "training"}, "comes from a training source"),
+        ({"lane": "canary"}, "comes from a training source"),
+        ({"lane": "evaluation"}, "never used for training"),
+        ({"status": "running"}, "Wait until it has ended"),
     ],
 )
 def test_what_must_not_be_trained_on_is_refused(host, changes, words):
@@ -162,12 +162,12 @@ def test_postgres_refuses_to_change_a_verdict(host, change):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"lane": "evaluation"}, "its checks alone"),
+        ({"lane": "evaluation"}, "Only its checks"),
         ({"status": "running"}, "when it has ended"),
         ({"status": "failed", "answer": "", "quotes": []}, "no answer"),
     ],
 )
-def test_what_nobody_can_judge_is_refused(host, changes, words):
+def test_runs_that_cannot_be_judged_are_refused(host, changes, words):
     with pytest.raises(Conflict, match=words):
         judge_run(run_id=make_run(host, **changes).pk, right=True, **BY)
     assert not OperatorVerdict.objects.exists()

@@ -1,4 +1,4 @@
-"""Who may see the pages: signed-in staff; and what is said to those who may not."""
+"""Access to the pages: only signed-in staff may see them; others get a login form or a refusal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ View = Callable[..., HttpResponse]
 
 
 def require_staff(view: View) -> View:
-    """Sends strangers to the login form; refuses (403) signed-in users who are not staff, and forbidden actions."""
+    """Sends anonymous users to the login form; refuses (403) users who are not staff, and forbidden actions."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
@@ -32,7 +32,7 @@ def require_staff(view: View) -> View:
                 return HttpResponse(status=401)
             return redirect_to_login(_find_way_back(request))
         if not request.user.is_staff:
-            raise PermissionDenied(f"{request.user.get_username()} is not a member of staff: pages are for staff.")
+            raise PermissionDenied(f"{request.user.get_username()} is not a member of staff.")
         try:
             return view(request, *args, **kwargs)
         except Forbidden as refused:
@@ -42,7 +42,7 @@ def require_staff(view: View) -> View:
 
 
 def require_post(view: View) -> View:
-    """For what a button sends: its address, opened by itself, leads to the page that has the button."""
+    """For views that a button posts to: a GET of their address redirects to the page with the button."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
@@ -56,14 +56,14 @@ def require_post(view: View) -> View:
 
 
 def require_action(request: HttpRequest, action: Action[..., Any]) -> Actor:
-    """The reader, who may take the action. Raises Forbidden. The action asks again: here nothing was read yet."""
+    """The user as an actor who may take the action. Raises Forbidden before anything is read; the action checks too."""
     by = read_actor(request)
     by.require(action.permission)
     return by
 
 
 def show_lockout(request: HttpRequest, _response: HttpResponse | None, _credentials: object) -> HttpResponse:
-    """Both login forms, for an address that has sent too many wrong passwords."""
+    """The answer of both login forms to an address that has sent too many wrong passwords."""
     wait = settings.AXES_COOLOFF_TIME
     context = {"failures": settings.AXES_FAILURE_LIMIT, "minutes": int(wait.total_seconds() // 60)}
     response = render(request, "registration/locked.html", context, status=HTTPStatus.TOO_MANY_REQUESTS)
@@ -72,7 +72,7 @@ def show_lockout(request: HttpRequest, _response: HttpResponse | None, _credenti
 
 
 def _find_way_back(request: HttpRequest) -> str:
-    """Where to go on after signing in. What was sent is not sent again: its page is shown."""
+    """The page to show after signing in. A form that was sent before is not sent again; its page is shown."""
     if request.method in ("GET", "HEAD"):
         return request.get_full_path()
     sent_from = urlsplit(request.headers.get("Referer", ""))

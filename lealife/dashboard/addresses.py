@@ -1,8 +1,8 @@
-"""Addresses that come from pages: data, which a browser may follow only when they are web addresses."""
+"""Addresses that come from pages are data. They become links only when they are web addresses."""
 
 from __future__ import annotations
 
 
 def link_address(url: str) -> str:
-    """The URL when it is http or https, else nothing: addresses are page data, and `javascript:` is one too."""
+    """The URL when it is http or https, else "": page data may also contain `javascript:` addresses."""
     return url if url.startswith(("http://", "https://")) else ""

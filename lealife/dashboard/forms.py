@@ -1,4 +1,4 @@
-"""The page's forms: they shape the input; the actions behind them judge it."""
+"""The page's forms: they turn input into Python values; the actions check what is allowed."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class TaskForm(ActionForm):
     host = forms.ModelChoiceField(
         queryset=Host.objects.filter(enabled=True),
         required=False,
-        empty_label="As the prompt's address says",
-        help_text="The website to visit; an address in the prompt names it too. Staff can add hosts in admin.",
+        empty_label="Use the address in the prompt",
+        help_text="The website to visit. You can also write its address in the prompt. Staff can add hosts in admin.",
     )
     prompt = forms.CharField(
         max_length=20_000,
@@ -56,7 +56,7 @@ class TaskForm(ActionForm):
         min_value=1,
         max_value=50,
         required=False,
-        help_text="Optional, 1–50. Empty: the default of the runtime settings.",
+        help_text="Optional, 1–50. When empty, the default from the runtime settings is used.",
     )
 
     field_order = ("title", "host", "prompt", "expected_text", "expected_url", "pages_target", "size")
@@ -65,7 +65,7 @@ class TaskForm(ActionForm):
         """The address, which must be one of the web."""
         url = self.cleaned_data["expected_url"].strip()
         if url and not url.startswith(("http://", "https://")):
-            raise forms.ValidationError("An address begins with http:// or https://.")
+            raise forms.ValidationError("An address must start with http:// or https://.")
         return url
 
     def read_task(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class TaskForm(ActionForm):
 class QueueForm(TaskForm):
     """A training task, once or as a campaign of `size` runs."""
 
-    title = forms.CharField(max_length=200, help_text="How the source is listed.")
+    title = forms.CharField(max_length=200, help_text="The name that lists show.")
     prompt = forms.CharField(
         max_length=20_000,
         widget=forms.Textarea(attrs={"rows": 4}),
@@ -97,14 +97,14 @@ class QueueForm(TaskForm):
         max_length=PATTERN_MAX,
         required=False,
         strip=False,
-        help_text=r"A regular expression to be found in the answer or on a visited page, such as v\d+\.\d+",
+        help_text=r"A regular expression that must match in the answer or on a visited page, such as v\d+\.\d+",
     )
     min_pages = forms.IntegerField(
         label="Minimum pages",
         min_value=1,
         max_value=50,
         required=False,
-        help_text="So many pages must have been read, 1–50.",
+        help_text="The run must read at least this many pages, 1–50.",
     )
     size = forms.IntegerField(
         label="Campaign Size",
@@ -120,11 +120,11 @@ class QueueForm(TaskForm):
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Here the check is a group of its own: its fields need not say that they are part of one.
+        # On this form the check has its own heading, so its fields need not repeat “Optional success check”.
         super().__init__(*args, **kwargs)
         self.fields["expected_text"].help_text = "Words that must be on a visited page or in the answer."
         self.fields["expected_url"].help_text = "The address of the page that must be visited and quoted."
-        self.fields["pages_target"].help_text = "How many to read, 1–50. Empty: the runtime settings’ default."
+        self.fields["pages_target"].help_text = "How many to read, 1–50. When empty, the runtime settings’ default."
 
     def clean_pattern(self) -> str:
         """The regular expression, which must be one."""
@@ -156,7 +156,7 @@ class QueueForm(TaskForm):
 
 
 class DefinitionSelect(forms.Select):
-    """Saved definitions by title; one that is not ready says why, and cannot be chosen."""
+    """Saved definitions by title. One that is not ready cannot be chosen, and its option shows the reason."""
 
     def create_option(self, name: str, value: Any, label: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """One option, as Django draws it."""
@@ -180,5 +180,5 @@ class PresetForm(ActionForm):
     size = forms.IntegerField(label="Runs", min_value=1, max_value=10_000, initial=1)
 
     def __init__(self, *args: Any) -> None:
-        # It stands beside the queue form, which has a size too.
+        # The queue form on the same page has a size field too: ids must differ.
         super().__init__(*args, auto_id="preset_%s")

@@ -1,7 +1,7 @@
-"""Offers: the parts of a page that only those who may see, cut out for everyone else.
+"""Offers: parts of a page that need a permission, removed for readers without it.
 
 A fragment is rendered once for all readers. `{% needs "app.permission" %}…{% otherwise %}…{% endneeds %}` leaves marks
-in it, and each reader is sent it without what they may not do. Of several permissions, any one is enough.
+in it, and the parts that a reader may not see are removed before sending. Of several permissions, one is enough.
 """
 
 from __future__ import annotations

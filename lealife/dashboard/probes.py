@@ -1,4 +1,4 @@
-"""Probes for whoever runs the process: is it alive, and can it serve."""
+"""Probes for process managers and load balancers: whether the process is alive, and whether it can serve."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lealife.storage import find_database_fault, find_disk_fault, read_free_byte
 
 
 class Probes:
-    """Middleware: answers the probes before anything asks for TLS, a known Host header or a session."""
+    """Middleware that answers the probes before other middleware demands TLS, a known Host header or a session."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -28,7 +28,7 @@ class Probes:
 
 @require_safe
 def show_alive(request: HttpRequest) -> JsonResponse:
-    """`/healthz`: the process answers. It asks neither database nor model server."""
+    """`/healthz`: shows that the process answers. It uses neither the database nor a model server."""
     return JsonResponse({"status": "alive"})
 
 
@@ -36,7 +36,7 @@ def show_alive(request: HttpRequest) -> JsonResponse:
 def show_ready(request: HttpRequest) -> JsonResponse:
     """`/readyz`: 200 when the database is migrated and can be written to, else 503 with the reason.
 
-    The state of the model servers is shown and decides nothing.
+    The answer also shows the state of the model servers, which does not affect the status.
     """
     database, migrated = check_database()
     reason = find_unreadiness(migrated=migrated)
@@ -53,7 +53,7 @@ def show_ready(request: HttpRequest) -> JsonResponse:
 def find_unreadiness(*, migrated: bool) -> str:
     """Why no user can be served, in a sentence; empty when they can."""
     fault = find_database_fault() or find_disk_fault(read_free_bytes())
-    return fault or ("" if migrated else "Migrations wait to be applied: run manage.py migrate.")
+    return fault or ("" if migrated else "Migrations are not applied yet: run manage.py migrate.")
 
 
 def check_database() -> tuple[bool, bool]:

@@ -1,4 +1,4 @@
-"""Moments as ages: what a page says beside the exact time. `when.js` keeps them current in the same words."""
+"""Moments as ages, such as `3 min ago`, with the exact time on hover. `when.js` updates them in the same words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lealife.templatetags.parts import UNKNOWN
 register = template.Library()
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-# Below each limit an age is counted in these units.
+# Below each limit an age is shown in this unit.
 UNITS = ((MINUTE, 1, "s"), (HOUR, MINUTE, "min"), (DAY, HOUR, "h"))
 
 
@@ -31,24 +31,24 @@ def when_due(at: datetime) -> SafeString:
 
 @register.filter
 def when_taken(at: datetime) -> SafeString:
-    """As `when`, for the moment of the snapshot, which moves with every message."""
+    """As `when`, for the time of the snapshot, which changes with every message."""
     return show_moment(at, "<time data-snapshot-time {}>{}</time>")
 
 
 def show_moment(at: datetime, element: str, *, past: str = "") -> SafeString:
-    """The element, with its two places filled: the attributes that hold the exact time, and the age.
+    """The element with the attributes that hold the exact time, and the age as its text.
 
-    `past` stands in for the age of a moment that has passed.
+    `past` replaces the age of a moment that has passed.
     """
     there = at.astimezone(UTC)
     exact = f'datetime="{there.isoformat()}" title="{there.day} {there:%b %Y, %H:%M:%S} UTC"'
     seconds = (timezone.now() - at).total_seconds()
-    # Digits and names of months: there is nothing to escape.
+    # Only digits and names of months, so nothing needs escaping.
     return SafeString(element.format(exact, past if past and seconds >= 0 else say_age(seconds)))
 
 
 def say_age(seconds: float) -> str:
-    """How long ago, as `3 min ago`, in the largest whole unit; a moment to come is `in 3 min`."""
+    """How long ago, as `3 min ago`, in the largest whole unit; a future moment is `in 3 min`."""
     whole = abs(round(seconds))
     size, unit = next(((size, unit) for limit, size, unit in UNITS if whole < limit), (DAY, "d"))
     amount = f"{whole // size} {unit}"

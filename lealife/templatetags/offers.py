@@ -1,6 +1,6 @@
-"""`{% needs "app.permission" %}`: marks what is offered to those who hold the permission (lealife/dashboard/offers.py).
+"""`{% needs "app.permission" %}`: marks parts for readers who have the permission (lealife/dashboard/offers.py).
 
-Only for fragments, which are the same for every reader; a page of its own asks Django's `perms`.
+Only for fragments, which are rendered once for all readers; whole pages use Django's `perms`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ START, OTHERWISE, END = "<!--needs {}-->", "<!--otherwise-->", "<!--/needs-->"
 
 
 class NeedsNode(template.Node):
-    """What is offered, and what stands in its place for others; never one inside another."""
+    """The part for readers with the permission, and its replacement for others. Must not be nested."""
 
     def __init__(self, permission: FilterExpression, offered: NodeList, otherwise: NodeList) -> None:
         self.permission, self.offered, self.otherwise = permission, offered, otherwise
 
     def render(self, context: Context) -> str:
-        """Both, between their marks."""
+        """Both parts, between their marks."""
         permission = self.permission.resolve(context)
         others = OTHERWISE + self.otherwise.render(context) if self.otherwise else ""
         return START.format(permission) + self.offered.render(context) + others + END

@@ -1,4 +1,4 @@
-"""Parts of every page that stand in it dozens of times: as tags, which cost a fifth of a template of their own."""
+"""Parts that every page uses dozens of times. They are tags, which cost a fifth of an included template."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _HINT = (
 
 @register.simple_tag
 def mark(state: str, word: str = "") -> SafeString:
-    """A state as a coloured mark, in its own word or another."""
+    """A state as a coloured mark, with the state's own word or another."""
     said = word or state or "unknown"
     return format_html(_MARK, state or "unknown", said[:1].upper() + said[1:])
 
 
 @register.simple_tag
 def hint(of: str, text: str, bounds: str = "") -> SafeString:
-    """What something on the page means, behind a question mark; `bounds` of a setting follow in brackets."""
+    """An explanation behind a question mark; the `bounds` of a setting follow in brackets."""
     return format_html(_HINT, of, text, f" ({bounds})" if bounds else "")

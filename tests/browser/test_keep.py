@@ -74,7 +74,7 @@ def test_a_host_that_is_gone_is_not_chosen_again(sign_in, web, host: Host) -> No
     expect(page.locator("#id_host")).to_have_value("")
 
 
-def test_whoever_signs_in_next_finds_nothing(sign_in, web, host: Host) -> None:
+def test_the_next_user_of_the_browser_finds_no_kept_text(sign_in, web, host: Host) -> None:
     from playwright.sync_api import expect
 
     page = sign_in(path="/training/")

@@ -21,7 +21,7 @@ def test_a_stranger_is_sent_to_the_login_form(address: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("address", [*PAGES, *ACTIONS])
-def test_somebody_who_is_not_staff_is_refused(address: str) -> None:
+def test_a_user_who_is_not_staff_is_refused(address: str) -> None:
     client = Client()
     client.force_login(User.objects.create_user("visitor"))
     response = client.post(address) if address in ACTIONS else client.get(address)
@@ -53,7 +53,7 @@ def test_the_address_of_an_action_leads_to_its_page(browser: Client) -> None:
     assert not read_coordinator().enabled
 
 
-def test_whoever_must_sign_in_goes_on_where_they_were() -> None:
+def test_signing_in_returns_to_the_requested_page() -> None:
     for sent_from, leads_to in (
         ("http://testserver/tasks/new/?like=3#x", "/tasks/new/%3Flike%3D3"),
         ("http://evil.example/tasks/new/", "/training/"),

@@ -23,13 +23,13 @@ def say(browser: Client, **typed: str) -> str:
         ({}, "No check of its own"),
         (
             {"expected_text": "read committed"},
-            "The words “read committed” must stand on a visited page or in the answer",
+            "The words “read committed” must be on a visited page or in the answer",
         ),
         ({"expected_url": "http://127.0.0.1:9/a"}, "The page http://127.0.0.1:9/a must be visited"),
         ({"pattern": r"v\d+"}, r"The pattern v\d+ must be found"),
-        ({"min_pages": "4"}, "At least 4 pages must have been read."),
+        ({"min_pages": "4"}, "The run must read at least 4 pages."),
         ({"pattern": "("}, "Pattern: The success check cannot be used"),
-        ({"expected_url": "ftp://x"}, "Expected page: An address begins with http:// or https://."),
+        ({"expected_url": "ftp://x"}, "Expected page: An address must start with http:// or https://."),
         ({"min_pages": "0"}, "Minimum pages: Ensure this value is greater than or equal to 1."),
     ],
 )

@@ -149,11 +149,11 @@ def test_a_campaign_that_waits_for_its_host_says_so(browser: Client, saved: Task
     queue_campaign(saved, size=2)
     Host.objects.update(enabled=False)
     page = browser.get("/training/").content.decode()
-    assert "Host manual is disabled: what is queued waits until it is enabled again." in page
+    assert "Host manual is disabled. The queued runs wait until it is enabled again." in page
     assert "<dt>Prices pending</dt><dd>2 <small>(host disabled)</small></dd>" in page
 
 
-def test_somebody_who_is_not_staff_queues_nothing(saved: TaskDefinition) -> None:
+def test_a_user_who_is_not_staff_queues_nothing(saved: TaskDefinition) -> None:
     stranger = Client()
     stranger.force_login(User.objects.create_user("eve"))
     assert stranger.post(QUEUE, {"definition": saved.pk, "size": "1"}).status_code in {302, 403}

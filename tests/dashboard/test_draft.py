@@ -56,7 +56,7 @@ def test_an_applied_draft_is_a_new_version_with_the_name_of_who_did_it(
     page = browser.post(APPLY, {**selectors, "source_lane_mode": "queued_only"}, follow=True).content.decode()
     row = read_settings()
     assert (row.source_lane_mode, row.version, row.updated_by) == ("queued_only", 2, "ada")
-    assert "Settings are version 2 now" in page
+    assert "Settings are now version 2." in page
     assert "No pending runtime setting changes." in page
     assert "version 2 by ada (page)" in page
     assert "Source Lane Mode: Hybrid → Queued Only" in page

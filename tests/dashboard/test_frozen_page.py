@@ -91,7 +91,7 @@ def test_plain_text_and_an_empty_page_are_shown_too(browser: Client, host: Host)
     assert "First &lt;i&gt;" in page
     assert page.count("<mark>") == 2
     empty = make_run(host, body=b"<html></html>")
-    assert "The page holds no text" in open_page(browser, empty, digest_bytes(b"<html></html>")).content.decode()
+    assert "The page has no text" in open_page(browser, empty, digest_bytes(b"<html></html>")).content.decode()
 
 
 def test_a_page_past_what_is_read_says_so(browser: Client, host: Host) -> None:
@@ -99,7 +99,7 @@ def test_a_page_past_what_is_read_says_so(browser: Client, host: Host) -> None:
     run = make_run(host, "A quote", body=body)
     page = open_page(browser, run, digest_bytes(body)).content.decode()
     assert "The page has more than 250,000 tags" in page
-    assert "The page holds no text" not in page
+    assert "The page has no text" not in page
 
 
 def test_a_quote_is_marked_on_a_page_with_soft_hyphens_and_another_character_set(browser: Client, host: Host) -> None:

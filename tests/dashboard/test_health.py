@@ -51,7 +51,7 @@ def test_the_worst_signal_decides(loop: str, workers: int, ollama: str, state: s
     assert health.reasons
 
 
-def test_silence_of_the_workers_is_told_with_its_length_and_what_waits() -> None:
+def test_reason_without_workers_gives_minutes_of_silence_and_waiting_bells() -> None:
     health = derive_health(
         loop=make_loop("running"),
         fresh_workers=0,
@@ -60,7 +60,7 @@ def test_silence_of_the_workers_is_told_with_its_length_and_what_waits() -> None
         queue_depth=4,
         now=NOW,
     )
-    assert health.reasons == ("No worker has reported for 7 min, 4 bells wait.",)
+    assert health.reasons == ("No worker has reported for 7 min, and 4 bells are waiting.",)
 
 
 @pytest.mark.django_db
@@ -71,7 +71,7 @@ def test_a_system_that_never_ran_is_down_and_says_why() -> None:
     assert health.queue_depth == 0
 
 
-def test_a_silent_ollama_holds_up_one_reader_for_a_moment_and_no_other() -> None:
+def test_a_silent_ollama_delays_only_the_first_reader() -> None:
     answered = threading.Event()
 
     def ask(suspects: Suspects) -> ModelHealth:
@@ -97,7 +97,7 @@ def test_a_reader_after_a_long_silence_gets_an_answer() -> None:
 
 UP = ServerCheck("http://a", True, True)
 AWAY = ServerCheck("http://b", False, False, "http://b cannot be reached. Start it.")
-REFUSES = ServerCheck("http://b", True, False, "http://b has no model tiny. Run there: ollama pull tiny")
+REFUSES = ServerCheck("http://b", True, False, "http://b has no model tiny. Run on that machine: ollama pull tiny")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from training.runtime_settings import apply_settings
 
 QUEUED_ONLY = "The queue is empty, and Queued Only blocks the curriculum."
 NO_FALLBACK = "The queue is empty, and curriculum fallback is off."
-AUTOMATIC_ONLY = "Automatic Only ignores what waits in the queue."
+AUTOMATIC_ONLY = "Automatic Only ignores the sources in the queue."
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_a_question_leads_to_its_live_run(browser: Client, host: Host) -> None:
         "standard", "What is a queue?", host, 2, "ada",
     )  # fmt: skip
     page = browser.get(response["Location"]).content.decode()
-    assert "waits for a free control slot" in page
+    assert "is waiting for a free control slot" in page
     assert f'data-page="run-{run.pk}"' in page
 
 
@@ -52,7 +52,7 @@ def test_an_address_on_no_known_host_is_refused_and_never_asked_of_another(brows
         ({"prompt": "x" * 20_001}, "at most 20000 characters"),
         ({"pages_target": "51"}, "less than or equal to 50"),
         ({"pages_target": "many"}, "Enter a whole number"),
-        ({"expected_url": "javascript:alert(1)"}, "begins with http"),
+        ({"expected_url": "javascript:alert(1)"}, "must start with http"),
         ({"host": "987654"}, "Select a valid choice"),
     ],
 )
@@ -89,8 +89,8 @@ def test_a_question_like_an_earlier_one_begins_with_its_task(browser: Client, ho
 
 def test_it_says_who_will_answer_and_what_is_known(browser: Client, host: Host) -> None:
     page = browser.get("/tasks/new/").content.decode()
-    assert page.count("none yet: made when the model server is first reached") == 2
-    assert "Nobody has asked yet" in page
+    assert page.count("none yet: made at the first contact with the model server") == 2
+    assert "No question has been asked yet" in page
     ModelTag.objects.create(
         role="controller", name="lealife-controller:w1", digest="sha256:1", base="b", status="active"
     )

@@ -47,10 +47,10 @@ def test_a_database_whose_disk_is_full_is_not_ready():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_database_that_does_not_answer_is_not_ready_and_its_address_is_not_told(monkeypatch, caplog):
+def test_a_silent_database_is_not_ready_and_its_address_is_not_shown(monkeypatch, caplog):
     connection.close()
     monkeypatch.setitem(connection.settings_dict, "HOST", "/nowhere")
-    assert ask() == (503, "The database does not answer: the log says more.")
+    assert ask() == (503, "The database does not answer. See the log for the reason.")
     assert "/nowhere" in caplog.text
     assert Client().get("/healthz").status_code == 200
 
@@ -67,7 +67,7 @@ def test_a_full_data_folder_is_not_ready(monkeypatch):
     ("free", "state", "words"),
     [
         (10 * storage.MIB, "down", "is full"),
-        (500 * storage.MIB, "degraded", "Little space"),
+        (500 * storage.MIB, "degraded", "almost full"),
         (10**12, "healthy", "2 w"),
     ],
 )

@@ -42,7 +42,7 @@ def test_the_check_of_a_training_source_is_shown_first_and_taken_as_edited(brows
     assert TrainingSource.objects.latest("id").check_spec == {}
 
 
-def test_a_run_with_a_check_of_its_own_hands_that_on(browser: Client, host: Host) -> None:
+def test_a_training_source_keeps_its_runs_own_check(browser: Client, host: Host) -> None:
     run = make_run(host, check_spec={"pattern": "line"})
     assert "<textarea" not in browser.get(f"/runs/{run.pk}/").content.decode()
     press(browser, run, "train")
@@ -57,7 +57,7 @@ def test_a_verdict_is_kept_and_shown_with_its_note(browser: Client, host: Host) 
     assert "“&lt;i&gt;the other queue&lt;/i&gt;”" in page
     assert "Judged right" in press(browser, run, "judge", right="yes")
     assert OperatorVerdict.objects.count() == 2
-    assert "Say yes or no." in press(browser, run, "judge", right="perhaps")
+    assert "Choose yes or no." in press(browser, run, "judge", right="perhaps")
     assert OperatorVerdict.objects.count() == 2
 
 

@@ -72,7 +72,7 @@ def test_an_empty_list_says_why_it_is_empty(browser: Client, host: Host) -> None
     assert "No runs yet" in browser.get("/runs/").content.decode()
     run = make_run(host)
     assert "No run matches" in browser.get("/runs/?q=nothing").content.decode()
-    assert "No runs further back" in browser.get(f"/runs/?before={run.pk}").content.decode()
+    assert "No older runs" in browser.get(f"/runs/?before={run.pk}").content.decode()
 
 
 def test_a_filter_that_matches_nothing_looks_at_so_many_runs_and_says_how_far(

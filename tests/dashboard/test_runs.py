@@ -66,7 +66,7 @@ def test_a_run_shows_why_memory_was_recalled_and_which_page_misled(browser: Clie
     judge_run(run_id=run.pk, right=False, by=command_line("ada"), origin="page")
     page = browser.get(f"/runs/{run.pk}/").content.decode()
     assert why in page
-    assert "For this question and others worded like it, http://127.0.0.1:9/iso is visited last." in page
+    assert "For this question and similar ones, runs visit http://127.0.0.1:9/iso last." in page
 
 
 def test_an_address_that_is_no_web_address_is_never_a_link(browser: Client, host: Host) -> None:
@@ -86,10 +86,10 @@ def test_a_run_that_does_not_exist_is_not_found(browser: Client) -> None:
 def test_a_run_says_what_happens_to_it_while_nothing_has_come_yet(browser: Client, host: Host) -> None:
     now = timezone.now()
     for changes, words in (
-        ({"status": "queued"}, "waits for a free control slot"),
-        ({"status": "claimed"}, "a worker is about to begin"),
-        ({"status": "running", "started_at": now}, "opens its start page"),
-        ({"status": "cancelled"}, "It ended before its first step"),
+        ({"status": "queued"}, "is waiting for a free control slot"),
+        ({"status": "claimed"}, "A worker is about to start it"),
+        ({"status": "running", "started_at": now}, "opening its start page"),
+        ({"status": "cancelled"}, "The run ended before its first step"),
     ):
         assert words in browser.get(f"/runs/{make_run(host, **changes).pk}/").content.decode()
 
@@ -102,7 +102,7 @@ def test_every_error_code_says_what_it_means_and_what_to_do(browser: Client, hos
         assert sentence.replace("'", "&#x27;") in page
 
 
-def test_withheld_items_and_what_became_of_recalled_ones_are_named(browser: Client, host: Host) -> None:
+def test_withheld_items_and_the_status_of_recalled_ones_are_shown(browser: Client, host: Host) -> None:
     trusted, retired = (
         MemoryItem.objects.create(host=host, kind="page", key=key, status=key, title=f"A {key} page")
         for key in ("trusted", "retired")
@@ -116,7 +116,7 @@ def test_withheld_items_and_what_became_of_recalled_ones_are_named(browser: Clie
         memory_withheld=[trusted.pk],
     )
     page = browser.get(f"/runs/{run.pk}/").content.decode()
-    for words in ("A trusted page", "retired since", "forgotten since"):
+    for words in ("A trusted page", "now retired", "now forgotten"):
         assert words in page
 
 
@@ -131,8 +131,8 @@ def test_a_long_run_costs_as_many_queries_as_a_short_one(host: Host, django_asse
             take_snapshot(f"run-{run.pk}", now=timezone.now())
 
 
-def test_a_check_is_told_in_plain_words() -> None:
-    assert "a quote must stand" in describe_check({}, pages_target=1)[0]
+def test_a_check_is_described_in_plain_words() -> None:
+    assert "must quote a page word for word" in describe_check({}, pages_target=1)[0]
     told = " ".join(
         describe_check(
             {
@@ -145,7 +145,7 @@ def test_a_check_is_told_in_plain_words() -> None:
             pages_target=None,
         )
     )
-    for words in ("http://a/ or 1 more", "“fox”", "f.x", "JSON", "At least 2 pages"):
+    for words in ("http://a/ or 1 more", "“fox”", "f.x", "JSON", "at least 2 pages"):
         assert words in told
 
 

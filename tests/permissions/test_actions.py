@@ -40,7 +40,7 @@ def test_every_action_has_its_row():
     )
 
 
-def test_every_function_that_is_told_who_asks_is_an_action_or_below_one():
+def test_every_function_with_an_actor_argument_is_an_action_or_called_by_one():
     found = set()
     for module, path in MODULES:
         for node in ast.parse(path.read_text()).body:

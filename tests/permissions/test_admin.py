@@ -159,7 +159,7 @@ def test_a_manager_of_users_cannot_become_a_superuser_by_their_password(manager:
 
 
 @pytest.mark.parametrize("active", [True, False])
-def test_a_manager_of_users_cannot_take_over_somebody_who_may_do_more(manager: Client, active: bool) -> None:
+def test_a_user_manager_cannot_change_a_user_with_more_permissions(manager: Client, active: bool) -> None:
     ann = make_user("ann", "training.start_training", is_active=active)
     new = {"usable_password": "true", "password1": "quite another one", "password2": "quite another one"}
     manager.post(reverse("admin:auth_user_password_change", args=[ann.pk]), new)

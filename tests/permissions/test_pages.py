@@ -52,7 +52,7 @@ def test_every_address_and_every_action_has_its_row():
     assert taken == set(ACTIONS)
 
 
-def test_no_way_in_stands_beside_the_dashboard_the_api_and_admin():
+def test_there_are_no_root_addresses_beyond_dashboard_api_and_admin():
     assert [str(root.pattern) for root in roots] == ["", "login/", "logout/", "admin/", "api/", "favicon.ico"]
 
 

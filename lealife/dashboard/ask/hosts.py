@@ -1,4 +1,4 @@
-"""What is known of each host, for whoever wants to ask about one."""
+"""What is known about each host, for users who want to ask about one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from learning.models import FrontierPage, MemoryItem
 from training.models import Host
 
 HOSTS_MAX = 50
-# Rows are counted up to here and no further, whatever there is: a host with more is well known.
+# Rows are counted only up to this number; a host with more is well known.
 COUNT_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """An enabled host: addresses of it that are known, and memory that a run may be given, each 1,001 at most."""
+    """An enabled host, with counts of its known addresses and of memory items for runs, each at most 1,001."""
 
     id: int
     name: str

@@ -1,4 +1,4 @@
-"""New task: what a question will be answered with, and what is known of the hosts."""
+"""New task: the tags that will answer a question, and what is known about the hosts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECENT = 5
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """What stands beside the form of `/tasks/new/`; a tag is None before the model server was first reached."""
+    """The panels next to the form of `/tasks/new/`; a tag is None before the first contact with the model server."""
 
     controller: TagView | None
     task: TagView | None

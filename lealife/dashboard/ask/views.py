@@ -1,4 +1,4 @@
-"""Views of a question that is being written: the form, and what its success check means in words."""
+"""Views of the form for a new question, and of its success check in words."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_task(request: HttpRequest) -> HttpResponse:
 
 
 def read_initial(request: HttpRequest) -> dict[str, Any]:
-    """What the form begins with: the task of the run that the address names, and the host that it names."""
+    """The form's initial values: the task of the run and the host that the address names."""
     like = read_number(request.GET.get("like", ""))
     host = read_number(request.GET.get("host", ""))
     named = {"host": host} if host else {}
@@ -54,7 +54,7 @@ def read_initial(request: HttpRequest) -> dict[str, Any]:
 @require_post
 @require_staff
 def say_check(request: HttpRequest) -> HttpResponse:
-    """Queues nothing. A script gets the sentences alone, a reader without scripts the page as it was typed."""
+    """Queues nothing. A script gets only the check's sentences, a browser without scripts the page as typed."""
     form = QueueForm(request.POST)
     if request.headers.get("X-Fragment") == "check-words":
         return render(request, "ask/check_words.html", {"form": form})

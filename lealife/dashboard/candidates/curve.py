@@ -1,4 +1,4 @@
-"""The evidence curve: e-values by pair on a logarithmic axis, with what they must reach; drawn on the server."""
+"""The evidence curve: e-values by pair on a logarithmic axis, with their thresholds; drawn on the server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAST_DECADES = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Gridline:
-    """A power of ten and where it lies."""
+    """A power of ten and its position."""
 
     label: str
     y: float

@@ -14,13 +14,13 @@ from promotion.evaluation.evidence import PairLine, Trial, read_pairs, read_tria
 from promotion.models import PromotionWindow
 from training.runtime_settings import read_settings
 
-# Pairs that are shown live; a budget may be thousands, and each that ends is sent to every reader.
+# How many pairs are shown live: a budget may be thousands, and each finished pair is sent to every reader.
 NEWEST = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A win or a loss on the curve: percent across, down in drawing units, and what it was in words."""
+    """A win or a loss on the curve: percent across, down in drawing units, and its description."""
 
     result: str
     across: float
@@ -30,7 +30,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class TrialPanel:
-    """What the gate says of the candidate, where promotion stands, and the actions that are open to an operator."""
+    """The gate's view of the candidate, the state of promotion, and the actions that an operator may take."""
 
     trial: Trial
     window: int
@@ -42,7 +42,7 @@ class TrialPanel:
 
 @dataclass(frozen=True, slots=True)
 class EvidencePanel:
-    """The curve of the e-values, and the pairs that carry evidence on it: ties leave it as it is."""
+    """The curve of the e-values, with the pairs that change it (ties do not)."""
 
     trial: Trial
     curve: Curve
@@ -60,7 +60,7 @@ class PairsPanel:
 
 @dataclass(frozen=True, slots=True)
 class TermsPanel:
-    """Who is compared, and the canary on real runs."""
+    """The tags that are compared, and the canary on real runs."""
 
     trial: Trial
     canary: CanaryView | None

@@ -1,4 +1,4 @@
-"""Views of promotion: a candidate's evidence, and the operators' actions, each behind a page that says what it does."""
+"""Views of promotion: a candidate's evidence, and the operators' actions, each with a page that first explains it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REASON_MAX = 300
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who presses the button, and what they said with it."""
+    """The user who pressed the button, and what they entered."""
 
     by: Actor
     reason: str
@@ -45,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """One button: its label, what will happen in words, what it does and the sentence when it is done."""
+    """One button: its label, the explanation, the action and the sentence when it is done."""
 
     label: str
     will: str
@@ -58,8 +58,8 @@ class Button:
 BUTTONS = {
     "hold": Button(
         label="Hold promotion",
-        will="No window moves on, nothing is evaluated, tried or applied until somebody resumes. Training goes on, and "
-        "the tags that serve now go on serving. Evidence that was gathered is kept.",
+        will="Until someone resumes promotion, no window advances and no candidate is evaluated, tried or applied. "
+        "Training continues, the tags that serve now keep serving, and the evidence gathered so far is kept.",
         needs=hold_promotion,
         act=lambda asked: hold_promotion(by=asked.by, origin=ORIGIN, reason=asked.reason),
         done="Promotion is on hold.",
@@ -67,33 +67,33 @@ BUTTONS = {
     ),
     "resume": Button(
         label="Resume promotion",
-        will="Promotion goes on where it was held: an open evaluation runs its next pair, an open canary is judged "
-        "again.",
+        will="Promotion continues where it was held: an open evaluation runs its next pair, and an open canary is "
+        "judged again.",
         needs=resume_promotion,
         act=lambda asked: resume_promotion(by=asked.by, origin=ORIGIN),
-        done="Promotion goes on.",
+        done="Promotion has resumed.",
     ),
     "evaluate-now": Button(
         label="Evaluate now",
-        will="The window closes with the successes it has, a candidate is built from what was learned and goes before "
-        "the gate. The gate asks for as much evidence as always; this candidate spends its share of the lifetime "
+        will="The window closes with the successes that it has. A candidate is built from what was learned and is "
+        "evaluated. The gate demands as much evidence as always, and this candidate uses its share of the lifetime "
         "error budget.",
         needs=evaluate_now,
         act=lambda asked: evaluate_now(by=asked.by, origin=ORIGIN),
-        done="The window has been closed early: a candidate is built next.",
+        done="The window was closed early. Next, a candidate is built.",
     ),
     "drill": Button(
         label="Drill the gate",
-        will="An identical clone and a sabotaged copy of the active controller tag go through the gate, unmarked. "
-        "Neither can ever serve; the page counts what the gate got wrong.",
+        will="An identical clone and a sabotaged copy of the active controller tag go through the gate, which does not "
+        "know that they are a test. Neither can ever serve. The page counts the gate's wrong verdicts.",
         needs=request_drill,
         act=lambda asked: request_drill(by=asked.by, origin=ORIGIN),
         done="The drill is requested.",
     ),
     "abort-canary": Button(
         label="Abort the canary",
-        will="The candidate serves no further run and is rejected; the active tag serves all runs again. The window "
-        "closes and the next one collects.",
+        will="The candidate is rejected and serves no further run. The active tag serves all runs again. The window "
+        "closes, and the next one starts to collect outcomes.",
         needs=abort_open_canary,
         act=lambda asked: abort_open_canary(by=asked.by, origin=ORIGIN, reason=asked.reason, role=asked.role),
         done="The canary is aborted.",
@@ -101,12 +101,12 @@ BUTTONS = {
     ),
     "roll-back": Button(
         label="Roll back",
-        will="The tag that served before the last switch is put back in charge, as a new live apply. It serves from "
-        "the next run on; runs in flight end with the tag they began with. The proof is amber until three live "
+        will="The tag that served before the last switch becomes active again, as a new live apply. It serves from the "
+        "next run on; runs in flight finish with the tag that they started with. The proof is amber until three live "
         "outcomes carry its digest.",
         needs=roll_back,
         act=lambda asked: roll_back(role=asked.role, by=asked.by, reason=asked.reason, origin=ORIGIN, undo=asked.undo),
-        done="Rolled back: the previous tag serves from the next run on.",
+        done="Rolled back. The previous tag serves from the next run on.",
         wants_reason=True,
     ),
 }
@@ -131,7 +131,7 @@ def show_candidate(request: HttpRequest, evaluation_id: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @require_staff
 def steer(request: HttpRequest, action: str) -> HttpResponse:
-    """`/training/promotion/{action}/`: says what will happen, then does it."""
+    """`/training/promotion/{action}/`: GET explains what will happen, POST does it."""
     chosen = BUTTONS.get(action)
     if chosen is None:
         raise Http404(f"There is no action {action}.")
@@ -162,7 +162,7 @@ def steer(request: HttpRequest, action: str) -> HttpResponse:
 
 
 def rehearse(button: Button, asked: Asked) -> str:
-    """Why the action would be refused now, in its own words; empty when it would not. All that it did is taken back."""
+    """Why the action would be refused now; empty when it would not. Calls the action and rolls its changes back."""
     with transaction.atomic():
         try:
             button.act(asked)

@@ -24,7 +24,7 @@ class KindCount:
 
 @dataclass(frozen=True, slots=True)
 class KnowledgePanel:
-    """Counts of the last half hour are of sources consumed and outcomes ingested; `queue_depth` are bells that wait."""
+    """`*_30m`: sources consumed and outcomes ingested in the last half hour; `queue_depth`: waiting bells."""
 
     hosts: tuple[HostFacts, ...]
     hosts_more: int
@@ -36,7 +36,7 @@ class KnowledgePanel:
 
 
 def build_knowledge_panel(facts: Facts, *, standing: Standing) -> KnowledgePanel:
-    """The panel from what was read already, and the hosts: one query, at a bounded cost."""
+    """The panel from what was read before, and from the hosts: one query, at a bounded cost."""
     hosts = read_host_facts()
     return KnowledgePanel(
         hosts=hosts[:HOSTS_SHOWN],

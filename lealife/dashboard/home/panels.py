@@ -1,4 +1,4 @@
-"""The dashboard's home: how it is, what it achieved, and whether it gets better."""
+"""The dashboard's home: the system's state, what it achieved, and whether it gets better."""
 
 from __future__ import annotations
 

@@ -21,20 +21,20 @@ from lealife.dashboard.live.mailbox import Mailbox
 from lealife.dashboard.live.publisher import publisher
 
 REFUSED, NO_SUCH_PAGE, NOT_UNDERSTOOD = 4403, 4404, 4400
-# Unread messages would pile up in the process's memory: a client that has not said that it came so far is sent no
-# more than twice as many, and what changes meanwhile is merged in its mailbox.
+# The client is asked for an acknowledgement after this many messages. Without one it gets at most twice as many;
+# further changes are merged in its mailbox, so that unread messages do not fill the process's memory.
 ACK_EVERY = 16
 # An acknowledgement is no longer than this.
 ACK_LENGTH = 64
-# Who is no longer staff keeps an open socket for this long at most, who lost a permission its buttons.
+# How long a user who is no longer staff keeps an open socket, and one who lost a permission sees its buttons.
 RECHECK_S = 60.0
 Session = import_module(settings.SESSION_ENGINE).SessionStore
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
-    """Says what changed on one page. The client begins, and begins again after a gap, with
-    `{"page": "training", "have": {panel: fingerprint}}`. A message with `"ack": true` it answers with
-    `{"ack": sequence}` once it has read it.
+    """Sends the changes of one page. The client starts, and starts again after a gap, with
+    `{"page": "training", "have": {panel: fingerprint}}`. After reading a message with `"ack": true` it answers
+    `{"ack": sequence}`.
     """
 
     page = ""
@@ -48,18 +48,18 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         self.reader = Actor("")  # their rights alone: readers with the same rights share what is written
 
     async def connect(self) -> None:
-        """Accepts staff; everybody else is told so by close code 4403."""
+        """Accepts staff; closes all other sockets with code 4403."""
         await self.accept()
         if not await self._read_reader():
             await self.close(code=REFUSED)
 
     async def disconnect(self, code: int) -> None:
-        """Leaves the publisher."""
+        """Unsubscribes from the publisher."""
         await self._leave()
 
     async def dispatch(self, message: Any) -> None:
-        """Goes on after an acknowledgement at once: before all else the database's connections are looked after, in
-        another thread, and hundreds of sockets acknowledge every second.
+        """Handles acknowledgements at once. Other messages first clean up database connections in another thread, which
+        would cost too much for hundreds of acknowledgements a second.
         """
         text = message.get("text") or ""
         if self.mailbox is not None and text and len(text) <= ACK_LENGTH:
@@ -91,7 +91,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     @classmethod
     async def decode_json(cls, text_data: str) -> Any:
-        """What is no JSON is answered like any other message that is not understood."""
+        """Input that is not JSON is handled like any other invalid message."""
         try:
             return await super().decode_json(text_data)
         except ValueError:

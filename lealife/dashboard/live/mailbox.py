@@ -1,4 +1,4 @@
-"""Mailboxes: what one socket has not been sent yet, the newest fragment of each panel."""
+"""Mailboxes: the newest fragment of each panel that one socket has not been sent yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lealife.dashboard.offers import cut_offers
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fragment:
-    """A panel's HTML, with the marks of what only some readers may do. One for all sockets, and told apart as such."""
+    """A panel's HTML, with marks around parts that need a permission. All sockets share it; compared by identity."""
 
     name: str
     fingerprint: str
@@ -23,7 +23,7 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """Fragments of one page at one moment; `held` are the fingerprints of what the client has already."""
+    """Fragments of one page at one moment; `held` are the fingerprints that the client already has."""
 
     sequence: int
     generated_at: datetime
@@ -34,7 +34,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one socket is sent; `since` is the sequence of the message before, so that a client notices a gap."""
+    """A message to one socket; `since` is the sequence of the previous message, so that a client notices a gap."""
 
     sequence: int
     since: int | None
@@ -43,7 +43,7 @@ class Message:
     fragments: dict[str, Fragment]
 
     def encode(self, *, ack: bool, reader: Actor) -> str:
-        """As JSON, as the reader may see it; with `ack` the client is asked to say that it has come so far."""
+        """As JSON with what the reader may see; `ack` asks the client for an acknowledgement."""
         fragments = tuple(self.fragments.values())
         return write_message(self.sequence, self.since, self.generated_at, self.fingerprint, ack, fragments, reader)
 
@@ -58,7 +58,7 @@ def write_message(
     fragments: tuple[Fragment, ...],
     reader: Actor,
 ) -> str:
-    """A message as JSON. Sockets that keep up, of readers with the same rights, are sent the same, written once."""
+    """A message as JSON. It is written once for all up-to-date sockets of readers with the same rights."""
     head = {
         "sequence": sequence,
         "since": since,
@@ -93,7 +93,7 @@ class Mailbox:
         self._filled = asyncio.Event()
 
     def put(self, push: Push) -> None:
-        """Merges a push; a fragment that the client has, or has a newer one of, is dropped."""
+        """Merges a push; drops fragments that the client already has in this or a newer state."""
         for name, fingerprint in push.held.items():
             if self._is_news(name, fingerprint, push.generated_at):
                 self._known[name] = (push.generated_at, fingerprint)

@@ -1,4 +1,4 @@
-"""The WebSocket's Origin check: only pages of this very site may open one, as with Django's CSRF check."""
+"""The WebSocket's Origin check: only pages of this site may open a socket, as in Django's CSRF check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class SameOrigin:
-    """Hands a socket on when its Origin is the address that it was opened at, or a trusted one; refuses all others."""
+    """Accepts a socket when its Origin is the address at which it was opened, or a trusted one; refuses all others."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -28,7 +28,7 @@ class SameOrigin:
 
 
 def is_allowed_origin(scope: Mapping[str, Any]) -> bool:
-    """Whether scheme, name and port of the Origin are those of the request, or stand in CSRF_TRUSTED_ORIGINS."""
+    """Whether the Origin's scheme, name and port are those of the request, or are in CSRF_TRUSTED_ORIGINS."""
     headers = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
     origin, host = headers.get(b"origin", ""), headers.get(b"host", "")
     if not validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS):
@@ -42,7 +42,7 @@ def is_allowed_origin(scope: Mapping[str, Any]) -> bool:
 
 
 def _read_scheme(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
-    """`https` for a socket over TLS, here or, where that is believed, at a proxy."""
+    """`https` for a socket over TLS, either here or at a trusted proxy."""
     if settings.SECURE_PROXY_SSL_HEADER:
         name, secure = settings.SECURE_PROXY_SSL_HEADER
         told = headers.get(name.removeprefix("HTTP_").replace("_", "-").lower().encode(), "")

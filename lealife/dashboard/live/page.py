@@ -1,4 +1,4 @@
-"""Live pages as they are first sent: with the same fragments that the socket pushes later."""
+"""The first answer of a live page, with the same fragments that the socket sends later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lealife.dashboard.offers import render_page
 
 
 def render_live(request: HttpRequest, template: str, *, key: str, status: int = 200, **context: Any) -> HttpResponse:
-    """A page with a fresh snapshot of `key`: whoever just changed something sees it."""
+    """A page with a new snapshot of `key`, so that users see their own changes at once."""
     try:
         snapshot = take_snapshot(key, now=timezone.now())
     except NotFound as error:

@@ -1,4 +1,4 @@
-"""What a page asks for while its socket is closed."""
+"""Polling, which a page uses while its socket is closed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lealife.dashboard.live.publisher import dump_fragments, publisher
 def poll_page(request: HttpRequest, key: str) -> HttpResponse:
     """`/live/{key}/?have=panel:fingerprint,…`: the fragments that differ; 304 when the page's ETag still holds.
 
-    Answers 401 and 403 in place of a redirect: the caller is a script.
+    Answers 401 and 403 instead of a redirect, because the caller is a script.
     """
     if not request.user.is_authenticated:
         return JsonResponse({"detail": "Signed out."}, status=401)

@@ -1,4 +1,4 @@
-"""The publisher: one listener a web process, one rebuild for all sockets, only what changed is sent."""
+"""The publisher: one listener per web process and one rebuild for all sockets; only changes are sent."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ from lealife.dashboard.live.mailbox import Fragment, Mailbox, Push
 from lealife.dashboard.live.snapshot import TTL_S, Snapshot, render_fragments, take_snapshot
 from lealife.dashboard.offers import cut_offers
 
-# A burst of announcements is answered by one rebuild, four times a second at most.
+# A burst of announcements causes one rebuild; there are at most four rebuilds a second.
 REBUILD_EVERY_S = 0.25
 LISTEN_S = 0.5
 log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Rebuilds the pages that somebody watches, and tells the watchers' mailboxes what changed.
+    """Rebuilds pages that have open sockets, and puts the changes into the sockets' mailboxes.
 
-    Its thread lives while there are subscribers, with a database connection and a LISTEN connection of its own;
-    nobody watching costs nothing.
+    Its thread, with its own database and LISTEN connections, runs only while there are subscribers.
     """
 
     def __init__(self) -> None:
@@ -55,7 +54,7 @@ class Publisher:
         return mailbox
 
     def unsubscribe(self, key: str, mailbox: Mailbox) -> None:
-        """Forgets the mailbox; the last one ends the thread."""
+        """Removes the mailbox; after the last one the thread ends."""
         with self._lock:
             watching = self._mailboxes.get(key, set())
             watching.discard(mailbox)
@@ -71,7 +70,7 @@ class Publisher:
         return self._build(key)
 
     def build_push(self, snapshot: Snapshot, *, have: dict[str, str]) -> Push:
-        """What a client that holds the fingerprints `have` still needs, as a push of its own."""
+        """A push with the fragments that a client with the fingerprints `have` still needs."""
         lacking = snapshot.changed_since(have)
         return Push(
             sequence=next(self._sequence),

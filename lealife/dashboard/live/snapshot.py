@@ -20,7 +20,7 @@ from lealife.dashboard.numbers import read_number
 from lealife.dashboard.runs.panel import build_run_page
 from lealife.dashboard.training.panels import build_training_page
 
-# A snapshot may be reused for this long; while sockets are open it is rebuilt at least that often.
+# How long a snapshot may be reused. While sockets are open it is rebuilt at least this often.
 TTL_S = 2.0
 
 
@@ -96,7 +96,7 @@ def render_fragments(snapshot: Snapshot, names: Iterable[str] | None = None) -> 
 
 
 def _dump_one(value: Any) -> Any:
-    """What JSON does not know by itself: a dataclass as its values, a time as text."""
+    """Values that JSON cannot store: a dataclass becomes its values, a time becomes text."""
     if isinstance(value, datetime):
         return value.isoformat()
     names = _name_values(type(value))

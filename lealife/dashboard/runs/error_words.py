@@ -1,4 +1,4 @@
-"""What an error code means to whoever asked, and what can be done about it."""
+"""What an error code means to the person who asked, and what they can do about it."""
 
 from __future__ import annotations
 
@@ -17,81 +17,80 @@ class ErrorWords:
 
 WORDS: dict[str, ErrorWords] = {
     ErrorCode.NO_ROUTE: ErrorWords(
-        "No link on the pages it saw was left to follow before the answer was found.",
-        "Ask with words that the site itself uses, or give a page target; training on this host makes more pages "
-        "known.",
+        "The run had followed every useful link before it found the answer.",
+        "Ask in words that the site itself uses, or set a pages target. Training on this host makes more pages known.",
     ),
     ErrorCode.BUDGET_SPENT: ErrorWords(
-        "All controller calls were used before the answer was found.",
-        "Repeat it: memory has grown since. Staff can raise Controller Max Calls / Run.",
+        "The run used all its controller calls before it found the answer.",
+        "Repeat the run: memory may have grown since. Staff can raise Controller Max Calls / Run.",
     ),
     ErrorCode.FETCH_FAILED: ErrorWords(
         "A page could not be fetched: the site did not answer, or answered with an error.",
-        "Open the address yourself; when the site is back, repeat the run.",
+        "Open the address yourself. When the site is back, repeat the run.",
     ),
     ErrorCode.BLOCKED_BY_POLICY: ErrorWords(
-        "An address was refused, by the host's own entry or by LeaLife's guard.",
-        "The sentence below says why. Staff can check the host's address in admin.",
+        "The host's own settings or LeaLife's guard refused an address.",
+        "The sentence below gives the reason. Staff can check the host's address in admin.",
     ),
     ErrorCode.NOT_HTML: ErrorWords(
         "The page was neither HTML nor plain text, so there was nothing to read.",
-        "Ask for a page that says the same as text.",
+        "Ask for a page with the same content as text.",
     ),
     ErrorCode.TOO_LARGE: ErrorWords(
         "The page was larger than a run may read.",
-        "Ask for a smaller page of the site that says the same.",
+        "Ask for a smaller page of the site with the same content.",
     ),
     ErrorCode.REDIRECT_LOOP: ErrorWords(
-        "The site sent the run round in circles.",
-        "Open the address yourself; often it wants a cookie or another base address.",
+        "The site redirected the run in a circle or too often.",
+        "Open the address yourself. Often the site needs a cookie or another base address.",
     ),
     ErrorCode.MODEL_UNAVAILABLE: ErrorWords(
         "No model server could serve the model, or no tag is active yet.",
-        "See the dashboard's health; when the server is back, repeat the run.",
+        "Look at System on the dashboard. When the server is back, repeat the run.",
     ),
     ErrorCode.MODEL_INVALID: ErrorWords(
-        "What the model was asked for, or what it wrote, could not be used.",
-        "Read the error above: a schema may ask for more than fits. If it happens often, the model is too small.",
+        "The request to the model was invalid, or the model's answer could not be used.",
+        "Read the error below: a schema may ask for more than fits. If this happens often, the model is too small.",
     ),
     ErrorCode.SERVED_OTHER_DIGEST: ErrorWords(
-        "The model server answered with another model than routing claimed: the result proves nothing.",
-        "See `manage.py tags` for what is wrong on which server; when the digests agree again, repeat the run.",
+        "Another model answered than the one that routing chose, so the result proves nothing.",
+        "`manage.py tags` shows what is wrong on which server. When the digests agree again, repeat the run.",
     ),
     ErrorCode.VERIFICATION_FAILED: ErrorWords(
-        "It read pages, but the check of success did not hold on what it took from them.",
-        "If an answer is right after all, say so and mend the check; if there is none, ask in words that the pages "
-        "use.",
+        "The run read pages, but its result did not pass the success check.",
+        "If there is an answer and it is right, say so below and correct the check. If there is none, ask in words "
+        "that the pages use.",
     ),
     ErrorCode.WORKER_LOST: ErrorWords(
-        "The worker that executed it went away and stopped renewing its lease.",
-        "Repeat it: nothing of the run was kept as evidence.",
+        "The worker that executed the run stopped renewing its lease: it has probably crashed.",
+        "Repeat the run. Nothing from it was kept as evidence.",
     ),
     ErrorCode.TIMEOUT: ErrorWords(
-        "The run took longer than it may.",
+        "The run took longer than its time limit.",
         "Repeat it when the machine is less busy, or ask for fewer pages.",
     ),
-    ErrorCode.CANCELLED: ErrorWords("It was cancelled before its end.", "Repeat it if it is still wanted."),
+    ErrorCode.CANCELLED: ErrorWords("The run was cancelled before it ended.", "Repeat it if you still need it."),
     ErrorCode.INTERNAL_ERROR: ErrorWords(
-        "Something broke inside LeaLife: this is a fault of ours.",
-        "Repeat it; if it breaks again, the workers' log says where.",
+        "Something broke inside LeaLife. This is our fault.",
+        "Repeat the run. If it breaks again, the workers' log shows where.",
     ),
 }
-# What the sentence of a blocked address says, and what that means: an alias helps against one of them only.
+# Words that stand in the sentence of a blocked address → what it means. An alias helps in the first case only.
 BLOCKED: dict[str, ErrorWords] = {
     "is outside of": ErrorWords(
-        "The run was led to an address outside of its host.",
-        "If the address belongs to the site, staff can list it among the host's aliases.",
+        "A link or redirect led to an address outside of the run's host.",
+        "If the address belongs to the same site, staff can add it to the host's aliases.",
     ),
     "egress guard": ErrorWords(
         "The guard refused to connect: the address is private, or its scheme or port is not the host's.",
-        "If it is a site of your own network, staff can tick “may be private” for this host.",
+        "If it is a site in your own network, staff can tick “may be private” for this host.",
     ),
     "robots.txt forbids": ErrorWords(
-        "The site's robots.txt closes this address to programs, and LeaLife obeys it.",
-        "Ask about a page that the site leaves open, or ask the site's owner to open this one.",
+        "The site's robots.txt forbids programs to read this address, and LeaLife obeys it.",
+        "Ask about a page that the site allows, or ask the site's owner to allow this one.",
     ),
 }
-UNKNOWN = ErrorWords("This code is not known here.", "The sentence beside it is all that was recorded.")
+UNKNOWN = ErrorWords("This error code is unknown.", "The sentence next to it is all that was recorded.")
 
 
 def explain_error(code: str, *, sentence: str = "") -> ErrorWords | None:

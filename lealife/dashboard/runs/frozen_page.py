@@ -15,9 +15,9 @@ from training.agent.reading.page import ParsedPage, parse_page
 from training.agent.reading.text import clean_text
 from training.models import Step
 
-# A longer page is shown from its first quote on.
+# The most characters shown. A longer page is shown from its first quote on.
 SHOWN_MAX = 200_000
-# Lines before that quote that come along.
+# How many lines before that quote are shown.
 LINES_BEFORE = 20
 ANCHOR = "quote"
 
@@ -80,7 +80,7 @@ def read_frozen_page(*, run_id: int, digest: str) -> FrozenPage:
     body, url = snapshot.body, step.final_url or step.url
     base, unread = run.host.base_url, ""
     try:
-        # Its text alone is wanted: where its links lead from, no matter.
+        # Only the text is used, so the base address of its links does not matter.
         page = parse_page(body=body, media_type=snapshot.media_type, url=base, site=run.host.as_site())
     except AgentError as error:
         page, unread = ParsedPage(base, "", (), (), ""), error.message

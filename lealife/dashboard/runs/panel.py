@@ -1,4 +1,4 @@
-"""One run: its answer and evidence first, then its trajectory, what served it, and what may be done with it."""
+"""One run: its answer and evidence first, then its trajectory, the tags that served it, and the possible actions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class QuoteView:
 class MemoryView:
     """A memory item that was found for the run; `used` when the run went to its page.
 
-    `status` is the item's of today, empty when it has been purged since.
+    `status` is the item's present status, "" when it has been purged since.
     """
 
     id: int
@@ -77,7 +77,7 @@ class ServedView:
 
 @dataclass(frozen=True, slots=True)
 class VerdictView:
-    """What somebody said of the answer, and how many memory items moved by it."""
+    """A person's verdict on the answer, and how many memory items it changed."""
 
     right: bool
     note: str
@@ -92,7 +92,7 @@ class VerdictView:
 
 @dataclass(frozen=True, slots=True)
 class RunPanel:
-    """A run and everything that is known of it. `cannot_…` say why an action is refused, empty when it is not."""
+    """A run and everything that is known about it. `cannot_…`: why an action is refused, "" when it is not."""
 
     id: int
     lane: str
@@ -227,16 +227,16 @@ def build_run_page(*, run_id: int, now: datetime) -> RunPage:
 
 
 def describe_doing(run: Run, *, steps: int) -> str:
-    """What happens to the run just now, in one sentence; empty when it is over."""
+    """What is happening to the run now, in one sentence; empty when it is over."""
     if run.status == Run.Status.QUEUED:
-        return "It waits for a free control slot. Steps appear here as they happen."
+        return "The run is waiting for a free control slot. Steps appear here as they happen."
     if run.status == Run.Status.CLAIMED:
-        return "It has its slot; a worker is about to begin."
+        return "The run has a slot. A worker is about to start it."
     if run.status != Run.Status.RUNNING:
         return ""
     if not steps:
-        return "A worker recalls what is known of this host and opens its start page."
-    return f"{steps} page visit{'s' if steps != 1 else ''} so far: the controller chooses where to go next."
+        return "A worker is recalling what is known about this host and opening its start page."
+    return f"{steps} page visit{'s' if steps != 1 else ''} so far. The controller chooses the next page."
 
 
 def _view_quotes(run: Run, *, kept: set[str]) -> Iterable[QuoteView]:

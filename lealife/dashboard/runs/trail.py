@@ -1,4 +1,4 @@
-"""A run's trajectory: each visit with what was offered, what was picked, by whom and why."""
+"""A run's trajectory: for each visit the shortlist, the entry that was picked, what picked it and why."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lealife.dashboard.candidates.tags import shorten_digest
 from training.models import Step
 
 PICKED_BY = {
-    "start": "where every run of this host starts",
+    "start": "the page where every run of this host starts",
     "model": "picked by the controller model",
-    "fallback": "the model's pick was unusable: the best of the shortlist was taken instead",
-    "only": "the only page on the shortlist: no call was needed",
+    "fallback": "the model's pick was invalid, so the first of the shortlist was taken",
+    "only": "the only page on the shortlist, so no call was needed",
 }
 WHY = {"link": "a link on the page", "memory": "recalled from memory"}
 
@@ -71,7 +71,7 @@ class StepView:
 
     @property
     def number(self) -> int:
-        """Counted from 1, as people do."""
+        """The step's number, counted from 1."""
         return self.index + 1
 
     @property
@@ -81,7 +81,7 @@ class StepView:
 
     @property
     def picked_words(self) -> str:
-        """Who chose this page, and why, in words."""
+        """In words, what chose this page and why."""
         return PICKED_BY.get(self.picked_by, self.picked_by)
 
     @property

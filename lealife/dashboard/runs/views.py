@@ -41,7 +41,7 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
     return render_live(request, "runs/page.html", key=f"run-{run_id}", run_id=run_id)
 
 
-# Words of a stranger's page: whatever they hold, nothing on this page may run, load or connect.
+# The text comes from another website, so nothing on this page may run, load or connect.
 @csp_replace({"default-src": NOTHING, "script-src": NOTHING, "connect-src": NOTHING, "img-src": ["'self'"]})
 @require_safe
 @require_staff
@@ -74,9 +74,9 @@ def act_on_run(request: HttpRequest, run_id: int, action: str) -> HttpResponse:
 
 
 def repeat(request: HttpRequest, run_id: int, by: Actor) -> tuple[int, str]:
-    """Asks again; leads to the new run."""
+    """Queues the task again and redirects to the new run."""
     again = repeat_run(run_id=run_id, by=by, origin=ORIGIN)
-    return again.pk, f"Run {again.pk} is queued: the same task as run {run_id}, with today's tags and memory."
+    return again.pk, f"Run {again.pk} is queued. It does the same task as run {run_id}, with today's tags and memory."
 
 
 def train(request: HttpRequest, run_id: int, by: Actor) -> tuple[int, str]:
@@ -92,7 +92,7 @@ def judge(request: HttpRequest, run_id: int, by: Actor) -> tuple[int, str]:
     """Stores a verdict."""
     form = VerdictForm(request.POST)
     if not form.is_valid():
-        raise InvalidInput("Say yes or no.")
+        raise InvalidInput("Choose yes or no.")
     right = form.cleaned_data["right"] == "yes"
     judge_run(run_id=run_id, right=right, note=form.cleaned_data["note"], by=by, origin=ORIGIN)
     return run_id, f"Noted: the answer of run {run_id} is {'right' if right else 'wrong'}."

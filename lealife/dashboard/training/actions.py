@@ -1,4 +1,4 @@
-"""The page's actions: each posts to the function that API, admin and commands call, and returns to the page."""
+"""The page's actions. Each calls the same function as API, admin and commands, and redirects to the page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from training.definitions import Queued, queue_definition
 from training.runtime_settings import apply_settings
 from training.sources import queue_source
 
-# Where a change came from, as the audit log and `queued_from` name it.
+# The origin of a change, as in the audit log and `queued_from`.
 ORIGIN, QUEUED_FROM = "page", "training_ui"
 SOURCE_DONE = {"disable": "disabled", "enable": "enabled", "requeue": "queued again", "cancel": "cancelled"}
 CAMPAIGN_ACTIONS: dict[str, tuple[Action[..., int], str]] = {
@@ -39,7 +39,7 @@ DRAFT_ACTIONS: dict[str, Callable[..., None]] = {"rebase": rebase_draft, "discar
 def start(request: HttpRequest) -> HttpResponse:
     """Allows training."""
     start_training(by=read_actor(request), origin=ORIGIN)
-    messages.success(request, "Training is allowed: picks begin at the next tick.")
+    messages.success(request, "Training is allowed. New runs start at the next tick.")
     return redirect("training")
 
 
@@ -48,7 +48,7 @@ def start(request: HttpRequest) -> HttpResponse:
 def stop(request: HttpRequest) -> HttpResponse:
     """Ends new picks."""
     stop_training(by=read_actor(request), origin=ORIGIN)
-    messages.success(request, "Training is stopped: no new picks. In-flight runs continue to terminal state.")
+    messages.success(request, "Training is stopped. No new runs start; in-flight runs continue to terminal state.")
     return redirect("training")
 
 
@@ -77,7 +77,7 @@ def queue_form(form: QueueForm, *, by: Actor, many: bool) -> str:
         return Queued(title=source.title, size=1, source_id=source.pk).sentence
     size = form.cleaned_data["size"]
     if size is None:
-        raise InvalidInput("Say how many runs the campaign has.", field="size")
+        raise InvalidInput("Enter how many runs the campaign has.", field="size")
     campaign = create_campaign(**task, size=size)
     return Queued(title=campaign.title, size=campaign.size, campaign_id=campaign.pk).sentence
 
@@ -122,7 +122,7 @@ def change_source(request: HttpRequest, source_id: int, action: str) -> HttpResp
 @require_post
 @require_staff
 def change_campaign(request: HttpRequest, campaign_id: int, action: str) -> HttpResponse:
-    """Cancels what a campaign has not started, or queues what failed again."""
+    """Cancels a campaign's sources that have not started, or queues its failed sources again."""
     if action not in CAMPAIGN_ACTIONS:
         raise Http404(f"There is no action {action}.")
     change, done = CAMPAIGN_ACTIONS[action]
@@ -139,7 +139,7 @@ def change_campaign(request: HttpRequest, campaign_id: int, action: str) -> Http
 @require_post
 @require_staff
 def preview_settings(request: HttpRequest) -> HttpResponse:
-    """Keeps the selectors as this person's draft; a script gets the pending changes alone."""
+    """Stores the selectors as this user's draft; a script gets only the pending changes."""
     require_action(request, apply_settings)
     keep_draft(request.session, request.POST)
     if request.headers.get("X-Fragment") == "pending-changes":
@@ -150,7 +150,7 @@ def preview_settings(request: HttpRequest) -> HttpResponse:
 @require_post
 @require_staff
 def apply_draft(request: HttpRequest) -> HttpResponse:
-    """Applies the selectors against the version they were drawn from; a refusal keeps them as a draft."""
+    """Applies the selectors to the version that they were made from; after a refusal they stay as a draft."""
     by = require_action(request, apply_settings)
     keep_draft(request.session, request.POST)
     version, changes = read_draft(request.session)
@@ -163,14 +163,14 @@ def apply_draft(request: HttpRequest) -> HttpResponse:
         messages.error(request, f"Nothing was applied. {refused}")
     else:
         drop_draft(request.session)
-        messages.success(request, f"Settings are version {row.version} now: every process takes them at its next tick.")
+        messages.success(request, f"Settings are now version {row.version}. Every process uses them at its next tick.")
     return redirect(find_selectors())
 
 
 @require_post
 @require_staff
 def move_draft(request: HttpRequest, action: str) -> HttpResponse:
-    """`rebase`: puts the draft on the live version; `discard`: forgets it."""
+    """`rebase`: moves the draft to the live version; `discard`: deletes it."""
     change = DRAFT_ACTIONS.get(action)
     if change is None:
         raise Http404(f"There is no action {action}.")
@@ -180,11 +180,11 @@ def move_draft(request: HttpRequest, action: str) -> HttpResponse:
 
 
 def find_way_back(given: Mapping[str, str]) -> str:
-    """The page of ours that the button was on; the training page when the form does not say."""
+    """The page with the button, if the form names one of this site; else the training page."""
     address = given.get("next", "")
     return address if url_has_allowed_host_and_scheme(address, allowed_hosts=None) else reverse("training")
 
 
 def find_selectors() -> str:
-    """Where the selectors are."""
+    """The address of the selectors."""
     return f"{reverse('training')}#selectors"

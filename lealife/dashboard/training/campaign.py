@@ -1,4 +1,4 @@
-"""The newest campaign's progress, beside the form that makes campaigns."""
+"""The newest campaign's progress, shown next to the form that makes campaigns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drafts of the runtime settings: what one person would change, kept in their session until it is applied."""
+"""Drafts of the runtime settings: one user's changes, kept in their session until they are applied."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ON_OFF = (("False", "Selector: Off"), ("True", "Selector: On"))
 
 
 class SelectorForm(forms.ModelForm):
-    """The selectors. It only draws them: a draft is judged by `apply_settings`."""
+    """The selectors. The form only renders them; `apply_settings` checks a draft."""
 
     class Meta:
         model = RuntimeSettings
@@ -35,7 +35,7 @@ class SelectorForm(forms.ModelForm):
 
 @dataclass(frozen=True, slots=True)
 class PendingChange:
-    """One setting as it is and as the draft would have it; `error` says why it cannot be."""
+    """One setting's live value and its value in the draft; `error`: why that value is not allowed."""
 
     label: str
     live: str
@@ -55,12 +55,12 @@ class Draft:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether somebody applied other settings after the draft was begun."""
+        """Whether someone applied other settings after the draft was started."""
         return self.version != self.live_version
 
 
 def keep_draft(session: SessionBase, posted: Mapping[str, str]) -> None:
-    """Keeps what a posted form changes in the version that it was drawn from; nothing, when it changes nothing."""
+    """Stores what a posted form changes in the version it was made from; deletes the draft if that is nothing."""
     row = read_settings()
     version = read_number(posted.get("version", "")) or row.version
     base = _read_base(row, version=version)
@@ -72,13 +72,13 @@ def keep_draft(session: SessionBase, posted: Mapping[str, str]) -> None:
 
 
 def rebase_draft(session: SessionBase) -> None:
-    """Puts the draft on the version that is live now: its author has seen what others changed."""
+    """Moves the draft to the live version, after its author has seen what others changed."""
     if draft := session.get(KEY):
         session[KEY] = {**draft, "version": read_settings().version}
 
 
 def drop_draft(session: SessionBase) -> None:
-    """Forgets the draft."""
+    """Deletes the draft."""
     session.pop(KEY, None)
 
 
@@ -89,7 +89,7 @@ def read_draft(session: SessionBase) -> tuple[int | None, dict[str, str]]:
 
 
 def describe_draft(session: SessionBase, *, row: RuntimeSettings) -> tuple[Draft, SelectorForm]:
-    """The draft beside the live values, and the selectors that show it. One query more when it is outdated."""
+    """The draft with the live values, and the selectors that show it. One more query when it is outdated."""
     version, changes = read_draft(session)
     version = version or row.version
     later = _read_later(version) if version != row.version else []
@@ -112,7 +112,7 @@ def _describe_change(row: RuntimeSettings, name: str, typed: str) -> PendingChan
     try:
         value = RuntimeSettings._meta.get_field(name).clean(typed, None)
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValidationError("A number is wanted.")
+            raise ValidationError("Enter a number.")
     except ValidationError as error:
         return PendingChange(LABELS[name], live, typed[:40] or "nothing", " ".join(error.messages))
     return PendingChange(LABELS[name], live, say_value(name, value), "")

@@ -1,4 +1,4 @@
-"""The headline: what is live, is it proven, what happens next. One sentence each."""
+"""The headline: what is live, whether it is proven, and what happens next. One sentence each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def build_headline_panel(vitals: Vitals) -> HeadlinePanel:
 
 
 def describe_next(vitals: Vitals) -> str:
-    """What will happen next without anybody doing anything, or what must be done first; as a sentence of its own."""
+    """What happens next by itself, or what someone must do first; as a sentence of its own."""
     window, action = vitals.window, describe_action(vitals)
     if vitals.health.state == DOWN:
         return f"Nothing happens next: {vitals.health.reasons[0]}"
@@ -50,17 +50,17 @@ def describe_next(vitals: Vitals) -> str:
 
 
 def describe_action(vitals: Vitals) -> str:
-    """The same, to stand behind “next action:”."""
+    """The same, as the words after “next action:”."""
     window = vitals.window
     if vitals.health.state == DOWN:
         return f"Nothing. {vitals.health.reasons[0]}"
     if window.state != PromotionWindow.State.COLLECTING:
         return window.next_action
     if idle := explain_idle(vitals):
-        return f"Nothing more is picked. {idle}"
+        return f"No more runs start. {idle}"
     more = f"{window.until_next} more successful {'run' if window.until_next == 1 else 'runs'}"
     if not vitals.loop.enabled:
-        return f"Training is stopped: start it, and {more} lead to the next evaluation."
+        return f"Training is stopped. Start it: {more} lead to the next evaluation."
     return f"{more} until a candidate is built and evaluated."
 
 
@@ -68,7 +68,7 @@ def explain_idle(vitals: Vitals) -> str:
     """Why the settings leave nothing to pick; empty when they do not."""
     mode, waiting = vitals.settings.source_lane_mode, vitals.facts.waiting
     if mode == selection.AUTOMATIC_ONLY:
-        return "" if waiting.curriculum or not waiting.queue else "Automatic Only ignores what waits in the queue."
+        return "" if waiting.curriculum or not waiting.queue else "Automatic Only ignores the sources in the queue."
     if waiting.queue or not waiting.curriculum:
         return ""
     if mode == selection.QUEUED_ONLY:

@@ -1,4 +1,4 @@
-"""Panel 3, Training Lanes: the automatic loop beside what operators queued."""
+"""Panel 3, Training Lanes: the automatic loop, and the sources that operators queued."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> L
 
 
 def describe_lane(mode: str, *, queue_pending: int) -> str:
-    """What the lane mode does, as the queue stands."""
+    """What the lane mode does with the queue as it is now."""
     if mode == selection.HYBRID and not queue_pending:
         return "Hybrid mode: queue is empty; curriculum fallback is used only if enabled."
     return selection.LANE_SENTENCES[mode]

@@ -1,4 +1,4 @@
-"""Panel 1, Model Update Proof: what is live, what is tried, and whether the served digests agree."""
+"""Panel 1, Model Update Proof: the live tags, the candidate, and whether the served digests agree."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class ProofPanel:
     served: tuple[ServedPart, ...]
     served_state: str
     served_sentence: str
-    # The snapshot's own times change with every look and are no news.
+    # The snapshot's own times change with every snapshot, so they do not count as a change.
     generated_at: datetime = field(metadata={"volatile": True})
 
 

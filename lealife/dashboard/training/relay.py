@@ -73,13 +73,13 @@ def build_relay_panel(vitals: Vitals) -> RelayPanel:
 def judge_relay(vitals: Vitals) -> tuple[str, str]:
     """The relay's state and the reason, worst first."""
     if vitals.health.worker == "down":
-        return "down", "No worker reports: nothing is executed or ingested."
+        return "down", "No worker is running, so nothing is executed or ingested."
     if vitals.facts.backlog > BACKLOG_LIMIT:
-        return "behind", f"{vitals.facts.backlog:,} outcomes wait to be ingested."
+        return "behind", f"{vitals.facts.backlog:,} outcomes are waiting to be ingested."
     if vitals.loop.state == "stalled":
         return "behind", vitals.loop.reason
     if vitals.loop.state == "stopped":
-        return "stopped", "Training is stopped; what was learned stays in use."
+        return "stopped", "Training is stopped. What was learned stays in use."
     if vitals.loop.state == "unknown":
         return "unknown", vitals.loop.reason
     return "healthy", "Queue → training outcome → learning ingest → reused by standard tasks."

@@ -93,7 +93,7 @@ def view_next(source: TrainingSource | None) -> NextPreview | None:
 
 
 def describe_storage(readings: Readings) -> tuple[str, str]:
-    """Whether outcomes are as they were written, as far as the hash chain has been walked again."""
+    """Whether the outcomes that the hash chain check has read so far are unchanged."""
     facts = readings.vitals.facts
     if facts.broken_at is not None:
         return "broken", facts.chain_fault or name_break(facts.broken_at)

@@ -1,4 +1,4 @@
-"""Panel 2, Training State: is it running, how does it go, what waits, who holds the machine."""
+"""Panel 2, Training State: whether training runs, its success, what is pending, and which runs use the slots."""
 
 from __future__ import annotations
 
