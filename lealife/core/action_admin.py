@@ -1,4 +1,4 @@
-"""Admin whose writes are the product's own actions: one change, one function, whoever asks."""
+"""Admin whose writes call the product's own actions, so that admin, page and API change data in the same way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REFUSED = "lealife_refused"
 
 
 def offer(action: Action[..., Any], *, description: str) -> Callable[[Any], Any]:
-    """Makes a method an admin action that calls `action`: it is offered to those who may, and refused to others."""
+    """Makes a method an admin action that calls `action`; only users with its permission see it and may use it."""
 
     def decorate(method: Any) -> Any:
         method.short_description = description
@@ -32,16 +32,16 @@ def offer(action: Action[..., Any], *, description: str) -> Callable[[Any], Any]
 
 
 def take_over(row: Model, made: Model) -> None:
-    """Makes the admin's unsaved `row` the one that an action has made, so that admin can log and link it."""
+    """Copies the row that an action has made into the admin's unsaved `row`, so that admin can log and link it."""
     row.pk = made.pk
     row.refresh_from_db()
 
 
 class ActionAdmin(admin.ModelAdmin):
-    """Its pages and menus call the product's actions; a refusal becomes a form error or a message, in its own sentence.
+    """Admin whose pages and menus call the product's actions. A refusal is shown as a form error or a message.
 
-    `adds`, `changes` and `deletes` are the permissions of the actions behind those pages; empty is Django's own
-    permission. Who may do anything here may also look.
+    `adds`, `changes` and `deletes` are the permissions of the actions behind those pages; empty means Django's own
+    permission. A user who may do any of the actions may also look.
     """
 
     adds, changes, deletes = "", "", ""
@@ -82,7 +82,7 @@ class ActionAdmin(admin.ModelAdmin):
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except Refused as refused:
-            # The action rolled back. The second pass carries the refusal as a form error: it saves nothing.
+            # The action was rolled back. This second pass only shows the refusal as a form error and saves nothing.
             setattr(request, _REFUSED, refused)
             return super().changeform_view(request, object_id, form_url, extra_context)
 
@@ -95,7 +95,7 @@ class ActionAdmin(admin.ModelAdmin):
         return form if refused is None else _refuse_form(form, refused)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Names:
-        """What is only shown; a new row has nothing yet of what the database will set."""
+        """Fields that are only shown; on a new row, without those that the database sets later."""
         shown: Names = super().get_readonly_fields(request, obj)
         if obj is not None:
             return shown

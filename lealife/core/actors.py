@@ -1,4 +1,4 @@
-"""Who acts and what they may do: every action asks here, whichever door the request came through."""
+"""Who acts and what they may do. Every action checks this, whether page, API, admin or command called it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ R = TypeVar("R", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A person, a key or the product itself, as the audit log names it, with Django permissions (`app.codename`)."""
+    """A person, a key or the product itself: its name in the audit log and its Django permissions (`app.codename`)."""
 
     name: str
     permissions: frozenset[str] = frozenset()
@@ -43,14 +43,14 @@ class Action(Protocol, Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
-# Every action by its dotted name, filled as modules are imported: what the table of permissions must cover.
+# Every action by its dotted name, filled as modules are imported. The tests' table of permissions must cover them.
 ACTIONS: dict[str, Action[..., Any]] = {}
 
 
 def requires(permission: str) -> Callable[[Callable[P, R]], Action[P, R]]:
     """Makes a function with the argument `by` an action: it runs only for an Actor who holds `permission`.
 
-    The action raises Forbidden without it, and TypeError when `by` is no Actor: a bare name carries no rights.
+    The action raises Forbidden without it, and TypeError when `by` is not an Actor: a bare name has no rights.
     """
 
     def decorate(function: Callable[P, R]) -> Action[P, R]:
@@ -86,15 +86,15 @@ def read_user(user: Any) -> Actor:
 
 
 def read_actor(request: Any) -> Actor:
-    """Who is signed in."""
+    """The signed-in user as an actor."""
     return read_user(request.user)
 
 
 def command_line(name: str) -> Actor:
-    """Who runs a manage.py command: they hold the database's password, so they may do everything."""
+    """The person who runs a manage.py command. They have the database's password, so they may do everything."""
     return Actor(name, may_everything=True)
 
 
 def system(name: str) -> Actor:
-    """The product's own work, such as `schedule`: no request of anyone reaches it."""
+    """The product itself, for work such as `schedule` that no request triggers."""
     return Actor(name, may_everything=True)

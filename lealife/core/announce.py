@@ -1,8 +1,8 @@
-"""Announcements: "something changed", told after commit to every process that listens.
+"""Announcements: "something changed", sent after commit to every listening process.
 
-NOTIFY takes a lock over the whole server at commit, so it is never sent inside a working transaction:
-a thread of its own sends it on a connection of its own, at most ten times a second and topic. A lost
-announcement costs nothing but time, since every listener also polls at its tick.
+NOTIFY locks the whole server at commit, so it is never sent inside a working transaction: a separate thread sends
+it on its own connection, at most ten times a second per topic. A lost announcement only costs time, because every
+listener also polls at its tick.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Announcer:
-    """Sends coalesced NOTIFYs from one background thread a process."""
+    """Sends coalesced NOTIFYs from one background thread per process."""
 
     def __init__(self) -> None:
         self._topics: set[str] = set()
@@ -33,7 +33,7 @@ class Announcer:
         """Queues a topic; returns at once."""
         thread = self._thread
         if topic in self._topics and self._pid == os.getpid() and thread is not None and thread.is_alive():
-            # It is on its way: whoever hears of it reads what is there then.
+            # Already queued: its listeners will read the state of that moment, which includes this change.
             return
         with self._wake:
             self._topics.add(topic)
@@ -80,7 +80,7 @@ _announcer = Announcer()
 
 
 def announce(topic: str) -> None:
-    """Tells every listening process, after the current transaction commits, that `topic` changed."""
+    """Notifies every listening process, after the current transaction commits, that `topic` changed."""
     transaction.on_commit(lambda: _announcer.add(topic))
 
 
@@ -104,9 +104,9 @@ class Listener:
         self._connection: psycopg.Connection | None = None
 
     def wait(self, *, timeout_s: float, wanted: frozenset[str] | None = None) -> set[str]:
-        """Topics heard within `timeout_s` seconds (0: so far): empty on timeout, or while Postgres is away.
+        """Topics received within `timeout_s` seconds (0: those so far); empty on timeout or without Postgres.
 
-        Returns at the first topic in `wanted` (None: any). Sleeps a second at most when it cannot connect.
+        Returns at the first topic in `wanted` (None: any). Sleeps one second at most when it cannot connect.
         """
         ends = time.monotonic() + timeout_s
         try:
@@ -126,7 +126,7 @@ class Listener:
         return set()
 
     def close(self) -> None:
-        """Gives the connection back."""
+        """Closes the connection."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None

@@ -1,4 +1,4 @@
-"""An HTTP transport whose calls end: a deadline over the whole call, a cap on bytes, and a look at a silent server."""
+"""An HTTP transport with limits: a deadline for the whole call, a cap on bytes, and a check of silent servers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 
 
 class TooLong(httpx.ReadTimeout):
-    """The call had not ended at its deadline."""
+    """The call had not finished by its deadline."""
 
 
 class TooMuch(httpx.ReadError):
@@ -28,7 +28,7 @@ class Silent(httpx.ReadTimeout):
 
 @dataclass(slots=True)
 class Bounds:
-    """What is left to one call: `ends` by time.monotonic, bytes, and how to ask whether the server still answers."""
+    """The limits of one call: `ends` (time.monotonic), bytes left, and how to check that the server still answers."""
 
     ends: float
     bytes_left: int
@@ -39,7 +39,7 @@ class Bounds:
         """Seconds until the deadline. Raises TooLong past it."""
         left = self.ends - time.monotonic()
         if left <= 0:
-            raise TooLong("it had not ended at its deadline")
+            raise TooLong("it had not finished by its deadline")
         return left
 
 
@@ -50,10 +50,10 @@ _calls = threading.local()
 def bound_call(
     *, deadline_s: float, max_bytes: int, is_answering: Callable[[], bool] | None, ask_after_s: float
 ) -> Iterator[None]:
-    """Bounds every request that this thread makes inside, taken together.
+    """Limits all requests together that this thread makes inside the block.
 
-    `is_answering` is asked after each `ask_after_s` seconds of silence; False ends the call.
-    Inside, requests raise TooLong, TooMuch or Silent besides what httpx raises.
+    `is_answering` is called after each `ask_after_s` seconds of silence; False ends the call.
+    Inside, requests raise TooLong, TooMuch or Silent in addition to httpx's own errors.
     """
     before: Bounds | None = getattr(_calls, "bounds", None)
     _calls.bounds = Bounds(time.monotonic() + deadline_s, max_bytes, is_answering, ask_after_s)
@@ -64,7 +64,7 @@ def bound_call(
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection that asks the bounds of the call in hand before each read and write."""
+    """A connection that checks the limits of the current call before each read and write."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
@@ -82,7 +82,7 @@ class _Stream(httpcore.NetworkStream):
                     raise Silent("it stopped answering") from None
         bounds.bytes_left -= len(data)
         if bounds.bytes_left < 0:
-            raise TooMuch("it sent more than a whole answer can be")
+            raise TooMuch("it sent more bytes than an answer may have")
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -128,16 +128,16 @@ class _Body(httpx.SyncByteStream):
 
 
 class BoundedTransport(httpx.BaseTransport):
-    """Requests outside of `bound_call` are refused with AttributeError: nothing here may wait for ever."""
+    """Requests outside of `bound_call` raise AttributeError, so that no request can wait without a limit."""
 
     def __init__(self) -> None:
-        # An own certificate authority is named by SSL_CERT_FILE.
+        # SSL_CERT_FILE may name an additional certificate authority.
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(), max_connections=None, network_backend=_Backend()
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """One request, uncompressed: a cap on bytes means nothing for an answer that unpacks."""
+        """One request, uncompressed: a small compressed answer could decompress to any size."""
         request.headers["Accept-Encoding"] = "identity"
         url = request.url
         with _in_words_of_httpx():
@@ -152,7 +152,7 @@ class BoundedTransport(httpx.BaseTransport):
             )
         if any(name.lower() == b"content-encoding" and value != b"identity" for name, value in response.headers):
             response.close()
-            raise httpx.RemoteProtocolError("it sent a compressed answer, which was not asked for")
+            raise httpx.RemoteProtocolError("it sent a compressed answer, which was not requested")
         body = typing.cast(Iterable[bytes], response.stream)
         return httpx.Response(
             status_code=response.status,
@@ -168,7 +168,7 @@ class BoundedTransport(httpx.BaseTransport):
 
 @contextlib.contextmanager
 def _in_words_of_httpx() -> Iterator[None]:
-    """httpcore's failures as httpx's own transport raises them; ours pass through."""
+    """Translates httpcore's errors as httpx's own transport does; our own errors pass through."""
     try:
         yield
     except httpcore.ConnectTimeout as error:

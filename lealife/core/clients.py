@@ -1,4 +1,4 @@
-"""Who is at the other end: a client's address, and how often it was heard of lately."""
+"""A client's address, and how many requests it made recently."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from django.http import HttpRequest
 
 from lealife.core.digest import digest_bytes
 
-# A household or an attacker has this much of IPv6 at hand: it counts as one client.
+# A household or an attacker usually controls an IPv6 network of this size, so it counts as one client.
 IPV6_PREFIX = 64
 
 
 def read_address(request: HttpRequest) -> str | None:
-    """The client's address, of IPv6 the first half; None when the server does not know it, as behind a socket.
+    """The client's address (of IPv6 the first half); None when the server does not know it, as behind a Unix socket.
 
-    `LEALIFE_PROXIES` proxies are trusted: each appends the address that it saw to X-Forwarded-For. What stands left of
-    theirs was written by the client and is not believed.
+    `LEALIFE_PROXIES` is how many proxies to trust. Each appends the address that it saw to X-Forwarded-For; entries
+    to the left of theirs come from the client and are ignored.
     """
     forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
     proxies = settings.LEALIFE_PROXIES
@@ -44,11 +44,11 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def count_event(name: str, *, period_s: int) -> int:
-    """Counts one more event of this name; returns how many there were in the present period of `period_s` seconds.
+    """Counts one event of this name; returns the count in the current period of `period_s` seconds.
 
-    The count lives in the cache: with the default cache, which each process has to itself, it is per process.
+    The count lives in the cache. The default cache is per process, and so is the count.
     """
-    # A digest: a caller may be named anything, a cache key may not.
+    # A digest, because a caller's name may contain characters that a cache key may not.
     key = f"events:{digest_bytes(name.encode())}:{int(time.time()) // period_s}"
     cache.add(key, 0, timeout=2 * period_s)
     try:

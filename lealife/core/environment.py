@@ -14,7 +14,7 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
-# Characters of an address for people.
+# Longest contact address, in characters.
 CONTACT_MAX = 200
 _ENCODE = "Percent-encode special characters of a user's name or a password: / as %2F, @ as %40."
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
@@ -56,18 +56,18 @@ def read_int(name: str, *, default: int, least: int, most: int) -> int:
     try:
         number = int(value)
     except ValueError:
-        raise ImproperlyConfigured(f"{name}={value!r} is no whole number.") from None
+        raise ImproperlyConfigured(f"{name}={value!r} is not a whole number.") from None
     if not least <= number <= most:
         raise ImproperlyConfigured(f"{name}={number} is outside {least}–{most}.")
     return number
 
 
 def read_contact(name: str) -> str:
-    """An address for people, to be named in an HTTP header: printable ASCII without brackets; "" when unset."""
+    """A contact address to send in an HTTP header: printable ASCII without brackets; "" when unset."""
     value = read_text(name, default="")
     if len(value) > CONTACT_MAX or not value.isascii() or not value.isprintable() or set("()<>\\") & set(value):
         raise ImproperlyConfigured(
-            f"{name} cannot stand in a header: set it to a page or a mail address, for example "
+            f"{name} cannot be sent in a header. Set it to the address of a web page or a mail address, for example "
             "https://example.org/bot or bot@example.org."
         )
     return value
@@ -79,7 +79,7 @@ def read_secret_key(path: Path) -> str:
     if named:
         return named
     if not path.exists():
-        # Exclusive creation: of two processes starting together one writes, the other reads.
+        # Exclusive creation: when two processes start together, one writes the file and the other reads it.
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
@@ -92,8 +92,8 @@ def read_secret_key(path: Path) -> str:
 def read_database(name: str) -> dict[str, Any]:
     """Django's database settings from a `postgresql://` URL, read by libpq's own rules.
 
-    Sockets as `%2Fvar%2Frun` or `?host=`, several hosts, `sslmode`, `options` and all else that libpq knows. Raises
-    ImproperlyConfigured, without the password, when libpq cannot read it.
+    Sockets as `%2Fvar%2Frun` or `?host=`, several hosts, `sslmode`, `options` and everything else that libpq knows
+    work. Raises ImproperlyConfigured, without the password in it, when libpq cannot read the URL.
     """
     url = os.environ.get(name, "").strip()
     if not url:
@@ -106,18 +106,18 @@ def read_database(name: str) -> dict[str, Any]:
     try:
         options = conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
-        # What libpq quotes after the colon may hold the password.
+        # After the colon libpq quotes a part of the URL, which may contain the password.
         fault = str(error).partition(":")[0].partition('"')[0].strip()
         raise ImproperlyConfigured(f"{name} cannot be read: {fault}. {_ENCODE}") from None
     ports = str(options.pop("port", ""))
     if not all(port.isdecimal() and 0 < int(port) < 65536 for port in ports.split(",") if port):
-        raise ImproperlyConfigured(f"{name} has a port that is no number from 1 to 65535. {_ENCODE}")
+        raise ImproperlyConfigured(f"{name} has a port that is not a number from 1 to 65535. {_ENCODE}")
     hosts = str(options.pop("host", ""))
     if any("@" in host[1:] for host in hosts.split(",") if not host.startswith("/")):
-        # It would be shown as the name of a server, and is the end of a password.
+        # libpq would take the rest of the password as the host's name, and errors would show it.
         raise ImproperlyConfigured(f"{name} has more than one @ before its host. {_ENCODE}")
     user = str(options.pop("user", ""))
-    # Without a name libpq takes the service's, else the user's.
+    # Without a database name libpq uses the service's, or else the user's name.
     default = "" if "service" in options else os.environ.get("PGDATABASE", "") or user or _read_default_user()
     return {
         "ENGINE": "lealife.core.postgresql",
@@ -126,7 +126,7 @@ def read_database(name: str) -> dict[str, Any]:
         "PASSWORD": str(options.pop("password", "")),
         "HOST": hosts,
         "PORT": ports,
-        # Long-lived connections: the queue's ORM broker is many times slower without them.
+        # Keep connections open: without this, the queue's ORM broker is many times slower.
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
@@ -134,6 +134,6 @@ def read_database(name: str) -> dict[str, Any]:
 
 
 def _read_default_user() -> str:
-    """Who libpq connects as when the URL names no user."""
+    """The user that libpq connects as when the URL names none."""
     found = {each.keyword: each.val for each in psycopg.pq.Conninfo.get_defaults()}
     return (found.get(b"user") or b"postgres").decode()

@@ -1,4 +1,4 @@
-"""What Django's error reports show of the settings."""
+"""The filter of settings in Django's error reports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from django.views.debug import SafeExceptionReporterFilter
 
 
 class ErrorReportFilter(SafeExceptionReporterFilter):
-    """Django's own filter, which also hides where the model servers are: an address may hold a password."""
+    """Django's filter, which here also hides the model servers' addresses: they may contain a password."""
 
     hidden_settings = re.compile(f"{SafeExceptionReporterFilter.hidden_settings.pattern}|OLLAMA_HOST", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Refusals: what LeaLife says no to, in one sentence, translated once at each edge.
+"""Refusals: errors whose message is one sentence for the user, translated once at each edge.
 
 API → problem+json, page → form message, admin → admin message, command → CommandError.
 """
@@ -31,7 +31,7 @@ class InvalidInput(Refused):
 
 
 class NotFound(Refused):
-    """No such thing."""
+    """The named thing does not exist."""
 
     status = 404
     code = "not_found"
@@ -45,14 +45,14 @@ class Forbidden(Refused):
 
 
 class Conflict(Refused):
-    """Somebody else changed it first."""
+    """The state does not allow it, for example because someone else changed it first."""
 
     status = 409
     code = "conflict"
 
 
 class StaleClaim(Conflict):
-    """A write by a worker whose lease was lost: the fence has moved on."""
+    """A write by a worker that has lost its lease: the run's fence has changed since its claim."""
 
     code = "stale_claim"
 
@@ -64,9 +64,9 @@ class GateRefused(Refused):
 
 
 def describe_breakage(error: BaseException) -> str:
-    """An unforeseen error as a run's row and its page show it: no SQL, no password, not long."""
+    """An unexpected error as a run's row and page show it: short, without SQL or passwords."""
     name = type(error).__name__
     if any(kind.__module__ == "django.db.utils" for kind in type(error).__mro__):
-        # Its words hold the statement, and values from it.
-        return f"The database refused what the run had to write ({name}); the worker's log says more."
+        # Its message contains the statement and values from it.
+        return f"The database refused a write of the run ({name}). See the worker's log for the reason."
     return hide_credentials(f"{name}: {error}")[:BREAKAGE_MAX]

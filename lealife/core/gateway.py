@@ -1,4 +1,4 @@
-"""The one door to Ollama: a pool of servers behind the official client. Knows no app and no Django."""
+"""All access to Ollama: a pool of servers behind the official client. Imports no app and no Django."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ __all__ = [
     "parse_hosts",
 ]
 
-# Our task role's tags; all others of ours are the controller's.
+# Prefix of tags of the task role. All other LeaLife tags are of the controller role.
 TASK_TAGS = "lealife-task:"
 
 T = TypeVar("T")
 
 
 class OllamaPool:
-    """Servers that hold the same tags; all processes send a tag's calls to the same one, which keeps its prefix cached.
+    """Servers that hold the same tags. All processes send a tag's calls to one server, which keeps its prefix cached.
 
-    Safe for threads, and for processes that fork: a child opens connections of its own.
+    Safe for threads, and for processes that fork: a child opens its own connections.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class OllamaPool:
         num_thread: int | None = None,
         on_failure: Callable[[str], None] = lambda host: None,
     ) -> None:
-        """`deadline_s`: the longest that one call may take in all. None leaves the server its own choice.
+        """`deadline_s`: the longest time for one call in all; None uses each server's default.
 
         `on_failure` is called with the address of each server that failed in a chat.
         """
@@ -69,7 +69,7 @@ class OllamaPool:
         self._pid = os.getpid()
         self._servers = [OllamaServer(host, deadline_s=self._deadline_s) for host in self._addresses]
         self.hosts = tuple(server.host for server in self._servers)
-        # A pool that is let go takes its idle connections with it.
+        # Close idle connections when the pool is garbage-collected.
         weakref.finalize(self, _close_clients, [server.client for server in self._servers])
 
     def chat(
@@ -85,9 +85,9 @@ class OllamaPool:
     ) -> ChatReply:
         """One answer of `tag`, JSON that satisfies `schema` when one is given.
 
-        `num_ctx` is sent with every call: a change of it makes Ollama load the model again.
+        `num_ctx` is sent with every call, because a different value makes Ollama load the model again.
         Raises ModelUnavailable when no server can be reached or can serve the tag, ModelInvalid when the request
-        is at fault.
+        itself is wrong.
         """
         sampling = {"num_ctx": num_ctx, "num_predict": max_tokens, "seed": seed, "temperature": temperature}
         options = {**sampling, **self._options}
@@ -154,9 +154,9 @@ class OllamaPool:
         such base or refuses, or the digests differ.
         """
         for server in self._get_servers():
-            # Ollama would begin to fetch it, for as long as that takes.
+            # Without this check Ollama would start to download the base, which may take very long.
             if normalise_name(base) not in server.list_tags(deadline_s=LISTING_S):
-                raise ModelInvalid(f"{server.host} has no model {base}. Run there: ollama pull {base}")
+                raise ModelInvalid(f"{server.host} has no model {base}. Run on that machine: ollama pull {base}")
         self._call_all(
             lambda server: server.client.create(
                 model=tag,
@@ -187,7 +187,7 @@ class OllamaPool:
     def check_servers(
         self, *, base: str = "", serving: Mapping[str, str] | None = None, failed: Collection[str] = ()
     ) -> list[ServerCheck]:
-        """How each server is, as check_server says it, with a chat where one has `failed`; all are asked at once."""
+        """Runs check_server on every server at the same time, with a chat on those that `failed`."""
         servers = self._get_servers()
 
         def check(server: OllamaServer) -> ServerCheck:
@@ -197,7 +197,7 @@ class OllamaPool:
             return list(executor.map(check, servers))
 
     def _get_servers(self) -> list[OllamaServer]:
-        # A forked child must not share its parent's sockets, nor a lock another thread held at the fork.
+        # A forked child must not use its parent's sockets, or a lock that another thread held at the fork.
         if self._pid != os.getpid():
             self._connect()
         return self._servers
@@ -205,20 +205,20 @@ class OllamaPool:
     def _order_servers(self, tag: str) -> list[OllamaServer]:
         """The servers in the order in which a call of this tag tries them.
 
-        Rendezvous hashing: every process prefers the same server for a tag. Where there are several, each of the
-        two roles has servers of its own, so that one does not push the other's prompt out of the cache.
+        Rendezvous hashing: every process prefers the same server for a tag. With several servers, each of the two
+        roles has its own, so that one role's prompts do not push the other's out of the cache.
         """
         servers = sorted(self._get_servers(), key=lambda server: _weigh(server.host))
         half = (len(servers) + 1) // 2
         own = servers[half:] if tag.startswith(TASK_TAGS) else servers[:half]
         return sorted(
             servers,
-            # A server that rests comes last rather than never: it may be up again.
+            # A server that failed recently comes last, but stays in the list: it may be up again.
             key=lambda server: (server.is_resting(tag), server not in own, _weigh(f"{tag} {server.host}")),
         )
 
     def _call_one(self, tag: str, call: Callable[[OllamaServer], T]) -> T:
-        """The call on the tag's server, the next one when that cannot serve it."""
+        """Makes the call on the tag's preferred server, or on the next one when that cannot serve it."""
         reasons = []
         for server in self._order_servers(tag):
             if not server.is_back():
@@ -238,9 +238,9 @@ class OllamaPool:
         }
 
     def _call_reachable(self, call: Callable[[OllamaServer], T]) -> dict[str, T]:
-        """The call on every server; those out of reach are left out, unless that is all of them.
+        """Makes the call on every server and leaves out those that cannot be reached, unless none can.
 
-        One that failed lately is asked only while no other has answered: a hung one takes seconds each time.
+        A server that failed recently is asked only while no other has answered: a hung one costs seconds each time.
         """
         results: dict[str, T] = {}
         reasons = []
@@ -269,6 +269,6 @@ def _agree(tag: str, digests: Mapping[str, str]) -> str:
     if missing := [host for host, digest in digests.items() if not digest]:
         raise ModelInvalid(f"{tag} is missing on {', '.join(missing)}.")
     if len(set(digests.values())) > 1:
-        told = ", ".join(f"{host} {digest[:12]}" for host, digest in digests.items())
-        raise ModelInvalid(f"{tag} differs between servers: {told}. One version of Ollama on all makes them agree.")
+        listed = ", ".join(f"{host} {digest[:12]}" for host, digest in digests.items())
+        raise ModelInvalid(f"{tag} differs between servers: {listed}. Run the same version of Ollama on all of them.")
     return next(iter(digests.values()))

@@ -1,4 +1,4 @@
-"""Model names as Ollama compares them: `smollm2`, `Library/SmolLM2:latest` and its address in full are one model."""
+"""Model names as Ollama compares them: `smollm2`, `Library/SmolLM2:latest` and the full address are one model."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ REGISTRY, NAMESPACE, LATEST = "registry.ollama.ai", "library", "latest"
 
 
 def normalise_name(text: str) -> str:
-    """One spelling for all names of one model: lower case, the default registry and namespace left out, a tag added.
+    """The one spelling for all names of a model: lower case, without the default registry and namespace, with a tag.
 
-    `host:port/namespace/name` keeps its host: only a colon after the last slash begins the tag.
+    `host:port/namespace/name` keeps its host: only a colon after the last slash starts the tag.
     """
     name = text.strip().lower().rpartition("://")[2]
     path, slash, last = name.rpartition("/")

@@ -1,4 +1,4 @@
-"""Replies of a chat as Ollama sends them: what was said without what was thought, and counts within their range."""
+"""Reads the chat replies that Ollama sends: the text without the model's thoughts, and counts that are in range."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-# More tokens than any context holds: a count beyond it is an error of the server's.
+# More tokens than any context holds: a larger count is the server's error.
 COUNT_MAX = 10_000_000
-# Characters: no digest of any kind is longer.
+# In characters. No kind of digest is longer.
 DIGEST_MAX = 80
 _SCALARS = {"integer", "number", "boolean", "null"}
 _TAG = r"(?:think(?:ing)?|thought|reasoning)"
 _THOUGHT = re.compile(rf"<{_TAG}\b[^<>]*>.*?(?:</{_TAG}\s*>|\Z)", re.DOTALL | re.IGNORECASE)
-# Some templates open the thought themselves: then the text begins inside of one.
+# Some templates open the thought themselves, so the text starts inside a thought.
 _OPEN_THOUGHT = re.compile(rf"\A.*</{_TAG}\s*>", re.DOTALL | re.IGNORECASE)
 
 
 class NotAReply(ValueError):
-    """What came is no whole answer of an Ollama."""
+    """The server did not send a complete answer of an Ollama."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """One answer. Tokens are counts; `latency_ms` is wall time at this end, waiting for a turn included.
+    """One answer. Tokens are counts; `latency_ms` is wall time on our side and includes waiting in the server's queue.
 
-    `cached_tokens`: prompt tokens that were cached, 0 when the server does not say. `digest`: the manifest
-    that served, "" when it could not be learned. `server`: the address that answered. `cut`: the answer ended
-    because its tokens were spent.
+    `cached_tokens`: prompt tokens that were cached, 0 when the server does not report them. `digest`: the manifest
+    that served, "" when unknown. `server`: the address that answered. `cut`: the answer ended because it reached its
+    token limit.
     """
 
     text: str
@@ -42,9 +42,9 @@ class ChatReply:
 
 
 def read_reply(document: Any, *, ends_at_brace: bool) -> ChatReply:
-    """The answer in a chat's document. `ends_at_brace`: the closing brace was a stop word, and is put back.
+    """The answer in a chat's document. `ends_at_brace`: the closing brace was a stop word, so it is added again.
 
-    Raises NotAReply when there is no whole answer in it.
+    Raises NotAReply when the document has no complete answer.
     """
     text = strip_thoughts(_read_message(document).get("content") or "").strip()
     cut = document.get("done_reason") == "length"
@@ -61,7 +61,7 @@ def read_reply(document: Any, *, ends_at_brace: bool) -> ChatReply:
 
 
 def only_thought(document: Any) -> bool:
-    """Whether the model thought and said nothing. Raises NotAReply as read_reply does."""
+    """Whether the model only thought and gave no answer. Raises NotAReply as read_reply does."""
     message = _read_message(document)
     said = message.get("content") or ""
     return not strip_thoughts(said).strip() and bool(message.get("thinking") or said.strip())
@@ -72,22 +72,22 @@ def _read_message(document: Any) -> dict[str, Any]:
     if isinstance(document, dict) and document.get("error"):
         raise NotAReply(str(document["error"]))
     if not isinstance(message, dict) or not isinstance(message.get("content") or "", str):
-        raise NotAReply("its answer broke off or is none")
+        raise NotAReply("its answer is incomplete or not an answer")
     if document.get("done") is False or document.get("done_reason") in ("load", "unload"):
         raise NotAReply("its answer broke off")
     return message
 
 
 def strip_thoughts(text: str) -> str:
-    """The text without what stands between `<think>` and `</think>` or tags like them.
+    """The text without the parts between `<think>` and `</think>` or similar tags.
 
-    A thought that is never closed ends the text.
+    From a tag that is never closed, the rest of the text is dropped.
     """
     return _OPEN_THOUGHT.sub("", _THOUGHT.sub("", text))
 
 
 def clamp_count(value: Any) -> int:
-    """A count of tokens as a server sent it: within its range, 0 when it is none."""
+    """A token count from a server, limited to its range; 0 when it is not a count."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return 0
     return int(max(0, min(value, COUNT_MAX)))

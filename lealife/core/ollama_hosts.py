@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 DEFAULT_PORT = 11434
 LOOPBACK = "127.0.0.1"
-# Which port a scheme means; an address without a scheme means Ollama's own.
+# Default port of each scheme. An address without a scheme uses Ollama's own port.
 PORTS = {"http": 80, "https": 443}
 _BLANKS_AND_QUOTES = " \t\r\n\"'"
 _HOST = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
@@ -18,17 +18,18 @@ _CREDENTIALS = re.compile(r"(\w[\w+.-]*://)[^\s/]*@|(\w[\w+.-]*://)\S*@")
 
 
 def parse_hosts(text: str) -> tuple[str, ...]:
-    """Addresses from a comma-separated list in any form that Ollama's own client takes, in the order given, each once.
+    """Addresses from a comma-separated list in any form that Ollama's own client accepts, in this order, each once.
 
     `:11434`, `0.0.0.0` and `::` mean this machine; `::1`, `[::1]:11434` and `host/path/` are addresses too.
-    Credentials stay in the address. Raises ValueError, without them, when there is none or one is unusable.
+    Credentials stay in the address. Raises ValueError, whose text has no credentials, when the list is empty or an
+    address is unusable.
     """
     parts = (part.strip(_BLANKS_AND_QUOTES) for part in text.strip(_BLANKS_AND_QUOTES).split(","))
     try:
         hosts = tuple(dict.fromkeys(parse_host(part) for part in parts if part))
     except ValueError:
         if "@" in text:
-            # A password with a comma in it is split too: nothing of it may be shown.
+            # A comma in a password splits it too, so with an @ in the list no part of it may be shown.
             raise ValueError("An entry of OLLAMA_HOST is not the address of an Ollama server.") from None
         raise
     if not hosts:
@@ -37,9 +38,9 @@ def parse_hosts(text: str) -> tuple[str, ...]:
 
 
 def parse_host(text: str) -> str:
-    """One address in full: scheme, host, a port that its scheme does not mean, and a path without its last slash.
+    """One full address: scheme, host, the port unless it is the scheme's default, and a path without its last slash.
 
-    Raises ValueError, with the text in its sentence.
+    Raises ValueError, which quotes the text.
     """
     scheme, separator, rest = text.partition("://")
     scheme, rest = (scheme.lower(), rest) if separator else ("http", text)
@@ -64,7 +65,7 @@ def parse_host(text: str) -> str:
 
 
 def _name_host(host: str) -> str | None:
-    """The host as an address spells it; None when it is none. What means every interface means this machine."""
+    """The host as a URL spells it; None when it is not a host. An address for every interface means this machine."""
     with suppress(ValueError):
         address = ipaddress.ip_address(host)
         if address.is_unspecified:
@@ -72,7 +73,7 @@ def _name_host(host: str) -> str | None:
         return f"[{address}]" if address.version == 6 else str(address)
     with suppress(UnicodeError):
         name = host.encode("idna").decode()
-        # Four numbers that are no address, as 256.1.1.1, are no name either.
+        # Four numbers that are not an address, such as 256.1.1.1, are not a name either.
         return name if _HOST.fullmatch(name) and not _FOUR_NUMBERS.fullmatch(name) else None
     return None
 
@@ -82,7 +83,7 @@ def _refuse(text: str) -> ValueError:
 
 
 def split_credentials(host: str) -> tuple[str, tuple[str, str] | None]:
-    """The address without its credentials, and these as user and password; None when it has none."""
+    """The address without its credentials, and (user, password); None in their place when it has none."""
     scheme, _, rest = host.partition("://")
     credentials, _, place = rest.rpartition("@")
     if not credentials:
@@ -92,5 +93,5 @@ def split_credentials(host: str) -> tuple[str, tuple[str, str] | None]:
 
 
 def hide_credentials(text: str) -> str:
-    """The text with user and password taken out of every address in it."""
+    """The text without user and password in any address."""
     return _CREDENTIALS.sub(lambda found: found.group(1) or found.group(2), text)

@@ -1,4 +1,4 @@
-"""One Ollama server behind the official client: its calls, and its failures in our words."""
+"""One Ollama server behind the official client: its calls, and its failures as our own errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lealife.core.ollama_hosts import hide_credentials, split_credentials
 
 
 def import_client() -> Any:
-    """The official client's module, which parses `OLLAMA_HOST` while it is imported and knows no list of servers."""
+    """The official client's module. While imported it parses `OLLAMA_HOST`, and it cannot read a list of servers."""
     named = os.environ.pop("OLLAMA_HOST", None)
     try:
         return importlib.import_module("ollama")
@@ -38,22 +38,22 @@ else:
 T = TypeVar("T")
 
 CONNECT_S = 3.0
-# A server that is well answers a look at its list within this.
+# A healthy server lists its tags within this time.
 PROBE_S = 3.0
-# On a busy machine a list of tags may take longer, before work that rests on it.
+# Limit for listing tags when work depends on the list: on a busy machine it may take longer.
 LISTING_S = 10.0
-# So much silence in the middle of a call makes us look whether the server is still there.
+# After this much silence during a call, check that the server still answers.
 LOOK_AFTER_S = 2.0
 REPLY_MAX_BYTES = 1 << 20
 LISTING_MAX_BYTES = 32 << 20
-# More room for a model that thinks although it was asked not to.
+# Extra tokens for a model that thinks although it was asked not to.
 THINKING_TOKENS = 1024
-# A server that failed rests: seconds at first, doubled with each failure, at most.
+# Pause after a failure in seconds: after the first, doubled by each further one, and the longest.
 REST_S, REST_MAX_S = 5.0, 30.0
 ERROR_MAX = 300
-# What the client raises for bodies that no Ollama sends: no JSON, JSON of another shape, or nested without end.
+# What the client raises for bodies that no Ollama sends: not JSON, JSON of another shape, or nested too deeply.
 _NONSENSE = (ValueError, TypeError, AttributeError, RecursionError)
-# 500s of Ollama that blame the request: every server will refuse it again.
+# Texts in Ollama's 500 answers that blame the request: every server would refuse it again.
 _REQUEST_FAULTS = ("invalid JSON schema", "invalid format", "must be of type", "unqualified name", "context length")
 
 
@@ -62,23 +62,23 @@ class ModelError(Exception):
 
 
 class ModelUnavailable(ModelError):
-    """No server could be reached, or none could serve the model: the same call may succeed later."""
+    """No server could be reached, or none could serve the model. The same call may succeed later."""
 
 
 class ServerSilent(ModelUnavailable):
-    """A server took the call and says nothing."""
+    """A server accepted the call and does not answer."""
 
 
 class OnlyThinks(ModelUnavailable):
-    """The model thinks and never says anything: another base is needed."""
+    """The model only thinks and never gives an answer. Another base is needed."""
 
 
 class ModelInvalid(ModelError):
-    """The request itself was refused: the same call will fail again."""
+    """The request itself was refused. The same call will fail again."""
 
 
 class RequestRefused(ModelInvalid):
-    """What was asked for cannot be asked: a schema or an option that no server takes."""
+    """The request is not possible: a schema or an option that no server accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +97,17 @@ class _Rest:
 
 
 class OllamaServer:
-    """One address: its client, which of its tags think, and what of it rests after a failure. Safe for threads."""
+    """One address: its client, which of its tags think, and which of them failed recently. Safe for threads."""
 
     def __init__(self, host: str, *, deadline_s: float) -> None:
         self.host, login = split_credentials(host)
         self._deadline_s = deadline_s
         self._last = threading.local()
-        # By tag: the digest it had, and whether it thinks unless it is asked not to.
+        # By tag: the digest it had, and whether it thinks by default.
         self._thinking: dict[str, tuple[str, bool]] = {}
-        # By tag, "" for the whole server: a model that crashes does not take the others' server away.
+        # By tag, "" for the whole server: when one model crashes, the server can still serve the others.
         self._rests: dict[str, _Rest] = {}
-        # An Ollama is named by its address and reached there: no proxy from the environment, no redirect.
+        # Connect to the configured address only: no proxy from the environment, no redirects.
         self.client = ollama.Client(
             host=self.host,
             auth=login,
@@ -119,7 +119,7 @@ class OllamaServer:
         )
 
     def _remember(self, response: httpx.Response) -> None:
-        """Keeps this thread's last answer as sent: the client drops fields that it does not know."""
+        """Keeps this thread's last raw answer, because the client drops fields that it does not know."""
         if response.request.url.path.endswith(("/api/chat", "/api/show")):
             self._last.document = None
             response.read()
@@ -127,12 +127,12 @@ class OllamaServer:
                 self._last.document = response.json()
 
     def is_resting(self, tag: str) -> bool:
-        """Whether it failed lately, with this tag or altogether."""
+        """Whether it failed recently, with this tag or as a whole."""
         now = time.monotonic()
         return any(name in self._rests and self._rests[name].until > now for name in ("", tag))
 
     def is_back(self) -> bool:
-        """Whether it may be sent a call: one that failed as a whole is looked at first, which is quicker."""
+        """Whether a call may be sent. A server that failed as a whole is probed first, which is quicker than a call."""
         if "" not in self._rests or self.is_answering():
             return True
         self._note_failure("")
@@ -151,12 +151,12 @@ class OllamaServer:
         except (httpx.TransportError, OSError):
             return False
         except (*_NONSENSE, ollama.ResponseError):
-            # Whatever it says, it is there.
+            # Any answer, even an error, shows that the server is there.
             return True
         return True
 
     def _bound(self, deadline_s: float, *, max_bytes: int = LISTING_MAX_BYTES) -> AbstractContextManager[None]:
-        # A call that may take long looks now and then whether the server is still there.
+        # During a long call, check from time to time that the server is still there.
         watch = self.is_answering if deadline_s > PROBE_S else None
         return bound_call(deadline_s=deadline_s, max_bytes=max_bytes, is_answering=watch, ask_after_s=LOOK_AFTER_S)
 
@@ -168,7 +168,7 @@ class OllamaServer:
         deadline_s: float | None = None,
         max_bytes: int = LISTING_MAX_BYTES,
     ) -> T:
-        """The call within its bounds. Raises ModelUnavailable, or ModelInvalid when the server refuses it."""
+        """Makes the call within its limits. Raises ModelUnavailable, or ModelInvalid when the server refuses it."""
         try:
             with self._bound(deadline_s or self._deadline_s, max_bytes=max_bytes):
                 result = call()
@@ -184,7 +184,7 @@ class OllamaServer:
 
     def _judge_silence(self, error: Exception) -> ModelUnavailable:
         if isinstance(error, ConnectionError | httpx.ConnectError | httpx.ConnectTimeout):
-            return ModelUnavailable(f"{self.host} cannot be reached: it takes no connection.")
+            return ModelUnavailable(f"{self.host} cannot be reached: it accepts no connection.")
         if isinstance(error, httpx.TimeoutException):
             return ServerSilent(f"{self.host} does not answer: {_say(error)}.")
         return ModelUnavailable(f"{self.host} broke off: {_say(error)}.")
@@ -203,7 +203,7 @@ class OllamaServer:
     def _note_nonsense(self, error: Exception, *, tag: str) -> ModelUnavailable:
         self._note_failure(tag)
         said = _say(error) if isinstance(error, NotAReply) else "it sent something else"
-        return ModelUnavailable(f"{self.host} did not answer as an Ollama does: {said}.")
+        return ModelUnavailable(f"{self.host} did not answer like an Ollama server: {said}.")
 
     def list_tags(self, *, deadline_s: float | None = None) -> dict[str, TagInfo]:
         """Its tags by normalised name. Raises ModelUnavailable."""
@@ -231,7 +231,7 @@ class OllamaServer:
         return self.attempt(read, tag=tag, deadline_s=deadline_s)
 
     def _send(self, **request: Any) -> Any:
-        """One chat, and its document as it was sent: an odd count in it must not lose the answer."""
+        """One chat; returns the raw document, so that an invalid count in it does not lose the answer."""
         self._last.document = None
         with suppress(ValueError):
             self.client.chat(**request, stream=False)
@@ -247,14 +247,14 @@ class OllamaServer:
         keep_alive: str | float | None,
         deadline_s: float | None = None,
     ) -> ChatReply:
-        """One answer. Raises RequestRefused when it is the request's fault, ModelUnavailable otherwise."""
+        """One answer. Raises RequestRefused when the request is wrong, ModelUnavailable otherwise."""
 
         def ask(options: dict[str, Any]) -> Any:
             return self._ask(tag, messages, schema, options, keep_alive, deadline_s)
 
         started = time.perf_counter()
         if can_end_at_brace(schema):
-            # Constrained JSON is padded with white space until its tokens are spent, unless the brace ends it.
+            # Some models pad constrained JSON with white space up to the token limit, so stop at the closing brace.
             options = {**options, "stop": ["}"]}
         roomy = {**options, "num_predict": options["num_predict"] + THINKING_TOKENS}
         try:
@@ -277,7 +277,7 @@ class OllamaServer:
         self._rests.pop(tag, None)
         digest = reply.digest or self._find_digest(tag)
         if self._thinking.get(tag, ("", False))[0] not in ("", digest):
-            # Another model has the name now.
+            # The name now belongs to another model.
             del self._thinking[tag]
         latency_ms = (time.perf_counter() - started) * 1000
         return replace(reply, server=self.host, digest=digest, latency_ms=latency_ms)
@@ -307,12 +307,12 @@ class OllamaServer:
         except ModelInvalid as error:
             if think is None or "think" not in str(error):
                 raise
-        # It lists a skill that it then refuses to be asked about.
+        # The tag claims to support thinking, but the server refuses the option.
         self._thinking[tag] = ("", False)
         return send(None)
 
     def _is_thinking(self, tag: str) -> bool:
-        """Whether `think: false` must be sent: the tag's capabilities say so, or its answers did.
+        """Whether `think: false` must be sent, as the tag's capabilities or its earlier answers show.
 
         Raises ServerSilent.
         """
@@ -324,14 +324,14 @@ class OllamaServer:
             except ServerSilent:
                 raise
             except ModelInvalid:
-                # It does not say; its answers will show it.
+                # The server does not report it. The tag's answers will show it.
                 self._thinking[tag] = ("", False)
             except ModelUnavailable:
                 return False
         return self._thinking[tag][1]
 
     def _find_digest(self, tag: str) -> str:
-        """What the tag is now, for an Ollama whose answers do not say what served; "" when that fails."""
+        """The tag's digest now, for an Ollama whose answers do not report it; "" when that fails."""
         with suppress(ModelError):
             info = self.list_tags(deadline_s=PROBE_S).get(normalise_name(tag))
             return info.digest if info else ""
@@ -339,7 +339,7 @@ class OllamaServer:
 
 
 def _say(error: object) -> str:
-    """An error's words as part of a sentence: one line, not long, without a password."""
+    """An error's text as part of a sentence: one short line, without a password."""
     words = " ".join(hide_credentials(str(error) or type(error).__name__).split())
     if words.startswith("<"):
         return "it sent a web page"

@@ -12,10 +12,10 @@ IS_CHECKOUT = (BASE_DIR / "manage.py").exists()
 
 
 def data_dir() -> Path:
-    """Folder of everything this installation writes: `LEALIFE_DATA`, or a default of its own.
+    """The folder for everything that this installation writes: `LEALIFE_DATA`, or a default.
 
-    The embedded PostgreSQL run by root works as another user and opens every parent of its data folder
-    for reading; so root's default lies below /var/lib, never below a home folder.
+    Started by root, the embedded PostgreSQL runs as another user and makes every parent of its data folder readable.
+    So root's default lies below /var/lib, never below a home folder.
     """
     named = os.environ.get("LEALIFE_DATA")
     if named:

@@ -1,4 +1,4 @@
-"""Admin of evidence: rows that are read, searched and followed, and never written by hand."""
+"""Read-only admin for evidence: rows can be read and searched, never edited."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 
 class NoEdits:
-    """Refuses add, change and delete to everybody, superusers included; looking needs the view permission."""
+    """Refuses add, change and delete to everyone, including superusers; looking needs the view permission."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Evidence is added by the work itself."""
@@ -24,29 +24,29 @@ class NoEdits:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Evidence is never taken away."""
+        """Evidence is never deleted."""
         return False
 
 
 class ReadOnlyAdmin(NoEdits, admin.ModelAdmin):
-    """A list, and a page for each row. No second COUNT for a filtered list: these tables grow without end."""
+    """A list, and a page for each row. Filtered lists make no second COUNT, because these tables keep growing."""
 
     show_full_result_count = False
     list_per_page = 50
 
 
 class ReadOnlyInline(NoEdits, admin.TabularInline):
-    """Rows shown with what they belong to; only where a handful of rows belong to one."""
+    """Rows shown on the page of the row they belong to; only where these are few."""
 
     extra = 0
     can_delete = False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """All of them, those that no form could hold included."""
+        """All fields, including those that a form cannot edit."""
         return self.fields or ()
 
 
 def link_rows(model: type[Model], *, text: str, search: object) -> SafeString:
-    """A link to the list of `model`, searched: for what may be more rows than a page should hold."""
+    """A link to a search in the list of `model`, for rows that may be too many for one page."""
     address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return format_html('<a href="{}?q={}">{}</a>', address, search, text)

@@ -1,4 +1,4 @@
-"""Checks of a model server: whether it answers and can serve, and what to do when it does not."""
+"""Checks of a model server: whether it answers and can serve, and what to do when it cannot."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from lealife.core.model_names import normalise_name
 from lealife.core.ollama_server import PROBE_S, ModelError, ModelUnavailable, OllamaServer, OnlyThinks
 
-# To load a model and say one word takes longer than to list it, behind the chats of others too.
+# A chat takes longer than a listing: the model may have to be loaded, and other chats may be ahead.
 CHAT_S = 20.0
 HELLO, FEW_WORDS = ({"role": "user", "content": "Hello"},), {"num_predict": 8}
 
 
 @dataclass(frozen=True, slots=True)
 class ServerCheck:
-    """One server: whether it answers, whether it can serve, and a sentence that says why not and what to do.
+    """One server: whether it answers, whether it can serve, and otherwise a sentence with the reason and the remedy.
 
-    `differs`: it has something else under a serving tag's name, and what any server answers counts nowhere.
+    `differs`: the server has other content under the name of a serving tag. Then answers of no server count.
     """
 
     host: str
@@ -30,29 +30,29 @@ class ServerCheck:
 def check_server(
     server: OllamaServer, *, base: str = "", serving: Mapping[str, str] | None = None, chat: bool = False
 ) -> ServerCheck:
-    """How the server is now.
+    """Checks the server now.
 
     `base`: the model that tags are made from, "" for any. `serving`: digests by name of the tags that serve.
-    `chat`: asks each for a few words, which finds a model that is listed and fails as it answers.
+    `chat`: also asks each tag for a few words, to find a model that is listed but fails when it answers.
     """
     try:
         listed = server.list_tags(deadline_s=PROBE_S)
     except ModelUnavailable as error:
-        return ServerCheck(server.host, False, False, f"{error} Start it, or start it again.")
+        return ServerCheck(server.host, False, False, f"{error} Start it or restart it.")
     found = {tag: listed.get(normalise_name(tag)) for tag in serving or {}}
     if base and normalise_name(base) not in listed and (not found or None in found.values()):
-        return _refuse(server, f"{server.host} has no model {base}. Run there: ollama pull {base}")
+        return _refuse(server, f"{server.host} has no model {base}. Run on that machine: ollama pull {base}")
     for tag, digest in (serving or {}).items():
         info = found[tag]
         if info is None:
-            return _refuse(server, f"{server.host} has lost {tag}; a worker makes it again within a minute.")
+            return _refuse(server, f"{tag} is missing on {server.host}. A worker makes it again within a minute.")
         if info.digest != digest:
             return ServerCheck(
                 server.host,
                 True,
                 False,
-                f"{tag} has another digest on {server.host} than is registered, so that no run counts. "
-                f"If its content is the same, run: manage.py tags adopt. If not, run there: ollama rm {tag}",
+                f"The digest of {tag} on {server.host} is not the registered one, so no run counts. If the content "
+                f"is the same, run: manage.py tags adopt. If not, run on that machine: ollama rm {tag}",
                 differs=True,
             )
         if chat:
@@ -61,7 +61,7 @@ def check_server(
             except OnlyThinks as error:
                 return _refuse(server, str(error))
             except ModelError as error:
-                return _refuse(server, f"{error} Start it again, or run there: ollama pull {base}")
+                return _refuse(server, f"{error} Restart it, or run on that machine: ollama pull {base}")
     return ServerCheck(server.host, True, True)
 
 

@@ -1,4 +1,4 @@
-"""Moving state by compare-and-swap: the update says what it expects to find."""
+"""State changes by compare-and-swap: the update names the state that it expects."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lealife.core.errors import Conflict
 
 
 def move(rows: QuerySet[Any], *, refused: str, **changes: Any) -> int:
-    """Updates `rows`, which name the expected state; returns how many moved.
+    """Updates `rows`, which are filtered by the expected state; returns how many changed.
 
-    Raises Conflict with the sentence `refused` when none did: somebody else got there first.
+    Raises Conflict with the sentence `refused` when none did, because someone else changed them first.
     """
     moved = rows.update(**changes)
     if not moved:

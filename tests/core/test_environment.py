@@ -44,9 +44,9 @@ def test_a_database_url_is_read_as_libpq_reads_it(monkeypatch, url, expected):
     [
         ("", "DATABASE_URL is not set"),
         ("mysql://ada:hunter2@h/name", "must start with postgresql:// or postgres://"),
-        ("postgresql://ada:hunter2@h:port/name", "a port that is no number"),
-        ("postgresql://ada:hunter2/x@h/name", "a port that is no number"),
-        ("postgresql://ada:hunter2@h:70000/name", "a port that is no number from 1 to 65535"),
+        ("postgresql://ada:hunter2@h:port/name", "a port that is not a number"),
+        ("postgresql://ada:hunter2/x@h/name", "a port that is not a number"),
+        ("postgresql://ada:hunter2@h:70000/name", "a port that is not a number from 1 to 65535"),
         ("postgresql://ada:hunter2@h/name?colour=red", "invalid URI query parameter"),
         ("postgresql://ada:hunter2%zz@h/name", "invalid percent-encoded token"),
         ("postgresql://ada:x@hunter2@h/name", "more than one @"),

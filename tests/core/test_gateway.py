@@ -133,7 +133,7 @@ def test_a_server_that_is_no_ollama_is_unavailable(tmp_path: Path) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
         pool = OllamaPool(hosts=[f"http://127.0.0.1:{other.server_port}"])
-        with pytest.raises(ModelUnavailable, match="did not answer as an Ollama does"):
+        with pytest.raises(ModelUnavailable, match="did not answer like an Ollama server"):
             pool.list_tags()
         with pytest.raises(ModelUnavailable):
             ask(pool)

@@ -189,7 +189,7 @@ def test_a_base_that_was_never_pulled_is_named_with_the_command(server: Scripted
     [
         (200, b"[" * 100_000, "it sent something else"),
         (200, b"null", "it sent something else"),
-        (200, b"<html>Please log in.</html>", "its answer broke off or is none"),
+        (200, b"<html>Please log in.</html>", "its answer is incomplete or not an answer"),
         (200, b'{"error": "out of memory"}', "out of memory"),
         (500, b'["odd"]', "it sent something else"),
         (500, b"[" * 100_000, "it sent something else"),

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
 
-# A process that is frozen in the middle of a claim must not hold the slot lock for ever: longer than any transaction
-# of ours stays idle, far shorter than anybody would wait.
+# A process that freezes in the middle of a claim must not hold the slot lock for ever. This is longer than any of our
+# transactions stays idle.
 SESSION = {"idle_in_transaction_session_timeout": "60s"}
 _SET = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in SESSION.items())
 
@@ -19,9 +19,9 @@ class DatabaseWrapper(PostgresWrapper):
     """Django looks for this name."""
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """A connection whose session has `SESSION`."""
+        """A connection with the settings in `SESSION`."""
         link = super().get_new_connection(conn_params)
-        # Otherwise the settings would end with the transaction that sets them, if it is rolled back.
+        # In autocommit: a rollback of the transaction that sets them would undo the settings.
         link.autocommit = True
         link.execute(_SET)
         return link
