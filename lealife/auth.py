@@ -1,4 +1,4 @@
-"""Who is calling the API: bearer keys, and the sessions of signed-in staff."""
+"""Authentication of the API: bearer keys, and the sessions of signed-in staff."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from lealife.core.actors import Action, Actor, read_actor
 from lealife.core.clients import read_address
 from lealife.keys import count_wrong_key, create_api_key, find_key, read_key, why_not_good
 
-# Scripts and commands ask for it here.
+# Read by scripts and commands from this variable.
 __all__ = ["ActorRequest", "BearerKey", "StaffSession", "allow", "create_api_key"]
 
-# One address may send so many keys a minute that are not good; each costs a look into the database.
+# How many invalid keys one address may send per minute; each costs a database lookup.
 WRONG_KEYS = 30
 
 
@@ -39,7 +39,7 @@ class BearerKey(HttpBearer):
         super().__init__()
 
     def authenticate(self, request: HttpRequest, token: str) -> Actor:
-        """The key's actor. A wrong key is refused outright: it never falls back to a session."""
+        """The key's actor. A wrong key is always refused: the request's session, if any, is not tried."""
         key = find_key(token.strip())
         refusal = why_not_good(key) if key else "The API key is unknown."
         if key is None or refusal:
@@ -68,17 +68,17 @@ class StaffSession(AuthBase):
             return None
         if not user.is_staff:
             raise AuthorizationError(message=f"{user.get_username()} is not a member of staff.")
-        # Only now: an anonymous caller must sign in, and learns nothing of a missing CSRF token.
+        # Checked last: an anonymous caller must get 401, not an error about a CSRF token.
         if check_csrf(request) is not None:
             raise AuthorizationError(message="The CSRF token is missing or wrong: send it as X-CSRFToken.")
         return _check(read_actor(request), self.permission)
 
 
 def allow(action: Action[..., Any] | None) -> list[AuthBase]:
-    """How to be let in to an endpoint that calls `action`, or that only reads (None): keys first.
+    """The authentication of an endpoint that calls `action`, or that only reads (None). Keys come before sessions.
 
-    A session's CSRF check must never refuse a bearer request. The action itself asks again; asked here too, a caller
-    who may not learns nothing of what there is.
+    With this order a session's CSRF check never refuses a bearer request. The action checks the permission too; the
+    check here keeps callers without it from learning what exists.
     """
     permission = action.permission if action else ""
     return [BearerKey(permission), StaffSession(permission)]

@@ -1,4 +1,4 @@
-"""What HTTP expects of every address of the API: HEAD, ETags, and refusals that say which methods there are."""
+"""HTTP conventions for every address of the API: HEAD, ETags, and 405 answers that name the allowed methods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Conventions:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        # Compares with `If-None-Match` weakly, one ETag or a list of them or `*`.
+        # Compares weakly with `If-None-Match`, which is one ETag, a list of them, or `*`.
         self.get_conditionally = cast("Callable[[HttpRequest], HttpResponse]", ConditionalGetMiddleware(get_response))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -27,7 +27,7 @@ class Conventions:
         if not request.path_info.startswith(API):
             return self.get_response(request)
         try:
-            # Read the body before the CSRF check does: it would parse it as a form, and nothing could read it again.
+            # Read the body before the CSRF check, which would parse it as a form and leave nothing to read.
             _ = request.body
         except RequestDataTooBig as error:
             return on_too_big(request, error)
@@ -44,7 +44,7 @@ class Conventions:
 
 
 def finish_answer(response: HttpResponse) -> HttpResponse:
-    """The answer with its caching rule; a method that the address does not have as a problem with `Allow`."""
+    """The answer with its caching rule. A method that the address does not take becomes a problem with `Allow`."""
     if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = [name.strip() for name in response["Allow"].split(",")]
         if "GET" in methods:

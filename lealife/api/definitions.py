@@ -43,7 +43,7 @@ def list_definitions(
     limit: Limit = 20,
     before: Before = None,
 ) -> DefinitionListOut:
-    """Saved task definitions with what waits of each, newest first."""
+    """Saved task definitions with the number of sources that wait for each, newest first."""
     rows = annotate_pending(TaskDefinition.objects.select_related("host"))
     page = read_page(rows, before=before, size=limit)
     return DefinitionListOut(definitions=[describe_row(row) for row in page.rows], next_before=page.next_before)
@@ -64,7 +64,7 @@ def read_definition(request: HttpRequest, definition_id: RowId) -> DefinitionOut
 
 @router.patch("/{definition_id}", response=declare_responses(200, DefinitionOut, 404, 409), auth=allow(save_definition))
 def change_definition(request: ActorRequest, definition_id: RowId, body: DefinitionChangesIn) -> DefinitionOut:
-    """Changes the fields that are sent; what was queued before stays as it was queued."""
+    """Changes the fields that are sent. Sources queued earlier do not change."""
     save_definition(definition_id=definition_id, changes=read_changes(body), by=request.auth, origin=ORIGIN)
     return describe_definition(definition_id)
 
@@ -95,7 +95,7 @@ def queue(request: ActorRequest, definition_id: RowId, body: QueueIn) -> Status:
     auth=allow(enable_definition),
 )
 def enable(request: ActorRequest, definition_id: RowId) -> DefinitionOut:
-    """Lets a definition be queued; 409 while it has no host."""
+    """Enables a definition, so that it can be queued; 409 while it has no host."""
     enable_definition(definition_id=definition_id, by=request.auth, origin=ORIGIN)
     return describe_definition(definition_id)
 
@@ -106,13 +106,13 @@ def enable(request: ActorRequest, definition_id: RowId) -> DefinitionOut:
     auth=allow(disable_definition),
 )
 def disable(request: ActorRequest, definition_id: RowId) -> DefinitionOut:
-    """Keeps a definition from being queued; what it has queued goes on."""
+    """Disables a definition, so that it cannot be queued. Sources queued earlier still run."""
     disable_definition(definition_id=definition_id, by=request.auth, origin=ORIGIN)
     return describe_definition(definition_id)
 
 
 def read_changes(body: DefinitionIn | DefinitionChangesIn) -> dict[str, Any]:
-    """What a body says, and no more, by the names that the action uses."""
+    """The fields that the body sets, under the names that the action uses."""
     sent = body.model_dump(exclude_unset=True)
     return {"check_spec" if name == "check" else name: value for name, value in sent.items()}
 

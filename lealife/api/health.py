@@ -1,4 +1,4 @@
-"""Health: one derivation from workers, scheduler and Ollama."""
+"""Health, derived from workers, scheduler and Ollama."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a POST that is sent again, because its answer was lost, is done once."""
+"""`Idempotency-Key`: a POST that a client repeats, because the answer was lost, is carried out only once."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ PARAMETER: dict[str, Any] = {
     "in": "header",
     "name": HEADER,
     "required": False,
-    "description": "A name for this request of the client's choice. Sent again within 24 hours with the same body, "
-    "the request is not done again and the first answer is repeated; with another body it is refused (422).",
+    "description": "A name for this request, chosen by the client. When the request is sent again within 24 hours "
+    "with the same body, it is not carried out again and gets the first answer; with another body it is refused (422).",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX},
 }
 Endpoint = Callable[..., Any]
 
 
 def answer_once(endpoint: Endpoint) -> Endpoint:
-    """Wraps an endpoint so that a POST with an `Idempotency-Key` is done once per caller, address and key.
+    """Wraps an endpoint so that a POST with an `Idempotency-Key` is carried out once per caller, address and key.
 
-    The answer is kept in the transaction that does the work: a crash loses both or neither. Of two requests at the
-    same moment the second waits for the first, then repeats its answer. A refusal is not kept.
+    The answer is stored in the transaction that does the work, so a crash loses both or neither. When two requests
+    arrive at once, the second waits for the first and then repeats its answer. A refusal is not stored.
     """
 
     @wraps(endpoint)
@@ -43,7 +43,7 @@ def answer_once(endpoint: Endpoint) -> Endpoint:
         if request.method != "POST" or key is None:
             return endpoint(request, *args, **kwargs)
         if not (1 <= len(key) <= KEY_MAX and key.isprintable()):
-            raise InvalidInput(f"An {HEADER} has between 1 and {KEY_MAX} printable characters.", field=HEADER)
+            raise InvalidInput(f"An {HEADER} must have between 1 and {KEY_MAX} printable characters.", field=HEADER)
         digest = digest_bytes(request.body)
         caller = str(getattr(request, "auth", ""))
         row = IdempotentAnswer(caller=caller, path=request.path_info, key=key, body_digest=digest)
@@ -62,14 +62,14 @@ def answer_once(endpoint: Endpoint) -> Endpoint:
 
 def _find_kept(row: IdempotentAnswer) -> IdempotentAnswer | None:
     same = _find_same(row)
-    # The coordinator deletes old answers once a minute, while there is one.
+    # The coordinator deletes old answers once a minute, but only while one is running.
     same.expired(now=timezone.now()).delete()
     return same.first()
 
 
 def _claim(row: IdempotentAnswer) -> IdempotentAnswer | None:
-    """Inserts the row and returns None, or returns the row of a request that was faster, once that is committed."""
-    # The insert waits for the other's transaction; when that is rolled back, this request does the work.
+    """Inserts the row and returns None, or returns the committed row of a request that was faster."""
+    # The insert waits for the other request's transaction. When that rolls back, this request does the work.
     IdempotentAnswer.objects.bulk_create([row], ignore_conflicts=True)
     kept = _find_same(row).get()
     return None if kept.status is None else kept

@@ -1,4 +1,4 @@
-"""Every family of errors as RFC 9457 problem+json, in this one file."""
+"""Translates every family of errors to RFC 9457 problem+json, all in this file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 def build_problem(
     *, status: int, detail: str, code: str = "", errors: list[dict[str, str]] | None = None, **extension: Any
 ) -> HttpResponse:
-    """A problem+json response; `errors` are `{field, message}`, `extension` members stand beside them."""
+    """A problem+json response with `errors` (`{field, message}`) and further members from `extension`."""
     title = http.HTTPStatus(status).phrase
     code = code or title.lower().replace(" ", "_")
     problem: dict[str, Any] = {
@@ -47,7 +47,7 @@ def build_problem(
 
 
 def on_refused(_request: HttpRequest, refused: Refused) -> HttpResponse:
-    """What LeaLife itself says no to."""
+    """A refusal by LeaLife's own rules."""
     details = dict(refused.details)
     field = details.pop("field", None)
     errors = [{"field": str(field), "message": str(refused)}] if field else None
@@ -55,7 +55,7 @@ def on_refused(_request: HttpRequest, refused: Refused) -> HttpResponse:
 
 
 def on_invalid(_request: HttpRequest, invalid: ValidationError) -> HttpResponse:
-    """Input that does not fit the schema, field by field; the input itself is not echoed."""
+    """Input that does not fit the schema, with one entry per field; the input itself is not repeated."""
     errors = [
         {"field": _name_field(error.get("loc", ())), "message": str(error.get("msg", "invalid"))}
         for error in invalid.errors
@@ -65,7 +65,7 @@ def on_invalid(_request: HttpRequest, invalid: ValidationError) -> HttpResponse:
 
 
 def on_http_error(_request: HttpRequest, error: HttpError) -> HttpResponse:
-    """Authentication, permission, and a body that is no JSON."""
+    """Errors of authentication and permission, and a body that is not JSON."""
     detail = str(error)
     if error.status_code == http.HTTPStatus.UNAUTHORIZED and detail == "Unauthorized":
         detail = "Send an API key as `Authorization: Bearer …`, or sign in."
@@ -86,7 +86,7 @@ def on_missing(_request: HttpRequest, _missing: Http404) -> HttpResponse:
 
 
 def on_denied(_request: HttpRequest, _denied: PermissionDenied) -> HttpResponse:
-    """Django's own refusal."""
+    """Django's own PermissionDenied."""
     return build_problem(status=403, detail="You may not do this.")
 
 
@@ -96,12 +96,12 @@ def on_too_big(_request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse
 
 
 def on_malformed(_request: HttpRequest, _error: Exception) -> HttpResponse:
-    """A body that breaks off or is not what it says it is, or a request that no honest client sends."""
+    """A body that is incomplete or not of its stated type, or a request that only an attacker sends."""
     return build_problem(status=400, detail="The request is malformed.")
 
 
 def on_database_away(_request: HttpRequest, error: Exception) -> HttpResponse:
-    """Postgres is restarting or out of reach: nothing was changed, the client may try again."""
+    """Postgres is restarting or cannot be reached: nothing was changed, and the client may try again."""
     log.error("database unavailable: %s", error)
     response = build_problem(status=503, detail="The database is unavailable just now.", code="database_unavailable")
     response["Retry-After"] = "5"
@@ -109,7 +109,7 @@ def on_database_away(_request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def on_unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
-    """A fault of ours: the log holds it under the incident number, the client learns nothing else."""
+    """An error in LeaLife. The log has it under the incident number; the client gets only that number."""
     incident = secrets.token_hex(4)
     log.error("incident %s at %s %s", incident, request.method, request.path, exc_info=error)
     return build_problem(
@@ -120,7 +120,7 @@ def on_unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def add_problem_handlers(api: NinjaAPI) -> None:
-    """Gives every error family of `api` its translation; the nearest class of an error decides."""
+    """Registers a translation for every error family of `api`; an error's most specific class decides."""
     handlers: list[tuple[type[Exception], Callable[..., HttpResponse]]] = [
         (Refused, on_refused),
         (ValidationError, on_invalid),

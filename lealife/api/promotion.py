@@ -1,4 +1,4 @@
-"""Promotion: the proof of what is live, and the way back."""
+"""Promotion: the proof of what is live, rollback, and the other actions that steer it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read_proof(request: HttpRequest, response: HttpResponse) -> ProofOut:
     auth=allow(roll_back),
 )
 def roll_back_role(request: ActorRequest, body: RollBackIn) -> LiveApplyOut:
-    """Puts a role back on the tag that served before, as a new live apply."""
+    """Makes the tag that served a role before the last switch active again, as a new live apply."""
     apply = roll_back(role=body.role.value, by=request.auth, reason=body.reason, origin=ORIGIN)
     apply.refresh_from_db()
     return LiveApplyOut(
@@ -55,40 +55,40 @@ def roll_back_role(request: ActorRequest, body: RollBackIn) -> LiveApplyOut:
 
 @router.get("/drills", response=declare_responses(200, DrillReport))
 def show_drills(request: HttpRequest) -> DrillReport:
-    """The gate's own measured errors: what became of tags whose worth was known."""
+    """The gate's own measured errors: its verdicts on tags whose quality was known in advance."""
     return read_drills()
 
 
 @router.post("/actions/hold/", response=declare_responses(200, SteeringOut, 409), auth=allow(hold_promotion))
 def hold(request: ActorRequest, body: HoldIn) -> SteeringOut:
-    """Nothing is evaluated, tried or applied until promotion is resumed."""
+    """Holds promotion: no candidate is evaluated, tried or applied until promotion is resumed."""
     hold_promotion(by=request.auth, origin=ORIGIN, reason=body.reason)
     return describe_steering()
 
 
 @router.post("/actions/resume/", response=declare_responses(200, SteeringOut, 409), auth=allow(resume_promotion))
 def resume(request: ActorRequest) -> SteeringOut:
-    """Promotion goes on where it was held."""
+    """Resumes promotion where it was held."""
     resume_promotion(by=request.auth, origin=ORIGIN)
     return describe_steering()
 
 
 @router.post("/actions/evaluate-now/", response=declare_responses(200, SteeringOut, 409), auth=allow(evaluate_now))
 def evaluate(request: ActorRequest) -> SteeringOut:
-    """Moves the collecting window on with the successes it has."""
+    """Closes the collecting window with the successes that it has, so that a candidate is built next."""
     evaluate_now(by=request.auth, origin=ORIGIN)
     return describe_steering()
 
 
 @router.post("/actions/drill/", response=declare_responses(200, list[DrillOut], 409), auth=allow(request_drill))
 def drill(request: ActorRequest) -> list[DrillOut]:
-    """Asks for an identical clone and a sabotaged copy of the active tag to go through the gate."""
+    """Requests a drill: an identical clone and a sabotaged copy of the active tag go through the gate."""
     drills = request_drill(by=request.auth, origin=ORIGIN)
     return [DrillOut(id=each.pk, kind=each.kind, role=each.role, state=each.state) for each in drills]
 
 
 def describe_steering() -> SteeringOut:
-    """Where promotion stands, as JSON."""
+    """The state of promotion as JSON."""
     row = read_settings()
     window = read_window(row=row)
     return SteeringOut(

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 
 def render_json(value: Any) -> bytes:
-    """JSON that every client can read: a number that JSON cannot say (NaN, infinity) is null, unknown."""
+    """JSON that every client can read: NaN and infinity, which JSON does not have, become null (unknown)."""
     return to_json(value, inf_nan_mode="null", fallback=str)
 
 

@@ -1,4 +1,4 @@
-"""What every endpoint may answer, for the OpenAPI document."""
+"""The possible responses of endpoints, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ ALWAYS = (400, 401, 403, 405, 413, 422, 429, 503)
 
 
 def declare_responses(status: int, schema: Any, *problems: int) -> dict[Any, Any]:
-    """The response map of an endpoint: its success, the refusals all share, and `problems` of its own."""
+    """The response map of an endpoint: its success, the refusals that all endpoints share, and its own `problems`."""
     return {status: schema, (*ALWAYS, *problems): Problem}

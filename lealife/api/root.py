@@ -25,7 +25,7 @@ REQUESTS_PER_MINUTE = 600
 
 
 class Api(NinjaAPI):
-    """The API; its document also has the header that every POST takes, and the media type of problems."""
+    """The API. Its OpenAPI document also has the header that every POST takes, and the media type of problems."""
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
         """The OpenAPI document."""
@@ -47,7 +47,7 @@ api = Api(
     urls_namespace="api",
     renderer=JsonRenderer(),
     auth=allow(None),
-    # Without it the document and its page would answer every method.
+    # Without this limit the document and its page would answer every method.
     docs_decorator=lambda view: csrf_exempt(require_GET(view)),
     throttle=[CallerThrottle(limit=REQUESTS_PER_MINUTE, period_s=60)],
 )
@@ -64,13 +64,13 @@ front = Router()
 
 @front.get("/", auth=None, include_in_schema=False)
 def show_documentation(request: HttpRequest) -> HttpResponseRedirect:
-    """The way to the documentation."""
+    """Redirects to the documentation."""
     return HttpResponseRedirect(reverse("api:openapi-view"))
 
 
 api.add_router("", front)
 
-# Last: whatever no router knows is answered in the API's own way, not with a web page.
+# Last: an address that no router knows gets a problem, not a web page.
 elsewhere = Router()
 
 

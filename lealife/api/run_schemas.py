@@ -1,4 +1,4 @@
-"""What the API takes and gives about one run."""
+"""Schemas of the API about one run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.operator_verdicts import NOTE_MAX
 
 
 class TrainIn(Input):
-    """How a run becomes a training source; without a check, the one that its own evidence gives."""
+    """How a run becomes a training source. Without a check, one is made from the run's own evidence."""
 
     title: Title = ""
     check: Check | None = None
@@ -27,7 +27,7 @@ class VerdictIn(Input):
 
 
 class VerdictOut(Schema):
-    """What somebody said of a run's answer. `effect`: ids of the memory items that it moved, by new status."""
+    """A person's verdict on a run's answer. `effect`: ids of the memory items that it changed, by new status."""
 
     id: int
     run: int

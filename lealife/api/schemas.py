@@ -1,4 +1,4 @@
-"""What the API takes and gives."""
+"""Schemas of the API's requests and answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_json(value: dict[str, Any]) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("The object is nested too deeply.") from None
     except ValueError:
-        raise ValueError("NaN and infinity are no numbers here.") from None
+        raise ValueError("NaN and infinity are not allowed.") from None
     if len(text) > CHECK_MAX:
         raise ValueError(f"The object has {len(text):,} characters as JSON; {CHECK_MAX:,} are allowed.")
     if "\\u0000" in text:
@@ -65,13 +65,13 @@ Check = Annotated[
 
 
 class Input(Schema):
-    """A body; a misspelt field is refused rather than ignored."""
+    """A request body. Unknown fields are refused, not ignored, so that spelling mistakes are noticed."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class FieldError(Schema):
-    """What is wrong with one field."""
+    """The error in one field."""
 
     field: str
     message: str
@@ -98,7 +98,7 @@ class TaskIn(Input):
 
 
 class SourceIn(TaskIn):
-    """One operator prompt to train on."""
+    """One prompt of an operator to train on."""
 
     title: Title = ""
     priority: Annotated[int, Field(ge=PRIORITY_MIN, le=PRIORITY_MAX)] = 0
@@ -112,13 +112,13 @@ class CampaignIn(TaskIn):
 
 
 class DefinitionIn(TaskIn):
-    """A task to be queued again and again; without a host it waits, disabled, until it has one."""
+    """A task that can be queued many times. Without a host it is disabled until it has one."""
 
     title: Annotated[str, Field(min_length=1, max_length=200), STORABLE]
 
 
 class DefinitionChangesIn(Input):
-    """What changes; `host: null` takes the host away from a disabled definition."""
+    """The fields to change. `host: null` removes the host of a disabled definition."""
 
     title: Annotated[str, Field(min_length=1, max_length=200), STORABLE] = ""
     prompt: Prompt = ""
@@ -134,27 +134,27 @@ class QueueIn(Input):
 
 
 class SettingsIn(Input):
-    """A draft, made against `version`."""
+    """Changed settings, made against `version`."""
 
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
     changes: Annotated[dict[str, Any], AfterValidator(check_json)]
 
 
 class RollBackIn(Input):
-    """Which role goes back to the tag that served before, and why."""
+    """The role to roll back to the tag that served before, and the reason."""
 
     role: Role
     reason: Annotated[str, Field(min_length=1, max_length=2000), STORABLE]
 
 
 class HoldIn(Input):
-    """Why promotion is held."""
+    """The reason for holding promotion."""
 
     reason: Annotated[str, Field(max_length=2000), STORABLE] = ""
 
 
 class SteeringOut(Schema):
-    """Where promotion stands after an action."""
+    """The state of promotion after an action."""
 
     on_hold: bool
     window: int
@@ -165,7 +165,7 @@ class SteeringOut(Schema):
 
 
 class DrillOut(Schema):
-    """A drill of the gate that was asked for."""
+    """A requested drill of the gate."""
 
     id: int
     kind: str
@@ -182,7 +182,7 @@ class TaskQueuedOut(Schema):
 
 
 class TagOut(Schema):
-    """A tag, the digest that routing claimed and the one the server answered with; empty until known."""
+    """A tag, the digest that routing claimed, and the digest that the server answered with; empty until known."""
 
     tag: str
     claimed_digest: str
@@ -240,7 +240,7 @@ class SourceListOut(Schema):
 
 
 class CampaignOut(Schema):
-    """Where a campaign stands. What is queued waits while `host_enabled` is false."""
+    """A campaign's progress. Its queued sources wait while `host_enabled` is false."""
 
     id: int
     title: str
@@ -274,7 +274,7 @@ class RequeuedOut(Schema):
 
 
 class DefinitionOut(Schema):
-    """A saved task definition. `state` is ready, or what keeps it from being queued; `pending` counts sources."""
+    """A saved task definition. `state` is ready, or the reason why it cannot be queued; `pending` counts sources."""
 
     id: int
     title: str
@@ -300,7 +300,7 @@ class DefinitionListOut(Schema):
 
 
 class DefinitionQueuedOut(Schema):
-    """What was queued: one source, or a campaign whose progress is at `href`."""
+    """The queued source, or the queued campaign, whose progress is at `href`."""
 
     size: int
     source_id: int | None
@@ -309,7 +309,7 @@ class DefinitionQueuedOut(Schema):
 
 
 class SettingsOut(Schema):
-    """The values that every process runs with."""
+    """The settings that every process uses."""
 
     version: int
     updated_at: datetime

@@ -1,4 +1,4 @@
-"""Standard tasks: ask, and read what came of it."""
+"""Standard tasks: ask a question and read the result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ router = Router(tags=["tasks"])
 
 @router.post("", response=declare_responses(202, TaskQueuedOut, 404), auth=allow(launching.ask))
 def create_task(request: ActorRequest, body: TaskIn) -> Status:
-    """Queues a question about a website; poll its `href` for the answer."""
+    """Queues a question about a website. Poll its `href` for the answer."""
     run = launching.ask(
         prompt=body.prompt,
         host=body.host,
@@ -103,7 +103,7 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
     auth=allow(run_actions.repeat_run),
 )
 def repeat_task(request: ActorRequest, task_id: RowId) -> Status:
-    """Asks again, with the tags and the memory of today. Any run but an evaluation's or a canary's can be repeated."""
+    """Runs the same task again with today's tags and memory. Runs of evaluations and canaries cannot be repeated."""
     run = run_actions.repeat_run(run_id=task_id, by=request.auth, origin=ORIGIN)
     return Status(202, TaskQueuedOut(id=run.pk, status=run.status, href=build_href(run.pk)))
 
@@ -114,7 +114,7 @@ def repeat_task(request: ActorRequest, task_id: RowId) -> Status:
     auth=allow(run_actions.train_on_run),
 )
 def train_on_task(request: ActorRequest, task_id: RowId, body: TrainIn | None = None) -> Status:
-    """Queues the task for training; without a check of yours it must find what its own evidence shows again."""
+    """Queues the task for training. Without a check in the body, the check is made from the run's own evidence."""
     wanted = body or TrainIn()
     source = run_actions.train_on_run(
         run_id=task_id, title=wanted.title, check_spec=wanted.check, by=request.auth, origin=ORIGIN
@@ -128,9 +128,9 @@ def train_on_task(request: ActorRequest, task_id: RowId, body: TrainIn | None = 
     auth=allow(run_actions.judge_run),
 )
 def judge_task(request: ActorRequest, task_id: RowId, body: VerdictIn) -> Status:
-    """Says whether a run's answer was right; the latest verdict counts, and moves the memory that came from the run.
+    """Records whether a run's answer was right. The latest verdict counts, and changes the memory made from the run.
 
-    Takes the number of a training run too; an evaluation's is refused.
+    Training runs can be judged here too; evaluation runs are refused.
     """
     verdict = run_actions.judge_run(run_id=task_id, right=body.right, note=body.note, by=request.auth, origin=ORIGIN)
     return Status(201, describe_verdict(verdict))
@@ -143,7 +143,7 @@ def describe_verdict(verdict: OperatorVerdict) -> VerdictOut:
 
 
 def describe_task(run: Run) -> dict[str, Any]:
-    """What a list says about a task."""
+    """A task as lists show it."""
     return {
         "id": run.pk,
         "status": run.status,

@@ -1,4 +1,4 @@
-"""Rate limits, one count a caller."""
+"""Rate limits, with one count per caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lealife.core.clients import count_event, read_address, seconds_left
 class CallerThrottle(BaseThrottle):
     """At most `limit` requests in each period of `period_s` seconds, for one key or user.
 
-    It holds nothing on itself, since one instance serves every thread.
+    It keeps no state in the instance, because one instance serves every thread.
     """
 
     def __init__(self, *, limit: int, period_s: int) -> None:

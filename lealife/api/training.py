@@ -42,20 +42,20 @@ router = Router(tags=["training"])
 
 @router.post("/start", response=declare_responses(200, LoopState), auth=allow(start_training))
 def start(request: ActorRequest) -> LoopState:
-    """Allows training: picks begin at the next tick."""
+    """Allows training. New runs start at the next tick."""
     start_training(by=request.auth, origin=ORIGIN)
     return show_loop()
 
 
 @router.post("/stop", response=declare_responses(200, LoopState), auth=allow(stop_training))
 def stop(request: ActorRequest) -> LoopState:
-    """Ends new picks. In-flight runs continue to terminal state."""
+    """Stops training: no new runs start. In-flight runs continue to terminal state."""
     stop_training(by=request.auth, origin=ORIGIN)
     return show_loop()
 
 
 def show_loop() -> LoopState:
-    """The loop, with the newest pick whoever made it: workers that end a run pick the next for themselves."""
+    """The loop's state. `last_launch_at` is the newest pick, also when a worker that ended a run made it."""
     newest = TrainingCycle.objects.order_by("-id").values_list("opened_at", flat=True).first()
     return replace(read_loop(now=timezone.now()), last_launch_at=newest)
 
@@ -103,7 +103,7 @@ def create_source(request: ActorRequest, body: SourceIn) -> Status:
 
 @router.post("/campaigns", response=declare_responses(201, CampaignOut, 404), auth=allow(create_campaign))
 def create(request: ActorRequest, body: CampaignIn) -> Status:
-    """Queues one task definition `size` times, each to be run independently."""
+    """Queues one task definition `size` times; each run is independent."""
     campaign = create_campaign(
         title=body.title,
         prompt=body.prompt,
@@ -129,7 +129,7 @@ def read_campaign(request: HttpRequest, campaign_id: RowId) -> CampaignOut:
     auth=allow(cancel_campaign),
 )
 def cancel(request: ActorRequest, campaign_id: RowId) -> CancelledOut:
-    """Cancels what has not started."""
+    """Cancels the campaign's sources that have not started."""
     return CancelledOut(cancelled=cancel_campaign(campaign_id=campaign_id, by=request.auth, origin=ORIGIN))
 
 
@@ -139,13 +139,13 @@ def cancel(request: ActorRequest, campaign_id: RowId) -> CancelledOut:
     auth=allow(requeue_failed),
 )
 def requeue(request: ActorRequest, campaign_id: RowId) -> RequeuedOut:
-    """Queues what has failed again, with a fresh retry budget; 409 when it is cancelled or nothing has failed."""
+    """Queues failed sources again, with a new retry budget; 409 when the campaign is cancelled or none has failed."""
     return RequeuedOut(requeued=requeue_failed(campaign_id=campaign_id, by=request.auth, origin=ORIGIN))
 
 
 @router.get("/settings", response=declare_responses(200, SettingsOut))
 def show_settings(request: HttpRequest) -> SettingsOut:
-    """The settings that every process reads at its next tick, and their version."""
+    """The settings, which every process reads at its next tick, and their version."""
     return describe_settings(read_settings())
 
 
@@ -153,7 +153,7 @@ def show_settings(request: HttpRequest) -> SettingsOut:
 def change_settings(request: ActorRequest, body: SettingsIn) -> SettingsOut:
     """Applies a draft made against `version`; 409 with the difference when another draft was applied first.
 
-    Training-only settings need the scope `operate`, those that concern every task `admin`.
+    Training-only settings need the scope `operate`; settings for all tasks need `admin`.
     """
     row = apply_settings(changes=body.changes, version=body.version, by=request.auth, origin=ORIGIN)
     return describe_settings(row)

@@ -105,7 +105,7 @@ def test_an_unknown_address_is_not_found(address: str) -> None:
     assert_problem(Client().get(address), 404)
 
 
-def test_too_many_requests_are_told_when_to_come_back(reader: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_requests_get_a_retry_after(reader: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     (throttle,) = api.throttle
     assert isinstance(throttle, CallerThrottle)
     monkeypatch.setattr(throttle, "limit", 2)
@@ -115,7 +115,7 @@ def test_too_many_requests_are_told_when_to_come_back(reader: Client, monkeypatc
     assert 1 <= int(answer["Retry-After"]) <= 60
 
 
-def test_an_unexpected_fault_tells_the_log_and_not_the_client(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_is_logged_and_hidden_from_the_client(caplog: pytest.LogCaptureFixture) -> None:
     request = RequestFactory().get("/api/tasks")
     with caplog.at_level(logging.ERROR):
         answer = on_unexpected(request, RuntimeError("the password is swordfish"))

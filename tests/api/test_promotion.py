@@ -32,7 +32,7 @@ def test_hold_and_resume(operator: Client) -> None:
     assert (answer.status_code, answer.json()["on_hold"], answer.json()["state"]) == (200, True, "held")
     assert read_settings().promotion_hold
     again = post(operator, "hold", {})
-    assert (again.status_code, again.json()["detail"]) == (409, "Promotion is on hold already.")
+    assert (again.status_code, again.json()["detail"]) == (409, "Promotion is already on hold.")
     assert post(operator, "resume").json()["on_hold"] is False
     assert [entry.origin for entry in AuditEntry.objects.filter(action__endswith="promotion")] == ["api", "api"]
 
