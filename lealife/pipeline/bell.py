@@ -1,4 +1,4 @@
-"""The doorway to django-q2: the only module that knows the queue. It rings; our tables decide."""
+"""The only module that uses django-q2. A queued task (a "bell") wakes a worker; our own tables decide what it does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django_q.tasks import async_task
 
 COORDINATE = "lealife.pipeline.stages.coordinate"
 DRAIN = "lealife.pipeline.stages.drain"
-# Bells that wait this long while no worker writes a heartbeat mean a wedged cluster.
+# When bells have waited this long and no worker has written a heartbeat, the cluster is stuck.
 KEEP_FAILURES = timedelta(days=7)
 WEDGED_AFTER = timedelta(seconds=90)
 SCHEDULED_EVERY = timedelta(minutes=1)
@@ -28,7 +28,7 @@ def ring_coordinator() -> None:
 
 
 def ensure_schedule() -> None:
-    """Rings for a coordinator every minute, for ever: the repair of a lost bell, also after a clock was put back."""
+    """Schedules a bell for a coordinator every minute. It replaces a lost bell, also after a clock moved back."""
     schedule, _ = Schedule.objects.get_or_create(
         name="coordinator",
         defaults={"func": COORDINATE, "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
@@ -48,9 +48,9 @@ def read_queue_depth() -> int:
 
 
 def has_wedged(*, last_beat_at: datetime | None) -> bool:
-    """Whether bells wait and nothing is done: django-q2 can lose its workers and not notice.
+    """Whether bells wait and no work is done. django-q2 can lose its workers without noticing.
 
-    `last_beat_at` is the newest heartbeat that any work wrote.
+    `last_beat_at` is the newest heartbeat of any worker.
     """
     long_ago = timezone.now() - WEDGED_AFTER
     silent = last_beat_at is None or last_beat_at < long_ago
@@ -58,5 +58,5 @@ def has_wedged(*, last_beat_at: datetime | None) -> bool:
 
 
 def forget_failures() -> None:
-    """Deletes django-q2's records of failed bells after a week; what failed is told by our own rows and the log."""
+    """Deletes django-q2's records of failed bells after a week. Our own rows and the log show what failed."""
     Failure.objects.filter(stopped__lt=timezone.now() - KEEP_FAILURES).delete()

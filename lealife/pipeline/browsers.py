@@ -16,9 +16,10 @@ from training.turns import HostPace
 
 
 def open_browser(host: Host) -> AbstractContextManager[Browser]:
-    """A browser for one run, or one visit of the crawl, on `host`: behind the same guards with every engine.
+    """A browser on `host`, for one run or one visit of the crawl. Every engine has the same guards.
 
-    It waits for no turn of the host past the deadline of a run that begins now. A shutdown has to wait as long.
+    It waits for the host's politeness delay no longer than a run that starts now may take, because a shutdown waits
+    for it too.
     """
     row = read_settings()
     site = host.as_site()
@@ -28,7 +29,7 @@ def open_browser(host: Host) -> AbstractContextManager[Browser]:
         run_seconds=DEADLINE_S,
         user_agent=name_user_agent(settings.LEALIFE_CONTACT),
     )
-    # A visible browser is asked for by Headful, a launched one by Autostart: either means Chromium.
+    # Headful asks for a visible browser and Autostart for a launched one: both need Chromium.
     if row.browser_engine == RuntimeSettings.Engine.CHROMIUM or row.browser_headful or row.browser_autostart:
         from training.agent.web.chromium_browser import ChromiumBrowser
 
@@ -37,7 +38,7 @@ def open_browser(host: Host) -> AbstractContextManager[Browser]:
 
 
 class PatientPace:
-    """The turns of the host's server, also while Postgres is away for a moment."""
+    """The host's turns (politeness delay), which tolerate a short loss of Postgres."""
 
     def __init__(self, host: Host) -> None:
         self._host = host

@@ -1,4 +1,4 @@
-"""Waiting for Postgres to come back."""
+"""Waiting while Postgres does not answer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 def patiently(work: Callable[[], T]) -> T:
-    """Repeats reads or writes while Postgres is away, for less than a lease; then the sweep takes over.
+    """Repeats reads or writes while Postgres does not answer, for less than a lease; then the sweep takes over.
 
-    A statement that Postgres refuses is refused at once: it would be the next time too.
+    An error from a statement that Postgres refuses is raised at once, because a repeat would fail too.
     """
     ends = time.monotonic() + LEASE.total_seconds() * 0.8
     while True:
@@ -28,6 +28,6 @@ def patiently(work: Callable[[], T]) -> T:
         except (OperationalError, InterfaceError) as error:
             if connection.in_atomic_block or time.monotonic() > ends or is_draining():
                 raise
-            log.warning("Postgres is away, trying again: %s", error)
+            log.warning("Postgres does not answer, trying again: %s", error)
             connection.close()
             time.sleep(1)

@@ -1,4 +1,4 @@
-"""Executing one run: brain in, trajectory out, under a lease that a thread of its own renews."""
+"""Executes one run: brain in, trajectory out. A separate thread renews the run's lease."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RENEW_S = LEASE.total_seconds() / 3
 
 
 class LeaseKeeper:
-    """Renews a run's lease while a model call takes its time; `lost` is set when the run is no longer ours."""
+    """Renews a run's lease during long model calls; sets `lost` when the run no longer belongs to this worker."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -56,7 +56,7 @@ class LeaseKeeper:
         while not self._ended.wait(RENEW_S):
             try:
                 renew_lease(run_id=self._run.pk, fence=self._run.fence, now=timezone.now())
-                # A long run is work: without a word of it a busy cluster would look dead.
+                # A long run is work too: without this heartbeat a busy cluster would look dead.
                 beat(worker=self._run.claimed_by, doing="execute", now=timezone.now())
             except StaleClaim:
                 self.lost.set()
@@ -67,12 +67,12 @@ class LeaseKeeper:
         connection.close()
 
     def why_stop(self) -> str | None:
-        """What the agent asks before each visit."""
+        """The agent calls this before each visit."""
         return ErrorCode.WORKER_LOST if self.lost.is_set() else None
 
 
 def assemble_brain(run: Run) -> tuple[Brain, list[int]]:
-    """What flows back: routed tags and recalled memory, frozen; and the ids of items withheld on purpose."""
+    """The frozen input of the run: routed tags and recalled memory; and the ids of items withheld on purpose."""
     canary = run.lane == Run.Lane.CANARY and run.canary_id is not None
     controller, task = (read_canary_routing(run.canary_id) if canary else route_run(run)).require()
     items = recall(host_id=run.host_id, prompt=run.prompt)
@@ -83,14 +83,14 @@ def assemble_brain(run: Run) -> tuple[Brain, list[int]]:
 
 
 def execute_run(run: Run) -> None:
-    """Runs the agent for a begun run and finishes it, whatever happens, unless its lease was lost."""
+    """Runs the agent for a started run and finishes the run in every case, unless its lease was lost."""
     served: dict[str, set[str]] = {"controller": set(), "task": set()}
     try:
         with LeaseKeeper(run) as lease:
             result = _navigate(run, lease=lease, served=served)
         patiently(lambda: _finish(run, result=result, served=served))
     except StaleClaim as error:
-        log.warning("run %s: %s What this worker found is void.", run.pk, error)
+        log.warning("run %s: %s This worker's result is discarded.", run.pk, error)
 
 
 def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> Result:
@@ -131,18 +131,18 @@ def _prepare(run: Run) -> Brain:
 
 
 def read_served(brain: Brain) -> dict[str, str]:
-    """By role, the digest under which the servers have its tag now. Raises AgentError when none answers."""
+    """The digest that each role's tag has on the servers now. Raises AgentError when no server answers."""
     return {"controller": read_served_digest(brain.controller_tag), "task": read_served_digest(brain.task_tag)}
 
 
 def _note_served(served: dict[str, set[str]], *, brain: Brain, before: dict[str, str], trajectory: Trajectory) -> None:
-    """Only replies prove what served: a role that got none has asked nothing, whatever its tag is.
+    """Notes the digests that served, by role. Only replies prove them: a role without replies asked no model.
 
-    A reply without a digest was given by what the tag was before and after the run.
+    A reply without a digest counts for the digests that the tag had before and after the run.
     """
     after: dict[str, str] = {}
     with contextlib.suppress(AgentError):
-        # Servers that went away after the work was done take nothing of it.
+        # Servers that stopped after the work was done do not make it invalid.
         after = read_served(brain)
     roles = (
         ("controller", trajectory.controller_calls, trajectory.controller_digests),
@@ -154,7 +154,7 @@ def _note_served(served: dict[str, set[str]], *, brain: Brain, before: dict[str,
 
 
 def _require_tags(brain: Brain, before: dict[str, str]) -> None:
-    # Without its tag the agent would fall back on the shortlist's order, and its luck would count for the tag.
+    # Without its tag the agent would use the shortlist's order, and a lucky result would count for the tag.
     for role, tag in (("controller", brain.controller_tag), ("task", brain.task_tag)):
         if before[role] == MISSING:
             raise AgentError(ErrorCode.MODEL_UNAVAILABLE, f"No model server has {tag}.")
@@ -178,8 +178,8 @@ def _finish(run: Run, *, result: Result, served: dict[str, set[str]]) -> None:
         if run.lane in Run.CYCLE_LANES:
             ring("ingest")
         elif run.lane != Run.Lane.EVALUATION:
-            # No outcome comes of it, so no ingest will count what was recalled for it. What it was worth is for a
-            # person's verdict to say.
+            # This run makes no outcome, so no ingest will count its recalled items. Count that they were given; whether
+            # they helped is known only from a person's verdict.
             shown = Run.objects.values_list("memories", flat=True).get(pk=run.pk)
             recalled = [item["id"] for item in shown if item.get("kind") in VISITABLE_KINDS]
             count_recalls(recalled=recalled, helped=(), checked=False, now=timezone.now())

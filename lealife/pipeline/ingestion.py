@@ -1,4 +1,4 @@
-"""Ingestion: the stage that turns outcomes into memory; one that breaks holds up no other."""
+"""Ingestion: the stage that turns outcomes into memory. One that fails does not delay the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def ingest_next(now: datetime) -> bool:
-    """Turns the oldest outcome that waits into memory, and rings for the window; False when none waits."""
+    """Turns the oldest waiting outcome into memory and rings for the window; False when none waits."""
     outcome_id = None
     try:
         with transaction.atomic():

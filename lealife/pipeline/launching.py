@@ -1,4 +1,4 @@
-"""Launching: queues a question, claims what may run, and rings for it in the same transaction."""
+"""Launching: queues questions, claims what may run, and rings for a worker in the same transaction."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def ask(
 
 
 def launch_training(now: datetime, *, while_enabled: bool = False) -> int:
-    """Claims sources while there are free training slots and runs do not all break; as long as training is allowed,
-    when wanted `while_enabled` only.
+    """Claims sources for all free training slots and returns how many; `while_enabled`: only if training is allowed.
 
-    None while bells wait and no worker does anything: what nobody begins is lost to its lease, again and again.
+    Claims none while the latest runs all broke, or while bells wait and no worker is active: then no worker would start
+    the claimed runs, and their leases would lapse again and again.
     """
     launched = 0
     if has_wedged(last_beat_at=read_last_beat(now=now)):
@@ -57,9 +57,9 @@ def launch_training(now: datetime, *, while_enabled: bool = False) -> int:
 
 
 def take_training(*, worker: str, now: datetime) -> Run | None:
-    """Claims the next source for `worker` itself, which has just ended a run: no need to wait for the next tick.
+    """Claims the next source for `worker`, which has just ended a run, so that it need not wait for the next tick.
 
-    None when nothing is eligible, or while the loop does not run: then nobody picks.
+    None when nothing is eligible, or while the loop is not running.
     """
     if is_draining() or read_loop(now=now).state != "running" or not _may_train(now):
         return None

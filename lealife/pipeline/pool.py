@@ -1,4 +1,4 @@
-"""The model servers this installation uses, and the agent's view of them."""
+"""The model servers that this installation uses, and the agent's access to them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MIXED, MISSING = "mixed", "missing"
 def get_pool() -> OllamaPool:
     """The pool that `OLLAMA_HOST` names, or the embedded server.
 
-    Raises ModelUnavailable when neither is there, or the variable names none.
+    Raises ModelUnavailable when there is neither, or the variable is unusable.
     """
     named = settings.OLLAMA_HOST or read_address()
     if not named:
@@ -38,7 +38,7 @@ def get_pool() -> OllamaPool:
 
 @lru_cache(maxsize=4)
 def _open_pool(named: str) -> OllamaPool:
-    # One pool an address and process: it remembers which servers are down and keeps connections open.
+    # One pool per address and process: it remembers which servers are down and keeps connections open.
     return OllamaPool(
         hosts=parse_hosts(named),
         deadline_s=settings.LEALIFE_MODEL_DEADLINE_S,
@@ -49,7 +49,7 @@ def _open_pool(named: str) -> OllamaPool:
 
 
 def _note_failure(host: str) -> None:
-    # What another server answers now must not be lost because the database is away.
+    # Another server may still answer the call: a database error must not stop it.
     try:
         note_fault(host=host, now=timezone.now())
     except DatabaseError as error:
@@ -57,14 +57,14 @@ def _note_failure(host: str) -> None:
 
 
 def _read_keep_alive(text: str) -> str | float | None:
-    # Ollama takes a bare number of seconds as a number only.
+    # Ollama accepts seconds without a unit only as a number, not as text.
     with suppress(ValueError):
         return float(text)
     return text or None
 
 
 def read_served_digest(tag: str) -> str:
-    """The digest under which the servers have `tag` now; "mixed" when they disagree, "missing" when none has it.
+    """The digest that `tag` has on the servers now; "mixed" when they disagree, "missing" when none has it.
 
     Raises AgentError(model_unavailable) when no server answers.
     """
@@ -74,7 +74,7 @@ def read_served_digest(tag: str) -> str:
         raise AgentError(ErrorCode.MODEL_UNAVAILABLE, str(error)) from error
     except ModelInvalid:
         return MISSING
-    # A server that has lost the tag answers nothing under its name.
+    # A server that has lost the tag cannot answer for it.
     found = digests - {""}
     if len(found) > 1:
         return MIXED
@@ -82,7 +82,7 @@ def read_served_digest(tag: str) -> str:
 
 
 class PoolModel:
-    """The agent's door to the pool: its errors are the agent's."""
+    """The agent's access to the pool, with the pool's errors translated to the agent's."""
 
     def chat(
         self,

@@ -1,4 +1,4 @@
-"""The stages behind a verdict: canary, apply and watch. `pipeline.py` has them in their order."""
+"""The stages after a verdict: canary, apply and watch. `stages.py` gives the order of all stages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_canary_ready(now: datetime) -> bool:
 
 
 def work_canary(now: datetime) -> bool:
-    """Opens the canary of a promoted candidate, or looks at the one that is open; True when it opened one."""
+    """Opens the canary of a promoted candidate, or judges the open one; True when it opened one."""
     if read_settings().promotion_hold:
         return False
     waiting = _find_promoted()
@@ -58,19 +58,19 @@ def work_apply(now: datetime) -> bool:
 
 
 def is_watch_ready(now: datetime) -> bool:
-    """Whether a live apply is watched, or one whose proof is red may be rolled back."""
+    """Whether a live apply is under watch, or has a red proof for which it may be rolled back."""
     return _open_watches().exists() or (may_roll_back() and bool(find_red_applies()))
 
 
 def work_watch(now: datetime) -> bool:
-    """Looks at every open watch and at the proof; True when it rolled an apply back for its red proof."""
+    """Judges every open watch and checks the proof; True when it rolled back an apply because its proof is red."""
     for watch in _open_watches():
         settle_watch(watch_id=watch.pk, now=now)
     return bool(roll_back_red())
 
 
 def _find_promoted() -> Evaluation | None:
-    """A promoted candidate without a canary, whose role has none open and is not watched: it waits for both."""
+    """A promoted candidate without a canary. It must wait while its role has an open canary or a watch."""
     promoted = Evaluation.objects.select_related("candidate").filter(
         verdict=Evaluation.Verdict.PROMOTE, canary=None, window__state="canary"
     )

@@ -2,8 +2,8 @@
 
 claim → execute → outcome → ingest → window → build → evaluate → canary → apply → watch → prove
 
-Each stage says whether it has work (`ready`) and does one piece of it (`work`). A bell drains a stage until
-nothing is ready; finishing a piece rings the next stage in the same transaction; the sweep rings what was lost.
+Each stage reports whether it has work (`ready`) and does one piece of it (`work`). A bell works a stage until nothing
+is ready. Finishing a piece rings the next stage in the same transaction. The sweep rings again for lost bells.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ ring = bell.ring
 read_queue_depth = bell.read_queue_depth
 State = PromotionWindow.State
 
-# A bell gives its worker back after a minute, and a coordinator its lease: no stage keeps a worker for ever.
+# A bell ends after about a minute, and so does a coordinator's lead, so that no stage keeps a worker for ever.
 HOLD_S = 55.0
 SWEEP_S = 2.0
 # The same while training is stopped and the last sweep found nothing to do.
 IDLE_SWEEP_S = 10.0
-# What a worker does that leads the loop. A daemon that leads it is no worker, and says something else.
+# What the heartbeat of a worker that leads the loop says. A daemon that leads is not a worker and says something else.
 COORDINATOR = "coordinator"
 
 
@@ -83,14 +83,14 @@ class Stage:
 
 
 def worker_name() -> str:
-    """This process, as leases and heartbeats name it."""
+    """The name of this process in leases and heartbeats."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def drain(stage_name: str) -> int:
-    """What a bell does: works a stage until nothing is ready, its time is up or a shutdown begins.
+    """Runs when a bell rings: works a stage until nothing is ready, its time is up or a shutdown starts.
 
-    Returns the pieces done. Delivered twice it is harmless: every piece begins with a claim of its own.
+    Returns the pieces done. A bell that is delivered twice is harmless, because every piece starts with a claim.
     """
     stage = STAGES[stage_name]
     done, ends = 0, time.monotonic() + HOLD_S
@@ -126,9 +126,9 @@ def _hold(stage: Stage) -> Iterator[bool]:
 
 
 def coordinate() -> bool:
-    """Leads the loop for about a minute, then rings for the next to lead; False when somebody else leads."""
+    """Leads the loop for about a minute, then rings for the next leader; False when another process leads."""
     sweeper = Sweeper()
-    # Tags may have been lost with a model server's data; only the servers know, so they are asked each minute.
+    # A model server may have lost its data and with it our tags. Only the servers know, so ask them each minute.
     ring("tags")
     bell.forget_failures()
     IdempotentAnswer.objects.expired(now=timezone.now()).delete()
@@ -136,7 +136,7 @@ def coordinate() -> bool:
     try:
         led = run_loop(holder=worker_name(), hold_s=HOLD_S, tick=sweeper.tick, should_stop=is_draining)
     except (OperationalError, InterfaceError) as error:
-        log.warning("the loop lost Postgres and rings for the next to lead: %s", error)
+        log.warning("the loop lost Postgres and rings for the next leader: %s", error)
         connection.close()
         led = True
     if led and not is_draining():
@@ -157,7 +157,7 @@ class Sweeper:
 
     def tick(self, now: datetime) -> int:
         """One turn of the loop; returns how many runs it launched."""
-        # Before anything is claimed, so that what a dead worker held is claimed again in this very tick.
+        # Before claiming, so that the sources of a dead worker can be claimed again in this tick.
         fail_lapsed_runs(now=now)
         enabled = read_coordinator().enabled
         launched = launch_queued(now) + (launch_training(now, while_enabled=True) if enabled else 0)
@@ -172,7 +172,7 @@ def sweep(now: datetime, *, doing: str = COORDINATOR) -> bool:
     """Repairs what was lost: lapsed leases, bells that never rang. True when there is work."""
     fail_lapsed_runs(now=now)
     beat(worker=worker_name(), doing=doing, now=now)
-    # A stage rung while its bell still waits is rung for nothing: leave a busy queue alone.
+    # A second bell for a stage is useless while its first one waits, so do not ring while the queue is busy.
     if read_queue_depth() >= 2 * len(STAGES):
         return True
     held = read_settings().promotion_hold
@@ -248,7 +248,7 @@ def _evaluate(now: datetime) -> bool:
         return False
     decision = run_pairs(evaluation_id=evaluation_id, tools=arm_tools(), now=now)
     if decision is None:
-        # No slot just now, or told to stop: the sweep rings again.
+        # No slot is free, or a shutdown has started: the sweep rings again.
         return False
     if decision.verdict is Verdict.PROMOTE:
         ring("canary")
@@ -256,7 +256,7 @@ def _evaluate(now: datetime) -> bool:
 
 
 def arm_tools() -> ArmTools:
-    """What an evaluation's arms run with."""
+    """The tools with which an evaluation's arms run."""
     return ArmTools(
         open_browser=open_browser,
         model=PoolModel(),
@@ -283,7 +283,7 @@ def _tags(now: datetime) -> bool:
         for finding in inspect_tags(server=get_pool()).serving_alarms:
             log.warning("%s", finding.sentence)
     except ModelError as error:
-        log.warning("tags not looked after, trying again: %s", error)
+        log.warning("tags not maintained, trying again: %s", error)
         return False
     return made
 
@@ -293,7 +293,7 @@ def _window_in(state: str) -> PromotionWindow | None:
 
 
 def _open_evaluations() -> QuerySet[Evaluation]:
-    """Those of candidates before drills."""
+    """Open evaluations, those of candidates before drills."""
     return Evaluation.every.filter(verdict=Evaluation.Verdict.PENDING).order_by("drill", "pk")
 
 
@@ -325,7 +325,7 @@ STAGES: dict[str, Stage] = {
         Stage("evaluate", lambda now: _open_evaluations().exists(), _evaluate, alone=False, promotes=True),
         Stage("canary", promotion_stages.is_canary_ready, promotion_stages.work_canary, promotes=True),
         Stage("apply", promotion_stages.is_apply_ready, promotion_stages.work_apply, promotes=True),
-        # On hold too: harm is looked for as long as the previous tag is held back.
+        # Not stopped by a hold: as long as runs are held back for the previous tag, harm must be found.
         Stage("watch", promotion_stages.is_watch_ready, promotion_stages.work_watch),
     )
 }

@@ -19,7 +19,7 @@ def look_without_end() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_killed_while_it_looks_at_the_flag_holds_up_nobody():
+def test_a_worker_killed_while_reading_the_flag_blocks_no_other():
     crowd = Crowd({"looking": look_without_end})
     try:
         for _ in range(KILLS):

@@ -49,7 +49,7 @@ def test_a_host_that_asked_for_a_long_rest_is_left_alone_by_the_next_run(slept: 
     with serve({"/": busy}) as stub:
         host = make_host(base_url=stub.url)
         for _ in range(2):
-            with open_browser(host) as browser, pytest.raises(AgentError, match="wants to be left alone"):
+            with open_browser(host) as browser, pytest.raises(AgentError, match="asks for a pause"):
                 browser.fetch(stub.url)
         assert stub.asked == ["/robots.txt", "/"]
     assert slept == []

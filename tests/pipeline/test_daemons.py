@@ -82,7 +82,7 @@ def test_another_daemon_takes_over_from_a_killed_one_within_the_lease(start_daem
     assert read_coordinator().fence == fence + 1
 
 
-def test_a_daemon_that_is_told_to_end_hands_over_at_once(start_daemon):
+def test_a_daemon_that_ends_hands_over_at_once(start_daemon):
     first = start_daemon()
     wait_until(lambda: leads(first), seconds=20)
     first.stop()
@@ -106,7 +106,7 @@ def test_settings_reach_a_process_that_runs_at_its_next_tick(start_daemon):
     assert daemon.process.poll() is None
 
 
-def test_a_stop_that_a_daemon_reverses_is_recorded_and_told(start_daemon):
+def test_a_stop_that_a_daemon_reverses_is_recorded_and_shown(start_daemon):
     start_training(by=command_line("ada"), origin="tests")
     daemon = start_daemon(TRAINING_DAEMON_START_IF_STOPPED="1")
     wait_until(lambda: leads(daemon), seconds=20)

@@ -116,7 +116,7 @@ def test_without_tags_a_task_says_that_no_model_is_there(host: Host):
     drain("execute")
     run.refresh_from_db()
     assert (run.status, run.error_code) == ("failed", "model_unavailable")
-    assert run.error.startswith("No active model tags yet")
+    assert run.error.startswith("No model tags are active yet")
 
 
 def test_an_unreachable_host_is_an_outcome_and_another_host_is_served(host: Host, ollama: RunningOllama):

@@ -16,7 +16,7 @@ from training.runtime_settings import apply_settings
 
 
 @pytest.mark.django_db
-def test_an_outcome_that_cannot_be_ingested_holds_up_no_other(monkeypatch):
+def test_an_outcome_that_cannot_be_ingested_does_not_delay_others(monkeypatch):
     apply_settings(changes={"recent_host_window": 0}, version=None, by=command_line("ada"), origin="test")
     poisoned, sound = (make_outcome(host, steps=[make_step(url=host.base_url)]) for host in (make_host(), make_host()))
 

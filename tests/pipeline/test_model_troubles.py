@@ -115,7 +115,9 @@ def test_a_server_that_lost_its_base_says_what_to_pull(host: Host, server: Scrip
     outcome = train_once(host)
     assert (outcome.success, outcome.error_code) == (False, "model_unavailable")
     assert TrainingSource.objects.get().failed_attempts == 0
-    assert read_model_health().reasons == (f"{server.address} has no model {BASE}. Run there: ollama pull {BASE}",)
+    assert read_model_health().reasons == (
+        f"{server.address} has no model {BASE}. Run on that machine: ollama pull {BASE}",
+    )
     server.tags.update(kept)
     assert read_model_health() == ModelHealth("up")
 
@@ -127,7 +129,7 @@ def test_one_of_two_servers_that_lost_its_base_is_named_and_the_other_serves(
         kept = dict(one.tags)
         one.tags.clear()
         assert train_once(host).success
-        advice = f"{one.address} has no model {BASE}. Run there: ollama pull {BASE}"
+        advice = f"{one.address} has no model {BASE}. Run on that machine: ollama pull {BASE}"
         assert read_model_health() == ModelHealth("up", ("1 of 2 model servers cannot serve.", advice))
         one.tags.update(kept)
         assert read_model_health() == ModelHealth("up")

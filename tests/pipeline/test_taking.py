@@ -78,7 +78,7 @@ def test_nothing_is_taken_after_a_stop(leading: None, host: Host):
     assert take() is None
 
 
-def test_nothing_is_taken_while_nobody_leads(host: Host):
+def test_nothing_is_taken_while_no_process_leads(host: Host):
     queue_question(host)
     start_training(by=command_line("ada"), origin="tests")
     assert take() is None
@@ -86,7 +86,7 @@ def test_nothing_is_taken_while_nobody_leads(host: Host):
     assert take() is None
 
 
-def test_nothing_is_taken_by_a_worker_that_was_told_to_end(leading: None, host: Host):
+def test_a_worker_that_is_shutting_down_takes_nothing(leading: None, host: Host):
     queue_question(host)
     start_draining()
     assert take() is None

@@ -80,7 +80,7 @@ def test_workers_whose_main_process_is_killed_are_ended_with_their_session(worke
     wait_until(lambda: not any(map(is_running, pids)))
 
 
-def test_workers_survive_a_restart_of_postgres_with_nobodys_help():
+def test_workers_survive_a_restart_of_postgres_without_help():
     # Below this installation's data, where also the user of a server that root starts may go.
     folder = Path(tempfile.mkdtemp(prefix="restarted-", dir=data_dir()))
     command = [sys.executable, "-m", "tests.pipeline.restarted", str(folder), "workers"]
