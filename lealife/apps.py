@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class LeaLifeConfig(AppConfig):
-    """Shown and steered: pages, API, pipeline."""
+    """The app of the pages, the API and the pipeline."""
 
     name = "lealife"
     verbose_name = "LeaLife"

@@ -27,6 +27,6 @@ sockets = URLRouter([path("ws/live/", LiveConsumer.as_asgi())])
 websocket = SameOrigin(AuthMiddlewareStack(sockets))
 application = Mount(ProtocolTypeRouter({"http": http, "websocket": websocket}))
 
-# All that is loaded by now stays: a full collection that looks through it as well holds every socket for 0.1 s.
+# Everything loaded so far is permanent. Freeze it: a full garbage collection through it stops every socket for 0.1 s.
 gc.collect()
 gc.freeze()

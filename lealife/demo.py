@@ -15,7 +15,7 @@ PORTS = range(7464, 7564)
 
 
 def ensure_demo_host() -> tuple[Host, bool]:
-    """The demo's host row and whether it was made just now, on a free port."""
+    """The demo's host row, and whether this call made it (on a free port)."""
     host = Host.objects.filter(name=NAME).first()
     if host is not None:
         return host, False
@@ -24,19 +24,19 @@ def ensure_demo_host() -> tuple[Host, bool]:
 
 
 def port_of(host: Host) -> int:
-    """The port that the demo's address names."""
+    """The port in the demo's address."""
     return urlsplit(host.base_url).port or 80
 
 
 def demo_child(host: Host) -> Child:
-    """The process that serves it. Isolated, so that it documents the standard library and nothing else."""
+    """The process that serves it. Python runs isolated, so that it documents only the standard library."""
     folder = data_dir() / "demo"
     folder.mkdir(exist_ok=True)
     return Child(
         name="demo site",
         command=[sys.executable, "-I", "-S", "-m", "pydoc", "-n", "127.0.0.1", "-p", str(port_of(host))],
         folder=str(folder),
-        # It ends at the end of its standard input.
+        # The process ends when its standard input ends.
         keep_stdin_open=True,
         quiet=True,
     )
@@ -51,7 +51,7 @@ def find_free_port(ports: range) -> int:
 
 
 def is_port_free(port: int) -> bool:
-    """Whether loopback has nobody on `port`."""
+    """Whether no process on loopback uses `port`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

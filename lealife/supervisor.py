@@ -1,7 +1,7 @@
-"""The supervisor: starts the children, restarts and names those that crash, and ends them one by one.
+"""The supervisor: starts the children, reports and restarts those that crash, and ends them one by one.
 
-Each child has a session of its own and only its main process is signalled: a signal to a whole process group
-kills django-q2's workers in mid-task.
+Each child has its own session, and only its main process gets signals: a signal to a whole process group would kill
+django-q2's workers in the middle of a task.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 log = logging.getLogger("lealife.up")
 PR_SET_PDEATHSIG = 1
 BACKOFF_S = (0.5, 1, 2, 5, 10)
-# A child that has run this long has recovered: its next crash is restarted at once again.
+# After running this long a child counts as recovered: after its next crash it is restarted without a pause.
 STEADY_AFTER_S = 60
 
 
 @dataclass(slots=True)
 class Child:
-    """One child process. `stop_within_s`: how long it may take to end what it does."""
+    """One child process. `stop_within_s`: how long it may take to finish its work after a stop."""
 
     name: str
     command: Sequence[str]
@@ -41,7 +41,7 @@ class Child:
     crashes: int = 0
 
     def start(self) -> None:
-        """Starts it in a session of its own."""
+        """Starts it in its own session."""
         output = subprocess.DEVNULL if self.quiet else None
         self.process = subprocess.Popen(  # noqa: S603  our own commands
             self.command,
@@ -56,7 +56,7 @@ class Child:
         self.started_at = time.monotonic()
 
     def has_ended(self) -> bool:
-        """Whether it runs no longer."""
+        """Whether it has ended."""
         return self.process is not None and self.process.poll() is not None
 
     def describe_end(self) -> str:
@@ -67,7 +67,7 @@ class Child:
         return f"ended with exit code {code}"
 
     def stop(self) -> None:
-        """SIGTERM to its main process, patience, and only then SIGKILL to what is left of its session."""
+        """Sends SIGTERM to its main process, waits, and then sends SIGKILL to the rest of its session."""
         if self.process is None or self.has_ended():
             self.kill_session()
             return
@@ -79,12 +79,12 @@ class Child:
         self.kill_session()
 
     def kill_session(self) -> None:
-        """Ends whatever is left of its session."""
+        """Kills all remaining processes of its session."""
         if self.process is None:
             return
         if self.process.stdin is not None:
             self.process.stdin.close()
-        # The session outlives its leader: a worker left behind would keep a port or a lease.
+        # A session outlives its main process: a remaining worker would keep a port or a lease.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -94,12 +94,12 @@ class Child:
 
 
 def _die_with_parent() -> None:
-    # A supervisor that is killed outright takes its children with it.
+    # When the supervisor is killed, the kernel ends its children too.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:
-    """Runs children until told to stop, or until `until` says so."""
+    """Runs children until a signal comes or `until` returns True."""
 
     def __init__(self, *, say: Callable[[str], None]) -> None:
         self.children: list[Child] = []
@@ -107,12 +107,12 @@ class Supervisor:
         self._stopping = False
 
     def start(self, child: Child) -> None:
-        """Starts a child and looks after it from now on."""
+        """Starts a child and supervises it from now on."""
         child.start()
         self.watch(child)
 
     def watch(self, child: Child) -> None:
-        """Looks after a child that runs already."""
+        """Supervises a child that is already running."""
         child.started_at = child.started_at or time.monotonic()
         self.children.append(child)
 
@@ -130,7 +130,7 @@ class Supervisor:
         return self._stopping
 
     def run(self, *, until: Callable[[], bool] = lambda: False, poll_s: float = 0.5) -> bool:
-        """Looks after the children; True when `until` said it is enough, False when a signal came."""
+        """Supervises the children; returns True when `until` returned True, False when a signal came."""
         while not self._stopping:
             self.revive()
             if until():
@@ -139,7 +139,7 @@ class Supervisor:
         return False
 
     def revive(self) -> None:
-        """Restarts children that have ended, each with its own growing pause."""
+        """Restarts children that have ended; each child has its own growing pause."""
         now = time.monotonic()
         for child in self.children:
             if not child.has_ended():
@@ -156,7 +156,7 @@ class Supervisor:
                 child.start()
 
     def restart(self, name: str, *, because: str) -> None:
-        """Ends a child that lives but does not work, and starts it again."""
+        """Ends a child that is alive but does not work, and starts it again."""
         for child in self.children:
             if child.name == name:
                 self._say(f"{name}: {because}; restarting.")

@@ -15,12 +15,12 @@ from lealife.slashes import API
 
 
 def show_icon(request: HttpRequest) -> HttpResponseRedirect:
-    """Every browser asks for this address on a page that names no icon of its own."""
+    """Redirects to the icon. Browsers request this address for pages that name no icon."""
     return HttpResponseRedirect(static("favicon.svg"))
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """What middleware refuses, such as a Host header that is not ours: a problem below `/api/`, else a page."""
+    """The answer to requests that middleware refuses, such as a wrong Host: a problem below `/api/`, else a page."""
     answer = on_malformed if request.path_info.startswith(API) else bad_request
     return answer(request, exception)
 

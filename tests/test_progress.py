@@ -75,5 +75,5 @@ def test_the_measure_of_memory_waits_for_a_slot_and_not_for_ever():
     command = Command()
     command.breathe(Children())
     command.waits_until = 0.0
-    with pytest.raises(CommandError, match="no slot came free"):
+    with pytest.raises(CommandError, match="no slot became free"):
         command.breathe(Children())

@@ -8,8 +8,8 @@ from lealife.admin import hosts, keys, runs, users
 
 __all__ = ["hosts", "keys", "runs", "users"]
 
-# LeaLife is the last app, so all others have registered their models. Remove those that are not ours: whoever may add
-# a schedule of the queue, for example, runs any function with any arguments.
+# LeaLife is the last app, so all others have registered their models. Remove those that are not ours: someone who may
+# add a schedule of the queue, for example, could run any function with any arguments.
 SHOWN = {"training", "learning", "promotion", "lealife", "auth"}
 admin.site.unregister([model for model in admin.site._registry if model._meta.app_label not in SHOWN])
 

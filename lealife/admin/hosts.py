@@ -1,4 +1,4 @@
-"""Admin of hosts, with what a change of a host means for its curriculum."""
+"""Admin of hosts. A change that may unblock pages also updates the host's curriculum."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ ACCESS = frozenset({"may_be_private", "aliases", "base_url"})
 
 
 class SteeredHostAdmin(HostAdmin):
-    """Websites that runs may visit; pages that were refused are read again once the host allows them."""
+    """Websites that runs may visit. Pages that were refused are read again once the host allows them."""
 
     def save_model(self, request: HttpRequest, obj: Host, form: forms.ModelForm, change: bool) -> None:
-        """Saves the host; blocked pages are due again when what blocked them may have changed."""
+        """Saves the host. Blocked pages become due again when the change may unblock them."""
         with transaction.atomic():
             super().save_model(request, obj, form, change)
             if change and not ACCESS.isdisjoint(form.changed_data):
                 reopen_blocked_pages(host_id=obj.pk, now=timezone.now())
 
 
-# Curriculum pages belong to a floor that the one of hosts may not import.
+# This admin stands here because `training`, where hosts belong, may not import curriculum pages from `learning`.
 admin.site.unregister(Host)
 admin.site.register(Host, SteeredHostAdmin)

@@ -18,29 +18,29 @@ from lealife.models import ApiKey, IdempotentAnswer, WrongKeys
 
 
 class ApiKeyForm(forms.ModelForm):
-    """A key to be made: the scopes that its maker may give, and how long it is good."""
+    """A key to be made: the scopes that its maker may give, and the days until it expires."""
 
     days = forms.IntegerField(
         required=False,
         min_value=1,
         max_value=DAYS_MAX,
         initial=DAYS,
-        label="Good for (days)",
-        help_text=f"After these it is refused; {DAYS} when empty. It ends at once when you may no longer sign in.",
+        label="Valid for (days)",
+        help_text=f"When empty, {DAYS}. The key also stops working when you may no longer sign in.",
     )
 
     class Meta:
         model = ApiKey
         fields = ("name", "scope")
         help_texts: ClassVar = {
-            "name": "What uses it: the audit log shows it.",
-            "scope": "“read” looks, “operate” does the daily work, “admin” everything. Never more than you may do.",
+            "name": "The program that uses it. The audit log shows this name.",
+            "scope": "“read”: look only. “operate”: the daily work. “admin”: everything. Never more than you may do.",
         }
 
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ActionAdmin):
-    """Keys are made and revoked; the key itself is shown once, when it is made."""
+    """Keys can be made and revoked. The key itself is shown once, when it is made."""
 
     form = ApiKeyForm
     list_display = ("name", "prefix", "scope", "owner", "expires_at", "created_at", "last_used_at", "revoked_at")
@@ -63,7 +63,7 @@ class ApiKeyAdmin(ActionAdmin):
     )
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """A name, a scope and days; then what became of it."""
+        """The form of a new key, or the facts about an existing one."""
         return self.ASKED if obj is None else self.RECORD
 
     def formfield_for_choice_field(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
@@ -74,7 +74,7 @@ class ApiKeyAdmin(ActionAdmin):
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A key that is out in the world does not change its meaning."""
+        """A key that clients already use must not change what it allows."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -82,7 +82,7 @@ class ApiKeyAdmin(ActionAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm, change: bool) -> None:
-        """Makes the key and shows it this once."""
+        """Makes the key and shows it once."""
         if change:
             return
         made, secret = create_api_key(
@@ -94,9 +94,9 @@ class ApiKeyAdmin(ActionAdmin):
             days=form.cleaned_data["days"] or DAYS,
         )
         take_over(obj, made)
-        self.message_user(request, f"The key is {secret} — keep it now: it is shown only this once.", messages.WARNING)
+        self.message_user(request, f"The key is {secret} — save it now. It is not shown again.", messages.WARNING)
 
-    @offer(revoke_api_key, description="Revoke, at once and for good")
+    @offer(revoke_api_key, description="Revoke at once and permanently")
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Ends the chosen keys."""
         by = read_actor(request)
@@ -110,7 +110,7 @@ class ApiKeyAdmin(ActionAdmin):
 
 @admin.register(IdempotentAnswer)
 class IdempotentAnswerAdmin(ReadOnlyAdmin):
-    """What repeated requests are answered with; each is deleted after a day."""
+    """Stored answers, given again to repeated requests; each is deleted after a day."""
 
     list_display = ("created_at", "caller", "path", "key", "status")
     search_fields = ("caller", "path", "key")
@@ -118,7 +118,7 @@ class IdempotentAnswerAdmin(ReadOnlyAdmin):
 
 @admin.register(WrongKeys)
 class WrongKeysAdmin(ReadOnlyAdmin):
-    """Addresses that sent wrong API keys of late."""
+    """Addresses that recently sent wrong API keys."""
 
     list_display = ("minute", "address", "count")
     search_fields = ("address",)

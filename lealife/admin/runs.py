@@ -1,4 +1,4 @@
-"""Admin of runs with the actions on them: the same functions that page and API call. Runs themselves stay read-only."""
+"""Admin of runs, read-only, with actions that call the same functions as the page and the API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.models import Run
 
 
 class SteeredRunAdmin(RunAdmin, ActionAdmin):
-    """Executions by the agent, to be repeated, trained on and judged."""
+    """Runs of the agent. They can be repeated, turned into training sources, and judged."""
 
     actions = ("repeat_selected", "train_on_selected", "judge_right", "judge_wrong")
 
@@ -49,6 +49,6 @@ class SteeredRunAdmin(RunAdmin, ActionAdmin):
         )
 
 
-# The actions belong to this floor, which the one that holds runs may not import.
+# This admin stands here because `training`, where runs belong, may not import the actions from `lealife`.
 admin.site.unregister(Run)
 admin.site.register(Run, SteeredRunAdmin)

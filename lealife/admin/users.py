@@ -9,41 +9,41 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 
-# Each of these gives permissions: only superusers, who hold them all, may give.
+# Each of these fields gives permissions. Only superusers, who have all permissions, may give them.
 RIGHTS = ("is_superuser", "groups", "user_permissions")
 
 
 class BoundUserAdmin(UserAdmin):
-    """Django's own, but rights are given by superusers alone, and a superuser is changed by superusers alone."""
+    """Django's admin of users, except that only superusers may give rights or change a superuser."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """The rights too, for everyone but superusers."""
+        """Adds the rights to the read-only fields, except for superusers."""
         return (*super().get_readonly_fields(request, obj), *(() if request.user.is_superuser else RIGHTS))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Nobody with more rights than one's own: a new password for them would give those rights."""
+        """Refuses users with more rights than one's own: setting their password would give those rights."""
         return super().has_change_permission(request, obj) and self._may_touch(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """As for changes; in a list too, superusers are deleted by superusers alone."""
+        """The same rule as for changes. In a list too, only superusers may delete superusers."""
         return super().has_delete_permission(request, obj) and self._may_touch(request, obj)
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """The list, without superusers unless one is one: actions on a selection reach only what is listed."""
+        """The list, without superusers unless a superuser asks: list actions reach only listed rows."""
         rows = super().get_queryset(request)
         return rows if request.user.is_superuser else rows.filter(is_superuser=False)
 
     def _may_touch(self, request: HttpRequest, user: User | None) -> bool:
         if user is None or request.user.is_superuser:
             return True
-        # Asked as of an active user: for an inactive one Django names no permissions, and a manager could set their
-        # password, activate them and have their rights.
+        # Treat the user as active: for an inactive user Django reports no permissions, and a manager could set their
+        # password, activate them and so get their rights.
         theirs = User(pk=user.pk).get_all_permissions()
         return theirs <= request.user.get_all_permissions() and not user.is_superuser
 
 
 class BoundGroupAdmin(GroupAdmin):
-    """Groups give permissions: superusers alone change them."""
+    """Groups give permissions, so only superusers may change them."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Superusers alone."""

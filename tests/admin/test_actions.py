@@ -170,7 +170,7 @@ def test_saving_settings_applies_a_new_version_with_its_change_log(staff: Client
     assert list(change.changes) == ["window_size"]
 
 
-def test_settings_changed_by_somebody_else_meanwhile_are_not_overwritten(staff: Client) -> None:
+def test_settings_that_another_user_changed_are_not_overwritten(staff: Client) -> None:
     stale = settings_form(window_size=12)
     apply_settings(changes={"retry_budget": 9}, version=None, by=command_line("bob"), origin="page")
     answer = staff.post(reverse("admin:training_runtimesettings_change", args=[1]), stale)
@@ -197,7 +197,7 @@ def test_a_hosts_aliases_are_host_names(staff: Client, host: Host) -> None:
     assert AuditEntry.objects.filter(action="change host", actor="ada").exists()
 
 
-def test_a_host_that_stays_below_its_path_is_told_so_in_its_form(staff: Client, host: Host) -> None:
+def test_the_host_form_saves_stay_below_base_path(staff: Client, host: Host) -> None:
     address = reverse("admin:training_host_change", args=[host.pk])
     assert "Stay below base path" in staff.get(address).content.decode()
     form = {"name": "manual", "base_url": "http://127.0.0.1:9/docs/", "aliases": "[]", "politeness_delay_ms": "0"}
@@ -251,14 +251,14 @@ def test_promotion_is_steered_from_its_windows(staff: Client, rows: Rows) -> Non
     assert run_action(staff, PromotionWindow, "hold", window) == ["Promotion is on hold."]
     assert read_settings().promotion_hold
     assert run_action(staff, PromotionWindow, "evaluate", window) == ["Promotion is on hold: resume it first."]
-    assert run_action(staff, PromotionWindow, "resume", window) == ["Promotion goes on."]
+    assert run_action(staff, PromotionWindow, "resume", window) == ["Promotion has resumed."]
     assert "has not ended yet" in run_action(staff, PromotionWindow, "drill", window)[0]
     assert [entry.actor for entry in AuditEntry.objects.filter(action__endswith="promotion")] == ["ada", "ada"]
 
 
 def test_a_rollback_needs_a_reason_and_is_a_new_row(staff: Client, rows: Rows) -> None:
     apply = rows[LiveApply]
-    assert "Say why" in run_action(staff, LiveApply, "roll_back_selected", apply)[0]
+    assert "Enter a reason" in run_action(staff, LiveApply, "roll_back_selected", apply)[0]
     assert LiveApply.objects.count() == 1
     shown = run_action(staff, LiveApply, "roll_back_selected", apply, reason="It hurts.")
     assert shown == ["controller is served by controller:1 again."]
@@ -287,4 +287,4 @@ def test_a_revoked_key_opens_nothing_any_more(staff: Client) -> None:
     assert "1 revoked." in run_action(staff, ApiKey, "revoke_selected", key)
     key.refresh_from_db()
     assert key.revoked_at is not None
-    assert "is revoked already" in run_action(staff, ApiKey, "revoke_selected", key)[-1]
+    assert "is already revoked" in run_action(staff, ApiKey, "revoke_selected", key)[-1]

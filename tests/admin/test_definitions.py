@@ -45,7 +45,7 @@ def test_a_definition_waits_for_its_host_and_is_queued_once_it_has_one(staff: Cl
     assert LogEntry.objects.filter(object_id=str(row.pk)).count() == 4
 
 
-def test_as_many_runs_are_queued_as_are_stated_beside_the_action(staff: Client, host: Host) -> None:
+def test_the_number_next_to_the_action_decides_how_many_runs_are_queued(staff: Client, host: Host) -> None:
     run_action(staff, TaskDefinition, "queue_selected", save(host), size="5")
     assert Campaign.objects.get().size == 5
 
@@ -53,7 +53,7 @@ def test_as_many_runs_are_queued_as_are_stated_beside_the_action(staff: Client, 
 @pytest.mark.parametrize("size", ["0", "-1", "10001", "many", "2.5", "True", "9" * 5000])
 def test_an_unusable_size_is_refused_in_a_sentence(staff: Client, host: Host, size: str) -> None:
     (shown,) = run_action(staff, TaskDefinition, "queue_selected", save(host), size=size)
-    assert shown.startswith("A campaign has 1–10,000 runs, not ")
+    assert shown.startswith("A campaign must have 1–10,000 runs, not ")
     assert len(shown) < 80
     assert not TrainingSource.objects.exists()
 
@@ -69,7 +69,7 @@ def test_a_disabled_definition_is_refused_until_it_is_enabled(staff: Client, hos
     [
         ({"title": ""}, "This field is required."),
         ({"prompt": "x" * 1_000_000}, "The prompt has 1,000,000 characters; 20,000 are allowed."),
-        ({"pages_target": "51"}, "A pages target is 1–50, not 51."),
+        ({"pages_target": "51"}, "A pages target must be 1–50, not 51."),
         ({"check_spec": '{"pattern": "("}'}, "The success check cannot be used"),
     ],
 )

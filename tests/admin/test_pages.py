@@ -75,7 +75,7 @@ def test_every_other_registered_list_opens_too(staff: Client) -> None:
 
 
 @each_model
-def test_nobody_sees_a_list_without_signing_in(rows: Rows, model: type[Model]) -> None:
+def test_lists_need_a_signed_in_user(rows: Rows, model: type[Model]) -> None:
     assert Client().get(address(model, "changelist")).status_code == 302
 
 

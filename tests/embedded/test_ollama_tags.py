@@ -18,7 +18,7 @@ def test_the_carried_model_is_there_at_the_first_start(client: ollama.Client) ->
     assert model.details and model.details.quantization_level == "Q4_1" and model.size > 90_000_000
 
 
-def test_show_tells_what_a_tag_is_made_of(client: ollama.Client, http: httpx.Client) -> None:
+def test_show_returns_the_parts_of_a_tag(client: ollama.Client, http: httpx.Client) -> None:
     client.create(
         model="shown", from_=BASE, system="Be brief.", parameters={"temperature": 0, "stop": ["END"]},
         messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}],

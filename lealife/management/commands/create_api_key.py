@@ -19,9 +19,9 @@ class Command(BaseCommand):
     """Makes an API key. Only its digest is stored: the key is printed now and never again."""
 
     help = (
-        "Makes an API key and prints it once; only its digest is stored. It belongs to --owner, or else to the first "
-        "superuser: it may do no more than its owner, and ends when its owner may no longer sign in. Made before "
-        "there is a superuser, it has no owner."
+        "Makes an API key and prints it once; only its digest is stored. The key belongs to --owner, or else to the "
+        "first superuser. It may do no more than its owner, and stops working when its owner may no longer sign in. "
+        "A key made before there is a superuser has no owner."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             )
         except Refused as refused:
             raise CommandError(str(refused)) from None
-        self.stderr.write("Keep it now: it is stored nowhere and cannot be shown again.")
+        self.stderr.write("Save this key now. It is not stored and cannot be shown again.")
         self.stdout.write(secret)
 
 
@@ -61,7 +61,7 @@ def find_owner(name: str) -> User | None:
 
 
 def find_user() -> str:
-    """The operating system's name of whoever runs this."""
+    """The operating system's name of the user who runs this command."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -15,8 +15,8 @@ class Command(BaseCommand):
     help = "Runs the embedded Ollama server in the foreground."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=11434, help="Port on loopback; 0 takes a free one.")
+        parser.add_argument("--port", type=int, default=11434, help="Port on loopback; 0 chooses a free one.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         line = command_line(port=options["port"])
-        os.execv(line[0], line)  # noqa: S606  becomes the server, so that signals reach it
+        os.execv(line[0], line)  # noqa: S606  this process becomes the server, so that signals reach it

@@ -20,10 +20,10 @@ ORIGIN = "cli"
 class Command(BaseCommand):
     """Each word is one action; `status`, the default, changes nothing."""
 
-    help = "Holds and resumes promotion, evaluates now, drills the gate, and says where promotion stands."
+    help = "Holds or resumes promotion, evaluates now, drills the gate, or shows the state of promotion."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """One word, and why."""
+        """The action and its reason."""
         words = ("hold", "resume", "evaluate-now", "drill", "status")
         parser.add_argument(
             "word",
@@ -33,10 +33,10 @@ class Command(BaseCommand):
             help="hold: evaluate and apply nothing; resume: end the hold; evaluate-now: do not wait for a full window; "
             "drill: test the gate with two copies of the active tag; status: change nothing.",
         )
-        parser.add_argument("--reason", default="", help="hold: why, for the audit log.")
+        parser.add_argument("--reason", default="", help="hold: the reason, for the audit log.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Does it, then says where promotion stands."""
+        """Does the action, then prints the state of promotion."""
         try:
             self.steer(options["word"], reason=options["reason"])
         except Refused as refused:

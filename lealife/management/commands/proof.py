@@ -1,4 +1,4 @@
-"""`manage.py proof export|verify|at|verdict`: what was served and why, as a file, checked, and at any moment."""
+"""`manage.py proof export|verify|at|verdict`: writes and checks proof bundles; shows what served when and why."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from promotion.proof.timeline import find_serving, rebuild_verdict
 class Command(BaseCommand):
     """Reads only; `verify` touches neither database, network nor model."""
 
-    help = "Exports and verifies proof bundles, says what served at a moment, and rebuilds verdicts from evidence."
+    help = "Exports and verifies proof bundles, shows which tags served when, and rebuilds verdicts from evidence."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """One word for each question."""
+        """One subcommand for each question."""
         words = parser.add_subparsers(dest="word", required=True)
         words.add_parser("export", help="Write all evidence to FILE.").add_argument("file", type=Path)
         words.add_parser("verify", help="Check FILE without a database.").add_argument("file", type=Path)
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         words.add_parser("verdict", help="Decide an evaluation again.").add_argument("evaluation", type=int)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Answers, and fails where the proof does."""
+        """Prints the answer; exits with an error when the proof does not hold."""
         try:
             getattr(self, f"handle_{options['word']}")(**options)
         except BrokenBundle as broken:
@@ -49,18 +49,18 @@ class Command(BaseCommand):
         self.handle_verify(file=file)
 
     def handle_verify(self, *, file: Path, **options: Any) -> None:
-        """Sound, or the first line that is not."""
+        """Prints that the bundle is sound, or names its first faulty line."""
         with file.open("rb") as stream:
             self.stdout.write(verify_bundle(stream).sentence)
 
     def handle_at(self, *, moment: str, **options: Any) -> None:
-        """One sentence a role."""
+        """Prints one sentence per role."""
         at = _read_moment(moment)
         for role in Role.values:
             self.stdout.write(find_serving(role=role, at=at).sentence)
 
     def handle_verdict(self, *, evaluation: int, **options: Any) -> None:
-        """What is stored, and what the evidence gives."""
+        """Prints the stored verdict and the one rebuilt from the evidence."""
         rebuilt = rebuild_verdict(evaluation)
         self.stdout.write(f"Stored:  {rebuilt.stored}. {rebuilt.stored_reason}")
         self.stdout.write(f"Rebuilt: {rebuilt.decision.verdict.value}. {rebuilt.decision.reason}")
@@ -77,5 +77,5 @@ def _read_moment(text: str) -> datetime:
     except ValueError:
         at = None
     if at is None or timezone.is_naive(at):
-        raise CommandError(f"{text!r} is no moment: write it with its time zone, for example 2026-11-24T01:00Z.")
+        raise CommandError(f"{text!r} is not a moment. Write date, time and time zone, for example 2026-11-24T01:00Z.")
     return at

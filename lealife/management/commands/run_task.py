@@ -1,4 +1,4 @@
-"""`manage.py run_task "…" --host …`: one standard task, answered here and now."""
+"""`manage.py run_task "…" --host …`: runs one standard task and waits for its answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("prompt", help="What to find out.")
-        parser.add_argument("--host", default=None, help="Name or address of a host that is set up.")
+        parser.add_argument("--host", default=None, help="Name or address of a host that exists in admin.")
         parser.add_argument("--pages", type=int, default=None, help="Pages target.")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
@@ -56,10 +56,10 @@ class Command(BaseCommand):
             raise CommandError(f"{run.error_code}: {run.error}")
 
     def finish(self, run: Run) -> Run:
-        """Executes the run here, unless a worker has taken it; waits for its end."""
+        """Executes the run in this process, unless a worker has taken it, and waits until it has ended."""
         ends = time.monotonic() + WAIT_S
         while time.monotonic() < ends:
-            # Without workers nobody else gives back the slots of runs that were lost.
+            # Without workers, no other process frees the slots of runs whose lease has lapsed.
             fail_lapsed_runs(now=timezone.now())
             claim_queued_run(now=timezone.now())
             run.refresh_from_db()
@@ -71,11 +71,11 @@ class Command(BaseCommand):
             if run.status in Run.TERMINAL:
                 return run
             time.sleep(0.2)
-        raise CommandError(f"Run {run.pk} did not finish within {WAIT_S} s; it goes on.")
+        raise CommandError(f"Run {run.pk} did not finish within {WAIT_S} s; a worker may still finish it.")
 
 
 def describe(run: Run) -> dict[str, Any]:
-    """The run as the API describes it, in short."""
+    """The run in short, with the API's names."""
     return {
         "id": run.pk,
         "status": run.status,

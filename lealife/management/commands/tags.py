@@ -1,4 +1,4 @@
-"""`manage.py tags list|prune|adopt`: what the model servers have installed, what may leave, what was hashed anew."""
+"""`manage.py tags list|prune|adopt`: lists tags on the model servers, prunes unused ones, adopts changed digests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from promotion.tags import KEEP_TAGS
 def read_keep(text: str) -> int:
     """A whole number, 0 allowed."""
     if not text.isdecimal():
-        raise ArgumentTypeError(f"{text!r} is no whole number")
+        raise ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
 
 
@@ -37,7 +37,7 @@ class Command(BaseCommand):
     help = "Compares what the model servers have installed with what is registered, and prunes unused tags."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """One word, and how much it may do."""
+        """The action and its options."""
         parser.add_argument(
             "word",
             nargs="?",
@@ -47,37 +47,39 @@ class Command(BaseCommand):
             "tag whose content is the same.",
         )
         parser.add_argument("--check", action="store_true", help="list: fail when a tag is missing or was made again.")
-        parser.add_argument("--dry-run", action="store_true", help="prune: only say what would go.")
-        parser.add_argument("--keep", type=read_keep, default=KEEP_TAGS, help="prune: newest tags kept in each role.")
-        parser.add_argument("--json", action="store_true", help="One line a tag instead of a table.")
+        parser.add_argument("--dry-run", action="store_true", help="prune: only show what would be deleted.")
+        parser.add_argument(
+            "--keep", type=read_keep, default=KEEP_TAGS, help="prune: how many of the newest tags to keep per role."
+        )
+        parser.add_argument("--json", action="store_true", help="Print one JSON line per tag instead of a table.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Answers; a server that cannot be asked is told in its own sentence."""
+        """Runs the action; a server that cannot be reached is reported in a sentence of its own."""
         try:
             getattr(self, f"handle_{options['word']}")(**options)
         except (ModelError, GateRefused) as error:
             raise CommandError(str(error)) from error
 
     def handle_list(self, *, check: bool, **options: Any) -> None:
-        """What is installed, foreign, missing or made anew on each server."""
+        """Prints which tags are installed, foreign, missing or changed on each server."""
         inspection = inspect_tags(server=get_pool())
         self.write(inspection.findings, table=tabulate_findings(inspection), as_json=options["json"])
         faults = [finding.sentence for finding in inspection.alarms]
-        faults += [f"{host} does not answer: what it has is unknown." for host in inspection.away]
+        faults += [f"{host} does not answer, so its tags are unknown." for host in inspection.away]
         if faults and check:
             raise CommandError("\n".join(faults))
         for sentence in faults:
             self.stderr.write(sentence)
 
     def handle_prune(self, *, dry_run: bool, keep: int, **options: Any) -> None:
-        """What goes and why, then whether it went."""
+        """Prunes and prints the results; with `dry_run` prints the plan only."""
         if dry_run:
             plan = plan_pruning(server=get_pool(), keep=keep)
             self.write(plan, table=tabulate_plan(plan), as_json=options["json"])
             return
         results = prune_tags(server=get_pool(), by=command_line(find_user()), origin="cli", keep=keep)
         pruned = sum(result.pruned for result in results)
-        table = Table(name_tags(), "bytes", "what became of it", title=f"{pruned} pruned")
+        table = Table(name_tags(), "bytes", "result", title=f"{pruned} pruned")
         for result in results:
             table.add_row(result.tag, filesizeformat(result.bytes), result.sentence)
         self.write(results, table=table, as_json=options["json"])
@@ -85,7 +87,7 @@ class Command(BaseCommand):
             raise CommandError("\n".join(stayed))
 
     def handle_adopt(self, **options: Any) -> None:
-        """Takes the digests that the servers have now for active tags whose content is still their recipe's."""
+        """Registers the servers' current digests for active tags whose content still matches their recipe."""
         for apply in adopt_tags(server=get_pool(), by=command_line(find_user()), origin="cli"):
             was, now = short_digest(apply.from_digest), short_digest(apply.to_digest)
             self.stdout.write(f"{apply.to_tag} serves as {apply.role} under {now} instead of {was}.")
@@ -100,7 +102,7 @@ class Command(BaseCommand):
 
 
 def name_tags() -> Column:
-    """The column of tags, which is never cut: two of one installation differ at their ends."""
+    """The column of tags. It is never cut: the names of one installation's tags differ only at their ends."""
     return Column("tag", no_wrap=True)
 
 
@@ -117,11 +119,11 @@ def tabulate_findings(inspection: Inspection) -> Table:
 def tabulate_plan(plan: Iterable[PruningRow]) -> Table:
     """The plan for people, with the bytes that would go; tags of one base share its weights on disk."""
     going = [row for row in plan if row.goes]
-    told = filesizeformat(sum(row.bytes for row in going))
+    total = filesizeformat(sum(row.bytes for row in going))
     table = Table(
         name_tags(), "role", "status", "bytes", "servers", "", "why",
-        title=f"{len(going)} would go, {told} as the servers tell",
-        caption="Tags of one base share its weights on disk: those leave with the last of them.",
+        title=f"{len(going)} would be deleted, {total} as the servers report",
+        caption="Tags of one base share its weights on disk. Deleting the last of them frees that space.",
     )  # fmt: skip
     for row in plan:
         verdict = "goes" if row.goes else "stays"

@@ -35,19 +35,19 @@ class Command(BaseCommand):
         self.restarts, self.sweeper = read_flag(START_IF_STOPPED, default=False), Sweeper(doing=DAEMON)
         while not is_draining():
             try:
-                # Also while another leads: what the flag promises does not depend on who does.
+                # Also while another process leads: the flag must work whichever process leads.
                 self.start_if_stopped()
                 led = run_loop(holder=worker_name(), hold_s=None, tick=self.tick, should_stop=is_draining)
             except (OperationalError, InterfaceError) as error:
-                self.stderr.write(f"Postgres is away, trying again: {error}")
+                self.stderr.write(f"Postgres does not answer, trying again: {error}")
                 connection.close()
                 led = False
             except Exception:
-                # The worker's edge: the coordinator's row says why, and the next look may find it mended.
+                # The worker's edge: the coordinator's row keeps the reason, and the next tick may succeed.
                 log.exception("a tick broke, trying again")
                 led = False
             if not led:
-                # Another coordinator leads, or nobody can: look again shortly.
+                # Another coordinator leads, or no process can at the moment: try again shortly.
                 time.sleep(WAIT_S)
 
     def tick(self, now: datetime) -> int:
@@ -56,7 +56,7 @@ class Command(BaseCommand):
         return self.sweeper.tick(now)
 
     def start_if_stopped(self) -> None:
-        """Reverses a Stop, when it was told to."""
+        """Reverses a Stop, when `TRAINING_DAEMON_START_IF_STOPPED` is set."""
         if not self.restarts or read_coordinator().enabled:
             return
         if reverse_stop(daemon=f"training_daemon on {socket.gethostname()}", origin=START_IF_STOPPED):

@@ -1,4 +1,4 @@
-"""`manage.py up`: everything under one supervisor; with `--until-verdict`, headless until the gate has spoken."""
+"""`manage.py up`: runs everything under one supervisor; with `--until-verdict`, headless until the first verdict."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ from training.coordinator import start_training, stop_training
 from training.heartbeats import read_last_beat
 
 STAFF = "admin"
-# A worker finishes the run in its hands before it goes.
+# A worker finishes its current run before it exits.
 WORKER_ENDS_WITHIN_S = 60.0
 WORKERS = "workers"
 WATCH_EVERY_S = 30.0
 ANSWERS_WITHIN_S = 60.0
-# Memory off and on over thirty held-out tasks; a model server that is gone must not be waited for without end.
+# Time for thirty held-out tasks without and with memory. The limit matters when the model server is gone.
 MEASURE_WITHIN_S = 900.0
 
 
 class Watchdog:
-    """Restarts workers that live but do nothing while bells wait."""
+    """Restarts workers that are alive but do nothing while bells wait."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._looked_at = time.monotonic()
 
     def look(self) -> bool:
-        """Looks every half minute; never asks for an end."""
+        """Checks every half minute. Always False: a watchdog never ends the supervisor."""
         if time.monotonic() - self._looked_at < WATCH_EVERY_S:
             return False
         self._looked_at = time.monotonic()
@@ -62,26 +62,39 @@ class Watchdog:
             if has_wedged(last_beat_at=read_last_beat(now=timezone.now())):
                 self._supervisor.restart(WORKERS, because="bells wait and nothing is done")
         except DatabaseError:
-            # Postgres is away: the workers wait for it too.
+            # Postgres does not answer: the workers are waiting for it too.
             connection.close()
         return False
 
 
 class Command(BaseCommand):
-    # Until when the measure of memory waits for its slots.
+    # Measuring memory waits for free slots until this moment (time.monotonic).
     waits_until = math.inf
-    help = "Starts LeaLife: embedded servers where none are named, the workers, the dashboard and the demo site."
+    help = (
+        "Starts LeaLife: the workers, the dashboard and the demo site, and an embedded PostgreSQL and Ollama unless "
+        "DATABASE_URL and OLLAMA_HOST name servers."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8000")), help="Dashboard's port.")
         parser.add_argument("--bind", default="127.0.0.1", help="Dashboard's address.")
-        parser.add_argument("--no-demo", action="store_true", help="Leave the demo site out; start nothing by itself.")
         parser.add_argument(
-            "--until-verdict", action="store_true", help="Headless: train until the first verdict, then tell its story."
+            "--no-demo",
+            action="store_true",
+            help="Do not serve the demo site, and do not start training on the first run.",
         )
-        parser.add_argument("--verdicts", type=int, default=1, help="Headless: so many verdicts before the story.")
-        parser.add_argument("--json", type=Path, metavar="FILE", help="Write the story as one JSON object too.")
-        parser.add_argument("--minutes", type=float, default=25.0, help="Longest wait for a verdict.")
+        parser.add_argument(
+            "--until-verdict",
+            action="store_true",
+            help="Headless: train until the first verdict, then print its story.",
+        )
+        parser.add_argument("--verdicts", type=int, default=1, help="Headless: number of verdicts to wait for.")
+        parser.add_argument(
+            "--json", type=Path, metavar="FILE", help="Also write the story to FILE as one JSON object."
+        )
+        parser.add_argument(
+            "--minutes", type=float, default=25.0, help="Headless: longest wait for a verdict, in minutes."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.console = Console(stderr=options["until_verdict"])
@@ -112,7 +125,7 @@ class Command(BaseCommand):
             lock.close()
 
     def take_lock(self) -> Any:
-        """One supervisor a data folder: two would fight over ports and leases."""
+        """Locks the data folder: two supervisors on one folder would fight over ports and leases."""
         lock = (data_dir() / "up.lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,7 +134,7 @@ class Command(BaseCommand):
         return lock
 
     def ensure_staff(self) -> str | None:
-        """A staff user with a generated password on the first run; the password is returned once."""
+        """Makes a staff user on the first run and returns the generated password; None on later runs."""
         users = get_user_model()
         if users.objects.filter(is_staff=True).exists():
             return None
@@ -130,7 +143,7 @@ class Command(BaseCommand):
         return password
 
     def start_servers(self, supervisor: Supervisor, *, demo: bool, train: bool) -> None:
-        """The model server, the demo site and the workers."""
+        """Starts the model server, the demo site and the workers."""
         if not settings.OLLAMA_HOST:
             (ollama_dir() / "address").unlink(missing_ok=True)
             ollama = Child("embedded Ollama", command_line(), folder=str(BASE_DIR))
@@ -143,8 +156,8 @@ class Command(BaseCommand):
             host, is_new = ensure_demo_host()
             if not is_port_free(port_of(host)):
                 raise CommandError(
-                    f"Port {port_of(host)} of the demo site is taken by another program. What was learned names "
-                    "pages by that address: free the port, or start with --no-demo."
+                    f"Another program uses port {port_of(host)} of the demo site. The port cannot change, because "
+                    "memory refers to pages by this address. Free the port, or start with --no-demo."
                 )
             supervisor.start(demo_child(host))
             if train or is_new:
@@ -155,7 +168,7 @@ class Command(BaseCommand):
         )
 
     def start_dashboard(self, supervisor: Supervisor, *, bind: str, port: int) -> None:
-        """Daphne, with the pages, the API and the live socket."""
+        """Starts Daphne, which serves the pages, the API and the live socket."""
         command = [sys.executable, "-m", "daphne", "-b", bind, "-p", str(port), "lealife.asgi:application"]
         supervisor.start(Child("dashboard", command, folder=str(BASE_DIR)))
         ends = time.monotonic() + ANSWERS_WITHIN_S
@@ -167,15 +180,15 @@ class Command(BaseCommand):
         return [sys.executable, "-m", "lealife", *arguments]
 
     def greet(self, bind: str, port: int, *, password: str | None, seconds: float) -> None:
-        """Where to look."""
+        """Prints the address, and the password on the first run."""
         address = f"http://{bind}:{port}{settings.FORCE_SCRIPT_NAME or ''}/training/"
-        self.console.print(f"\n[bold]LeaLife[/] is up after {seconds:.0f} s: [link]{address}[/]")
+        self.console.print(f"\n[bold]LeaLife[/] started after {seconds:.0f} s: [link]{address}[/]")
         if password:
             self.console.print(f"Sign in as [bold]{STAFF}[/] with [bold]{password}[/]  (shown only now)")
         self.console.print("Ctrl-C stops everything.\n")
 
     def tell(self, supervisor: Supervisor, *, started: Any, began: float, options: dict[str, Any]) -> None:
-        """Trains until the verdict and what follows from it, measures memory, tells the story."""
+        """Trains until the verdict has been carried out, measures memory, and prints the story."""
         deadline = began + options["minutes"] * 60
         with StoryProgress(self.console) as progress:
 
@@ -202,8 +215,8 @@ class Command(BaseCommand):
     def breathe(self, supervisor: Supervisor) -> None:
         """Waits for a slot while looking after the children."""
         if supervisor.is_stopping:
-            raise CommandError("Stopped before the story was told.")
+            raise CommandError("Stopped before the story was complete.")
         if time.monotonic() > self.waits_until:
-            raise CommandError("Memory could not be measured: no slot came free, or no model server answers.")
+            raise CommandError("Memory could not be measured: no slot became free, or no model server answers.")
         supervisor.revive()
         time.sleep(0.2)

@@ -16,7 +16,7 @@ from training.runtime_settings import read_settings
 
 
 class DrainingCluster(Cluster):
-    """A cluster whose SIGTERM first tells its workers to begin nothing new."""
+    """A cluster that, on SIGTERM, first stops its workers from starting new work."""
 
     def sig_handler(self, signum: int, frame: Any) -> None:
         """Sets the flag that workers inherited, then stops the cluster as usual."""
@@ -31,8 +31,8 @@ class Command(BaseCommand):
         wanted = read_settings().global_max_concurrent_runs + 2
         if wanted > settings.WORKERS:
             self.stderr.write(
-                f"{settings.WORKERS} workers for {wanted - 2} concurrent runs: unless other machines run workers too, "
-                f"set LEALIFE_WORKERS={wanted} or more, so that slow runs never keep the loop from ticking."
+                f"There are {settings.WORKERS} workers for {wanted - 2} concurrent runs, so slow runs may keep the "
+                f"loop from ticking. Set LEALIFE_WORKERS={wanted} or more, unless other machines run workers too."
             )
         ensure_schedule()
         ring_coordinator()
