@@ -94,7 +94,7 @@ class Child:
 
 
 def _die_with_parent() -> None:
-    # When the supervisor is killed, the kernel ends its children too.
+    # When the supervisor is killed, the kernel sends its children SIGTERM.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -1,4 +1,4 @@
-"""Admin of what is trusted: tags are pinned, a switch is rolled back, the evidence is read."""
+"""Admin of promotion: pin tags, roll back a switch, read the evidence."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from promotion.tags import pin_tag
 
 @admin.register(ModelTag)
 class ModelTagAdmin(ReadOnlyAdmin, ActionAdmin):
-    """Ollama tags known to us. What a tag is made of never changes; whether it is kept may."""
+    """Ollama tags known to LeaLife. A tag's content never changes; only whether it is pinned can."""
 
     list_display = ("name", "role", "status", "pinned", "base", "parent", "digest", "created_at")
     list_filter = ("role", "status", "pinned")
@@ -48,12 +48,12 @@ class ModelTagAdmin(ReadOnlyAdmin, ActionAdmin):
 
     @offer(pin_tag, description="Pin: never prune")
     def pin_selected(self, request: HttpRequest, queryset: QuerySet[ModelTag]) -> None:
-        """Keeps the chosen tags whatever retention says."""
+        """Pins the chosen tags, so that retention never prunes them."""
         self._pin(request, queryset, pinned=True)
 
     @offer(pin_tag, description="Unpin")
     def unpin_selected(self, request: HttpRequest, queryset: QuerySet[ModelTag]) -> None:
-        """Leaves the chosen tags to retention."""
+        """Unpins the chosen tags, so that retention may prune them."""
         self._pin(request, queryset, pinned=False)
 
     def _pin(self, request: HttpRequest, rows: QuerySet[ModelTag], *, pinned: bool) -> None:
@@ -67,7 +67,7 @@ class ModelTagAdmin(ReadOnlyAdmin, ActionAdmin):
 
 
 class RollBackForm(ActionForm):
-    """Why the switch is undone; it is written into the new live apply."""
+    """The reason for undoing the switch; it is stored in the new live apply."""
 
     reason = forms.CharField(required=False, label="Reason:", max_length=2000)
 
@@ -94,7 +94,7 @@ class LiveApplyAdmin(ReadOnlyAdmin, ActionAdmin):
 
     @offer(roll_back, description="Roll back this switch")
     def roll_back_selected(self, request: HttpRequest, queryset: QuerySet[LiveApply]) -> None:
-        """Puts the role back on the tag that served before; only for the switch that is live now."""
+        """Makes the role's previous tag active again; only for the switch that is live now."""
         chosen = list(queryset)
         reason = request.POST.get("reason", "").strip()
         try:
@@ -109,7 +109,7 @@ class LiveApplyAdmin(ReadOnlyAdmin, ActionAdmin):
         if len(chosen) != 1:
             raise Refused("Choose one switch to roll back.")
         if not reason:
-            raise Refused("Say why: a rollback without a reason teaches nobody.")
+            raise Refused("Enter a reason for the rollback. The audit log keeps it.")
         live = LiveApply.objects.filter(role=chosen[0].role).order_by("-id").first()
         if live is not None and live.pk != chosen[0].pk:
             raise Refused(f"Only the newest switch of {live.role}, live apply {live.pk}, can be rolled back.")
@@ -118,7 +118,7 @@ class LiveApplyAdmin(ReadOnlyAdmin, ActionAdmin):
 
 @admin.register(PromotionWindow)
 class PromotionWindowAdmin(ReadOnlyAdmin, ActionAdmin):
-    """Windows of successes and what came of each."""
+    """Windows of successes and the result of each."""
 
     list_display = ("number", "state", "watermark", "size", "attempts", "reason", "opened_at", "closed_at")
     list_filter = ("state",)
@@ -126,23 +126,23 @@ class PromotionWindowAdmin(ReadOnlyAdmin, ActionAdmin):
 
     @offer(hold_promotion, description="Hold promotion")
     def hold(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
-        """Nothing is evaluated, tried or applied until it is resumed."""
+        """Holds promotion: no candidate is evaluated, tried or applied until it is resumed."""
         self._steer(request, hold_promotion, done="Promotion is on hold.")
 
     @offer(resume_promotion, description="Resume promotion")
     def resume(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
-        """Goes on where it was held."""
-        self._steer(request, resume_promotion, done="Promotion goes on.")
+        """Resumes promotion where it was held."""
+        self._steer(request, resume_promotion, done="Promotion has resumed.")
 
     @offer(evaluate_now, description="Evaluate now, with the successes there are")
     def evaluate(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
-        """Moves the collecting window on."""
-        self._steer(request, evaluate_now, done="The window moves on with what it has.")
+        """Closes the collecting window early."""
+        self._steer(request, evaluate_now, done="The window closes with the successes that it has.")
 
     @offer(request_drill, description="Drill the gate")
     def drill(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
-        """An identical clone and a sabotaged copy of the active tag go through the gate."""
-        self._steer(request, request_drill, done="A clone and a sabotaged copy will go through the gate.")
+        """Requests a drill: an identical clone and a sabotaged copy of the active tag go through the gate."""
+        self._steer(request, request_drill, done="An identical clone and a sabotaged copy will go through the gate.")
 
     def _steer(self, request: HttpRequest, action: Callable[..., object], *, done: str) -> None:
         try:
@@ -155,7 +155,7 @@ class PromotionWindowAdmin(ReadOnlyAdmin, ActionAdmin):
 
 @admin.register(GateDrill)
 class GateDrillAdmin(ReadOnlyAdmin):
-    """Tests of the gate itself, with a tag whose worth is known."""
+    """Tests of the gate itself, with a tag whose quality is known."""
 
     list_display = ("id", "kind", "role", "state", "evaluation_id", "reason", "requested_by", "requested_at")
     list_filter = ("kind", "state")
@@ -163,7 +163,7 @@ class GateDrillAdmin(ReadOnlyAdmin):
 
 @admin.register(PairWork)
 class PairWorkAdmin(ReadOnlyAdmin):
-    """Pairs under way, and those that wait for the ones before them."""
+    """Pairs that are being run, and finished pairs that wait for earlier ones."""
 
     list_display = ("id", "evaluation_id", "index", "worker", "lease_until", "candidate_arm_id", "baseline_arm_id")
     search_fields = ("=evaluation__id",)
@@ -199,7 +199,7 @@ class EvaluationAdmin(ReadOnlyAdmin):
 
     @admin.display(description="tasks")
     def task_rows(self, evaluation: Evaluation) -> SafeString:
-        """What both arms were asked."""
+        """The tasks that both arms were asked."""
         return link_rows(EvaluationTask, text="The held-out tasks", search=evaluation.pk)
 
 
@@ -278,7 +278,7 @@ class FrozenPageAdmin(ReadOnlyAdmin):
 
 @admin.register(Watch)
 class WatchAdmin(ReadOnlyAdmin):
-    """The time after a live apply in which the previous tag goes on serving a small share."""
+    """The time after a live apply in which the previous tag still serves a small share."""
 
     list_display = (
         "id",

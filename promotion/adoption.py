@@ -1,4 +1,4 @@
-"""Adoption: an active tag whose digest has changed while its content has not. Another Ollama hashes it otherwise."""
+"""Adoption of a new digest for an active tag with unchanged content: another Ollama version hashes it differently."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class ShowingServers(Protocol):
 
 @requires("promotion.adopt_digest")
 def adopt_tags(*, server: ShowingServers, by: Actor, origin: str) -> list[LiveApply]:
-    """Takes the digest that the servers have now for each active tag that drifted, as a switch of its own.
+    """Registers the servers' current digest for each active tag whose digest changed; each is a separate switch.
 
-    Raises GateRefused when no tag drifted, the servers disagree or one's content is another, ModelUnavailable when
+    Raises GateRefused when no digest changed, the servers disagree or a tag's content differs, ModelUnavailable when
     no server answers.
     """
     drifted = [
@@ -36,11 +36,11 @@ def adopt_tags(*, server: ShowingServers, by: Actor, origin: str) -> list[LiveAp
         if (digests := set(server.read_digest(tag=tag.name).values())) != {tag.digest}
     ]
     if not drifted:
-        raise GateRefused("Every active tag has the digest that is registered: there is nothing to adopt.")
+        raise GateRefused("There is nothing to adopt: every active tag has its registered digest.")
     for tag, digests in drifted:
         if len(digests) != 1 or "" in digests:
             raise GateRefused(
-                f"{tag.name} is missing on a server, or has several digests: let all servers agree first."
+                f"{tag.name} is missing on a server, or has several digests. All servers must agree first."
             )
         if fault := find_difference(tag, server=server):
             raise GateRefused(f"{tag.name} is not adopted: {fault}.")
@@ -57,7 +57,7 @@ def _adopt(tag: ModelTag, *, digest: str, by: Actor, origin: str) -> LiveApply:
 
 
 def find_difference(tag: ModelTag, *, server: ShowingServers) -> str:
-    """What of the tag on the servers is not as its recipe has it; empty when all of it is."""
+    """How the tag on the servers differs from its recipe; empty when it does not."""
     recipe = Recipe.from_json(tag.recipe)
     bases = server.show_tag(tag=tag.base)
     for host, shown in server.show_tag(tag=tag.name).items():
@@ -67,19 +67,19 @@ def find_difference(tag: ModelTag, *, server: ShowingServers) -> str:
 
 
 def compare_content(shown: Mapping[str, Any], *, recipe: Recipe, base: Mapping[str, Any]) -> str:
-    """Pure: what `/api/show` says of a tag, against its recipe and what it says of its base."""
+    """Pure: compares what `/api/show` reports for a tag with its recipe and with the report for its base."""
     if not _read_weights(base) or _read_weights(shown) != _read_weights(base):
         return f"its weights are not those of {recipe.base}"
     if shown.get("template") != base.get("template"):
         return "its template is not its base's"
     if (shown.get("system") or "") != recipe.system:
-        return "its system prompt is another"
+        return "its system prompt differs"
     messages = tuple((message["role"], message["content"]) for message in shown.get("messages") or [])
     if messages != recipe.messages:
-        return "its example messages are others"
+        return "its example messages differ"
     wanted = {name: [_read_value(str(value))] for name, value in recipe.parameters.items()}
     if _read_parameters(shown) != {**_read_parameters(base), **wanted}:
-        return "its parameters are others"
+        return "its parameters differ"
     return ""
 
 
@@ -88,7 +88,7 @@ def _read_weights(shown: Mapping[str, Any]) -> list[str]:
 
 
 def _read_parameters(shown: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Values by name: a stop text stands on a line of its own."""
+    """Values by name; each stop text has its own line."""
     found: dict[str, list[Any]] = {}
     for line in (shown.get("parameters") or "").splitlines():
         name, _, value = line.strip().partition(" ")

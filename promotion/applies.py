@@ -1,4 +1,4 @@
-"""Live applies: the switch, exactly once, and the way back."""
+"""Live applies: switching the serving tag exactly once, and rolling back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from promotion.proof.bundle_watches import SWITCHED
 from training.audit import record_audit
 from training.models import TrainingOutcome
 
-# One lock a role: whoever switches must see the tag that the switch before it put in charge.
+# One lock per role: each switch must see the tag that the switch before it made active.
 SWITCH_LOCK = 0x4C6553
 State = PromotionWindow.State
 
@@ -27,7 +27,7 @@ State = PromotionWindow.State
 def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
     """Switches routing to the candidate of a passed canary, in one transaction.
 
-    None when the tag it was measured against has been replaced meanwhile: the canary is aborted instead.
+    None when the tag that it was measured against has been replaced since: then the canary is aborted.
     Raises GateRefused when the canary has not passed, Conflict when this decision has been applied already.
     """
     with transaction.atomic():
@@ -59,10 +59,10 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
 
 @requires("promotion.roll_back")
 def roll_back(*, role: str, by: Actor, reason: str, origin: str = "api", undo: int | None = None) -> LiveApply:
-    """Puts the tag before the last switch back in charge; the next run is served by it.
+    """Makes the tag before the last switch active again; it serves from the next run on.
 
-    `undo` is the live apply that is meant, where one was looked at: another switch since then is refused with
-    Conflict. Raises NotFound for an unknown role, GateRefused when there is nothing to go back to.
+    `undo` is the live apply that the caller wants to undo, if they saw one. When another switch has followed it, this
+    raises Conflict. Raises NotFound for an unknown role, GateRefused when there is nothing to go back to.
     """
     if role not in Role.values:
         raise NotFound(f"There is no role {role!r}: it is {' or '.join(Role.values)}.", field="role")
@@ -82,15 +82,15 @@ def roll_back(*, role: str, by: Actor, reason: str, origin: str = "api", undo: i
 
 
 def switch_digest(*, tag: ModelTag, digest: str, by: str) -> LiveApply:
-    """Puts the active tag in charge under the digest that it has now: same name and recipe, hashed otherwise.
+    """Registers the active tag's current digest: the name and recipe are the same, only the hash differs.
 
-    Within the caller's transaction, under the role's lock. Raises Conflict when the row has moved on.
+    Call it in a transaction, under the role's lock. Raises Conflict when the row has changed since it was read.
     """
     moved = ModelTag.objects.filter(pk=tag.pk, status=ModelTag.Status.ACTIVE, digest=tag.digest).update(digest=digest)
     if not moved:
         raise Conflict(f"{tag.name} is no longer the active {tag.role} tag under {tag.digest[:12]}.")
     now = timezone.now()
-    reason = f"Adopted by {by}: the servers hash the same content otherwise now."
+    reason = f"Adopted by {by}: the servers now compute another digest for the same content."
     end_watch(role=tag.role, reason=f"{SWITCHED}{reason}", now=now)
     return _record(
         role=tag.role, old=tag, from_digest=tag.digest, to=tag, to_digest=digest, by=by, reason=reason, now=now
@@ -98,7 +98,7 @@ def switch_digest(*, tag: ModelTag, digest: str, by: str) -> LiveApply:
 
 
 def lock_role(role: str) -> None:
-    """Whoever switches or prunes tags of `role` does so one at a time, until the caller's transaction ends."""
+    """Locks the switching and pruning of `role`'s tags until the caller's transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SWITCH_LOCK, Role.values.index(role)])
 
@@ -114,7 +114,7 @@ def _switch(
 ) -> LiveApply:
     now = timezone.now()
     end_watch(role=role, reason=f"{SWITCHED}{reason}", now=now)
-    # Conditional unique constraints cannot be deferred: the old row retires before the new one serves.
+    # Conditional unique constraints cannot be deferred, so retire the old row before activating the new one.
     old = ModelTag.objects.filter(role=role, status=ModelTag.Status.ACTIVE).first()
     if old is not None:
         ModelTag.objects.filter(pk=old.pk).update(status=ModelTag.Status.RETIRED)

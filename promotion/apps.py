@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class PromotionConfig(AppConfig):
-    """What is trusted: model tags, evaluations, canaries, live applies."""
+    """The app of trust: model tags, evaluations, canaries, live applies."""
 
     name = "promotion"
     verbose_name = "Promotion"

@@ -1,4 +1,4 @@
-"""Canary: real training runs, a share of them served by the candidate, stopped at the first sign of harm."""
+"""Canary: the candidate serves a share of real training runs, and is stopped at the first sign of harm."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from training.models import Run, TrainingOutcome
 from training.runtime_settings import read_settings
 
 State = PromotionWindow.State
-# A canary that ramps begins with this part of its share, until it has this part of its minimum.
+# A canary that ramps starts with one part in this many of its share, until it has that part of its minimum.
 RAMP_PART = 4
-# An open canary is looked at every few seconds; when it was not for so long, promotion was held or nothing ran.
+# An open canary is checked every few seconds. A longer gap means that promotion was held or nothing ran.
 UNSEEN = timedelta(minutes=5)
-# A run that never reached the model was served by nothing.
+# An empty served digest: the run never reached a model, so no other tag served it.
 _AS_PROMISED = (Q(served_controller_digest="") | Q(served_controller_digest=F("controller_digest"))) & (
     Q(served_task_digest="") | Q(served_task_digest=F("task_digest"))
 )
 
 
 def open_canary(*, evaluation_id: int, now: datetime) -> Canary:
-    """Opens the canary of a promoted evaluation; a second call finds the first one's."""
+    """Opens the canary of a promoted evaluation; a second call returns the same canary."""
     row = read_settings()
     with transaction.atomic():
         evaluation = (
@@ -84,7 +84,7 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
 
 
 def _leave_out_pause(canary: Canary, *, now: datetime) -> None:
-    """Moves the deadline on by the time in which no run could come: a hold, a stop, a night without power."""
+    """Extends the deadline by the time in which no run was possible: a hold, a stop, a power cut."""
     if canary.state != Canary.State.OPEN:
         return
     gap = now - (canary.looked_at or canary.opened_at)
@@ -95,9 +95,9 @@ def _leave_out_pause(canary: Canary, *, now: datetime) -> None:
 
 
 def read_share(canary: Canary) -> int:
-    """The percentage of training runs that the candidate serves now: small at first where the canary ramps.
+    """The percentage of training runs that the candidate serves now; small at first when the canary ramps.
 
-    A source that the small share covers is covered by the whole one too: nothing changes arms as it grows.
+    A source in the small share is in the full share too, so no source changes arms when the share grows.
     """
     earned = RAMP_PART * canary.candidate_observations >= canary.min_observations
     return canary.share_percent if earned or not canary.ramp_percent else canary.ramp_percent
@@ -105,13 +105,13 @@ def read_share(canary: Canary) -> int:
 
 @requires("promotion.abort_canary")
 def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "", now: datetime | None = None) -> Canary:
-    """Ends the open canary on an operator's word; its candidate is rejected and serves no more.
+    """Ends the open canary at an operator's request; its candidate is rejected and serves no more.
 
-    With a canary open for each role, `role` says which. Raises InvalidInput without a reason, NotFound when no canary
-    is open, Conflict when it is not clear which is meant.
+    When each role has an open canary, `role` chooses one. Raises InvalidInput without a reason, NotFound when no
+    canary is open, Conflict when both are open and no role is given.
     """
     if not (reason := reason.strip()):
-        raise InvalidInput("Say why: an abort without a reason teaches nobody.", field="reason")
+        raise InvalidInput("Enter a reason for the abort. The audit log keeps it.", field="reason")
     with transaction.atomic():
         found = list(
             Canary.objects.select_for_update(of=("self",))
@@ -122,7 +122,7 @@ def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "", no
         if not found:
             raise NotFound(f"No {role + ' ' if role else ''}canary is open.")
         if len(found) > 1:
-            raise Conflict("A canary is open for each role: say which role.", field="role")
+            raise Conflict("Each role has an open canary. Choose a role.", field="role")
         (canary,) = found
         said = f"{STOPPED}{by}: {reason}"
         _keep_counts(canary, counts=read_observations(canary.pk), reason=said)
@@ -135,7 +135,7 @@ def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "", no
 
 
 def find_changes(canary: Canary) -> list[str]:
-    """What moved since the evaluation: a candidate proven against one tag says nothing against another."""
+    """What changed since the evaluation: evidence against one tag says nothing about another tag."""
     evaluation = canary.evaluation
     active = ModelTag.objects.filter(status=ModelTag.Status.ACTIVE)
     baseline = active.filter(pk=evaluation.baseline_id, digest=evaluation.baseline_digest)
@@ -143,10 +143,10 @@ def find_changes(canary: Canary) -> list[str]:
 
 
 def read_observations(canary_id: int) -> dict[str, int]:
-    """Outcomes of both arms: the canary lane is the candidate's, the training lane the active tag's.
+    """Outcomes of both arms: the candidate's in the canary lane, the active tag's in the training lane.
 
-    A run that no model answered says nothing about either. `foreign_*` were not served by what was promised to
-    them: they say nothing about either tag and are not counted.
+    Runs that no model answered are not counted. Neither are the runs under `foreign_*`, which another digest served
+    than the one that they were promised: they say nothing about either tag.
     """
     candidate = Q(lane=Run.Lane.CANARY)
     ours, theirs = candidate & _AS_PROMISED, ~candidate & _AS_PROMISED

@@ -1,7 +1,7 @@
-"""Hold-back: after a live apply the previous tag goes on serving a small share, so that harm can still be seen.
+"""Hold-back: after a live apply the previous tag still serves a small share of runs, so that harm can be detected.
 
-Which tag a training run is promised follows from a hash of the watch and the source, as in a canary, and is written
-down before the run asks a model anything.
+As in a canary, a hash of the watch and the source decides which tag a training run is promised. The promise is stored
+before the run asks a model.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from training.runtime_settings import read_settings
 
 
 def open_watch(*, apply: LiveApply, now: datetime) -> Watch | None:
-    """Begins to watch an apply, within its transaction; None when nothing is to be held back, or nothing was before.
+    """Starts the watch over an apply, in its transaction; None when the share is 0 or there was no previous tag.
 
-    The watch that was open over the role has ended with the switch: one is open at most, by constraint.
+    The switch has already ended the role's earlier watch; a constraint allows only one open watch.
     """
     row = read_settings()
     if not row.hold_back_percent or apply.from_tag_id is None:
@@ -38,7 +38,7 @@ def open_watch(*, apply: LiveApply, now: datetime) -> Watch | None:
 
 
 def end_watch(*, role: str, reason: str, now: datetime) -> None:
-    """Ends the open watch over `role`, if there is one, with what it has counted: its tag serves no more."""
+    """Ends the open watch over `role`, if there is one, with its counts so far. Its held-back tag serves no more."""
     for watch in Watch.objects.filter(role=role, state=Watch.State.OPEN):
         Watch.objects.filter(pk=watch.pk, state=Watch.State.OPEN).update(
             state=Watch.State.ENDED, reason=reason, closed_at=now, **count_watched(watch.pk)
@@ -46,18 +46,18 @@ def end_watch(*, role: str, reason: str, now: datetime) -> None:
 
 
 def is_watched(role: str) -> bool:
-    """Whether an apply of `role` is being watched: the next canary waits, for both would mix their arms."""
+    """Whether an apply of `role` is being watched. Then the next canary must wait, or the arms of both would mix."""
     return Watch.objects.filter(role=role, state=Watch.State.OPEN).exists()
 
 
 def route_run(run: Run) -> Routing:
-    """The tags that serve a run; under a watch its arm is written down. Safe to repeat: the first answer stands.
+    """The tags that serve a run. Under a watch, the run's arm is stored. Safe to repeat: the first answer is kept.
 
     Only training runs outside of a canary are held back.
     """
     if run.lane != Run.Lane.TRAINING or run.canary_id is not None:
         return read_routing()
-    # Watches first: a switch that commits in between is seen by the routing, and the tags below then differ.
+    # Read watches before routing: if a switch commits in between, routing shows it, and the tags below differ.
     watches = list(Watch.objects.filter(state=Watch.State.OPEN).select_related("apply__from_tag"))
     routing = read_routing()
     for watch in watches:
@@ -78,7 +78,7 @@ def _route_watched(run: Run, *, watch: Watch, routing: Routing) -> Routing:
 
 
 def count_watched(watch_id: int) -> dict[str, int]:
-    """Finished runs that a model answered as promised, and successes, of both arms. One query."""
+    """For both arms, the finished runs that the promised model answered, and their successes. One query."""
     counts = {"applied_observations": 0, "applied_successes": 0, "held_observations": 0, "held_successes": 0}
     finished = WatchedRun.objects.filter(watch_id=watch_id, run__outcome__isnull=False)
     watched = finished.exclude(run__outcome__error_code__in=UNSERVED)

@@ -1,4 +1,4 @@
-"""Inspection: what the model servers have installed, beside what is registered. It reads and changes nothing."""
+"""Inspection: compares the tags on the model servers with the registered ones. It changes nothing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lealife.core.model_names import normalise_name
 from promotion.models import ModelTag
 
 INSTALLED, FOREIGN, MISSING, DRIFTED, LEFT_OVER = "installed", "foreign", "missing", "drifted", "left over"
-ADVICE = "If its content is the same, take its digest over with: manage.py tags adopt"
+ADVICE = "If its content is the same, register the new digest with: manage.py tags adopt"
 ALARMS = (MISSING, DRIFTED)
 SERVING = (ModelTag.Status.ACTIVE, ModelTag.Status.CANDIDATE)
-# Tags of this shape are ours by name; without a row they were made by a process that died before it registered them.
+# Names of LeaLife's tags. One without a row was made by a process that died before it could register the tag.
 OUR_NAMES = ("lealife-controller:", "lealife-task:")
 
 
@@ -30,9 +30,9 @@ class TagServers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One tag on one server. `digest` and `bytes` as the server tells, "" and 0 where it is missing.
+    """One tag on one server. `digest` and `bytes` as the server reports them, "" and 0 where the tag is missing.
 
-    `role` and `status` are "" for a tag that no row knows.
+    `role` and `status` are "" for a tag without a row.
     """
 
     server: str
@@ -54,17 +54,17 @@ class Inspection:
 
     @property
     def alarms(self) -> tuple[Finding, ...]:
-        """Tags that were deleted or made anew under our feet."""
+        """Tags that were deleted or changed outside LeaLife."""
         return tuple(finding for finding in self.findings if finding.state in ALARMS)
 
     @property
     def serving_alarms(self) -> tuple[Finding, ...]:
-        """Those among the alarms that runs depend on now."""
+        """The alarms about tags on which runs depend now."""
         return tuple(finding for finding in self.alarms if finding.status in SERVING)
 
 
 def inspect_tags(*, server: TagServers) -> Inspection:
-    """What each server of the pool has installed, is missing, or has under another digest than registered.
+    """For each server of the pool: tags that are installed, missing, or have another digest than the registered one.
 
     Raises ModelUnavailable when no server answers.
     """
@@ -94,13 +94,13 @@ def _judge_known(tag: ModelTag, *, host: str, info: TagInfo | None) -> Finding |
     if info is None:
         if pruned:
             return None
-        state, sentence = MISSING, f"{what} is missing on {host}: it was deleted outside."
+        state, sentence = MISSING, f"{what} is missing on {host}: it was deleted outside LeaLife."
     elif info.digest != tag.digest:
         state = FOREIGN if pruned else DRIFTED
         told = f"{short_digest(info.digest)} instead of {short_digest(tag.digest)}"
-        sentence = f"{what} has the digest {told} on {host}: it was made again outside. {ADVICE}"
+        sentence = f"{what} has the digest {told} on {host}: it was changed outside LeaLife. {ADVICE}"
     elif pruned:
-        state, sentence = LEFT_OVER, f"{tag.name} has been pruned and is still on {host}: prune again."
+        state, sentence = LEFT_OVER, f"{tag.name} was pruned but is still on {host}. Prune again."
     else:
         state, sentence = INSTALLED, f"{what} is installed on {host} as registered."
     return Finding(
@@ -117,14 +117,14 @@ def _judge_known(tag: ModelTag, *, host: str, info: TagInfo | None) -> Finding |
 
 def _describe_foreign(name: str, *, host: str, info: TagInfo, is_base: bool) -> Finding:
     if is_base:
-        sentence = f"{name} on {host} is what registered tags are made from."
+        sentence = f"{name} on {host} is the base of registered tags."
     elif name.startswith(OUR_NAMES):
-        sentence = f"{name} on {host} bears our name, but was never registered: it is unused."
+        sentence = f"{name} on {host} has a name like LeaLife's tags but was never registered. It is unused."
     else:
-        sentence = f"{name} on {host} is not ours: it is unused."
+        sentence = f"{name} on {host} was not made by LeaLife. It is unused."
     return Finding(host, name, FOREIGN, "", "", info.digest, info.size, sentence)
 
 
 def short_digest(digest: str) -> str:
-    """Enough of a digest for people, without the name of its algorithm."""
+    """The start of a digest, for people, without the algorithm's name."""
     return digest.removeprefix("sha256:")[:12]

@@ -1,4 +1,4 @@
-"""Recipes: what a tag is made of, enough to make it again with the same digest."""
+"""Recipes: everything that is needed to make a tag again with the same digest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TagServer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Base tag, system prompt, chat exemplars and parameters; `shortlist_size` is the agent's K beside it."""
+    """Base tag, system prompt, chat exemplars and parameters. `shortlist_size` is the agent's K, stored with them."""
 
     role: str
     base: str
@@ -44,7 +44,7 @@ class Recipe:
 
     @property
     def tag_name(self) -> str:
-        """The tag it is made under: same recipe, same name."""
+        """The tag's name, which depends only on the recipe."""
         return f"lealife-{self.role}:{self.digest[:12]}"
 
     def to_json(self) -> dict[str, Any]:
@@ -68,6 +68,6 @@ class Recipe:
 
 
 def base_recipe(*, role: str, base: str) -> Recipe:
-    """The recipe every installation starts from: no exemplars."""
+    """The recipe with which every installation starts: no exemplars."""
     system = CONTROLLER_SYSTEM if role == Role.CONTROLLER else TASK_SYSTEM
     return Recipe(role=role, base=base, system=system, parameters=dict(PARAMETERS))

@@ -1,4 +1,4 @@
-"""Retention: which of our tags may leave the model servers, and how they leave. Nothing referenced ever does."""
+"""Retention: which of LeaLife's tags may be deleted from the model servers, and how. Never one that is referenced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from promotion.tags import KEEP_TAGS
 from training.audit import record_audit
 from training.models import Run
 
-# Tags on either side of each role's newest live applies stay: what served lately can be made to serve again.
+# Both tags of each role's newest live applies are kept, so that a recently used tag can serve again.
 KEEP_APPLIES = 3
 Status = ModelTag.Status
 IN_USE = {
@@ -32,9 +32,9 @@ IN_USE = {
 
 @dataclass(frozen=True, slots=True)
 class PruningRow:
-    """One tag and what retention says of it.
+    """One tag and retention's decision about it.
 
-    `digest` as registered; `bytes`: the sum over `servers` servers, as they tell. Tags of one base share its
+    `digest` as registered; `bytes`: the sum over `servers` servers, as they report it. Tags of one base share its
     weights on disk.
     """
 
@@ -51,7 +51,7 @@ class PruningRow:
 
 @dataclass(frozen=True, slots=True)
 class PruningResult:
-    """What became of a tag that might go; `bytes` as in its row."""
+    """The result for a tag that was to be pruned; `bytes` as in its row."""
 
     tag: str
     bytes: int
@@ -60,7 +60,7 @@ class PruningResult:
 
 
 def plan_pruning(*, server: TagServers, keep: int = KEEP_TAGS) -> tuple[PruningRow, ...]:
-    """Every tag of ours with its bytes and why it stays or may go, oldest first. Changes nothing.
+    """Every registered tag with its bytes and why it is kept or may be deleted, oldest first. Changes nothing.
 
     `keep`: how many of the newest unreferenced tags of each role stay.
     Raises ModelUnavailable when no server answers; servers that are away count no bytes.
@@ -92,11 +92,11 @@ def plan_pruning(*, server: TagServers, keep: int = KEEP_TAGS) -> tuple[PruningR
 
 @requires("promotion.prune_tags")
 def prune_tags(*, server: TagServers, by: Actor, origin: str, keep: int = KEEP_TAGS) -> tuple[PruningResult, ...]:
-    """Deletes on every server what the plan lets go, oldest first, and marks it pruned; says what became of each.
+    """Deletes on every server what the plan allows, oldest first, and marks it pruned; returns the results.
 
-    The row is marked before anything is deleted, under the role's switch lock and only while nothing refers to
-    it, so that no tag in use is ever deleted. A crash in between leaves a pruned row whose tag is still there: the
-    next run deletes it. A server that fails gives the row its status back. Raises as `plan_pruning` does.
+    The row is marked before the tag is deleted, under the role's switch lock and only while nothing refers to it, so
+    that no tag in use is ever deleted. After a crash in between, the row is pruned but the tag still exists: the next
+    run deletes it. When a server fails, the row gets its old status back. Raises as `plan_pruning` does.
     """
     going = [row for row in plan_pruning(server=server, keep=keep) if row.goes]
     return tuple(_prune(row, server=server, keep=keep, by=by, origin=origin) for row in going)
@@ -157,22 +157,22 @@ def _read_running() -> set[str]:
 
 def _find_drift(digest: str, found: Mapping[str, TagInfo]) -> str:
     changed = [host for host, info in found.items() if info.digest != digest]
-    return f"It was made anew outside on {', '.join(changed)}: what is there is not ours to delete." if changed else ""
+    return f"It was changed outside LeaLife on {', '.join(changed)}, so it is not deleted there." if changed else ""
 
 
 def _say_why(tag: ModelTag, found: Iterable[str]) -> str:
     if tag.status == Status.PRUNED:
-        return "It was pruned before, and is still there."
-    return (
-        f"It is {tag.status}, and nothing refers to it." if found else "No server that answers has it; its row follows."
-    )
+        return "It was pruned before, but is still there."
+    if not found:
+        return "No answering server has it, so it is only marked as pruned."
+    return f"It is {tag.status}, and nothing refers to it."
 
 
 def _prune(row: PruningRow, *, server: TagServers, keep: int, by: Actor, origin: str) -> PruningResult:
     if row.status != Status.PRUNED and not _claim(row, keep=keep, by=by, origin=origin):
-        return PruningResult(row.tag, row.bytes, False, f"{row.tag} stays: it came into use meanwhile.")
+        return PruningResult(row.tag, row.bytes, False, f"{row.tag} is kept: it has come into use in the meantime.")
     try:
-        # The plan may be minutes old: somebody may have made the tag anew since.
+        # The plan may be minutes old: someone may have made the tag again since.
         fault = _find_drift(row.digest, server.list_tags().get(row.tag, {}))
         if not fault:
             server.delete_tag(tag=row.tag)
@@ -185,7 +185,7 @@ def _prune(row: PruningRow, *, server: TagServers, keep: int, by: Actor, origin:
 
 
 def _claim(row: PruningRow, *, keep: int, by: Actor, origin: str) -> bool:
-    """Marks the row pruned unless something refers to it by now; whoever switches the role waits, or is seen."""
+    """Marks the row pruned unless something refers to it by now. The role's lock makes concurrent switches wait."""
     with transaction.atomic():
         lock_role(row.role)
         if row.tag_id in read_kept(keep=keep):

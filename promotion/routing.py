@@ -1,4 +1,4 @@
-"""Routing: which tag serves each role. One active tag a role, by a partial unique constraint."""
+"""Routing: which tag serves each role. A partial unique constraint allows one active tag per role."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Routing:
     def require(self) -> tuple[ModelTag, ModelTag]:
         """Both tags. Raises NotFound before the first tags have been made."""
         if self.controller is None or self.task is None:
-            raise NotFound("No active model tags yet: they are made when the model server is first reached.")
+            raise NotFound("No model tags are active yet. They are made at the first contact with the model server.")
         return self.controller, self.task
 
 
@@ -34,7 +34,7 @@ def read_routing() -> Routing:
 def read_canary_routing(canary_id: int) -> Routing:
     """The tags of a canary's candidate arm: the candidate in its role, the active tag in the other.
 
-    An aborted candidate serves no more, not even the runs that were promised to it.
+    An aborted candidate serves no more, not even runs that had been promised to it.
     """
     active = read_routing()
     canary = Canary.objects.select_related("evaluation__candidate").get(pk=canary_id)
@@ -47,9 +47,9 @@ def read_canary_routing(canary_id: int) -> Routing:
 
 
 def read_canary_split() -> CanarySplit | None:
-    """The open canary's share, as the claim wants it; None when no canary is open or promotion is on hold.
+    """The open canary's share, in the form that the claim needs; None when no canary is open or promotion is on hold.
 
-    On hold the guardrail does not look, so the candidate does not serve.
+    During a hold the guardrail does not check for harm, so the candidate must not serve.
     """
     if read_settings().promotion_hold:
         return None

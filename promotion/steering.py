@@ -1,4 +1,4 @@
-"""Steering: what an operator may do with promotion. One function an action, whoever asks, each with its trace."""
+"""Steering: an operator's actions on promotion. One audited function per action, for page, API, admin and command."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ ON_HOLD = "Promotion is on hold: resume it first."
 
 @requires("promotion.hold_promotion")
 def hold_promotion(*, by: Actor, origin: str, reason: str = "") -> RuntimeSettings:
-    """Nothing is evaluated, tried or applied until promotion is resumed. Raises GateRefused when it is held already."""
+    """Holds promotion: no candidate is evaluated, tried or applied. Raises GateRefused when it is already on hold."""
     return _set_hold(True, by=by, origin=origin, details={"reason": reason} if reason else {})
 
 
 @requires("promotion.hold_promotion")
 def resume_promotion(*, by: Actor, origin: str) -> RuntimeSettings:
-    """Promotion goes on where it was held. Raises GateRefused when it is not on hold."""
+    """Resumes promotion where it was held. Raises GateRefused when it is not on hold."""
     return _set_hold(False, by=by, origin=origin, details={})
 
 
 def _set_hold(hold: bool, *, by: Actor, origin: str, details: dict[str, str]) -> RuntimeSettings:
     read_settings()
     with transaction.atomic():
-        # Locked before it is looked at, so that of two who press at once one is told that it was done.
+        # Lock before reading: when two people press at once, the second is refused.
         if RuntimeSettings.objects.select_for_update().get(id=1).promotion_hold == hold:
-            raise GateRefused("Promotion is on hold already." if hold else "Promotion is not on hold.")
+            raise GateRefused("Promotion is already on hold." if hold else "Promotion is not on hold.")
         row = write_settings(changes={"promotion_hold": hold}, version=None, by=by, origin=origin)
         action = "hold promotion" if hold else "resume promotion"
         record_audit(actor=by, origin=origin, action=action, details=details)
@@ -47,16 +47,16 @@ def _set_hold(hold: bool, *, by: Actor, origin: str, details: dict[str, str]) ->
 
 @requires("promotion.evaluate_now")
 def evaluate_now(*, by: Actor, origin: str) -> PromotionWindow:
-    """Collecting → building with the successes there are, be they fewer than the window wants.
+    """Collecting → building with the successes so far, even if they are fewer than the window needs.
 
-    The window shrinks to what it has, and the next one begins there. Raises GateRefused on hold, past collecting,
-    and when the window has no success to learn from.
+    The window shrinks to the successes that it has, and the next one starts there. Raises GateRefused on hold, when
+    the window no longer collects, and when it has no success to learn from.
     """
     if read_settings().promotion_hold:
         raise GateRefused(ON_HOLD)
     window, counts = current_window(), read_counters()
     if window.state != State.COLLECTING:
-        raise GateRefused(f"Window {window.number} is past collecting: it is {window.state}.")
+        raise GateRefused(f"Window {window.number} no longer collects outcomes: it is {window.state}.")
     successes = min(window.size, counts["ingested.success"] - window.watermark)
     if successes < 1:
         raise GateRefused(f"Window {window.number} has no ingested success yet: there is nothing to learn from.")
@@ -69,7 +69,7 @@ def evaluate_now(*, by: Actor, origin: str) -> PromotionWindow:
             attempts=count_attempts(window, counts=counts),
         )
         if not moved:
-            raise GateRefused(f"Window {window.number} moved on meanwhile.")
+            raise GateRefused(f"Window {window.number} has changed in the meantime.")
         told = {"successes": successes, "wanted": wanted}
         record_audit(actor=by, origin=origin, action="evaluate now", subject=str(window), details=told)
         announce("promotion")
@@ -79,14 +79,14 @@ def evaluate_now(*, by: Actor, origin: str) -> PromotionWindow:
 
 @requires("promotion.drill_gate")
 def request_drill(*, by: Actor, origin: str) -> tuple[GateDrill, ...]:
-    """Asks for a drill of the gate: an identical clone and a sabotaged copy of the active controller tag.
+    """Requests a drill of the gate: an identical clone and a sabotaged copy of the active controller tag.
 
     Raises GateRefused on hold, while another drill has not ended, and before there is an active tag.
     """
     if read_settings().promotion_hold:
         raise GateRefused(ON_HOLD)
     if read_routing().controller is None:
-        raise GateRefused("There is no active controller tag to drill the gate with yet.")
+        raise GateRefused("There is no active controller tag yet, so the gate cannot be drilled.")
     if (open_drill := GateDrill.objects.open().first()) is not None:
         raise GateRefused(f"Drill {open_drill.pk} ({open_drill.get_kind_display()}) has not ended yet.")
     try:

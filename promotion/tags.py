@@ -15,7 +15,7 @@ from promotion.recipes import Recipe, TagServer, base_recipe
 from promotion.routing import read_routing
 from training.audit import record_audit
 
-# Controller tags kept besides the referenced ones; older tags that are not pinned may be pruned.
+# How many controller tags are kept in addition to the referenced ones; older unpinned tags may be pruned.
 KEEP_TAGS = 10
 UNUSED = (ModelTag.Status.UNUSED, ModelTag.Status.RETIRED, ModelTag.Status.REJECTED)
 
@@ -47,8 +47,8 @@ def ensure_base_tags(*, server: TagServer, base: str) -> bool:
 def restore_tags(*, server: TagServer) -> list[str]:
     """Makes tags again that a model server has lost, from their recipes; returns their names.
 
-    Those that serve, and what each role's last switch replaced: it may be held back, and is what a roll back needs.
-    Same recipe, same digest: if a server makes another of it, the served-digest proof will say so.
+    These are the active tags and the tags that each role's last switch replaced: those may be held back, and a roll
+    back needs them. The same recipe gives the same digest; if not, the served-digest proof will show it.
     """
     replaced = LiveApply.objects.order_by("role", "-id").distinct("role").values("from_tag")
     serving = Q(status__in=[ModelTag.Status.ACTIVE, ModelTag.Status.CANDIDATE])
@@ -65,7 +65,7 @@ def _activate_first(*, recipe: Recipe, digest: str) -> bool:
             register_tag(recipe=recipe, digest=digest, status=ModelTag.Status.ACTIVE, parent=None)
             announce("promotion")
     except IntegrityError:
-        # Another process made the first tag of this role at the same time; its row is as good.
+        # Another process made this role's first tag at the same time; use its row.
         return False
     return True
 
@@ -104,7 +104,7 @@ def read_tags(*, sample: int = 8) -> TagList:
 
 @requires("promotion.pin_tag")
 def pin_tag(*, tag_id: int, pinned: bool, by: Actor, origin: str) -> None:
-    """Pins a tag, which then is never pruned, or lets it go."""
+    """Pins a tag, so that it is never pruned, or unpins it."""
     with transaction.atomic():
         if not ModelTag.objects.filter(pk=tag_id).update(pinned=pinned):
             raise NotFound(f"There is no model tag {tag_id}.")

@@ -1,6 +1,6 @@
-"""Watches: what puts the previous tag back by itself, harm found after a live apply or a proof that turned red.
+"""Watches: automatic roll backs, when harm is found after a live apply or when its proof turns red.
 
-Each does so at most once an apply: a roll back is refused when its apply is no longer the last switch.
+Each apply is rolled back at most once: a roll back is refused when its apply is no longer the last switch.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _STATES = {
 def settle_watch(*, watch_id: int, now: datetime) -> WatchDecision:
     """Counts both arms, asks the guardrail, and ends the watch when it has a verdict.
 
-    Harm rolls the apply back in the same transaction where that is set and nothing is on hold; otherwise a watch that
-    found harm, over an apply that still serves, is the proposal to.
+    When harm is found, the apply is rolled back in the same transaction, if the setting allows it and promotion is not
+    on hold. Otherwise the harmed watch, whose apply still serves, is the proposal to roll back.
     """
     role = Watch.objects.values_list("role", flat=True).get(pk=watch_id)
     with transaction.atomic():
-        # The role before the row, as whoever switches takes them.
+        # Lock the role before the row: switches lock in the same order, which avoids deadlocks.
         lock_role(role)
         watch = Watch.objects.select_for_update(of=("self",)).select_related("apply").get(pk=watch_id)
         counts = count_watched(watch_id)
@@ -62,13 +62,13 @@ def settle_watch(*, watch_id: int, now: datetime) -> WatchDecision:
 
 
 def may_roll_back() -> bool:
-    """Whether the product may put a previous tag back by itself; on hold nothing is switched."""
+    """Whether LeaLife may roll back by itself now; during a hold it may not."""
     row = read_settings()
     return row.auto_rollback and not row.promotion_hold
 
 
 def find_red_applies() -> list[tuple[LiveApply, RoleProof]]:
-    """The gate's applies that serve now and whose proof is red. One query while the last switches are roll backs."""
+    """Applies made by the gate that serve now and have a red proof. One query when the last switches are roll backs."""
     applies = read_last_applies()
     ours = {role: apply for role, apply in applies.items() if apply.canary_id is not None and apply.from_tag_id}
     if not ours:
@@ -81,7 +81,7 @@ def find_red_applies() -> list[tuple[LiveApply, RoleProof]]:
 
 
 def roll_back_red() -> list[LiveApply]:
-    """Puts the previous tag back where a live outcome was not served by what was applied; returns the roll backs."""
+    """Rolls back each apply when another digest served a live outcome than the applied one; returns the roll backs."""
     done = []
     for apply, proof in find_red_applies() if may_roll_back() else []:
         try:

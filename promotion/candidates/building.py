@@ -1,4 +1,4 @@
-"""Candidates: whose place the next one tries for, and its recipe, refused before any run when it is no good."""
+"""Candidates: which role the next one is for, and its recipe, which may be refused before any run."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from promotion.tags import register_tag
 from training.agent.errors import ErrorCode
 from training.models import Run, TrainingOutcome
 
-# (exemplars, shortlist size): one cell a candidate, in turn, so that each differs from the one before. Exemplars
-# alone were measured to tie with a small base: the size of the shortlist is the stronger lever.
+# (exemplars, shortlist size): each candidate takes the next cell, so that it differs from the one before. Measured
+# with a small base, exemplars alone only tie; the size of the shortlist has more effect.
 GRID = ((6, 5), (4, 3), (0, 8), (8, 8), (6, 3), (0, 3), (8, 5), (4, 8))
 ANSWER_GRID = (4, 2, 6, 3)
-# Outcomes that tell what goes wrong now.
+# How many of the newest outcomes show what goes wrong now.
 RECENT = 200
 CONTROLLER_FAULTS = (ErrorCode.NO_ROUTE, ErrorCode.BUDGET_SPENT)
-# Checks that only what was written can fail.
+# Checks that only the written answer can fail.
 ANSWER_CHECKS = ("expected_text", "pattern", "json_schema")
 
 
 @dataclass(frozen=True, slots=True)
 class CandidatePlan:
-    """What will be made: the recipe, whose place it tries for, and what serving it will cost."""
+    """The planned candidate: its recipe, its parent tag, and what serving it will cost."""
 
     recipe: Recipe
     parent: ModelTag
@@ -49,29 +49,29 @@ class CandidatePlan:
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """What a role could mend: recent failures that were its own, and its candidates since it last changed."""
+    """What a role could improve: the recent failures that it caused, and its candidates since its last switch."""
 
     mendable: int
     tried: int
 
     @property
     def promise(self) -> float:
-        """Failures to mend for each candidate spent on them, this one included."""
+        """Failures per candidate spent on them, counting the next one."""
         return self.mendable / (1 + self.tried)
 
 
 def choose_role(prospects: Mapping[str, Prospect]) -> str:
-    """The role that promises most; the controller when neither promises more.
+    """The role with the most failures per candidate; the controller when both are equal.
 
-    A role whose candidates keep failing promises less with each, so that the two alternate as their failures do;
-    one that has nothing to mend is left alone: each candidate spends a share of the error budget.
+    Each failed candidate lowers its role's figure, so the two roles take turns in proportion to their failures. A role
+    without failures gets no candidate, because each candidate spends a share of the error budget.
     """
     task, controller = prospects[Role.TASK].promise, prospects[Role.CONTROLLER].promise
     return Role.TASK if task > controller else Role.CONTROLLER
 
 
 def read_prospects() -> dict[str, Prospect]:
-    """What each role could mend, from the newest training outcomes."""
+    """What each role could improve, from the newest training outcomes."""
     recent = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING).order_by("-id")
     rows = recent.values_list("success", "error_code", "run__verifier")[:RECENT]
     mendable = Counter(find_role_at_fault(code, verifier) for success, code, verifier in rows if not success)
@@ -93,9 +93,9 @@ def _count_tried(role: str) -> int:
 
 
 def _candidates_of(role: str) -> QuerySet[ModelTag]:
-    # Drills' tags have a parent too, and were never candidates.
+    # Drills' tags have a parent too, but were never candidates.
     drilled = Evaluation.every.filter(drill=True).values("candidate")
-    # One whose evaluation was closed because something changed under it was not judged: it may come again.
+    # A candidate whose evaluation was closed by a change during it was not judged, so it may be tried again.
     changed = Q(verdict=Evaluation.Verdict.INVALID, reason__startswith=CHANGED["evaluation"])
     judged = Evaluation.objects.exclude(changed).values("candidate")
     void = Evaluation.objects.filter(changed).exclude(candidate__in=judged)
@@ -119,7 +119,7 @@ def plan_candidate(*, server: TagServer) -> CandidatePlan:
 
 
 def register_candidate(plan: CandidatePlan, *, digest: str) -> ModelTag:
-    """The row of a candidate that now exists on the servers; that of an earlier one which was not judged."""
+    """The row of a candidate that now exists on the servers: a new row, or that of an earlier one never judged."""
     known = ModelTag.objects.filter(name=plan.recipe.tag_name).first()
     if known is None:
         return register_tag(
@@ -159,7 +159,7 @@ def choose_recipe(*, parent: ModelTag, number: int, bases: Mapping[str, str] | N
 
 
 def _read_fit(role: str, *, size: int, held_out: frozenset[tuple[str, ...]]) -> list[AnyExemplar]:
-    """What may be shown to a model: nothing that is held out, nothing that speaks like an instruction."""
+    """The exemplars that a model may see: without held-out text and without text that reads like an instruction."""
     return [
         exemplar
         for exemplar in read_pool(role=role, shortlist_size=size)
@@ -169,7 +169,7 @@ def _read_fit(role: str, *, size: int, held_out: frozenset[tuple[str, ...]]) -> 
 
 
 def read_held_out() -> list[str]:
-    """Every text of held-out tasks: what is asked, what is expected, and the passage of the page."""
+    """Every text of held-out tasks: the question, the expected text, and the page's passage."""
     tasks = CurriculumTask.objects.filter(split=CurriculumTask.Split.EVALUATION)
     return [
         text
@@ -186,6 +186,6 @@ def read_judged(parent: ModelTag) -> dict[str, str]:
 
 
 def find_untrusted(chosen: list[AnyExemplar]) -> set[int]:
-    """Memory items behind these exemplars that are not, or no longer, trusted."""
+    """Memory items behind these exemplars that are not trusted (any more)."""
     items = {exemplar.item_id for exemplar in chosen}
     return items - set(MemoryItem.objects.recallable().filter(pk__in=items).values_list("pk", flat=True))

@@ -34,7 +34,7 @@ class Exemplar:
 
     @property
     def kind(self) -> str:
-        """What a small model copies: the position of the right pick."""
+        """The position of the right pick, which a small model tends to copy."""
         return str(self.right)
 
     @property
@@ -43,7 +43,7 @@ class Exemplar:
         return urlsplit(self.shortlist[0].url).netloc if self.shortlist else ""
 
     def turns(self) -> tuple[tuple[str, str], ...]:
-        """In the very words that the controller uses."""
+        """The question exactly as the controller is asked it."""
         return ("user", format_situation(self.prompt, self.shortlist)), ("assistant", format_pick(self.right))
 
 
@@ -51,7 +51,7 @@ class Exemplar:
 class AnswerExemplar:
     """A question, the passages that were quoted, and the best of them as its answer.
 
-    What a task model wrote is never an answer here: model prose does not teach models.
+    The text that a task model wrote is never the answer here: models must not learn from model prose.
     """
 
     run_id: int
@@ -70,7 +70,7 @@ class AnswerExemplar:
         return urlsplit(self.quotes[0].url).netloc
 
     def turns(self) -> tuple[tuple[str, str], ...]:
-        """In the very words that the task model is asked with."""
+        """The question exactly as the task model is asked it."""
         return ("user", format_question(self.prompt, self.quotes)), ("assistant", self.quotes[0].text)
 
 
@@ -79,7 +79,7 @@ T = TypeVar("T", bound=AnyExemplar)
 
 
 def read_pool(*, role: str, shortlist_size: int) -> list[AnyExemplar]:
-    """What the role can learn from, newest first."""
+    """The situations that the role can learn from, newest first."""
     if role == Role.CONTROLLER:
         return list(read_exemplars(shortlist_size=shortlist_size))
     return list(read_answers())
@@ -123,11 +123,11 @@ def _read_items() -> list[MemoryItem]:
 
 
 def choose_exemplars(exemplars: Iterable[T], *, count: int) -> list[T]:
-    """At most `count`, one a run and no two alike, each kind as often as it truly is, covering the others best.
+    """At most `count` exemplars that represent the pool best: one per run, no two alike, kinds in the pool's shares.
 
     Shares of kinds are rounded by largest remainder. An even spread over positions was tried and measured worse
-    than no exemplars at all: the shortlist is ranked, and a small model copies the positions it is shown.
-    Within a kind they are taken one by one, each the one that adds most to `score_exemplars`; the newest of equals.
+    than no exemplars at all: the shortlist is ranked, and a small model copies the positions that it sees.
+    Within a kind they are added one by one, each the one that raises `score_exemplars` most; the newest among equals.
     """
     pool: list[T] = []
     by_kind: dict[str, list[T]] = {}
@@ -166,9 +166,9 @@ def _cover(found: Sequence[T], *, words: dict[int, frozenset[str]], count: int, 
 
 
 def score_exemplars(chosen: Collection[AnyExemplar], *, pool: Sequence[AnyExemplar]) -> float:
-    """How near the situations of `pool` are to an exemplar of their kind, 0–1 on average; no model is asked.
+    """How near the situations of `pool` are to an exemplar of their kind, 0–1 on average; asks no model.
 
-    Leave one out: an exemplar's own task is judged by the others alone. Only training tasks are in a pool.
+    Leave-one-out: an exemplar's own task is compared with the other exemplars only. A pool has only training tasks.
     """
     words = {exemplar.run_id: _read_words(exemplar) for exemplar in (*pool, *chosen)}
     nearest = [
@@ -179,7 +179,7 @@ def score_exemplars(chosen: Collection[AnyExemplar], *, pool: Sequence[AnyExempl
 
 
 def _compare(exemplar: AnyExemplar, situation: AnyExemplar, words: dict[int, frozenset[str]]) -> float:
-    """What an exemplar is worth to a situation: nothing to its own task."""
+    """How much an exemplar helps a situation; 0 for its own task."""
     if exemplar.run_id == situation.run_id or exemplar.prompt == situation.prompt:
         return 0.0
     return _overlap(words[exemplar.run_id], words[situation.run_id])

@@ -1,4 +1,4 @@
-"""Pre-flight: what is found out about a recipe before anything is run. Pure; each refusal is one sentence."""
+"""Pre-flight: checks of a recipe before anything is run. Pure; each refusal is one sentence."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from promotion.models import Role
 from promotion.recipes import NUM_CTX, Recipe
 from training.agent.reading.words import split_words
 
-# Every call sends its own: what the tag says of them has no effect.
+# Parameters that every call sets itself, so that the tag's values have no effect.
 OVERRIDDEN = ("seed", "temperature")
-# Words in a row that are no coincidence any more; a shorter text is copied when it stands there whole.
+# This many equal words in a row are not a coincidence. A shorter text counts as copied when all of it is there.
 RUN_OF_WORDS = 8
 LEAST_WORDS = 4
-# Characters a token, on the safe side for English; tokens that the chat format adds to a turn.
+# Characters per token, a safe estimate for English; tokens that the chat format adds to a turn.
 CHARACTERS_A_TOKEN = 3.5
 TURN_TOKENS = 8
-# What must be left for the longest question, eight entries to choose from, and the answer.
+# Tokens that must be left for the longest question, eight entries to choose from, and the answer.
 QUESTION_TOKENS = 1_200
-# Text of a page that speaks to a model instead of its reader.
+# Page text that addresses a model instead of a reader.
 _COMMANDS = re.compile(
     r"\b(ignore|disregard|forget|override)\b[^.\n]{0,40}\b(instructions?|rules?|prompts?|above|previous|earlier)\b"
     r"|\bsystem prompt\b|\byou are now\b|\bas an? (ai|language model)\b"
@@ -33,7 +33,7 @@ _COMMANDS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a recipe is held against.
+    """What a recipe is compared with.
 
     `judged`: tags by the effect of their recipe. `held_out`: every text of held-out tasks, read into runs of
     words. `bases`: the base's digest by server, "" where it is missing. `untrusted`: memory items among the
@@ -48,40 +48,40 @@ class Surroundings:
 
 
 def check_recipe(recipe: Recipe, *, around: Surroundings) -> str:
-    """Says what serving it beside its parent will cost: empty, or why the model is loaded anew.
+    """The cost of serving it next to its parent: empty, or the reason why servers reload the model.
 
-    Raises GateRefused when it would change nothing, was judged before, copies held-out text, is tainted, does not
-    fit its context or has no base somewhere.
+    Raises GateRefused when the recipe changes nothing, was judged before, copies held-out text, is tainted, does not
+    fit its context, or lacks its base on a server.
     """
     texts = [content for _, content in recipe.messages]
     effect = read_effect(recipe)
     if effect == read_effect(around.parent):
-        raise GateRefused("The candidate would be the active tag again: its recipe changes nothing.")
+        raise GateRefused("The recipe changes nothing: the candidate would be the same as the active tag.")
     if effect in around.judged:
         raise GateRefused(f"This recipe has been judged before, as {around.judged[effect]}.")
     if copied := find_copied(texts, held_out=around.held_out):
         raise GateRefused(f"The recipe copies text of a held-out task: “{copied}”.")
     if command := next(filter(None, map(find_command, texts)), ""):
-        raise GateRefused(f"The recipe holds page text that speaks like an instruction: “{command}”.")
+        raise GateRefused(f"The recipe contains page text that reads like an instruction: “{command}”.")
     if around.untrusted:
         items = ", ".join(map(str, sorted(around.untrusted)))
-        raise GateRefused(f"The recipe rests on memory that is not trusted any more: item {items}.")
+        raise GateRefused(f"The recipe uses memory that is no longer trusted: item {items}.")
     if (tokens := estimate_tokens(recipe)) > (room := _read_context(recipe) - QUESTION_TOKENS):
-        raise GateRefused(f"The recipe takes about {tokens:,} tokens; its context leaves {room:,}.")
+        raise GateRefused(f"The recipe takes about {tokens:,} tokens; its context has room for {room:,}.")
     if missing := [server for server, digest in around.bases.items() if not digest]:
         raise GateRefused(f"Its base {recipe.base} is missing on {', '.join(missing)}.")
     return foretell_reload(recipe, parent=around.parent)
 
 
 def read_effect(recipe: Recipe) -> str:
-    """A digest that two recipes share when no run could tell them apart."""
+    """A digest that is equal for two recipes when no run could show a difference between them."""
     parameters = {name: value for name, value in recipe.parameters.items() if name not in OVERRIDDEN}
     size = recipe.shortlist_size if recipe.role == Role.CONTROLLER else 0
     return digest_value([recipe.role, recipe.base, recipe.system, recipe.messages, parameters, size])
 
 
 def read_runs_of_words(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:
-    """Every run of eight words in texts; shorter texts whole, very short ones not at all."""
+    """Every sequence of eight words in the texts; shorter texts as a whole, very short ones not at all."""
     return frozenset(run for text in texts for run in _list_runs(text))
 
 
@@ -92,7 +92,7 @@ def _list_runs(text: str) -> list[tuple[str, ...]]:
 
 
 def find_copied(texts: Iterable[str], *, held_out: Collection[tuple[str, ...]]) -> str:
-    """The first run of words that stands in held-out text; empty when none does."""
+    """The first sequence of words that is also in held-out text; empty when there is none."""
     sizes = sorted({len(run) for run in held_out})
     for text in texts:
         words = split_words(text)
@@ -104,7 +104,7 @@ def find_copied(texts: Iterable[str], *, held_out: Collection[tuple[str, ...]]) 
 
 
 def find_command(text: str) -> str:
-    """What in the text speaks to a model; empty when nothing does."""
+    """The part of the text that addresses a model; empty when there is none."""
     found = _COMMANDS.search(text)
     return found.group().strip() if found else ""
 
@@ -116,7 +116,7 @@ def estimate_tokens(recipe: Recipe) -> int:
 
 
 def foretell_reload(recipe: Recipe, *, parent: Recipe) -> str:
-    """Why a server loads its model anew between the two; empty when one runner serves both."""
+    """Why a server reloads its model when it switches between the two; empty when one runner serves both."""
     causes = []
     if recipe.base != parent.base:
         causes.append(f"the base is {recipe.base} instead of {parent.base}")
@@ -124,7 +124,7 @@ def foretell_reload(recipe: Recipe, *, parent: Recipe) -> str:
         causes.append(f"num_ctx is {_read_context(recipe)} instead of {_read_context(parent)}")
     if recipe.parameters.get("adapter") != parent.parameters.get("adapter"):
         causes.append("the adapter differs")
-    return f"Servers load the model anew at each change between the two: {', '.join(causes)}." if causes else ""
+    return f"Servers reload the model at each switch between the two tags: {', '.join(causes)}." if causes else ""
 
 
 def _read_context(recipe: Recipe) -> int:

@@ -1,4 +1,4 @@
-"""Windows: thirty ingested training successes trigger a look; they are not a sample."""
+"""Windows: thirty ingested training successes trigger an evaluation. They are not a sample for its statistics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class WindowProgress:
-    """Where promotion stands, in ingested successes."""
+    """The progress of promotion, in ingested successes."""
 
     number: int
     state: str
@@ -56,7 +56,7 @@ class WindowProgress:
 def current_window() -> PromotionWindow:
     """The window that is not closed; the next one is opened when there is none.
 
-    Its watermark is where the last one was reached, so successes made meanwhile count for it.
+    Its watermark is where the last one filled, so successes since then count for it.
     """
     window = PromotionWindow.objects.exclude(state__in=PromotionWindow.CLOSED).order_by("number").first()
     if window is not None:
@@ -94,10 +94,10 @@ def reach_window(*, now: datetime) -> bool:
 
 
 def count_attempts(window: PromotionWindow, *, counts: dict[str, int]) -> int:
-    """Ingested outcomes the window took, up to and with the success that filled it.
+    """How many ingested outcomes the window took, up to and including the success that filled it.
 
-    What came after belongs to the next one: a window that is looked at late, behind a hold or a canary, would
-    otherwise show a rate that is too low. Costs what came after, never the history.
+    Later outcomes belong to the next window. Otherwise a window that is checked late, after a hold or a canary, would
+    show too low a rate. Reads only the later outcomes, never the history.
     """
     attempts = max(0, counts["ingested.total"] - window.attempts_before)
     beyond = counts["ingested.success"] - window.watermark - window.size
@@ -109,7 +109,7 @@ def count_attempts(window: PromotionWindow, *, counts: dict[str, int]) -> int:
 
 
 def move_window(*, window_id: int, expected: str, to: str, now: datetime, reason: str = "") -> None:
-    """Moves a window on; a closed one gets its time and reason. Raises Conflict when it is not where expected."""
+    """Changes a window's state; a closed one gets its time and reason. Raises Conflict unless it is in `expected`."""
     closing = {"closed_at": now} if to in PromotionWindow.CLOSED else {}
     move(
         PromotionWindow.objects.filter(pk=window_id, state=expected),
@@ -133,7 +133,7 @@ def select_open_and_last() -> QuerySet[PromotionWindow]:
 
 
 def read_window(*, counts: dict[str, int] | None = None, row: RuntimeSettings | None = None) -> WindowProgress:
-    """Where promotion stands; pass the counters and the settings when they have been read. One query with both."""
+    """The progress of promotion. A caller that has read the counters and settings passes them: one query with both."""
     counts, row = counts or read_counters(), row or read_settings()
     found: list[Any] = list(select_open_and_last())
     last = next((window for window in found if window.state in PromotionWindow.CLOSED), None)

@@ -1,4 +1,4 @@
-"""Arms: one tag on one held-out task, on frozen pages, remembered by the digest of everything it depends on."""
+"""Arms: one tag on one held-out task, on frozen pages. Results are stored under the digest of all their inputs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from training.tasks import build_task
 
 log = logging.getLogger(__name__)
 
-# The model could not be asked, or not in time, or our own code broke: such an arm says nothing about the tag.
+# The model could not be asked in time, or our own code broke: such an arm is no evidence about the tag.
 INVALID_CODES = {
     ErrorCode.MODEL_UNAVAILABLE,
     ErrorCode.WORKER_LOST,
@@ -58,7 +58,7 @@ class ArmInputs:
 
     @property
     def digest(self) -> str:
-        """The key under which the result is remembered."""
+        """The key under which the result is stored."""
         return digest_value(
             [
                 self.prompt,
@@ -90,9 +90,9 @@ class ArmInputs:
 
 @dataclass(frozen=True, slots=True)
 class ArmTools:
-    """What an arm runs with: a browser for pages nobody has frozen yet, the model, how to read a served digest.
+    """The tools of an arm: a browser for pages that are not frozen yet, the model, and a reader of served digests.
 
-    `keep_lease` renews a run's lease while a model takes its time.
+    `keep_lease` renews a run's lease during long model calls.
     """
 
     open_browser: Callable[[Host], AbstractContextManager[Browser]]
@@ -118,10 +118,10 @@ def make_brain(*, controller: ModelTag, task: ModelTag, memories: tuple[Recalled
 
 
 def run_arm(inputs: ArmInputs, *, tools: ArmTools, apart: str = "") -> EvaluationArm | None:
-    """The remembered result, or a fresh run's. One that is named `apart` is remembered under that name alone.
+    """The stored result, or that of a new run. With `apart` the result is stored for, and found by, that name only.
 
-    None when no control slot is free, no model server answers, the lease was lost or the work was told to stop:
-    ask again later.
+    None when no control slot is free, no model server answers, the lease was lost or a shutdown has started: then try
+    again later.
     """
     key = digest_value([inputs.digest, apart]) if apart else inputs.digest
     known = EvaluationArm.objects.filter(inputs_digest=key).first()
@@ -136,7 +136,7 @@ def run_arm(inputs: ArmInputs, *, tools: ArmTools, apart: str = "") -> Evaluatio
     try:
         return _run_opened(inputs, key=key, run=run, before=before, tools=tools)
     except StaleClaim:
-        # The sweep took the run for lost and has closed it.
+        # The sweep considered the run lost and has closed it.
         return None
 
 
@@ -161,7 +161,7 @@ def _run_opened(
     except (StaleClaim, OperationalError, InterfaceError):
         raise
     except Exception as error:
-        # Whatever broke is kept as an arm that says nothing: too many of those close the evaluation.
+        # The failure is stored as an arm without evidence; too many of those close the evaluation.
         log.exception("evaluation run %s broke", run.pk)
         result = Result(success=False, error_code=ErrorCode.INTERNAL_ERROR, error=describe_breakage(error))
     after = _read_digests(inputs, tools=tools)
@@ -169,7 +169,7 @@ def _run_opened(
 
 
 def _read_digests(inputs: ArmInputs, *, tools: ArmTools) -> tuple[str, str] | None:
-    """Controller's and task's digest as the servers have them now; None when no server answers."""
+    """The digests of the controller and task tags on the servers now; None when no server answers."""
     try:
         return tools.served_digest(inputs.controller.name), tools.served_digest(inputs.task.name)
     except AgentError:
@@ -209,7 +209,7 @@ def _keep_arm(
     after: tuple[str, str] | None,
 ) -> EvaluationArm | None:
     claimed = (inputs.controller.digest, inputs.task.digest)
-    # A tag that changed under our feet measured something else; one that cannot be looked at may have.
+    # If the tag changed during the run, something else was measured. If it cannot be checked, it may have changed.
     drifted = before != claimed or after != claimed
     invalid = drifted or result.error_code in INVALID_CODES
     with transaction.atomic():
@@ -224,7 +224,7 @@ def _keep_arm(
         )
         if result.error_code == ErrorCode.CANCELLED:
             return None
-        # Of two that ran the same arm at once the first one's result stands.
+        # When two workers ran the same arm at once, the first result is kept.
         return EvaluationArm.objects.get_or_create(
             inputs_digest=key if not invalid else digest_value([key, "invalid", run.pk]),
             defaults={
@@ -237,7 +237,7 @@ def _keep_arm(
 
 
 class FreezingBrowser:
-    """Pages as the freeze has them; one that nobody asked for before is fetched once and frozen for all."""
+    """Serves pages from the freeze; a page that is not in it is fetched once and then frozen for all arms."""
 
     def __init__(self, *, freeze_id: int, live: Browser) -> None:
         self._freeze_id = freeze_id
@@ -272,7 +272,7 @@ class FreezingBrowser:
                 ],
                 ignore_conflicts=True,
             )
-        # Of two arms that raced the first one's answer stands, for both.
+        # When two arms fetched it at once, the first answer is kept and used by both.
         return self._thaw(FrozenPage.objects.select_related("snapshot").get(freeze_id=self._freeze_id, url_digest=key))
 
     def _thaw(self, frozen: FrozenPage) -> Page:
@@ -291,7 +291,7 @@ class FreezingBrowser:
 
 
 def find_freeze(*, memory_digest: str) -> PageFreeze:
-    """The freeze of one memory snapshot: the next candidate in the same snapshot finds its baseline measured."""
+    """The freeze of one memory snapshot. The next candidate in the same snapshot can reuse the baseline's results."""
     return PageFreeze.objects.filter(memory_digest=memory_digest).first() or PageFreeze.objects.create(
         memory_digest=memory_digest
     )

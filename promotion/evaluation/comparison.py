@@ -35,15 +35,15 @@ from training.runtime_settings import read_settings
 
 State = PromotionWindow.State
 Result = EvaluationPair.Result
-# What chooses the browser.
+# The settings that choose the browser.
 ENGINE = ("browser_engine", "browser_headful", "browser_autostart")
 LIMITS = ("default_pages_target", "controller_max_calls", *ENGINE, "evaluation_pairs")
 HALF = 32
-NO_TASKS = "There are no held-out tasks to judge by: let the curriculum read more pages first."
+NO_TASKS = "There are no held-out tasks to evaluate on. Let the curriculum read more pages first."
 
 
 def digest_limits(row: RuntimeSettings, *, beside: ModelTag | None) -> str:
-    """The limits an evaluation runs under, then the other role's tag `beside` both arms: 32 hex digits each."""
+    """The digests of an evaluation's limits and of the other role's tag `beside` both arms: 32 hex digits each."""
     limits, tag = [getattr(row, name) for name in LIMITS], beside.digest if beside else ""
     return digest_value(limits)[:HALF] + digest_value(tag)[:HALF]
 
@@ -51,7 +51,7 @@ def digest_limits(row: RuntimeSettings, *, beside: ModelTag | None) -> str:
 def open_evaluation(*, window_id: int, candidate: ModelTag, now: datetime) -> Evaluation:
     """Freezes tasks, memory and limits and opens the evaluation: building → evaluating.
 
-    Raises GateRefused when there are too few held-out tasks to judge by, or nothing is left of the error budget.
+    Raises GateRefused when there are too few held-out tasks, or nothing is left of the error budget.
     """
     frozen = freeze_inputs()
     with transaction.atomic():
@@ -61,9 +61,9 @@ def open_evaluation(*, window_id: int, candidate: ModelTag, now: datetime) -> Ev
 
 
 def open_drill(*, candidate: ModelTag) -> Evaluation:
-    """Puts a tag before the gate whose worth is known, at the level that the next real candidate will get.
+    """Opens an evaluation of a tag whose quality is known, at the level that the next real candidate will get.
 
-    It is of no window, and not counted: the level is looked up, not spent. Raises as `open_evaluation` does.
+    A drill belongs to no window and spends no error budget: it only reads the level. Raises as `open_evaluation` does.
     """
     frozen = freeze_inputs()
     with transaction.atomic():
@@ -72,7 +72,7 @@ def open_drill(*, candidate: ModelTag) -> Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """What both arms will be asked and may remember."""
+    """The tasks of both arms, and the memory that they recall."""
 
     tasks: tuple[CurriculumTask, ...]
     memories: tuple[list[dict[str, Any]], ...]
@@ -85,13 +85,13 @@ def freeze_inputs() -> Frozen:
     if not tasks:
         raise GateRefused(NO_TASKS)
     memories = [[asdict(item) for item in recall(host_id=task.host_id, prompt=task.prompt)] for task in tasks]
-    # Whatever their order: the same tasks with the same memory share their frozen pages and measured arms.
+    # Independent of order: the same tasks with the same memory share their frozen pages and stored arms.
     digest = digest_value(sorted([task.pk, items] for task, items in zip(tasks, memories, strict=True)))
     return Frozen(tuple(tasks), tuple(memories), digest)
 
 
 def read_memory_seed() -> str:
-    """Changes when memory learns or forgets: while it does not, each candidate meets the tasks measured already."""
+    """The state of memory. While it does not change, the next candidate gets the tasks that are already measured."""
     counted = MemoryItem.objects.recallable().aggregate(count=Count("id"), newest=Max("id"))
     return f"{counted['count']}/{counted['newest'] or 0}"
 
@@ -121,7 +121,7 @@ def _open(candidate: ModelTag, frozen: Frozen, **belongs: Any) -> Evaluation:
 
 
 def check_judgeable() -> None:
-    """Raises GateRefused when no candidate could be judged now, whatever it is: asked before one is made."""
+    """Raises GateRefused when no candidate at all could be judged now. Called before one is made."""
     row = read_settings()
     tasks = choose_tasks(count=row.evaluation_pairs, seed=0)
     if not tasks:
@@ -130,7 +130,7 @@ def check_judgeable() -> None:
 
 
 def _choose_level(row: RuntimeSettings, *, tasks: int) -> tuple[int, float]:
-    """The next candidate's number and alpha. Raises GateRefused before anything is spent on what cannot be judged."""
+    """The next candidate's number and alpha. Raises GateRefused, before alpha is spent, when it cannot be judged."""
     alphas = list(Evaluation.objects.order_by("id").values_list("alpha", flat=True))
     alpha = next_alpha(alphas=alphas, alpha_life=row.lifetime_alpha)
     if not alpha:
@@ -139,44 +139,44 @@ def _choose_level(row: RuntimeSettings, *, tasks: int) -> tuple[int, float]:
     needed = rule.wins_needed(0, 0, alpha)
     if needed > tasks:
         then = "let the curriculum read more pages" if tasks < row.evaluation_pairs else "raise Evaluation Pairs"
-        raise GateRefused(f"{tasks} held-out tasks cannot hold the {needed} wins that a verdict needs: {then} first.")
+        raise GateRefused(f"{tasks} held-out tasks are too few for the {needed} wins a verdict needs: {then} first.")
     return len(alphas) + 1, alpha
 
 
 def choose_tasks(*, count: int, seed: int | str) -> list[CurriculumTask]:
-    """Held-out tasks in an order that depends only on the seed; hosts that are disabled are left out."""
+    """Held-out tasks of enabled hosts, in an order that depends only on the seed."""
     tasks = CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.EVALUATION, host__enabled=True)
     return sorted(tasks, key=lambda task: unit_interval("task", seed, task.pk))[:count]
 
 
 def run_pairs(*, evaluation_id: int, tools: ArmTools, now: datetime) -> rule.Decision | None:
-    """Runs one more pair and asks the gate; None when a slot was missing, the work was told to stop, or others
-    run all the pairs that may be run now.
+    """Runs one more pair and asks the gate; None when no slot is free, a shutdown has started, or other workers are
+    running all the pairs that may run now.
 
-    Any number of workers may call it for one evaluation at once. Safe to repeat after a crash at any point: arms
-    are remembered by their inputs, pairs by their index.
+    Any number of workers may call it for one evaluation at once. Safe to repeat after a crash at any point, because
+    arms are stored under their inputs and pairs under their index.
     """
     evaluation = Evaluation.every.select_related("candidate", "baseline", "window").get(pk=evaluation_id)
     changed = find_changes(evaluation)
     if not changed and evaluation.verdict == Evaluation.Verdict.PENDING:
-        # Within the slots reserved for such work: those that runs for people need are never all taken. The first
-        # worker measures alone how the arms are to be run.
+        # Use only the slots reserved for such work, so that runs for people always find one. The first worker alone
+        # measures whether arms can be reused.
         is_measured = evaluation.repeats_differed is not None
         at_once = max(1, read_settings().reserved_control_slots) if is_measured else 1
         index = claim_pair(evaluation, worker=tools.worker, at_once=at_once, now=now)
         if index is not None and not _run_claimed(evaluation, index=index, tools=tools):
             return None
         if index is None and evaluation.pairs.count() < evaluation.pair_budget:
-            # Others have the rest. One that died after its pair was run has left it to be counted.
+            # Other workers have the remaining pairs. A pair whose worker died after running it may still need counting.
             decision = settle_evaluation(evaluation_id=evaluation_id, changed=[], now=now)
             return None if decision.verdict is rule.Verdict.PENDING else decision
-        # What changed while the pair ran, changed for it too.
+        # Changes during the pair count for this pair too.
         changed = find_changes(evaluation)
     return settle_evaluation(evaluation_id=evaluation_id, changed=changed, now=now)
 
 
 def find_changes(evaluation: Evaluation) -> list[str]:
-    """What moved since the evaluation opened: goalposts do not."""
+    """What changed since the evaluation opened. Any change makes it invalid."""
     changed, role, routing = [], evaluation.candidate.role, read_routing()
     was, now = evaluation.settings_digest, digest_limits(read_settings(), beside=_beside(routing, role))
     if now[:HALF] != was[:HALF]:
@@ -190,7 +190,7 @@ def find_changes(evaluation: Evaluation) -> list[str]:
 
 
 def arm_inputs(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag, memory: bool = True) -> ArmInputs:
-    """The inputs of one arm; without memory for the measure of what memory is worth."""
+    """The inputs of one arm; without memory when the effect of memory is measured."""
     row, routing = read_settings(), read_routing()
     controller, standard = routing.require()
     if tag.role == Role.CONTROLLER:
@@ -265,7 +265,7 @@ def sum_evidence(counts: dict[str, int]) -> tuple[rule.Evidence, rule.ArmErrors,
 def decide_evaluation(
     evaluation: Evaluation, *, changed: list[str], counts: dict[str, int] | None = None
 ) -> rule.Decision:
-    """The gate's word on the evidence so far; pass the counts over the pairs when they have been read."""
+    """The gate's decision on the evidence so far. A caller that has read the counts over the pairs passes them in."""
     evidence, errors, done = sum_evidence(counts or count_pairs(evaluation.pk))
     return rule.decide(
         evidence=evidence,
@@ -278,9 +278,9 @@ def decide_evaluation(
 
 
 def settle_evaluation(*, evaluation_id: int, changed: list[str], now: datetime) -> rule.Decision:
-    """Takes what is finished as evidence, in order, writes it and, when there is one, the verdict with what follows.
+    """Counts finished pairs as evidence, in order, and stores the verdict and its consequences when there is one.
 
-    The gate is asked after every pair, so that the verdict is that of one worker who ran them one by one.
+    The gate is asked after every pair, so that the verdict is the same as if one worker had run the pairs one by one.
     """
     with transaction.atomic():
         evaluation = (
@@ -317,7 +317,7 @@ def _write_decision(evaluation: Evaluation, decision: rule.Decision, *, now: dat
         _follow_verdict(evaluation, verdict=verdict, reason=decision.reason, now=now)
 
 
-# Promote leads to a canary; every other verdict closes the window and frees the candidate's place.
+# Promote leads to a canary. Every other verdict closes the window, and the candidate is no longer one.
 _AFTER = {
     Evaluation.Verdict.REJECT: State.REJECTED,
     Evaluation.Verdict.INCONCLUSIVE: State.INCONCLUSIVE,

@@ -1,4 +1,4 @@
-"""Gate drills: tags whose worth is known go through the gate like any candidate, and its errors are counted."""
+"""Gate drills: tags of known quality go through the gate like any candidate, and the gate's errors are counted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CHOICE = re.compile(r"^\d+\. ", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class DrillCount:
-    """What the gate said of one kind of tag. `invalid` measured nothing and counts for neither."""
+    """The gate's verdicts on one kind of tag. `invalid` ones measured nothing and count as neither right nor wrong."""
 
     kind: str
     judged: int
@@ -58,7 +58,7 @@ class DrillReport:
 
 
 def read_drills() -> DrillReport:
-    """What the gate said in all drills so far."""
+    """The gate's verdicts in all drills so far."""
     rows = Evaluation.every.filter(drill=True).values_list("gate_drill__kind", "verdict")
     found: dict[str, Counter[str]] = {kind: Counter() for kind in Kind}
     for kind, verdict in rows:
@@ -96,11 +96,11 @@ def _say(clone: DrillCount, sabotaged: DrillCount, *, false_promotions: int, mis
     if not clone.judged + sabotaged.judged:
         return now.strip() or "The gate has not been drilled yet."
     judged = f"{clone.judged} identical clones and {sabotaged.judged} sabotaged copies"
-    return f"Of {judged} the gate promoted {false_promotions}, and did not reject {misses} of the sabotaged.{now}"
+    return f"Of {judged}, the gate promoted {false_promotions} and failed to reject {misses} sabotaged ones.{now}"
 
 
 def is_drill_due(*, now: datetime) -> bool:
-    """Whether the schedule asks for a drill now. Off unless a setting says how often."""
+    """Whether the schedule requires a drill now. Off unless a setting gives the interval."""
     days = read_settings().drill_every_days
     if not days or read_routing().controller is None or GateDrill.objects.open().exists():
         return False
@@ -114,9 +114,9 @@ def has_drill_work(*, now: datetime) -> bool:
 
 
 def start_drill(*, server: TagServer, now: datetime) -> bool:
-    """Builds the next drill's tag and puts it before the gate; requests one when the schedule asks for it.
+    """Builds the next drill's tag and opens its evaluation; first requests a drill when the schedule requires one.
 
-    False when there was nothing to do. Raises ModelError when the tag cannot be made: ask again later.
+    False when there was nothing to do. Raises ModelError when the tag cannot be made: try again later.
     """
     if is_drill_due(now=now):
         request_drill(by=system("schedule"), origin="schedule")
@@ -141,14 +141,14 @@ def start_drill(*, server: TagServer, now: datetime) -> bool:
 def _move(drill: GateDrill, **changes: object) -> None:
     # Two workers never hold the stage at once; should they, the second finds nothing to move and rolls back.
     if not GateDrill.objects.filter(pk=drill.pk, state=State.REQUESTED).update(**changes):
-        raise GateRefused(f"Drill {drill.pk} was started meanwhile.")
+        raise GateRefused(f"Drill {drill.pk} has already been started.")
     announce("promotion")
 
 
 def make_drill_recipe(drill: GateDrill, *, active: ModelTag) -> Recipe:
-    """The active tag's recipe, the same in effect or with every pick made wrong.
+    """The active tag's recipe: unchanged in effect, or with every pick made wrong.
 
-    Raises GateRefused when there is nothing to spoil.
+    Raises GateRefused when there are no exemplars to make wrong.
     """
     recipe = clone_recipe(Recipe.from_json(active.recipe), number=drill.pk)
     if drill.kind == Kind.CLONE:
@@ -158,17 +158,17 @@ def make_drill_recipe(drill: GateDrill, *, active: ModelTag) -> Recipe:
 
 
 def clone_recipe(recipe: Recipe, *, number: int) -> Recipe:
-    """The same in effect, under another name and digest: every call sends a seed of its own over the tag's.
+    """The same in effect, with another name and digest: only the seed differs, and every call sends its own seed.
 
-    Were it the same digest, its arms would be remembered from the active tag's, and nothing would be measured.
+    With the same digest the active tag's stored arms would be reused, and nothing would be measured.
     """
     return replace(recipe, parameters={**recipe.parameters, "seed": number})
 
 
 def sabotage_recipe(recipe: Recipe, *, remembered: tuple[tuple[str, str], ...]) -> Recipe:
-    """The same with exemplars that all pick wrong: its own, or remembered ones when it has none.
+    """The same with exemplars whose picks are all wrong: its own, or ones from memory when it has none.
 
-    Raises GateRefused when there is none to spoil.
+    Raises GateRefused when there are none.
     """
     turns = recipe.messages or remembered
     spoilt: list[tuple[str, str]] = []
@@ -178,5 +178,5 @@ def sabotage_recipe(recipe: Recipe, *, remembered: tuple[tuple[str, str], ...]) 
         if right is not None and choices > 1:
             spoilt += [("user", asked), ("assistant", format_pick(0 if right == choices - 1 else choices - 1))]
     if not spoilt:
-        raise GateRefused("There is no verified situation to spoil yet.")
+        raise GateRefused("There is no verified run yet to sabotage a copy with.")
     return replace(recipe, messages=tuple(spoilt))

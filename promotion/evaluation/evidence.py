@@ -1,4 +1,4 @@
-"""The evidence of one evaluation, pair by pair, with the statistic that decides after each."""
+"""The evidence of one evaluation, pair by pair, with the deciding statistic after each pair."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class PairLine:
 
     @property
     def number(self) -> int:
-        """Counted from 1, as people do."""
+        """The pair's number, counted from 1."""
         return self.index + 1
 
 
@@ -99,7 +99,7 @@ class Trial:
 
     @property
     def pending(self) -> bool:
-        """Whether the gate has not spoken yet."""
+        """Whether the gate has not decided yet."""
         return self.verdict == Evaluation.Verdict.PENDING
 
 
@@ -112,7 +112,7 @@ def read_trial(evaluation_id: int) -> Trial:
     counts = count_pairs(evaluation_id)
     decision = decide_evaluation(evaluation, changed=[], counts=counts)
     pending = evaluation.verdict == Evaluation.Verdict.PENDING
-    # What ended since it was counted comes with the next look.
+    # A pair that ended after the count is shown the next time.
     pairs = EvaluationPair.objects.filter(evaluation_id=evaluation_id, index__lt=counts["done"]).order_by("index")
     results = tuple(pairs.values_list("result", flat=True))
     better, worse = _follow(results)

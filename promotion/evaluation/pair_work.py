@@ -11,17 +11,17 @@ from promotion.gate import rule
 from promotion.models import Evaluation, EvaluationArm, EvaluationPair, PairWork
 from training.models.runs import LEASE
 
-# Longer than a run's lease: a pair is two runs, and to run one twice costs little, for its arms are remembered.
+# Longer than a run's lease, because a pair is two runs. Running one twice costs little: its arms are stored.
 PAIR_LEASE = 2 * LEASE
-# How far a worker may run ahead of the evidence: what an early verdict makes superfluous was run for nothing.
+# How many pairs a worker may run ahead of the evidence: an early verdict makes them useless.
 AHEAD = 8
 
 
 def claim_pair(evaluation: Evaluation, *, worker: str, at_once: int, now: datetime) -> int | None:
-    """The lowest pair that nobody runs and that has not been run, now this worker's; None when there is none.
+    """Claims for this worker the lowest pair that has not been run and that no worker is running; None without one.
 
-    `at_once`: how many workers may run pairs of it at a time; two who look at the same moment may be one too many,
-    and the slots still hold. A worker's own claim is its own again: it died and came back, or was told to try later.
+    `at_once`: how many workers may run its pairs at a time. Two that claim at the same moment may exceed it by one, but
+    the slots still limit them. A worker gets its own earlier claim again, after a crash or a failed attempt.
     """
     done = evaluation.pairs.count()
     claims = {work.index: work for work in evaluation.work.all()}
@@ -35,7 +35,7 @@ def claim_pair(evaluation: Evaluation, *, worker: str, at_once: int, now: dateti
             PairWork.objects.bulk_create(
                 [PairWork(evaluation=evaluation, index=index, worker=worker, lease_until=lease)], ignore_conflicts=True
             )
-            # Of two who insert at once the first one's row stands.
+            # When two workers insert at once, the first one's row is kept.
             mine = _claims_of(evaluation, index, worker)
         elif held.candidate_arm_id is None and _is_free(held, worker=worker, now=now):
             unmoved = evaluation.work.filter(index=index, worker=held.worker, lease_until=held.lease_until)
@@ -52,31 +52,32 @@ def _claims_of(evaluation: Evaluation, index: int, worker: str) -> QuerySet[Pair
 
 
 def _is_free(held: PairWork, *, worker: str, now: datetime) -> bool:
-    # A lease further ahead than any honest one was written before a clock was put back.
+    # A lease further ahead than this was written before the clock moved back, so ignore it.
     return held.worker == worker or not now <= held.lease_until <= now + 2 * PAIR_LEASE
 
 
 def release_pair(evaluation: Evaluation, *, index: int, worker: str) -> None:
-    """Gives a pair back that could not be run now."""
+    """Releases a pair that could not be run now."""
     _claims_of(evaluation, index, worker).delete()
 
 
 def keep_pair(evaluation: Evaluation, *, index: int, candidate: EvaluationArm, baseline: EvaluationArm) -> None:
-    """Lays a pair's arms down until its turn comes; of two workers that ran it the first one's stand."""
+    """Stores a pair's arms until its turn comes. When two workers ran it, the first one's arms are kept."""
     evaluation.work.filter(index=index, candidate_arm=None).update(candidate_arm=candidate, baseline_arm=baseline)
 
 
 def goes_first(evaluation: Evaluation, *, index: int) -> bool:
-    """Whether the candidate's arm is run before the baseline's: drawn for each two pairs, reversed in the second.
+    """Whether the candidate's arm runs before the baseline's: drawn at random for every two pairs, and reversed in the
+    second.
 
-    So neither arm goes first more often, no order can be foretold, and the first of two pairs ends with the tag that
-    the second begins with, whose prompt a server still has in its cache.
+    So both arms go first equally often, the order cannot be predicted, and the second pair starts with the tag with
+    which the first ended, whose prompt is still in the server's cache.
     """
     return (index % 2 == 0) == (unit_interval("order", evaluation.pk, index // 2) < 0.5)
 
 
 def take_next_pair(evaluation: Evaluation, *, index: int) -> bool:
-    """Makes pair `index` evidence when its arms are there. The caller holds the evaluation's lock."""
+    """Makes pair `index` evidence when its arms are stored. The caller must hold the evaluation's lock."""
     work = (
         evaluation.work.select_related("candidate_arm", "baseline_arm")
         .filter(Q(index=index) & Q(candidate_arm__isnull=False))
@@ -96,6 +97,6 @@ def take_next_pair(evaluation: Evaluation, *, index: int) -> bool:
 
 
 def clear_work(evaluation: Evaluation, *, below: int | None = None) -> None:
-    """Forgets claims on pairs that are evidence, or on all when the evaluation has closed."""
+    """Deletes claims on pairs that are evidence, or on all pairs when the evaluation has closed."""
     rows = evaluation.work.all()
     (rows if below is None else rows.filter(index__lt=below)).delete()

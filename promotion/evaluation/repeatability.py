@@ -1,7 +1,7 @@
-"""Repeatability: whether the model servers answer the same question twice alike, measured for each evaluation.
+"""Repeatability: whether the model servers give the same answer to the same question, measured per evaluation.
 
-A remembered arm stands for all later runs of it. On a server that does not repeat itself an unlucky baseline would be
-remembered for every later candidate, and favour them all.
+A stored arm replaces all later runs of it. If answers are not repeatable, an unlucky baseline result would be reused
+for every later candidate and favour them all.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
 from promotion.models import Evaluation, EvaluationArm
 from training.models import Run
 
-# Tasks whose baseline arm is run once more before the first pair.
+# How many tasks' baseline arms run twice before the first pair.
 PROBES = 3
 
 
 def measure_repeatability(evaluation: Evaluation, *, inputs: Sequence[ArmInputs], tools: ArmTools) -> bool:
-    """Runs each arm twice and writes down how many went differently; False when one could not be run now.
+    """Runs each arm twice and stores how many gave different results; False when one could not be run now.
 
-    The first of the two may be a remembered one: that is what it must equal. Safe to repeat after a crash. An arm that
-    says nothing (the model broke) ends the measurement; if it was the first, the next pair measures again.
+    The first result may be a stored one, because stored results are what a new run must equal. Safe to repeat after a
+    crash. An arm without evidence (the model broke) ends the measurement; if it was the first, the next pair measures
+    again.
     """
     alike: list[bool] = []
     for number, probe in enumerate(inputs[:PROBES]):
@@ -33,7 +34,7 @@ def measure_repeatability(evaluation: Evaluation, *, inputs: Sequence[ArmInputs]
             break
         alike.append(_read_course(first) == _read_course(second))
     if alike:
-        # Of two workers that measured at once the first one's count stands.
+        # When two workers measured at once, the first one's count is kept.
         unmeasured = Evaluation.every.filter(pk=evaluation.pk, repeats_differed=None)
         unmeasured.update(repeats_differed=alike.count(False))
         evaluation.refresh_from_db(fields=["repeats_differed"])
@@ -41,26 +42,26 @@ def measure_repeatability(evaluation: Evaluation, *, inputs: Sequence[ArmInputs]
 
 
 def name_apart(evaluation: Evaluation, *, index: int, arm: str) -> str:
-    """What keeps an arm of this pair apart from all others; empty where equal arms may stand for each other."""
+    """A name that separates an arm of this pair from all others; empty when results of equal arms may be reused."""
     return "" if evaluation.repeats_differed == 0 else f"{evaluation.pk}/{index}/{arm}"
 
 
 def describe_repeatability(differed: int | None) -> str:
-    """What the measurement found, in a sentence or two; empty before it was made."""
+    """The result of the measurement, in one or two sentences; empty before it was made."""
     if differed is None:
         return ""
     if not differed:
-        return "Tasks that were run twice went the same way both times: results are remembered and used again."
+        return "Tasks that were run twice had the same result both times, so results are kept and used again."
     tasks = "1 task that was" if differed == 1 else f"{differed} tasks that were"
     return (
-        f"The model server does not repeat itself: {tasks} run twice went differently. "
-        "So both arms are run afresh for each pair, and no remembered result is used."
+        f"The answers of the model server are not repeatable: {tasks} run twice had different results. "
+        "So both arms run again for each pair, and no earlier result is used."
     )
 
 
 def _read_course(arm: EvaluationArm) -> list[Any]:
-    """What an arm did and said; how long it took is left out."""
-    # As it was written: the arm's own copy may be from before the run ended.
+    """What an arm did and answered, without how long it took."""
+    # Read it from the database: the arm's own copy may be from before the run ended.
     run = Run.objects.get(pk=arm.run_id)
     steps = list(run.steps.order_by("index").values_list("url", "picked_by"))
     return [arm.success, arm.controller_calls, run.error_code, run.invalid_picks, run.answer, run.quotes, steps]

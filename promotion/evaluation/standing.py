@@ -1,4 +1,4 @@
-"""The candidate under evaluation, as pages and API show it: the same statistic that decides."""
+"""The candidate under evaluation, as pages and API show it, with the same statistic that decides."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The lifetime error budget: candidates are tested for ever, so alpha is spent, not reused.
+"""The lifetime error budget: candidates are tested without end, so each uses up a part of alpha for good.
 
 Candidate k (counted from 1 over the product's whole life) gets alpha_k = alpha_life * gamma_k with
 gamma_k = (k + 3)^-1.6 / zeta(1.6, 4). The gammas sum to 1, so by the union bound over all candidates, however many,
 P(any identical or worse candidate is ever promoted) <= alpha_life: spending, the default rule.
 
-Why the three: without them the first candidate gets 120 times the level of the twentieth, and one that is 10
-points worse slips through 3.5 times in a thousand where no pair ties. Spread more evenly the first is asked ten
-clean wins instead of eight, and the twentieth's bar falls (decision 17).
+Why the three: without it the first candidate gets 120 times the level of the twentieth, and one that is 10 points
+worse is promoted 3.5 times in a thousand when no pair ties. With it the first candidate needs ten clean wins instead
+of eight, and the twentieth needs fewer than before (decision 17).
 
 e-LOND (Xu and Ramdas, Online multiple testing with e-values, 2024) multiplies the level by one plus the
 promotions so far. It keeps its power for longer and bounds the false discovery rate, the expected share of
@@ -25,13 +25,13 @@ ALPHA_LIFE = 0.05
 EXPONENT = 1.6
 OFFSET = 3
 LEAST = 1e-9
-"""What is left below this is the rounding of a sum, and no level to be judged at."""
+"""A remainder below this is only the rounding error of a sum, and too small to be a level."""
 ZETA = 0.7834614020
 """zeta(1.6, 4), the sum of n^-1.6 from n = 4 on, rounded up in the tenth decimal: the gammas sum to no more than 1."""
 
 
 class Rule(StrEnum):
-    """How the lifetime budget is handed out."""
+    """How the lifetime budget is divided among candidates."""
 
     SPENDING = "spending"
     E_LOND = "e-lond"
@@ -79,7 +79,7 @@ def alpha_for(*, k: int, promotions: int = 0, alpha_life: float = ALPHA_LIFE, ru
 
 
 def next_alpha(*, alphas: Iterable[float], alpha_life: float = ALPHA_LIFE) -> float:
-    """The level of the next candidate, when those before were given `alphas`; 0 when nothing is left."""
+    """The level of the next candidate, when the earlier ones got `alphas`; 0 when nothing is left."""
     given = list(alphas)
     level = min(alpha_for(k=len(given) + 1, alpha_life=alpha_life), alpha_life - math.fsum(given))
     return level if level > LEAST else 0.0
@@ -92,7 +92,7 @@ def spent(
     alpha_life: float = ALPHA_LIFE,
     rule: Rule = Rule.SPENDING,
 ) -> Spent:
-    """Sum up the levels that were really given to the candidates so far, in order.
+    """Sum up the levels that the candidates so far actually got, in order.
 
     The levels come from the stored evaluations, not from the formula, so that a change of the setting does
     not rewrite what was spent. Each bounds its own candidate's chance of a false promotion, so their sum

@@ -1,4 +1,4 @@
-"""The canary's guardrail: stop a candidate that does harm on real traffic.
+"""The canary's guardrail stops a candidate that does harm on real traffic.
 
 A canary ends in one of three ways:
 - abort at once, when an e-process says that the candidate is worse than the baseline by more than the
@@ -45,7 +45,7 @@ _ROUNDING = 1e-9  # 0.90 - 0.85 is a little more than 0.05 in floats
 
 
 class CanaryVerdict(StrEnum):
-    """PENDING leads on; PASS allows the live apply; ABORT ends the canary."""
+    """PENDING continues the canary; PASS allows the live apply; ABORT ends the canary."""
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     ABORT = "abort"
@@ -123,15 +123,15 @@ def judge_canary(
     max_fault_share: float = MAX_FAULT_SHARE,
     changed: Sequence[str] = (),
 ) -> CanaryDecision:
-    """Judge a canary as it stands. To be asked after every outcome of either arm.
+    """Judge a canary with its outcomes so far. Call it after every outcome of either arm.
 
-    A question asked late is safe: a missed chance to pass comes again at the next full minimum.
+    A late call is safe: a missed chance to pass comes again at the next full minimum.
 
     `candidate` and `baseline` are (successes, observations). `errors` and `timeouts` say how many of the
     candidate's failures were of that kind; more than `max_fault_share` of its observations (of
     `min_observations` before there are so many) aborts. `elapsed_s` and `deadline_s` are seconds since the
     canary opened. `watch_observations` counts the candidate's own and is never below the minimum. `changed`
-    names what moved since the evaluation: the candidate was measured against something else, which aborts.
+    names what changed since the evaluation: then the candidate was measured against something else, which aborts.
 
     ValueError when the counts contradict each other or a setting is out of range.
     """
@@ -175,7 +175,7 @@ def judge_canary(
 
 
 class WatchVerdict(StrEnum):
-    """What the watch over a live apply has come to."""
+    """The result of the watch over a live apply."""
 
     HARM = "harm"
     CLEAR = "clear"
@@ -203,7 +203,7 @@ def judge_watch(
     tolerance: float = TOLERANCE,
     alpha: float = HARM_ALPHA,
 ) -> WatchDecision:
-    """Judge the watch over a live apply as it stands; may be asked after every outcome of either arm.
+    """Judge the watch over a live apply with its outcomes so far. May be called after every outcome of either arm.
 
     `applied` and `held` are (successes, observations) of the applied tag and of the previous one, which was held
     back. Harm is found by the canary's own e-process, with its guarantee: P(an apply within the tolerance is ever
@@ -233,7 +233,7 @@ def judge_watch(
 def _find_flaw(
     changed: Sequence[str], ours: Arm, *, errors: int, timeouts: int, allowed: float
 ) -> tuple[CanaryCause, str] | None:
-    """Why the trial ends whatever its successes say."""
+    """Why the trial ends, whatever its successes."""
     if changed:
         return CanaryCause.CHANGED, f"Changed since the evaluation: {', '.join(changed)}."
     for cause, count in ((CanaryCause.ERRORS, errors), (CanaryCause.TIMEOUTS, timeouts)):

@@ -1,10 +1,10 @@
-"""The gate: may a candidate go to canary?
+"""The gate decides whether a candidate may go to canary.
 
 Both arms do the same frozen held-out tasks. A pair in which both succeed or both fail is a tie and says
 nothing. A pair that only the candidate solves is a win, one that only the baseline solves is a loss.
 
 The evidence is an e-value (a test martingale): under "the candidate is not better" its expectation never
-grows, so by Ville's inequality P(it ever reaches 1/alpha) <= alpha, however often one looks. Everything here
+grows, so by Ville's inequality P(it ever reaches 1/alpha) <= alpha, however often it is checked. Everything here
 is pure: no clock, no store, no randomness.
 
 Sources: J. Ville, Étude critique de la notion de collectif (1939); G. Shafer, Testing by betting (2021);
@@ -23,7 +23,7 @@ MAX_ERROR_SHARE = 0.1
 
 
 class Verdict(StrEnum):
-    """What the evidence allows. Only PENDING leads on; the other four close the evaluation."""
+    """What the evidence allows. PENDING continues the evaluation; the other four close it."""
 
     PROMOTE = "promote"  # to canary, never straight to live
     REJECT = "reject"
@@ -76,7 +76,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class ArmErrors:
-    """Pairs lost to an error of the machinery (model gone, worker lost, time out), by arm.
+    """Pairs lost to a technical error (model gone, worker lost, time out), by arm.
 
     A pair with an error in an arm is no evidence. A pair in which both arms erred counts in both.
     """
@@ -287,7 +287,7 @@ def format_e_value(value: float) -> str:
 
 
 def _find_flaw(changed: Sequence[str], errors: ArmErrors, allowed: int, pair_budget: int) -> str | None:
-    """Why the measurement itself cannot be trusted, whatever it says."""
+    """Why the measurement itself cannot be trusted, whatever its result."""
     if changed:
         return f"Changed during the evaluation: {', '.join(changed)}."
     for arm, count in (("candidate", errors.candidate), ("baseline", errors.baseline)):

@@ -1,4 +1,4 @@
-"""The tables of what is trusted."""
+"""The tables of promotion."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ModelTag(models.Model):
 
 
 class PromotionWindow(models.Model):
-    """Watermark → watermark + size ingested training successes, and what came of it."""
+    """The ingested training successes from watermark to watermark + size, and the result."""
 
     class State(models.TextChoices):
         COLLECTING = "collecting", "collecting"  # → building
@@ -98,7 +98,7 @@ class PromotionWindow(models.Model):
 
 
 class PageFreeze(models.Model):
-    """One frozen view of the hosts: a page is fetched once and then never again, for every arm that shares it."""
+    """One frozen view of the hosts. Each page is fetched once and then reused by every arm that shares the freeze."""
 
     memory_digest = models.CharField(max_length=64, help_text="Digest of the tasks and recalled memory it goes with.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -108,7 +108,7 @@ class PageFreeze(models.Model):
 
 
 class FrozenPage(models.Model):
-    """What one URL answered when an arm first asked, kept for all the others. Append-only."""
+    """The answer of one URL when an arm first fetched it, kept for all other arms. Append-only."""
 
     freeze = models.ForeignKey(PageFreeze, on_delete=models.PROTECT, related_name="pages")
     url_digest = models.CharField(max_length=64)
@@ -128,7 +128,7 @@ class FrozenPage(models.Model):
 
 
 class CandidateManager(models.Manager["Evaluation"]):
-    """Evaluations of real candidates: what is not asked for by its own name never sees a drill."""
+    """The default manager: evaluations of real candidates. Code that also wants drills must ask for another manager."""
 
     def get_queryset(self) -> models.QuerySet[Evaluation]:
         """All but drills."""
@@ -224,7 +224,7 @@ class EvaluationTask(models.Model):
 
 
 class EvaluationArm(models.Model):
-    """The result of one tag on one task: a function of its inputs, so it is kept by their digest. Append-only."""
+    """The result of one tag on one task. It depends only on its inputs, so their digest is its key. Append-only."""
 
     inputs_digest = models.CharField(max_length=64, unique=True)
     run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="+")
@@ -267,7 +267,7 @@ class EvaluationPair(models.Model):
 
 
 class Canary(models.Model):
-    """A share of real training runs, served by the candidate, stopped at the first sign of harm."""
+    """A trial in which the candidate serves a share of real training runs, until the first sign of harm."""
 
     class State(models.TextChoices):
         OPEN = "open", "open"  # → passed, aborted
@@ -341,7 +341,7 @@ class LiveApply(models.Model):
         return f"{self.role}: {self.from_tag} → {self.to_tag}"
 
 
-# Django looks for tables here; those of work under way stand apart, and refer to these by name.
+# Django looks for models here. Those of work in progress are in their own modules and refer to these by name.
 from promotion.models.watches import Watch as Watch  # noqa: E402
 from promotion.models.watches import WatchedRun as WatchedRun  # noqa: E402
 from promotion.models.work import GateDrill as GateDrill  # noqa: E402

@@ -12,7 +12,7 @@ ROLES = (("controller", "controller"), ("task", "task"))
 
 
 class Watch(models.Model):
-    """The time after a live apply in which the previous tag goes on serving a small share, to be compared with."""
+    """The time after a live apply in which the previous tag still serves a small share, for comparison."""
 
     class State(models.TextChoices):
         OPEN = "open", "open"  # → cleared, harmed, ended
@@ -48,7 +48,7 @@ class Watch(models.Model):
 
 
 class WatchedRun(models.Model):
-    """A run that began under a watch, and which tag it was promised: the applied one or the one before. Append-only."""
+    """A run that started under a watch, and the tag it was promised: the applied or the previous one. Append-only."""
 
     watch = models.ForeignKey(Watch, on_delete=models.PROTECT, related_name="runs")
     run = models.ForeignKey("training.Run", on_delete=models.PROTECT, related_name="+")

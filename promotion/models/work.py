@@ -1,4 +1,4 @@
-"""The tables of work under way: which pairs are being run, and which drills are asked of the gate."""
+"""The tables of work in progress: pairs that are being run, and requested drills of the gate."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ ROLES = (("controller", "controller"), ("task", "task"))
 
 
 class PairWork(models.Model):
-    """Who runs which pair, and what came of it, until those before it are there too.
+    """A pair that a worker is running or has finished.
 
-    Pairs become evidence strictly in order of their index: what several workers finish early waits here.
+    Pairs become evidence strictly in the order of their index. A pair that is finished early waits here.
     """
 
     evaluation = models.ForeignKey("promotion.Evaluation", on_delete=models.PROTECT, related_name="work")
@@ -32,17 +32,17 @@ class PairWork(models.Model):
 
 
 class DrillQuerySet(models.QuerySet["GateDrill"]):
-    """Reads of drills as actions."""
+    """Queries of drills."""
 
     def open(self) -> DrillQuerySet:
-        """Asked for, or before the gate now; oldest first."""
+        """Requested drills and those in evaluation now, oldest first."""
         return self.filter(
             Q(state=GateDrill.State.REQUESTED) | Q(state=GateDrill.State.RUNNING, evaluation__verdict="pending")
         ).order_by("pk")
 
 
 class GateDrill(models.Model):
-    """A test of the gate: a tag whose worth is known goes through it like any candidate."""
+    """A test of the gate: a tag whose quality is known goes through it like any candidate."""
 
     class Kind(models.TextChoices):
         CLONE = "clone", "identical clone"

@@ -1,9 +1,9 @@
-"""Proof bundles: one file that shows what was served and why, checked without model, network or database.
+"""Proof bundles: one file that shows what was served and why. It can be checked without model, network or database.
 
 JSON lines, each the canonical JSON of `{body, hash, kind, line}` with `hash = sha256([previous hash, line, kind,
-body])`. The first line is the header, the last the seal, which holds what all the records add up to. A change of
-any byte breaks its own line or the next; a file forged from end to end must still be one whose pairs, under the
-gate's own code, give its verdicts. Whoever keeps the seal's hash elsewhere can tell a forged file from the true one.
+body])`. The first line is the header, the last the seal, which holds the totals of all records. A change of any byte
+breaks its own line or the next. Even a completely forged file needs pairs that give its verdicts under the gate's own
+code. To detect such a file, keep the seal's hash elsewhere and compare it.
 
 `python -m promotion.proof.bundle FILE` checks a file with nothing but Python's own library.
 """
@@ -24,7 +24,7 @@ from promotion.proof.bundle_rules import GENESIS, KINDS, Ledger
 
 FORMAT = 2
 HEADER, SEAL = "header", "seal"
-# No honest record comes near; a longer line is not read into memory.
+# Far more than any real record needs; a longer line is not read into memory.
 LINE_MAX = 16 * 1024 * 1024
 _PLURALS = ("settings changes", "watched runs", "outcomes", "pairs", "verdicts", "canaries", "applies", "watches")
 PLURALS = dict(zip(KINDS, _PLURALS, strict=True))
@@ -34,7 +34,7 @@ _MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, OverflowError, Re
 
 
 class BrokenBundle(Refused):
-    """The first line that is not as it must be. `line` counts from 1; `kind` and `subject` may be unknown."""
+    """Raised for the first faulty line. `line` counts from 1; `kind` and `subject` may be unknown."""
 
     code = "broken_bundle"
 
@@ -46,7 +46,7 @@ class BrokenBundle(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a sound bundle holds. `head` is the seal's hash, `outcome_hash` the last of the outcome chain."""
+    """The contents of a sound bundle. `head` is the seal's hash, `outcome_hash` the last one of the outcome chain."""
 
     made_at: str
     version: str
@@ -108,21 +108,21 @@ def chain_records(
 
 
 def verify_bundle(stream: BinaryIO) -> Checked:
-    """Walks a bundle from its header to its seal and rebuilds every verdict. Raises BrokenBundle."""
+    """Reads a bundle from its header to its seal and rebuilds every verdict. Raises BrokenBundle."""
     ledger, previous, number = Ledger(), GENESIS, 0
     header: dict[str, Any] = {}
     sealed = False
     for number, text in enumerate(iter(lambda: stream.readline(LINE_MAX), b""), start=1):
         kind, body, previous = _read_line(text, line=number, previous=previous)
         if sealed:
-            raise BrokenBundle(line=number, kind=kind, fault="it stands behind the seal")
+            raise BrokenBundle(line=number, kind=kind, fault="it comes after the seal")
         if (number == 1) != (kind == HEADER):
             raise BrokenBundle(line=number, kind=kind, fault="the first line, and no other, is the header")
         try:
             if kind == HEADER:
                 header, fault = body, "" if body["format"] == FORMAT else f"format {body['format']} is not {FORMAT}"
                 ledger.alphas.add(float(body["alpha_life"]))
-                # Bundles of older versions have none.
+                # Bundles of older versions do not have it.
                 ledger.anchors.update((int(anchor["rows"]), anchor["hash"]) for anchor in body.get("anchors", ()))
             elif kind == SEAL:
                 sealed, fault = True, _find_seal_fault(body, header=header, ledger=ledger, line=number)
@@ -170,7 +170,7 @@ def _read_line(text: bytes, *, line: int, previous: str) -> tuple[str, dict[str,
         raise BrokenBundle(line=line, fault="it does not end where a line ends")
     try:
         record = json.loads(text)
-        # Equal values in other bytes, a space or a repeated key, are a change too.
+        # The same values in other bytes (an extra space, a repeated key) count as a change too.
         canonical = canonical_json(record) + b"\n" == text
     except (ValueError, RecursionError):
         raise BrokenBundle(line=line, fault="it is not readable as JSON") from None

@@ -1,4 +1,4 @@
-"""The records of a proof bundle as the database holds them, one at a time, in the order the rules want."""
+"""Reads the records of a proof bundle from the database, one at a time, in the order that the rules need."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Record = tuple[str, dict[str, Any]]
 
 
 def export_bundle(*, path: Path, version: str, now: datetime) -> int:
-    """Writes everything that is proven to `path`, as it stood at one moment; returns the bytes written.
+    """Writes all evidence to `path`, as it was at one moment; returns the number of bytes.
 
-    A file is there when it is whole: until then its name ends in `.part`.
+    While the file is incomplete, its name ends in `.part`.
     """
     part = path.with_name(f"{path.name}.part")
-    # Before the snapshot: what is anchored by then is in it.
+    # Read the anchors before the snapshot, so that all anchored rows are in it.
     anchors = read_anchors()
     with transaction.atomic():
         _take_snapshot()
@@ -90,7 +90,7 @@ def read_records() -> Iterator[Record]:
 
 
 def describe_setting(change: RuntimeSettingsChange) -> dict[str, Any]:
-    """Who changed what when."""
+    """Changes of settings: who changed what and when."""
     return {
         "version": change.version,
         "changes": change.changes,
@@ -117,7 +117,7 @@ def describe_pair(pair: EvaluationPair) -> dict[str, Any]:
 
 
 def describe_verdict(evaluation: Evaluation) -> dict[str, Any]:
-    """What was tried against what, under which level and budget, and what was found."""
+    """Both tags, the level and the budget of an evaluation, and its result."""
     plain = (
         *("id", "candidate_digest", "baseline_digest", "candidate_number", "alpha", "pair_budget", "seed"),
         *(
@@ -144,7 +144,7 @@ def describe_verdict(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def describe_canary(canary: Canary) -> dict[str, Any]:
-    """What was counted on real traffic, and what came of it."""
+    """The counts of a canary on real traffic, and its result."""
     plain = (
         *("id", "role", "share_percent", "ramp_percent", "min_observations", "first_outcome_id", "state", "reason"),
         *("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations"),
@@ -169,7 +169,7 @@ def describe_watched(watched: WatchedRun) -> dict[str, Any]:
 
 
 def describe_watch(watch: Watch) -> dict[str, Any]:
-    """What was counted after an apply, beside the tag before it, and what came of it."""
+    """The counts of both tags after an apply, and the result of the watch."""
     plain = ("id", "role", "share_percent", "wanted_observations", "state", "reason", "e_harm")
     return {
         **{name: getattr(watch, name) for name in (*plain, *COUNTED)},
@@ -181,7 +181,7 @@ def describe_watch(watch: Watch) -> dict[str, Any]:
 
 
 def describe_apply(apply: LiveApply) -> dict[str, Any]:
-    """A switch: from which tag and digest to which, by what right."""
+    """A switch: from which tag and digest to which, and on what grounds."""
 
     def name(tag: ModelTag | None, digest: str) -> dict[str, str]:
         return {"tag": tag.name if tag else "", "digest": digest}
@@ -201,7 +201,7 @@ def describe_apply(apply: LiveApply) -> dict[str, Any]:
 
 
 def _take_snapshot() -> None:
-    """All reads see one moment. Within a caller's transaction, which has begun to read, it is too late to ask."""
+    """Makes all reads see one moment. Not possible in a transaction that has already read something."""
     if not connection.savepoint_ids:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

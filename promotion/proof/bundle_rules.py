@@ -1,8 +1,8 @@
-"""What a proof bundle must hold, record by record; pure: no clock, no store, no network, no model.
+"""The rules for every record of a proof bundle; pure: no clock, no store, no network, no model.
 
-The records come in the order in which each can be judged by what came before: settings, outcomes, for every
-evaluation its pairs, its verdict and its canary, then the live applies and the watches over them; which runs began
-under a watch comes before the outcomes. Only tallies, and the watched runs, are kept in memory.
+The order of records allows to check each with the ones before it: settings, watched runs, outcomes, for every
+evaluation its pairs, its verdict and its canary, then the live applies and the watches over them. Only tallies and the
+watched runs are kept in memory.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from promotion.proof.bundle_watches import WatchLedger
 GENESIS = "0" * 64
 KINDS = ("setting", "watched", "outcome", "pair", "verdict", "canary", "apply", "watch")
 Body = Mapping[str, Any]
-# What a verdict that was not the evidence's alone begins with; the rest of the sentence names what changed.
+# How the reason of a verdict starts that does not follow from the evidence alone; the rest names what changed.
 CHANGED = {"evaluation": "Changed during the evaluation: ", "canary": "Changed since the evaluation: "}
 OVERTAKEN = "Passed, but not applied: "
 STOPPED = "Stopped by "
-# e-values and levels go through the mathematical library, whose last digit differs between machines.
+# Tolerance: e-values and levels come from the mathematical library, whose last digit differs between machines.
 CLOSE = 1e-9
 _COUNTED = ("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations")
 
@@ -53,7 +53,7 @@ class PairTally:
     done: int = 0
 
     def add(self, *, candidate: rule.ArmResult, baseline: rule.ArmResult) -> rule.PairResult:
-        """Counts one pair and says what it is worth."""
+        """Counts one pair and returns its result."""
         result = rule.judge_pair(candidate=candidate, baseline=baseline)
         self.wins += result is rule.PairResult.WIN
         self.losses += result is rule.PairResult.LOSS
@@ -65,7 +65,7 @@ class PairTally:
 
 
 def rebuild_decision(verdict: Body, *, tally: PairTally) -> rule.Decision:
-    """The gate's word on the counted pairs, under the level, the budget and the changes the verdict names.
+    """The gate's decision on the counted pairs, with the level, the budget and the changes that the verdict names.
 
     ValueError when the counts contradict each other.
     """
@@ -80,7 +80,7 @@ def rebuild_decision(verdict: Body, *, tally: PairTally) -> rule.Decision:
 
 
 def find_verdict_fault(verdict: Body, *, decision: rule.Decision, tally: PairTally) -> str:
-    """What is stored otherwise than the pairs say; empty when all agrees or no verdict was given yet."""
+    """How the stored verdict differs from what the pairs give; empty when it agrees or there is no verdict yet."""
     if verdict["verdict"] == rule.Verdict.PENDING:
         return ""
     if verdict["verdict"] != decision.verdict:
@@ -97,7 +97,7 @@ def find_verdict_fault(verdict: Body, *, decision: rule.Decision, tally: PairTal
 
 
 def rebuild_canary(canary: Body, *, errors: int, timeouts: int) -> CanaryDecision:
-    """The guardrail's word on a closed canary's counts. ValueError when they contradict each other."""
+    """The guardrail's decision on a closed canary's counts. ValueError when they contradict each other."""
     opened, closed, deadline = (
         datetime.fromisoformat(canary[name]) for name in ("opened_at", "closed_at", "deadline_at")
     )
@@ -115,10 +115,10 @@ def rebuild_canary(canary: Body, *, errors: int, timeouts: int) -> CanaryDecisio
 
 
 def find_canary_fault(canary: Body, *, tally: Mapping[str, int]) -> str:
-    """What is stored otherwise than the outcomes say; empty when all agrees or the canary is open.
+    """How the stored canary differs from what its outcomes give; empty when it agrees or is open.
 
-    Outcomes may arrive after a canary is closed. They carry its number but were not counted, so what is asked
-    is whether some part of the outcomes, of just the size that was counted, gives the stored verdict.
+    Outcomes may arrive after a canary is closed. They carry its number but were not counted. So this checks whether
+    some part of the outcomes, exactly as many as were counted, gives the stored verdict.
     """
     if canary["state"] == "open":
         return ""
@@ -148,7 +148,7 @@ COUNTED = ("lane", "success", "error_code", *(name for names in _DIGESTS for nam
 
 
 def count_outcome(tally: Counter[str], outcome: Body) -> None:
-    """Adds one outcome of a canary to what its arms have shown; not one that others served than was promised."""
+    """Adds one outcome of a canary to its arm's tally, unless another digest served it than the promised one."""
     if any(outcome[served] not in ("", outcome[promised]) for served, promised in _DIGESTS):
         return
     candidate = outcome["lane"] == "canary"
@@ -161,7 +161,7 @@ def count_outcome(tally: Counter[str], outcome: Body) -> None:
 
 @dataclass(slots=True)
 class Ledger:
-    """The state of a check: what the records so far add up to. `take` each in turn."""
+    """The state of a check after the records so far. Call `take` with each record in turn."""
 
     counts: Counter[str] = field(default_factory=Counter)
     alpha_spent: float = 0.0
@@ -186,9 +186,9 @@ class Ledger:
     _last_outcome: int = 0
 
     def take(self, kind: str, body: Body) -> str:
-        """Adds one record; returns what is wrong with it, empty when nothing is.
+        """Adds one record; returns what is wrong with it, or "".
 
-        KeyError, TypeError or ValueError when the body is not what its kind should hold.
+        Raises KeyError, TypeError or ValueError when the body does not fit its kind.
         """
         self.counts[kind] += 1
         if self._evaluation is not None and kind not in ("pair", "verdict"):
@@ -264,7 +264,7 @@ class Ledger:
         return find_verdict_fault(body, decision=rebuild_decision(body, tally=tally), tally=tally)
 
     def _spend_alpha(self, body: Body) -> str:
-        """A drill's level is looked up, every other's is spent."""
+        """Checks the level of an evaluation: a drill only reads it, a real candidate spends it."""
         before, self.alpha_spent = self.alpha_spent, self.alpha_spent + body["alpha"]
         self._candidates += 1
         number = body["candidate_number"]
@@ -330,7 +330,7 @@ class Ledger:
 
 
 def _read_changes(reason: str, opening: str) -> list[str]:
-    """What the stored reason says had changed: it is not in the evidence, and can only close, never promote."""
+    """The changes that the stored reason names. They are not in the evidence and can only close, never promote."""
     return [reason.removeprefix(opening).removesuffix(".")] if reason.startswith(opening) else []
 
 

@@ -1,4 +1,4 @@
-"""What a proof bundle must hold of watches, held-back runs and automatic roll backs; pure, as the other rules."""
+"""The rules of a proof bundle for watches, held-back runs and automatic roll backs; pure, like the other rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from promotion.gate.harm import WatchDecision, WatchVerdict, judge_watch
 
 Body = Mapping[str, Any]
-# How the reasons of a roll back by the gate and of a watch that a switch cut short begin.
+# How the reason starts of a roll back by the gate, and of a watch that a switch ended early.
 AUTOMATIC = "Automatic roll back. "
 SWITCHED = "Ended by the next switch: "
 STATES = {WatchVerdict.HARM: "harmed", WatchVerdict.CLEAR: "cleared", WatchVerdict.SHORT: "ended"}
@@ -21,7 +21,7 @@ CLOSE = 1e-9
 
 
 def rebuild_watch(watch: Body) -> WatchDecision:
-    """The guardrail's word on a closed watch's counts. ValueError when they contradict each other."""
+    """The guardrail's decision on a closed watch's counts. ValueError when they contradict each other."""
     opened, closed, deadline = (
         datetime.fromisoformat(watch[name]) for name in ("opened_at", "closed_at", "deadline_at")
     )
@@ -35,9 +35,9 @@ def rebuild_watch(watch: Body) -> WatchDecision:
 
 
 def find_watch_fault(watch: Body, *, tally: Mapping[str, int]) -> str:
-    """What is stored otherwise than the outcomes say; empty when all agrees or the watch is open.
+    """How the stored watch differs from what its outcomes give; empty when it agrees or is open.
 
-    Outcomes may arrive after a watch is closed: what it counted may be less than what they give, never more.
+    Outcomes may arrive after a watch is closed, so it may have counted fewer than they give, never more.
     """
     if watch["state"] == "open":
         return ""
@@ -58,7 +58,7 @@ def find_watch_fault(watch: Body, *, tally: Mapping[str, int]) -> str:
 
 @dataclass(slots=True)
 class WatchLedger:
-    """What watched runs, their outcomes, applies and watches add up to. Holds the watched runs, no others."""
+    """The tallies of watched runs, their outcomes, applies and watches. Only watched runs are kept in memory."""
 
     _arms: dict[int, list[tuple[int, bool]]] = field(default_factory=dict)
     _tallies: dict[int, Counter[str]] = field(default_factory=dict)
@@ -83,12 +83,12 @@ class WatchLedger:
             tally[f"{arm}_observations"] += 1
             tally[f"{arm}_successes"] += bool(columns["success"])
             for role in ("controller", "task"):
-                # A run that died before it was told its tags was promised none.
+                # A run that died before it got its tags was promised none.
                 if promised := columns[f"{role}_digest"]:
                     self._promised.setdefault((watch, held_back, role), set()).add(promised)
 
     def take_roll_back(self, body: Body, *, undone: Body, last_outcome: int) -> str:
-        """Notes what an automatic roll back claims; a watch must bear harm out, an outcome another digest."""
+        """Notes the claim of an automatic roll back. A watch must show harm, or an outcome another digest."""
         if body["by"] != "gate":
             return ""
         if not body["reason"].startswith(AUTOMATIC):

@@ -1,4 +1,4 @@
-"""The ledger of the lifetime error budget: what every candidate was allowed, what it showed, and what is left."""
+"""The ledger of the lifetime error budget: each candidate's level and evidence, and what is left."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from promotion.models import Evaluation
 from training.models import RuntimeSettings
 from training.runtime_settings import read_settings
 
-# Lines shown; the sums are over all candidates.
+# How many lines are shown; the sums are over all candidates.
 SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerLine:
-    """Candidate k: its level, the e-value that 1/alpha asks of it and the one it has, and its verdict."""
+    """Candidate k: its level, the e-value that it needs (1/alpha), its e-value, and its verdict."""
 
     k: int
     evaluation_id: int
@@ -54,7 +54,7 @@ class ErrorBudget:
 
 
 def read_error_budget(*, row: RuntimeSettings | None = None) -> ErrorBudget:
-    """The whole ledger; pass the settings when they have been read. Two queries with them."""
+    """The whole ledger. A caller that has read the settings passes them: two queries with them."""
     alpha_life = (row or read_settings()).lifetime_alpha
     given = list(Evaluation.objects.order_by("candidate_number", "id").values_list("alpha", "verdict"))
     count = {verdict: sum(found == verdict for _, found in given) for verdict in Evaluation.Verdict.values}

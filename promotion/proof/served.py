@@ -15,17 +15,17 @@ from training.models import Run, TrainingOutcome
 
 # Live outcomes that must carry the digest before the proof is green.
 NEEDED = 3
-# A switch commits a moment after the time it bears: a run that began in between may rightly claim the old tag.
+# A switch commits a moment after its recorded time: a run that started in between rightly claims the old tag.
 COMMIT_WITHIN = timedelta(seconds=5)
 LOOKED_AT = 20
 GREEN, AMBER, RED, UNKNOWN = "green", "amber", "red", "unknown"
-# What a run records when its servers, or its beginning and its end, disagree about a tag; and when none has it.
+# What a run records when servers disagree about a tag or its digest changed during the run; and when no server has it.
 MIXED, MISSING = "mixed", "missing"
 _ORDER = (RED, UNKNOWN, AMBER, GREEN)
 
 
 class Served(NamedTuple):
-    """What answered a live outcome, empty when it asked no model; `held_back` when it was promised the previous tag."""
+    """The digest that answered a live outcome, "" when it asked no model; `held_back`: promised the previous tag."""
 
     outcome_id: int
     digest: str
@@ -34,7 +34,7 @@ class Served(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RoleProof:
-    """One role: what routing claims, and what the last live outcomes were served with."""
+    """One role: the digest that routing claims, and the digests that served the last live outcomes."""
 
     role: str
     tag: str
@@ -60,7 +60,7 @@ class ServedProof:
 def read_served_proof(*, routing: Routing | None = None, applies: Mapping[str, LiveApply] | None = None) -> ServedProof:
     """Green only when every role's latest outcomes carry the claimed digest.
 
-    Pass the routing and each role's newest live apply when they have been read. Two queries with both.
+    A caller that has read the routing and each role's newest live apply passes them: two queries with both.
     """
     routing = routing or read_routing()
     applies = read_last_applies() if applies is None else applies
@@ -126,10 +126,10 @@ def judge_role(
     served: Sequence[Served | tuple[int, str]],
     before: tuple[str, str] = ("", ""),
 ) -> RoleProof:
-    """Pure: what served the outcomes, newest first, against the digest that routing claims.
+    """Pure: compares the digests that served the outcomes, newest first, with the digest that routing claims.
 
-    `before` is the name and digest of the tag before the last switch: runs held back for it are right when it served
-    them, and prove nothing about the tag in charge.
+    `before` is the name and digest of the tag before the last switch. It rightly served the runs that were held back
+    for it; they prove nothing about the active tag.
     """
     rows = [Served(*row) for row in served]
     asked = [row for row in rows if row.digest]
@@ -143,7 +143,7 @@ def judge_role(
     elif not asked:
         state = AMBER
         looked = f"none of the last {len(rows)} live outcomes asked the {role}" if rows else "no live outcome yet"
-        sentence = f"Not asked: {looked}; {NEEDED} must carry the digest of {tag}."
+        sentence = f"Not proven yet: {looked}; {NEEDED} must carry the digest of {tag}."
     else:
         state = GREEN if matching >= NEEDED else AMBER
         looked = f"{len(asked)} of the last {len(rows)} live outcomes asked the {role}"
@@ -155,7 +155,7 @@ def judge_role(
 
 
 def _name_wrong(wrong: Served, *, promised: tuple[str, str], other: tuple[str, str]) -> str:
-    """Which outcome it was, and what answered under the promised name."""
+    """A sentence about the outcome, and about what answered under the promised name."""
     tag, digest = promised
     if wrong.digest == MIXED:
         found = f"the servers of the pool disagree about {tag}, or it was changed during the run"
@@ -164,5 +164,5 @@ def _name_wrong(wrong: Served, *, promised: tuple[str, str], other: tuple[str, s
     elif wrong.digest == other[1]:
         found = f"{other[0]}, {other[1][:19]}, answers under its name"
     else:
-        found = f"it was made anew with other content, {wrong.digest[:19]}, or never was this tag"
+        found = f"the tag was made again with other content, {wrong.digest[:19]}, or the model never was this tag"
     return f"Outcome {wrong.outcome_id} was not served by {tag}, {digest[:19]}: {found}."

@@ -1,4 +1,4 @@
-"""The time machine: what served at any moment, what the outcomes say of it, and verdicts rebuilt from evidence."""
+"""The timeline: which tag served at any moment, whether outcomes confirm it, and verdicts rebuilt from evidence."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from promotion.proof.bundle_rules import (
 from promotion.proof.served import COMMIT_WITHIN
 from training.models import Run, TrainingOutcome
 
-# Outcomes looked at on either side of the moment.
+# How many outcomes are read on each side of the moment.
 NEAR = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What a role was served by at a moment. `apply_id` is None for the first tag.
+    """The tag that served a role at a moment. `apply_id` is None for the first tag.
 
-    `agrees` is None when no outcome of that reign is there to tell; `wrong_outcome_id` is one that was served
-    by another digest. `held_back_percent` is the share of training runs that the tag before went on serving.
+    `agrees` is None when there is no outcome from the tag's time; `wrong_outcome_id` is one that another digest served.
+    `held_back_percent` is the share of training runs that the previous tag still served.
     """
 
     role: str
@@ -51,7 +51,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class RebuiltVerdict:
-    """A stored verdict beside what its evidence gives now. The faults are empty where they agree."""
+    """A stored verdict and the one that its evidence gives now. The faults are empty when they agree."""
 
     evaluation_id: int
     stored: str
@@ -68,7 +68,7 @@ class RebuiltVerdict:
 
 
 def find_serving(*, role: str, at: datetime) -> Serving:
-    """The tag that routing had in charge of `role` at that moment, and whether the outcomes near it bear that out.
+    """The tag that routing used for `role` at that moment, and whether the outcomes near it confirm that.
 
     Raises NotFound for an unknown role, and for a moment before the first tag.
     """
@@ -109,7 +109,7 @@ def find_serving(*, role: str, at: datetime) -> Serving:
 
 
 def rebuild_verdict(evaluation_id: int) -> RebuiltVerdict:
-    """Asks the gate, and the guardrail where there was a canary, again about the stored evidence.
+    """Asks the gate again about the stored evidence, and the guardrail too when there was a canary.
 
     Raises NotFound when there is no such evaluation.
     """
@@ -137,14 +137,14 @@ def rebuild_verdict(evaluation_id: int) -> RebuiltVerdict:
 
 
 def _name_serving(role: str, *, apply: LiveApply | None, following: LiveApply | None) -> tuple[ModelTag, str, datetime]:
-    """Tag, digest and since when; before the first switch it is the tag that this one replaced."""
+    """Tag, digest and since when; before the first switch, the tag that the first switch replaced."""
     if apply is not None:
         return apply.to_tag, apply.to_digest, apply.applied_at
     if following is not None and following.from_tag is not None:
         return following.from_tag, following.from_digest, following.from_tag.created_at
     tag = ModelTag.objects.filter(role=role, status=ModelTag.Status.ACTIVE).first()
     if tag is None or following is not None:
-        raise NotFound(f"No {role} tag served then: none had been put in charge.")
+        raise NotFound(f"No {role} tag served then: none was active yet.")
     return tag, tag.digest, tag.created_at
 
 
@@ -157,16 +157,16 @@ def _find_hold_back(apply: LiveApply | None, *, at: datetime) -> Watch | None:
 def _read_near(
     role: str, *, at: datetime, since: datetime, until: datetime | None, apply: LiveApply | None
 ) -> list[tuple[int, str]]:
-    """(outcome, served digest) of the runs that began nearest to the moment, within the tag's reign."""
+    """(outcome, served digest) of the runs that started nearest to the moment, in the time when the tag served."""
     column = f"served_{role}_digest"
     live = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING, run__started_at__gte=since).exclude(**{column: ""})
     if until is not None:
         live = live.filter(run__started_at__lt=until)
     if apply is not None:
-        # As the served-digest proof has it: a run that began while the switch was committed was promised the old tag.
+        # As in the served-digest proof: a run that started while the switch was committing was promised the old tag.
         promised_old = {f"{role}_digest": apply.from_digest, "run__started_at__lt": since + COMMIT_WITHIN}
         live = live.exclude(**promised_old)
-        # What was held back for the tag before, and says so, says nothing about the one in charge.
+        # Runs held back for the previous tag prove nothing about the active one.
         live = live.exclude(run__in=WatchedRun.objects.filter(watch__apply=apply, held_back=True).values("run"))
     before: QuerySet = live.filter(run__started_at__lte=at).order_by("-run__started_at")
     after: QuerySet = live.filter(run__started_at__gt=at).order_by("run__started_at")

@@ -48,10 +48,10 @@ def test_a_tag_made_of_its_recipe_is_recognised() -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"system": "Obey."}, "its system prompt is another"),
-        ({"messages": []}, "its example messages are others"),
+        ({"system": "Obey."}, "its system prompt differs"),
+        ({"messages": []}, "its example messages differ"),
         ({"template": "X"}, "its template is not its base's"),
-        ({"parameters": ""}, "its parameters are others"),
+        ({"parameters": ""}, "its parameters differ"),
         ({"modelfile": "FROM /models/blobs/sha256-2\n"}, f"its weights are not those of {BASE}"),
         ({"modelfile": ""}, f"its weights are not those of {BASE}"),
     ],

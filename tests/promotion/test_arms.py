@@ -181,7 +181,7 @@ def test_an_arm_waits_for_a_free_slot(inputs, servers, host):
     assert Run.objects.filter(lane="evaluation").count() == 0
 
 
-def test_an_arm_told_to_stop_leaves_no_result(inputs, servers):
+def test_an_arm_that_is_stopped_leaves_no_result(inputs, servers):
     assert run_arm(inputs, tools=make_tools(servers, Picker(), should_stop=lambda: "cancelled")) is None
     assert Run.objects.get().error_code == "cancelled"
     assert not EvaluationArm.objects.exists()

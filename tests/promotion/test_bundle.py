@@ -219,7 +219,7 @@ def test_a_lifetime_alpha_that_was_set_gives_other_levels_and_no_higher_one_does
     verify(forge(records, "verdict", **lower))
 
 
-def test_a_drill_spends_nothing_and_promotes_nobody():
+def test_a_drill_spends_nothing_and_promotes_nothing():
     kind, verdict = invent_records()[-1]
     drill = (kind, {**verdict, "drill": True, "id": 0, "candidate_number": 5, "alpha": 0.9, "verdict": "pending"})
     records = [*invent_records()[:4], drill, *invent_records()[4:]]

@@ -138,7 +138,7 @@ def test_errors_of_the_candidate_abort_it(canary, host, error_code, cause):
     [("canary", "what answers as the candidate"), ("training", "what answers as the active tag")],
 )
 @pytest.mark.parametrize("served", ["sha256:another", "mixed", "missing"])
-def test_what_another_digest_served_counts_for_nobody_and_ends_the_canary(canary, host, lane, changed, served):
+def test_outcomes_of_another_digest_count_for_no_arm_and_end_the_canary(canary, host, lane, changed, served):
     observe(canary, host, lane="canary", successes=MINIMUM - 1)
     observe(canary, host, lane="training", successes=MINIMUM)
     make_outcome(host, lane=lane, canary_id=canary.pk, claimed="sha256:promised", served=served)
@@ -160,7 +160,7 @@ def test_no_traffic_by_the_deadline_is_a_failure(canary):
     assert "no data is never a pass" in canary.reason
 
 
-def test_time_in_which_nobody_looked_is_not_the_candidates(canary):
+def test_a_gap_in_checks_extends_the_canarys_deadline(canary):
     deadline = canary.deadline_at
     assert settle(canary, at=deadline, unseen=timedelta(hours=8)) is CanaryCause.WAITING
     assert canary.deadline_at == deadline + timedelta(hours=8)
@@ -217,7 +217,7 @@ def test_an_aborted_candidate_serves_no_more_not_even_what_was_promised_to_it(ca
 
 def test_without_tags_routing_says_so(db):
     assert read_routing().controller is None
-    with pytest.raises(NotFound, match="No active model tags yet"):
+    with pytest.raises(NotFound, match="No model tags are active yet"):
         read_routing().require()
 
 
@@ -252,7 +252,7 @@ def test_an_operator_ends_the_open_canary_with_a_reason_and_a_trace(canary, host
 
 
 def test_an_abort_without_a_reason_or_without_a_canary_is_refused(canary):
-    with pytest.raises(InvalidInput, match="Say why"):
+    with pytest.raises(InvalidInput, match="Enter a reason"):
         abort_open_canary(by=command_line("ada"), origin="page", reason=" ")
     with pytest.raises(NotFound, match="No task canary is open"):
         abort_open_canary(by=command_line("ada"), origin="page", reason="why", role="task")

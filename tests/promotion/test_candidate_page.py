@@ -81,7 +81,7 @@ def test_the_page_costs_few_queries_whatever_its_pairs(evaluation, django_assert
         take_snapshot(f"candidate-{evaluation.pk}", now=timezone.now())
 
 
-def test_a_pair_that_ends_is_sent_to_whoever_watches(evaluation, browser, servers):
+def test_a_finished_pair_is_sent_to_open_pages(evaluation, browser, servers):
     key = f"candidate-{evaluation.pk}"
     before = take_snapshot(key, now=timezone.now())
     assert take_snapshot(key, now=timezone.now()).changed_since(before.fingerprints) == []
@@ -124,7 +124,7 @@ def test_the_page_says_what_is_missing_and_shows_every_pair(evaluation, browser)
     assert trial.reason in page
     assert trial.missing in page
     assert page.count("?pair=") == len(trial.results)
-    assert "Nobody promotes by hand: only evidence does." in page
+    assert "A candidate cannot be promoted by hand. Only evidence promotes it." in page
 
 
 @pytest.mark.parametrize("pair", ["1", "5"])
@@ -145,7 +145,7 @@ def test_a_pair_that_is_not_there_shows_the_page_without_it(evaluation, browser,
 
 def test_an_action_first_says_what_will_happen_and_does_nothing(evaluation, browser):
     page = browser.get(address("hold", next="/training/")).content.decode()
-    assert "nothing is evaluated, tried or applied until somebody resumes" in page
+    assert "no candidate is evaluated, tried or applied" in page
     assert not read_settings().promotion_hold
 
 
@@ -153,7 +153,7 @@ def test_an_action_first_says_what_will_happen_and_does_nothing(evaluation, brow
     ("action", "why"),
     [
         ("resume", "Promotion is not on hold."),
-        ("evaluate-now", "is past collecting: it is evaluating."),
+        ("evaluate-now", "no longer collects outcomes: it is evaluating."),
         ("abort-canary", "No controller canary is open."),
         ("roll-back", "The controller tag has never been switched"),
     ],

@@ -85,7 +85,7 @@ def test_with_nothing_to_spoil_the_sabotaged_copy_is_refused_in_one_sentence(hos
     request_drill(**ME)
     while start_drill(server=servers, now=timezone.now()):
         pass
-    assert GateDrill.objects.get(kind="sabotaged").reason == "There is no verified situation to spoil yet."
+    assert GateDrill.objects.get(kind="sabotaged").reason == "There is no verified run yet to sabotage a copy with."
     assert Evaluation.every.count() == 1
 
 

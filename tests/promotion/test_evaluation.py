@@ -226,7 +226,7 @@ def test_too_few_held_out_tasks_are_refused_before_anything_is_spent(host, serve
     make_tasks(host, 5)
     candidate = make_candidate(servers, parent=make_base_tags(servers)[0])
     with pytest.raises(
-        GateRefused, match="5 held-out tasks cannot hold the 10 wins that a verdict needs: let the curriculum read"
+        GateRefused, match="5 held-out tasks are too few for the 10 wins a verdict needs: let the curriculum read"
     ):
         open_evaluation(window_id=make_window(state="building").pk, candidate=candidate, now=timezone.now())
     assert not Evaluation.objects.exists()
@@ -271,7 +271,7 @@ def test_an_active_tag_switched_meanwhile_closes_it_as_invalid(evaluation, tags,
     assert "the active tag" in decision.reason
 
 
-def test_a_model_that_stays_away_makes_it_invalid_and_speaks_neither_for_nor_against(evaluation, servers):
+def test_a_missing_model_makes_the_evaluation_invalid(evaluation, servers):
     def go_away(number: int) -> None:
         raise AgentError(ErrorCode.MODEL_UNAVAILABLE, "Nobody answers.")
 

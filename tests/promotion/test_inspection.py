@@ -51,18 +51,20 @@ def test_what_is_installed_is_listed_with_its_role_status_and_bytes(pool, contro
     assert inspection.alarms == inspection.away == ()
 
 
-def test_tags_that_no_row_knows_are_foreign_and_the_base_is_told_apart(pool, address):
+def test_tags_without_a_row_are_foreign_and_the_base_is_named_as_such(pool, address):
     pool.copy_tag(source=BASE, destination="somebody:else")
     pool.copy_tag(source=BASE, destination="lealife-task:0123456789ab")
-    assert find(pool, "somebody:else") == [("foreign", f"somebody:else on {address} is not ours: it is unused.")]
-    assert find(pool, BASE) == [("foreign", f"{BASE} on {address} is what registered tags are made from.")]
+    assert find(pool, "somebody:else") == [
+        ("foreign", f"somebody:else on {address} was not made by LeaLife. It is unused.")
+    ]
+    assert find(pool, BASE) == [("foreign", f"{BASE} on {address} is the base of registered tags.")]
     assert "never registered" in find(pool, "lealife-task:0123456789ab")[0][1]
     assert inspect_tags(server=pool).alarms == ()
 
 
 def test_a_tag_deleted_on_the_server_is_named(pool, controller, address):
     pool.delete_tag(tag=controller.name)
-    sentence = f"{controller.name}, active as controller, is missing on {address}: it was deleted outside."
+    sentence = f"{controller.name}, active as controller, is missing on {address}: it was deleted outside LeaLife."
     assert find(pool, controller.name) == [("missing", sentence)]
     assert [alarm.tag for alarm in inspect_tags(server=pool).serving_alarms] == [controller.name]
     restore_tags(server=pool)
@@ -122,4 +124,4 @@ def test_without_the_check_the_command_names_drift_and_ends_well(configured, con
     configured.create_tag(tag=controller.name, base=BASE, system="Always pick the last.")
     err = StringIO()
     call_command("tags", stdout=StringIO(), stderr=err)
-    assert "made again outside" in err.getvalue()
+    assert "changed outside LeaLife" in err.getvalue()

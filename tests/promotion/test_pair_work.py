@@ -91,7 +91,7 @@ def test_a_claim_given_back_is_free_and_one_whose_lease_lapsed_too(evaluation, n
     assert PairWork.objects.get().worker == "c"
 
 
-def test_a_lease_from_before_a_clock_was_put_back_holds_nobody_up(evaluation, now):
+def test_a_lease_from_before_the_clock_moved_back_is_ignored(evaluation, now):
     claim(evaluation, "a", now + timedelta(days=300))
     assert claim(evaluation, "b", now) == 0
 

@@ -21,7 +21,7 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, s
         yield one.address, two.address
 
 
-def test_a_recipe_has_one_digest_on_all_servers_and_whoever_is_out_of_step_is_named(db, addresses):
+def test_a_recipe_has_one_digest_on_all_servers_and_a_differing_server_is_named(db, addresses):
     pool = OllamaPool(hosts=addresses)
     recipe = replace(base_recipe(role="controller", base=BASE), messages=(("user", "x"), ("assistant", "y")))
     digest = recipe.materialise(pool)
@@ -30,7 +30,7 @@ def test_a_recipe_has_one_digest_on_all_servers_and_whoever_is_out_of_step_is_na
     assert inspect_tags(server=pool).alarms == ()
 
     with ollama.Client(host=addresses[1], trust_env=False) as second:
-        # Made anew under our feet, with other content under the same name.
+        # The tag was changed outside LeaLife: other content under the same name.
         second.create(model=recipe.tag_name, from_=BASE, system="Something else.", stream=False)
         [alarm] = inspect_tags(server=pool).serving_alarms
         assert (alarm.state, alarm.server) == (DRIFTED, addresses[1])

@@ -78,7 +78,7 @@ def test_a_server_that_repeats_itself_has_its_baselines_remembered(evaluation, s
     run_two(evaluation, servers, Picker())
     assert evaluation.repeats_differed == 0
     assert set(evaluation.pairs.values_list("baseline_arm", flat=True)) <= remembered
-    assert "remembered and used again" in read_trial(evaluation.pk).repeatability
+    assert "kept and used again" in read_trial(evaluation.pk).repeatability
 
 
 def test_a_server_that_does_not_has_a_fresh_baseline_for_each_pair(evaluation, servers):
@@ -88,7 +88,7 @@ def test_a_server_that_does_not_has_a_fresh_baseline_for_each_pair(evaluation, s
     fresh = set(evaluation.pairs.values_list("baseline_arm", flat=True))
     # Which arm the alternation makes clumsy depends on their order: a loss ends this short evaluation after one pair.
     assert len(fresh) == evaluation.pairs.count() >= 1 and not fresh & remembered
-    said = "The model server does not repeat itself"
+    said = "The answers of the model server are not repeatable"
     assert said in read_trial(evaluation.pk).repeatability
     page = take_snapshot(f"candidate-{evaluation.pk}", now=timezone.now())
     assert said in render_fragment(page, "terms")

@@ -125,7 +125,7 @@ def read_status(tag: ModelTag) -> str:
     return ModelTag.objects.values_list("status", flat=True).get(pk=tag.pk)
 
 
-def test_old_rejected_tags_go_and_their_bytes_are_told(pool):
+def test_old_rejected_tags_are_pruned_and_their_bytes_reported(pool):
     old = make_tag(pool, "old")
     row = plan(pool)[old.name]
     assert (row.goes, row.servers, row.reason) == (True, 1, "It is rejected, and nothing refers to it.")
@@ -209,10 +209,10 @@ def test_foreign_tags_are_never_touched(pool):
     assert {"somebody:else", "lealife-task:0123456789ab"} < set(pool.list_tags())
 
 
-def test_a_tag_made_anew_outside_is_not_ours_to_delete(pool):
+def test_a_tag_changed_outside_is_not_deleted(pool):
     tag = make_tag(pool, "old")
     pool.create_tag(tag=tag.name, base=BASE, system="Mine now.")
-    assert "not ours to delete" in plan(pool)[tag.name].reason
+    assert "not deleted there" in plan(pool)[tag.name].reason
     assert prune(pool) == []
 
 
@@ -220,7 +220,7 @@ def test_a_tag_deleted_outside_is_marked(pool):
     tag = make_tag(pool, "old")
     pool.delete_tag(tag=tag.name)
     row = plan(pool)[tag.name]
-    assert (row.goes, row.bytes, row.reason) == (True, 0, "No server that answers has it; its row follows.")
+    assert (row.goes, row.bytes, row.reason) == (True, 0, "No answering server has it, so it is only marked as pruned.")
     assert prune(pool) == [(tag.name, True)]
     assert inspect_tags(server=pool).alarms == ()
 
@@ -245,7 +245,7 @@ def test_a_tag_that_becomes_active_between_plan_and_deletion_stays(pool):
     assert second.name in pool.list_tags()
 
 
-def test_a_tag_made_anew_between_plan_and_deletion_stays(pool):
+def test_a_tag_changed_between_plan_and_deletion_is_kept(pool):
     first, second = make_tag(pool, "first"), make_tag(pool, "second")
     server = Watched(pool, lambda tag: bool(pool.create_tag(tag=second.name, base=BASE, system="Mine now.")))
     assert prune(server) == [(first.name, True), (second.name, False)]
@@ -322,7 +322,7 @@ def test_the_command_shows_what_would_go_then_lets_it_go(pool, address, settings
     assert (len(rows), read_status(tag), tag.name in pool.list_tags()) == (3, "rejected", True)
     table = StringIO()
     call_command("tags", "prune", "--dry-run", "--keep=0", stdout=table)
-    assert "1 would go" in table.getvalue()
+    assert "1 would be deleted" in table.getvalue()
     call_command("tags", "prune", "--keep=0", stdout=StringIO())
     assert tag.name not in pool.list_tags()
 

@@ -55,7 +55,7 @@ def serve_old_under_the_new_name(voyage: Voyage, apply: LiveApply) -> str:
 def make_anew_with_other_content(voyage: Voyage, apply: LiveApply) -> str:
     get_pool().create_tag(tag=apply.to_tag.name, base=apply.to_tag.base, system="Obey whoever asks.")
     found = get_pool().served_digest(tag=apply.to_tag.name)
-    return f"it was made anew with other content, {found[:19]}"
+    return f"the tag was made again with other content, {found[:19]}"
 
 
 def change_on_one_server(voyage: Voyage, apply: LiveApply) -> str:

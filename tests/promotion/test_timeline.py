@@ -45,13 +45,13 @@ def test_a_role_that_was_never_switched_has_its_first_tag(history):
     assert (serving.apply_id, serving.tag) == (None, ModelTag.objects.get(role="task", status="active").name)
 
 
-def test_outcomes_of_that_reign_agree(history):
+def test_outcomes_from_the_time_of_the_tag_agree(history):
     serving = find_serving(role="controller", at=history.applied.applied_at)
     assert (serving.agrees, serving.checked) == (True, 1)
     assert "all 1 live outcomes near that moment carry its digest" in serving.sentence
 
 
-def test_the_time_machine_knows_what_was_held_back_beside(history):
+def test_the_timeline_shows_what_was_held_back(history):
     watch = history.applied.watch
     during = find_serving(role="controller", at=watch.opened_at)
     assert (during.held_back_percent, during.agrees, during.checked) == (10, True, 1)
@@ -86,14 +86,14 @@ def test_stored_verdicts_follow_from_their_pairs(history):
         assert rebuilt.decision.reason == evaluation.reason
 
 
-def test_a_verdict_that_was_edited_is_told_from_its_evidence(history):
+def test_an_edited_verdict_is_detected_from_its_evidence(history):
     with forging():
         Evaluation.objects.filter(pk=history.rejected.pk).update(verdict="promote")
     rebuilt = rebuild_verdict(history.rejected.pk)
     assert (rebuilt.agrees, rebuilt.fault) == (False, "the pairs give reject, stored is promote")
 
 
-def test_a_canary_that_was_edited_is_told_from_its_outcomes(history):
+def test_an_edited_canary_is_detected_from_its_outcomes(history):
     with forging():
         Canary.objects.filter(pk=history.canary.pk).update(candidate_successes=1)
     rebuilt = rebuild_verdict(history.promoted.pk)
@@ -116,5 +116,5 @@ def test_the_command_says_what_served_and_that_verdicts_agree(history):
 
 @pytest.mark.parametrize("moment", ["yesterday", "2026-11-24T01:00", "2026-13-44T01:00Z"])
 def test_a_moment_without_its_zone_is_refused(db, moment):
-    with pytest.raises(CommandError, match="write it with its time zone"):
+    with pytest.raises(CommandError, match="Write date, time and time zone"):
         call_command("proof", "at", moment)

@@ -197,7 +197,7 @@ def prove() -> tuple[str, int, str]:
     return proof.state, proof.matching, proof.sentence
 
 
-def test_runs_that_were_held_back_neither_prove_nor_disprove_the_tag_in_charge(applied, host):
+def test_held_back_runs_neither_prove_nor_disprove_the_active_tag(applied, host):
     observe(applied, host, held=True, successes=5)
     observe(applied, host, held=False, successes=2)
     assert prove()[:2] == (AMBER, 2)
