@@ -1,1 +1,1 @@
-"""The agent: `navigate(task, brain, browser, model)` gives a `Trajectory`. It knows no database."""
+"""The agent: `navigate(task, brain, browser, model)` returns a `Trajectory`. It uses no database."""

@@ -1,4 +1,4 @@
-"""The answer: quotes chosen by rule from what was read, and prose written over them by the task model."""
+"""The answer: quotes chosen by rule from the pages read, and a text that the task model writes from them."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ TASK_SYSTEM = (
 )
 QUOTES_MAX = 3
 ANSWER_TOKENS = 80
-# Characters. A server need not keep to the tokens that it was given.
+# In characters, because a server may ignore the token limit.
 ANSWER_MAX, JSON_ANSWER_MAX = 4_000, 20_000
-# Shares of the question's weight that a passage must hold: to settle the question, to be quoted at all, and
-# (of the best passage's share) to be quoted next to a better one.
+# Shares of the question's weight that a passage must cover: to settle the question, to be quoted at all, and
+# (relative to the best passage's share) to be quoted next to a better one.
 COVERED = 0.75
 RELEVANT = 0.3
 WEAK_SHARE = 0.5
-# One common word is no evidence, however rare on this site.
+# One common word is not evidence, even if it is rare on this site.
 COVERED_WORDS = 2
 PHRASE_QUOTE_MAX = 600
-# What the title of its page adds to a passage that says part of it.
+# What the page's title adds to a passage that covers part of the question.
 TITLE_SHARE = 0.3
 GROUNDED = 0.5
 
@@ -50,14 +50,14 @@ class ReadPage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the task model wrote; `text` is the best quote when that was unusable or not grounded in the quotes."""
+    """The task model's text. `text` is the best quote when that text was unusable or not grounded in the quotes."""
 
     text: str
     reply: Reply
 
 
 def find_distinct(pages: Sequence[ReadPage]) -> list[ReadPage]:
-    """The first reading of each page: what says the same is one page, whatever its addresses and its bytes."""
+    """The first reading of each page. Readings with the same content are one page, whatever the address and bytes."""
     readings: dict[str, ReadPage] = {}
     for evidence in pages:
         readings.setdefault(evidence.page.content_digest, evidence)
@@ -69,7 +69,7 @@ def find_distinct(pages: Sequence[ReadPage]) -> list[ReadPage]:
 
 
 def is_covered(question: Question, pages: Sequence[ReadPage]) -> bool:
-    """Whether what was read settles the question: its quoted phrases literally, else nearly all its words."""
+    """Whether the pages read settle the question: they have its quoted phrases literally, or nearly all its words."""
     if question.phrases:
         texts = [fold(evidence.page.text) for evidence in pages]
         return all(any(phrase in text for text in texts) for phrase in question.phrases)
@@ -78,7 +78,7 @@ def is_covered(question: Question, pages: Sequence[ReadPage]) -> bool:
 
 
 def choose_quotes(question: Question, pages: Sequence[ReadPage]) -> tuple[Quote, ...]:
-    """Up to three passages that bear on the question most, best first; none when none does.
+    """Up to three passages that cover the question best, best first; empty when none does.
 
     A question with a quoted phrase is answered by that phrase alone, found literally.
     """
@@ -98,7 +98,7 @@ def choose_quotes(question: Question, pages: Sequence[ReadPage]) -> tuple[Quote,
 def write_answer(
     *, model: Model, brain: Brain, question: Question, quotes: Sequence[Quote], schema: dict[str, Any] | None
 ) -> Answer:
-    """Lets the task model write from the quotes; the best quote stands in for an unusable or ungrounded reply.
+    """Lets the task model write from the quotes; the best quote replaces an unusable or ungrounded reply.
 
     Raises AgentError as the model does, and model_invalid for a JSON answer that was cut off or is far too long.
     """
@@ -132,7 +132,7 @@ def _write_json(*, model: Model, brain: Brain, content: str, quotes: Sequence[Qu
 
 
 def is_grounded(text: str, *, question: Question, quotes: Sequence[Quote]) -> bool:
-    """Whether at least half of the content words of a text stand in the quotes or in the question."""
+    """Whether at least half of the content words of a text are in the quotes or in the question."""
     words = content_words(text)
     known = question.words.union(*(split_words(quote.text) for quote in quotes))
     return bool(words) and len(words & known) >= GROUNDED * len(words)
@@ -146,7 +146,7 @@ def format_question(prompt: str, quotes: Sequence[Quote]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """A passage with one of the question's words at least; the title of its page says what it is about."""
+    """A passage with at least one of the question's words, and the title of its page."""
 
     score: float
     matched: int
@@ -177,14 +177,14 @@ def _score_passages(question: Question, pages: Sequence[ReadPage]) -> list[_Scor
 
 
 def _own_passages(pages: Sequence[ReadPage]) -> list[tuple[str, ReadPage]]:
-    """The passages of all pages; what several different pages say alike is their frame, not their content."""
+    """The passages of all pages, without those that several different pages share: these are frames, not content."""
     contents = find_distinct(pages)
     spread = Counter(text for evidence in contents for text in evidence.page.passages)
     return [(text, evidence) for evidence in contents for text in evidence.page.passages if spread[text] == 1]
 
 
 def _end_with_sentence(text: str) -> str:
-    """The text without the sentence that the token limit cut off, when one before it is whole."""
+    """The text without the last sentence if the token limit cut it off and there is a complete one before it."""
     end = max(text.rfind(mark) for mark in (". ", "! ", "? "))
     return text[: end + 1] if end > 0 else text
 
@@ -201,7 +201,7 @@ def _quote_phrases(question: Question, pages: Sequence[ReadPage]) -> tuple[Quote
 
 
 def _cut_out(phrase: str, text: str) -> str:
-    """The phrase as the page spells it, over several passages perhaps: whole words where only folding matches it."""
+    """The phrase as the page spells it, perhaps over several passages; whole words if only the folded text matches."""
     pattern = r"\s+".join(re.escape(word) for word in phrase.split())
     match = re.search(pattern, text, re.IGNORECASE)
     if match:

@@ -1,23 +1,23 @@
-"""What a run is given to think with: the routed tags and the recalled memory."""
+"""The model-side input of a run: the routed tags and the recalled memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# A recalled page that is known not to hold what the prompt quotes: visited only when nothing else is left.
+# A recalled page that is known not to have the phrase that the prompt quotes: visited only when nothing else is left.
 RULED_OUT = "ruled_out"
-# A recalled page whose answer to a question like this was judged wrong: likewise.
+# A recalled page whose answer to a similar question was judged wrong: also visited only when nothing else is left.
 MISLED = "misled"
-# An address that failed: it sinks in the shortlist.
+# An address that failed before: ranked lower in the shortlist.
 PITFALL = "pitfall"
 VISITABLE_KINDS = frozenset({"page", "route"})
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """One memory item recalled for this task. `score` ranks items of one recall; its scale is free.
+    """One memory item recalled for this task. `score` only ranks the items of one recall.
 
-    `why` says in words why it was recalled, where the kind does not say it.
+    `why`: the reason for recalling it, in words, where the kind does not show it.
     """
 
     item_id: int

@@ -1,4 +1,4 @@
-"""The controller: asks its model which page of the shortlist to open, and survives what it answers."""
+"""The controller: asks its model which page of the shortlist to open, and handles invalid answers."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def pick_schema(count: int) -> dict[str, Any]:
 
 
 def pick_next(*, model: Model, brain: Brain, prompt: str, shortlist: Sequence[Choice]) -> Pick:
-    """Lets the controller choose; one entry needs no call, a reply that came and is unusable means the top of the list.
+    """Lets the controller choose. One entry needs no call; after an unusable reply the top of the list is taken.
 
-    A model that could not be asked chose nothing: raises AgentError as it does.
+    When the model cannot be asked, nothing is chosen: raises the model's AgentError.
     """
     if len(shortlist) == 1:
         return Pick(0, "only", Reply(""))
@@ -78,7 +78,7 @@ def pick_next(*, model: Model, brain: Brain, prompt: str, shortlist: Sequence[Ch
 
 
 def read_pick(text: str, *, count: int) -> int | None:
-    """The entry (from 0) that a reply means; None when it means none."""
+    """The entry (from 0) that a reply picks; None when it is not a valid pick."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):

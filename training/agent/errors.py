@@ -1,4 +1,4 @@
-"""What can go wrong in a run, as a closed list."""
+"""The closed list of errors of a run."""
 
 from __future__ import annotations
 

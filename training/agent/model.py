@@ -1,4 +1,4 @@
-"""The one door to a language model."""
+"""The interface to a language model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model said, what it cost (tokens, milliseconds) and the digest of the tag that served it.
+    """A model's text, its cost (tokens, milliseconds) and the digest of the tag that served it.
 
-    `cut`: it ended because its tokens were spent.
+    `cut`: it ended because it reached the token limit.
     """
 
     text: str

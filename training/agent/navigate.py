@@ -22,7 +22,7 @@ from training.agent.web.browser import Browser, Page
 
 OK_BELOW = 400
 SHELL_SAYS_LITTLE = (
-    "Without its scripts it says next to nothing: the browser engine \u201cchromium\u201d runs them, "
+    "Without its scripts it has almost no text. The browser engine \u201cchromium\u201d runs them, "
     "\u201chttp\u201d does not."
 )
 
@@ -37,11 +37,11 @@ def navigate(
     should_stop: Callable[[], str | None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Trajectory:
-    """Runs the task and returns all that happened; the agent's failures are in the trajectory, not raised.
+    """Runs the task and returns everything that happened. The agent's failures are in the trajectory, not raised.
 
-    `on_step` sees each step as it ends; what it raises ends the run (a lost lease does so).
-    `should_stop` is asked before each pick and before the answer; an error code or a reason ends the run.
-    `clock` gives seconds; the deadline and the latencies are measured with it.
+    `on_step` is called with each finished step; an exception from it ends the run (a lost lease raises one).
+    `should_stop` is called before each pick and before the answer; an error code or a reason ends the run.
+    `clock` returns seconds; the deadline and the latencies are measured with it.
     """
     run = _Run(task, brain, browser, model, on_step, should_stop, clock)
     try:
@@ -88,7 +88,7 @@ class _Run:
         self.full_pages = 0
 
     def visit_pages(self) -> ErrorCode:
-        """Visits until enough is known; returns what to call it should the checks fail."""
+        """Visits until enough is known; returns the error code to use if the checks fail."""
         self._visit(url=self._start_url(), shortlist=(), picked_by="start", reply=Reply(""), began=self.clock())
         while not self._knows_enough():
             if len(self.steps) > self.task.max_calls:
@@ -108,7 +108,7 @@ class _Run:
         return ErrorCode.VERIFICATION_FAILED
 
     def answer_and_verify(self) -> CheckResult:
-        """Chooses and checks the quotes, lets the task model write over them, and runs the checks."""
+        """Chooses and checks the quotes, lets the task model write from them, and runs the checks."""
         chosen = choose_quotes(self.question, self.evidence)
         self.quotes = check_quotes(quotes=chosen, pages=self.evidence)
         gathered = Gathered(pages=tuple(self.evidence), quotes=self.quotes)
@@ -121,13 +121,13 @@ class _Run:
         return check_gathered(task=task, gathered=replace(gathered, answer=self.answer))
 
     def _reachable_task(self) -> Task:
-        """The task, wanting no more pages than there are to read."""
+        """The task, with a pages target that is no larger than the number of pages there are."""
         if not self.has_read_all:
             return self.task
         return replace(self.task, pages_target=min(self.task.pages_target, self._count_pages()))
 
     def name_failure(self, ended_by: ErrorCode) -> str:
-        """The code of a run whose checks failed: what kept every page away, else how the visits ended."""
+        """The code of a run whose checks failed: why no page could be read, or else how the visits ended."""
         return ended_by if self.evidence else self.steps[-1].error_code or ended_by
 
     def close(self, *, verdict: CheckResult, code: str) -> Trajectory:

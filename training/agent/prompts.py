@@ -1,4 +1,4 @@
-"""Prompts: how much of a question the models see, and answers in JSON that need more room than was given."""
+"""Prompts: how much of a question the models see, and a second try for JSON answers that need more tokens."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from training.agent.brain import Brain
 from training.agent.model import Model, Reply
 from training.agent.reading.page import squeeze
 
-# Tokens of the context that a question may take; longer ones lose their middle.
+# Tokens of the context that a question may use; the middle of longer ones is cut.
 QUESTION_TOKENS = 600
-# The question itself usually stands at the end, after what it is about.
+# The question itself is usually at the end, after its context.
 HEAD_SHARE = 1 / 3
-# English in ASCII takes about one token for so many characters, other scripts about one for each.
+# ASCII English has about this many characters per token; other scripts have about one.
 CHARACTERS_A_TOKEN = 3.5
 GAP = " … "
 # A JSON answer gets room for its properties, and within a list for many of them.
 JSON_TOKENS, PROPERTY_TOKENS, JSON_TOKENS_MAX = 80, 60, 1024
-# So much more room a second time, for an answer that was cut off.
+# Factor for the second try of an answer that was cut off.
 SECOND_ROOM = 2
 
 
 def fit_question(prompt: str) -> str:
-    """The question in one line, whole if it is not longer than its tokens; else its beginning and its end."""
+    """The question in one line: complete if it fits its tokens, or else its beginning and its end."""
     line = squeeze(prompt)
     if _count_tokens(line) <= QUESTION_TOKENS:
         return line
@@ -51,13 +51,13 @@ def _take(text: str, tokens: int) -> str:
 
 
 def room_for(schema: dict[str, Any]) -> int:
-    """Tokens that an answer of this schema gets at first."""
+    """Tokens for the first try of an answer with this schema."""
     properties, is_open = _measure(schema)
     return JSON_TOKENS_MAX if is_open else min(JSON_TOKENS + PROPERTY_TOKENS * properties, JSON_TOKENS_MAX)
 
 
 def _measure(schema: Any) -> tuple[int, bool]:
-    """How many properties a schema names, and whether lists in it may hold any number of things."""
+    """How many properties a schema names, and whether its lists may have any length."""
     if isinstance(schema, list):
         parts = schema
     elif isinstance(schema, dict):
@@ -72,9 +72,9 @@ def _measure(schema: Any) -> tuple[int, bool]:
 
 
 def ask_json(*, model: Model, tag: str, brain: Brain, content: str, schema: dict[str, Any], max_tokens: int) -> Reply:
-    """One structured reply; asked a second time with twice the room when the first was cut off.
+    """One structured reply; asked again with twice the tokens when the first was cut off.
 
-    `cut`: it was cut off then too. Its tokens are those of both. Raises as the model does.
+    `cut`: the second was cut off too. The token counts are sums of both. Raises as the model does.
     """
     first = _ask(model, tag, brain, content, schema, max_tokens)
     if not _is_half(first, max_tokens=max_tokens):
@@ -91,7 +91,7 @@ def ask_json(*, model: Model, tag: str, brain: Brain, content: str, schema: dict
 
 
 def was_cut(reply: Reply, *, max_tokens: int) -> bool:
-    """Whether the reply ended because its tokens were spent."""
+    """Whether the reply ended because it reached the token limit."""
     return reply.cut or reply.completion_tokens >= max_tokens
 
 

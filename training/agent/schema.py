@@ -13,7 +13,7 @@ _KEYWORDS = frozenset({"type", "properties", "required", "enum", "items"})
 
 
 def check_schema(schema: Any) -> None:
-    """Raises ValueError for what is no schema, and for keywords beyond the few that a check may use."""
+    """Raises ValueError for an invalid schema, and for keywords that a check may not use."""
     _check_keywords(schema, depth=0)
     try:
         Draft202012Validator.check_schema(schema)
@@ -22,7 +22,7 @@ def check_schema(schema: Any) -> None:
 
 
 def find_mismatch(value: Any, schema: dict[str, Any]) -> str:
-    """Where a value breaks a schema that `check_schema` accepts, in words; empty when it does not."""
+    """How a value violates a schema that `check_schema` accepts, in words; empty when it does not."""
     error = best_match(Draft202012Validator(schema).iter_errors(value))
     return "" if error is None else f"the answer{error.json_path.removeprefix('$')}: {error.message}"
 

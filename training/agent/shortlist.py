@@ -1,4 +1,4 @@
-"""Which pages come into question next: links seen in this run and pages remembered, best first."""
+"""The candidates for the next visit: links seen in this run and remembered pages, best first."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from training.agent.task import Site
 from training.agent.trajectory import Choice
 from training.agent.web.address import canonical_url, is_same_site
 
-# What a remembered page is worth at most: a third for what its text holds of the question, the rest for how highly
-# memory recommends it. The author of a page chooses its words, but not its record.
+# The most that memory can add to a page: a third for how much of the question its text covers, the rest for its score
+# in memory. A page's author can choose its words, but not its record.
 MEMORY_LEVEL = 1.25
-# What a match is worth on top of the covered share of the question (0 to 1).
+# Bonuses in addition to the covered share of the question (0 to 1).
 PHRASE_BONUS = 1.0
 PRECISION_BONUS = 0.2
-# For a page named exactly as the question names it: "json" before "_json".
+# For a page whose name is spelled exactly as in the question: "json" before "_json".
 EXACT_BONUS = 0.15
 PITFALL_FACTOR = 0.5
-# A remembered text that holds this share of the question bears on it. More words prove no more: a page stuffed with
-# the words of all questions must not outrank one that answers this one.
+# From this covered share on, a remembered text is relevant. More words do not count more, so that a page stuffed with
+# the words of all questions cannot outrank one that answers this question.
 ENOUGH_COVERED = 0.75
-# With fewer recalled texts their words cannot be sorted into rare and common ones.
+# With fewer recalled texts, rare words cannot be told from common ones.
 MEMORY_SAMPLE_MIN = 3
 _PUNCTUATION = ".,;:!?()[]'\""
 
@@ -36,7 +36,7 @@ class _Candidate:
     title: str
     order: int
     words: set[str]
-    # What memory says of it: the item, its words, its folded text. Each item is matched by itself.
+    # The memory about it: item, words, folded text. Each item is matched separately.
     recalled: list[tuple[Recalled, set[str], str]] = field(default_factory=list)
 
 
@@ -45,12 +45,12 @@ class Candidates:
 
     def __init__(self, *, question: Question, site: Site, memories: Iterable[Recalled]) -> None:
         self._question = question
-        # Among names (anchors, addresses) a quoted word says no more than another.
+        # In names (anchors, addresses) a quoted word counts no more than another.
         self._names = dict.fromkeys(sorted(question.words), 1.0)
         self._spellings = {word.strip(_PUNCTUATION) for word in fold(question.prompt).split()} - {""}
         self._site = site
         self._found: dict[str, _Candidate] = {}
-        # Kept apart: a page is a candidate only when this run sees it or memory recommends it.
+        # Stored separately: a page becomes a candidate only when this run sees it or memory recommends it.
         self._ruled_out: set[str] = set()
         self._pitfalls: set[str] = set()
         memories = tuple(memories)
@@ -59,7 +59,7 @@ class Candidates:
             self._add_memory(memory)
 
     def add_links(self, links: Iterable[Link]) -> None:
-        """Adds the links of a page; a page known already learns another name."""
+        """Adds the links of a page; a known page gets the link's text as another name."""
         for link in links:
             words = set(split_words(link.text))
             known = self._found.get(link.url)
@@ -71,13 +71,13 @@ class Candidates:
                 known.title = known.title or link.text
 
     def rank(self, *, visited: Set[str], size: int) -> tuple[Choice, ...]:
-        """The best `size` pages not visited, best first; without any evidence only when little has some."""
+        """The best `size` unvisited pages, best first; pages without any evidence only when few have some."""
         left = [each for each in self._found.values() if each.url not in visited]
         left = [each for each in left if each.url not in self._ruled_out] or left
         documents = [each.words.union(*(words for _, words, _ in each.recalled)) for each in left]
         names = weigh_rarity(documents)
-        # Recalled texts are long and few: which of them a word tells apart is seen among them alone, since
-        # among hundreds of short link names every word of theirs looks rare.
+        # Recalled texts are long and few, so the rarity of their words is computed among them alone: among hundreds of
+        # short link names every word of theirs would look rare.
         texts = [words for each in self._found.values() for _, words, _ in each.recalled]
         memory_rarity = weigh_rarity(texts) if len(texts) >= MEMORY_SAMPLE_MIN else names
         wanted = self._question.words
@@ -120,7 +120,7 @@ class Candidates:
         return _Candidate(url, title, len(self._found), set(split_words(_path_words(url))))
 
     def _measure_held(self, words: Set[str], memory_rarity: Rarity) -> float:
-        """What a remembered text holds of the question, 0 to 1; more than enough is no more."""
+        """How much of the question a remembered text covers, 0 to 1, capped at the relevant share."""
         covered, _ = measure_coverage(self._question.weights, words, rarity=memory_rarity)
         return min(covered, ENOUGH_COVERED) / ENOUGH_COVERED
 

@@ -1,4 +1,4 @@
-"""What a run is asked to do, where, and how its success is told."""
+"""A run's task, its site, and its success check."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ DEADLINE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A website a run may visit. `aliases` are other hosts of it ("www.example.org" or "host:port").
+    """A website that a run may visit. `aliases` are its other hosts ("www.example.org" or "host:port").
 
-    `stay_below_base_path` keeps runs below the base URL's path: /docs/ of a host whose /shop/ is another's.
+    `stay_below_base_path` keeps runs below the base URL's path, for example /docs/ on a host that others share.
     """
 
     name: str
@@ -37,8 +37,8 @@ class SuccessCheck:
     """The deterministic check of a run; all given parts must hold.
 
     `expected_urls`: one of them visited, and a checked quote from one of them when there are quotes.
-    `expected_text`: on a visited page or in the answer, white space and case aside.
-    `pattern`: a regular expression found in the answer, else on a visited page.
+    `expected_text`: on a visited page or in the answer, ignoring white space and case.
+    `pattern`: a regular expression that matches in the answer or on a visited page.
     `json_schema`: the answer is JSON of that shape (type, properties, required, enum, items).
     `min_pages`: distinct pages fetched.
     Raises ValueError for a pattern that is too long or does not compile, and for out-of-range parts.
@@ -88,7 +88,7 @@ class SuccessCheck:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The parts that are given, as JSON; `from_json` reads it back."""
+        """The given parts as JSON; `from_json` reads it back."""
         parts: dict[str, Any] = {
             "expected_urls": list(self.expected_urls),
             "expected_text": self.expected_text,

@@ -1,4 +1,4 @@
-"""What a run did, step by step: enough to replay it offline."""
+"""The steps of a run, complete enough to replay it offline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Words that are literally on a page, and which content of that page."""
+    """Words that are literally on a page, with the digest of the page's content."""
 
     text: str
     url: str
@@ -26,7 +26,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One visit: what was offered, what was picked and by whom, and what came back.
+    """One visit: the shortlist, the pick and what picked it, and the answer of the site.
 
     `picked_by` is "model", "fallback" (the model's pick was unusable), "start" or "only" (one choice, no
     call).
@@ -56,9 +56,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """A finished run. `verifier` names the check that decided; `pages` counts distinct pages fetched well.
+    """A finished run. `verifier` names the check that decided; `pages` counts distinct, successfully fetched pages.
 
-    `controller_calls` and `task_replies` count the replies that came: a role without one was asked nothing.
+    `controller_calls` and `task_replies` count received replies.
     `memory_ids` are the recalled items whose URL was visited. Durations are milliseconds.
     """
 

@@ -17,16 +17,15 @@ from training.agent.task import SuccessCheck, Task
 from training.agent.trajectory import Quote
 from training.agent.web.address import canonical_url
 
-# A pattern may backtrack without end, and hold up every thread of the worker meanwhile: it sees this much of each
-# text, for this long.
+# Limits of text and time for a pattern: one that backtracks very long would block every thread of the worker.
 PATTERN_TEXT_MAX, PATTERN_S = 20_000, 1.0
-# How many of the pages that were read a sentence names, and how much of each title.
+# How many of the pages read a sentence names, and how many characters of each title.
 TITLES_MAX, TITLE_MAX = 3, 60
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What there is to check: the pages read, the answer and its quotes."""
+    """The input of the checks: the pages read, the answer and its quotes."""
 
     pages: tuple[ReadPage, ...]
     answer: str = ""
@@ -51,13 +50,13 @@ def check_gathered(*, task: Task, gathered: Gathered) -> CheckResult:
 
 
 def check_visits(*, task: Task, gathered: Gathered) -> CheckResult:
-    """Only what no answer can mend: expected addresses visited and pages counted."""
+    """Only the checks that no answer can change: expected addresses visited, and the number of pages."""
     checks = _list_checks(task.check) or _list_default(task)
     return _run_checks([check for check in checks if check[0] in ("min_pages", "visited", "pages_target")], gathered)
 
 
 def check_quotes(*, quotes: Sequence[Quote], pages: Iterable[ReadPage]) -> tuple[Quote, ...]:
-    """The quotes that are literally on the page they name, white space aside."""
+    """The quotes that are literally on the page that they name, ignoring white space."""
     texts = {(evidence.page.url, evidence.digest): squeeze(evidence.page.text) for evidence in pages}
     return tuple(
         quote

@@ -91,7 +91,7 @@ def test_a_name_without_an_address_is_named(number: int, words: str) -> None:
     assert words in error.message
 
 
-def test_a_certificate_of_nobody_known_is_refused_with_the_way_to_trust_it(certificate: Path) -> None:
+def test_an_unknown_authority_is_refused_and_the_error_says_how_to_trust_it(certificate: Path) -> None:
     with serve_tls(certificate) as site:
         error = failure(site)
     assert error.code == ErrorCode.FETCH_FAILED

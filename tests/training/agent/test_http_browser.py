@@ -28,7 +28,7 @@ def redirect(to: str, status: int = 302) -> Stub:
     return Stub(status=status, headers={"Location": to})
 
 
-def test_a_page_comes_with_its_digest_and_our_name_is_told() -> None:
+def test_a_page_has_its_digest_and_the_request_has_our_user_agent() -> None:
     with serve(GARDEN) as stub, HttpBrowser(site=stub.site()) as browser:
         page = browser.fetch(stub.url + "roses.html#water")
         assert (page.status, page.media_type, page.body) == (200, HTML, GARDEN["/roses.html"])

@@ -206,7 +206,7 @@ def test_a_shell_that_scripts_fill_is_named_and_the_engine_that_runs_them(says: 
         trajectory = run(stub)
     assert not trajectory.success
     assert trajectory.error.endswith(
-        "Without its scripts it says next to nothing: the browser engine \u201cchromium\u201d runs them, "
+        "Without its scripts it has almost no text. The browser engine \u201cchromium\u201d runs them, "
         "\u201chttp\u201d does not."
     )
 
@@ -317,7 +317,7 @@ def test_a_run_past_its_deadline_times_out(garden: StubSite) -> None:
     assert (trajectory.success, trajectory.error_code) == (False, "timeout")
 
 
-def test_each_step_is_told_as_it_ends_and_a_lost_lease_ends_the_run(garden: StubSite) -> None:
+def test_each_finished_step_is_reported_and_a_lost_lease_ends_the_run(garden: StubSite) -> None:
     seen: list[int] = []
     run(garden, on_step=lambda step: seen.append(step.index))
     assert seen == [0, 1]
@@ -344,7 +344,7 @@ def test_a_replay_on_frozen_pages_is_the_same_run(garden: StubSite, prompt: str)
     assert without_timings(replayed) == without_timings(live)
 
 
-def test_a_frozen_browser_knows_no_network_unless_told(garden: StubSite) -> None:
+def test_a_frozen_browser_uses_no_network_without_a_fallback(garden: StubSite) -> None:
     frozen = FrozenBrowser({}.get)
     with pytest.raises(AgentError, match="not among the frozen pages"):
         frozen.fetch(garden.url)

@@ -84,12 +84,12 @@ def test_no_wait_is_longer_than_the_run() -> None:
         serve({"/": later("70"), "/next": b"<p>next</p>"}) as stub,
         HttpBrowser(site=stub.site(), run_seconds=120, sleep=clock.sleep, clock=clock) as browser,
     ):
-        with pytest.raises(AgentError, match="wants to be left alone") as caught:
+        with pytest.raises(AgentError, match="asks for a pause") as caught:
             browser.fetch(stub.url)
         assert caught.value.code == ErrorCode.FETCH_FAILED
         assert clock.slept == [70.0]
         # What the site asked for holds for its other pages too.
-        with pytest.raises(AgentError, match="wants to be left alone"):
+        with pytest.raises(AgentError, match="asks for a pause"):
             browser.fetch(stub.url + "next")
         assert "/next" not in stub.asked
 

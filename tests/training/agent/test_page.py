@@ -28,7 +28,7 @@ def read(body: str, *, media_type: str = "text/html", url: str = "http://site.ex
     return parse_page(body=body.encode(), media_type=media_type, url=url, site=SITE)
 
 
-def test_links_are_of_the_site_canonical_and_told_once() -> None:
+def test_links_are_canonical_on_the_site_and_listed_once() -> None:
     page = read(
         """<a href="b.html#x">B <b>bold</b></a><a href="b.html">again</a><a href="#here">here</a>
         <a href="/c?q=1">C</a><a href="//other.example/">other</a><a href="file:/etc/passwd">file</a>
@@ -206,7 +206,7 @@ def test_a_page_to_keep_is_none_when_it_may_not_be_kept_or_is_too_large() -> Non
         ("", False, True),
     ],
 )
-def test_a_shell_is_told_from_an_empty_page(body: str, needs_scripts: bool, is_empty: bool) -> None:
+def test_a_shell_is_distinguished_from_an_empty_page(body: str, needs_scripts: bool, is_empty: bool) -> None:
     page = read(body)
     assert (page.needs_scripts, page.is_empty) == (needs_scripts, is_empty)
 

@@ -1,4 +1,4 @@
-"""What a page says, in blocks: paragraphs, rows, entries. And the passages of a block that can be quoted."""
+"""The text of a page in blocks (paragraphs, rows, entries), and the passages of a block that can be quoted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training.agent.reading.text import clean_text, measure_length
 
 PASSAGE_MIN = 40
 PASSAGE_MAX = 300
-# A row, an entry or a list item may be this short and still say something: "Port: 22".
+# A row, an entry or a list item may be this short and still be useful: "Port: 22".
 FACT_MIN = 8
 # Characters of text on one page: a long book has half of that.
 TEXT_MAX = 2_000_000
@@ -27,11 +27,10 @@ _BLOCK_TAGS = (
     "table tbody td tfoot th thead tr ul"
 )
 BLOCK_TAGS = frozenset(_BLOCK_TAGS.split())
-# What says one thing in several short pieces begins with one of these, and ends where one of those ends.
+# Tags that start, and tags that end, a row, entry or list item, whose short pieces belong together.
 _FACT_STARTS = frozenset({"dt", "li", "tr"})
 _FACT_ENDS = frozenset({"dl", "li", "menu", "ol", "table", "tbody", "tfoot", "thead", "tr", "ul"})
-# A sentence ends with its mark and a blank, before whatever is no small letter; in scripts without blanks, with its
-# mark alone.
+# A sentence ends with its mark and a blank that no small letter follows; in scripts without blanks, with its mark.
 # Marks of quotation close after the mark of the sentence; in French with a blank before them.
 _SENTENCE_END = regex.compile(
     r"""(?<=[.!?\u2026\u061f\u06d4\u0964\u0965\u0589\u1362\u17d4\u104b])"""
@@ -44,7 +43,7 @@ _SENTENCE_END = regex.compile(
 class BlockReader:
     """Collects the text of a page: `lines`, one for each block, and `passages`, in order.
 
-    A blank line made by <br> or standing in <pre> ends a block as an element does.
+    A blank line, from <br> or in <pre>, ends a block as an element does.
     """
 
     def __init__(self) -> None:
@@ -61,7 +60,7 @@ class BlockReader:
     def start_block(self, tag: str) -> None:
         """A block element opens."""
         self._end_block()
-        # A second term belongs to the entry when no description has come yet.
+        # A second term belongs to the same entry while there is no description.
         joins = tag == "dt" and self._fact_tag == "dt" and all(each == "dt" for _, _, each in self._fact)
         if (tag in _FACT_STARTS and not joins) or tag in _FACT_ENDS:
             self._end_fact()
@@ -181,7 +180,7 @@ def split_passages(block: str) -> list[str]:
 
 
 def _split_sentences(block: str) -> Iterable[tuple[str, str]]:
-    """Sentences, each with what stands between it and the one before: a blank, or nothing."""
+    """Sentences, each with its separator from the one before: a blank, or nothing."""
     start, gap = 0, ""
     for end in [match.end() for match in _SENTENCE_END.finditer(block)] + [len(block)]:
         sentence = block[start:end]
@@ -200,10 +199,10 @@ def _split_sentences(block: str) -> Iterable[tuple[str, str]]:
 
 
 def _says_one_thing(fact: list[tuple[str, int, str]], tag: str) -> bool:
-    """Whether these blocks are understood together only: a row with a short cell, a short entry, a short item."""
+    """Whether these blocks make sense only together: a row with a short cell, a short entry, a short item."""
     short = [measure_length(text) < PASSAGE_MIN for text, _, _ in fact]
     if tag == "tr":
-        # Several long cells, or one of several sentences, are understood without the others.
+        # Several long cells, or one with several sentences, make sense without the others.
         long = [text for is_short, (text, _, _) in zip(short, fact, strict=True) if not is_short]
         return any(short) and len(long) <= 1 and all(len(split_passages(text)) == 1 for text in long)
     if tag == "dt":

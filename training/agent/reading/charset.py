@@ -1,4 +1,4 @@
-"""From the bytes of a page to its text: which character set it is written in, found as browsers find it."""
+"""Decodes the bytes of a page to text. It detects the character set as browsers do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from training.agent.web.browser import ROBOTS_NAME
 
 PLAIN_TEXT = "text/plain"
 XHTML = "application/xhtml+xml"
-# The declaration stands near the beginning, or it is none.
+# How much of the page is searched for a declaration, which must be near the beginning.
 _DECLARED_WITHIN = 8_192
 
 _SAME = (
@@ -19,7 +19,7 @@ _SAME = (
     "cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 gb18030 big5hkscs euc_jp iso2022_jp utf_16_le utf_16_be"
 )
 # Python's codec to the one that browsers read such pages with: a superset, where the Encoding Standard has one.
-# What is not listed (UTF-7, punycode, zip, …) is no character set of a page.
+# A codec that is not listed (UTF-7, punycode, zip, …) is not a character set of pages.
 _CODECS = dict.fromkeys(_SAME.split(), "") | {
     "ascii": "cp1252",
     "latin_1": "cp1252",
@@ -73,14 +73,14 @@ _XML = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w:.-]{1,40})[\"']")
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?\s*([\w:.-]{1,40})", re.IGNORECASE)
 _ROBOTS = re.compile(r";\s*robots=([a-z,]+)")
 _RULE = re.compile(r"(?:\s*([\w-]+)\s*:)?([^,;]*)[,;]?")
-# Rules that have a value. Before any other colon stands the name of the agent that the rules are for.
+# Rules that have a value. Before any other colon is the name of the agent to which the rules apply.
 _RULES_WITH_VALUE = frozenset({"max-image-preview", "max-snippet", "max-video-preview", "unavailable_after"})
 
 
 def describe_media_type(*, content_type: str, robots: Iterable[str] = ()) -> str:
-    """What the headers say of how a page is to be read, in one line that is kept with its body.
+    """One line, stored with the body, of what the headers say about reading the page.
 
-    The type, then the character set if it is a known one, then what the X-Robots-Tag headers forbid:
+    The type, then the character set if it is known, then what the X-Robots-Tag headers forbid:
     `text/html; charset=windows-1251; robots=noindex,nofollow`.
     """
     described = bare_type(content_type)
@@ -115,10 +115,10 @@ def read_robots_rules(content: str) -> frozenset[str]:
 
 
 def decode_body(body: bytes, *, media_type: str) -> str:
-    """The text of a page. Bytes that make no sense in its character set become U+FFFD.
+    """The text of a page. Bytes that are invalid in its character set become U+FFFD.
 
-    As browsers do: a byte order mark decides, else the header, else what the page declares; without any of them it is
-    UTF-8 if it can be, else windows-1252.
+    As in browsers, the first of these decides: a byte order mark, the header, the page's own declaration. Without any
+    of them it is UTF-8 if that is possible, or else windows-1252.
     """
     for mark, codec in _BOMS:
         if body.startswith(mark):
@@ -131,7 +131,7 @@ def decode_body(body: bytes, *, media_type: str) -> str:
 
 
 def find_codec(label: str) -> str:
-    """Python's codec for the name of a character set; empty when pages know no such character set."""
+    """Python's codec for the name of a character set; empty when pages cannot have it."""
     name = _NOT_A_NAME.sub("_", label.lower()).strip("_")
     for known in (name, name.removeprefix("x_")):
         codec = _LABELS.get(known, aliases.get(known, known))

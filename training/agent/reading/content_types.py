@@ -1,4 +1,4 @@
-"""What a body is: its Content-Type as the Fetch standard reads it, else as the MIME Sniffing standard guesses it."""
+"""A body's type: its Content-Type, read as in the Fetch standard, or a guess as in the MIME Sniffing standard."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# How many bytes of a body are looked at: the "resource header" of the MIME Sniffing standard.
+# How many bytes of a body the guess uses: the "resource header" of the MIME Sniffing standard.
 SNIFF_BYTES = 1_445
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _COMMA = re.compile(r'((?:[^,"]|"(?:[^"\\]|\\.)*"?)+)')
 _CHARSET = re.compile(r';\s*charset\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;\s"]+))', re.IGNORECASE)
-# A server that does not know says one of these; they count as none.
+# Types that servers send when they do not know the type; they count as unknown.
 _UNKNOWN = frozenset({"", "*/*", "unknown/unknown", "application/unknown"})
-# What old servers say of every file without an ending: exactly so, as the standard lists it.
+# What old servers send for every file without an extension, spelled exactly as in the standard's list.
 _APACHE_BUG = frozenset(
     {
         "text/plain",
@@ -61,7 +61,7 @@ _BINARY = frozenset((*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20))
 class ContentType:
     """A media type in lower case ("" when the server named none) and the character set named with it, or "".
 
-    `is_doubtful` marks a text/plain that old servers give to whatever they do not know.
+    `is_doubtful` marks a text/plain that old servers send for every type that they do not know.
     """
 
     media_type: str

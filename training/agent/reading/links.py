@@ -1,4 +1,4 @@
-"""The links of a page: where they lead and what they are called."""
+"""The links of a page: their targets and their texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training.agent.reading.text import clean_text
 from training.agent.task import Site
 from training.agent.web.address import canonical_url, drop_fragment, is_same_site
 
-# A crawl keeps 2,000 addresses of a site, and a run goes through a few: what comes after these is not looked at.
+# How many links of a page are read. A crawl stores 2,000 addresses of a site, and a run visits only a few.
 LINKS_MAX = 10_000
 URL_MAX = 2_000
 NAME_MAX = 200
@@ -33,14 +33,14 @@ class Link:
 
 @dataclass(slots=True)
 class _Found:
-    """A link as it stands in the page: its text so far, and what names it when it has none."""
+    """A link as it is in the page: its text so far, and the name to use when it has no text."""
 
     text: str
     name: str
 
 
 class LinkReader:
-    """Collects the links of a page as its tags come by; the first of several to one address counts."""
+    """Collects the links of a page from its tags; of several links to one address, the first counts."""
 
     def __init__(self) -> None:
         self.base = ""
@@ -49,7 +49,7 @@ class LinkReader:
         self._open: _Found | None = None
 
     def start(self, attributes: Mapping[str, str]) -> None:
-        """An <a> opens. Without an address, or as one not to be followed, it is none of the links."""
+        """An <a> opens. Without an address, or marked as not to be followed, it is not collected."""
         name = attributes.get("aria-label") or attributes.get("title", "")
         self._open = self._add(attributes.get("href", ""), name, attributes) or _Found("", "")
 
@@ -73,11 +73,11 @@ class LinkReader:
         self._add(attributes.get("href", ""), name, attributes)
 
     def add_frame(self, attributes: Mapping[str, str]) -> None:
-        """A frame: its page is one to go to."""
+        """A frame, whose page can be visited like a link."""
         self._add(attributes.get("src", ""), attributes.get("title") or attributes.get("name", ""), attributes)
 
     def add_refresh(self, content: str) -> None:
-        """The address that a page sends its reader on to (`5; url=next.html`)."""
+        """The address of a refresh (`5; url=next.html`)."""
         found = _REFRESH.match(content)
         if found:
             self._add(found[1], "", {})

@@ -1,7 +1,7 @@
 """HTML as a stream of tags and text, in one pass and without a tree.
 
-A tree costs what a page wants it to cost: unclosed formatting tags multiply, open elements are searched for every
-new one. Nothing that is read here depends on how deep a page nests, so that each byte costs the same.
+A page can make building a tree very expensive: unclosed formatting tags multiply, and open elements are searched for
+every new one. This reader does not depend on how deep a page nests, so each byte costs the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training.agent.errors import AgentError, ErrorCode
 PIECES_MAX = 250_000
 # Of one tag: what comes after them is not read.
 ATTRIBUTES_MAX = 100
-# Text comes in pieces of so many characters at most.
+# The longest piece of text, in characters.
 TEXT_PIECE = 65_536
 TITLE_PIECE = 2_000
 
@@ -57,7 +57,7 @@ _REFERENCE = re.compile(r"&(?:#[0-9]{1,9};?|#[xX][0-9a-fA-F]{1,8};?|[A-Za-z][A-Z
 
 
 class Tag(NamedTuple):
-    """A start or an end tag; `attributes` only of the tags that have something to say there, names in lower case."""
+    """A start or an end tag. `attributes` are read only for tags that need them; their names are in lower case."""
 
     name: str
     is_end: bool = False
@@ -65,7 +65,7 @@ class Tag(NamedTuple):
 
 
 def read_markup(text: str, *, is_xml: bool = False) -> Iterator[Tag | str]:
-    """Tags and text in order, without what no reader sees; a script is its start tag alone.
+    """Tags and text in order, without parts that readers do not see; of a script only the start tag.
 
     `is_xml` for XHTML, where `<div/>` is closed and CDATA is text. Raises AgentError too_large.
     """

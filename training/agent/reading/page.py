@@ -28,20 +28,20 @@ __all__ = [
 ]
 
 TITLE_MAX = 200
-# Robots meta tags that speak to this agent.
+# Robots meta tags that apply to this agent.
 _ROBOTS_NAMES = frozenset({"robots", "lealife"})
-# A shell says next to nothing until its scripts have run: "Loading …", a line on cookies, a copyright.
+# A shell has almost no text until its scripts have run: "Loading …", a line on cookies, a copyright.
 _SHELL_TEXT_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
-    """What a page says: `passages` are what can be quoted of it, `text` has a line per block.
+    """The content of a page: `passages` can be quoted, `text` has a line per block.
 
     A passage is sentences of 40 to 300 characters, or a row, an entry or a list item that may be shorter.
     `canonical` is the address on this site that the page names as its own (`<link rel="canonical">`), or empty.
-    `noindex`: the site asks that nothing of the page be kept. `needs_scripts`: it says next to nothing, and has
-    scripts that may write the rest.
+    `noindex`: the site asks that nothing of the page be stored. `needs_scripts`: it has almost no text, and scripts
+    that may write the rest.
     """
 
     url: str
@@ -55,16 +55,16 @@ class ParsedPage:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the page neither says anything nor leads anywhere."""
+        """Whether the page has neither text nor links."""
         return not self.text and not self.links
 
     @property
     def content_digest(self) -> str:
-        """SHA-256 hex of what the page says: title, text and links.
+        """SHA-256 hex of the page's content: title, text and links.
 
-        A token, a nonce or a build time in the markup changes the bytes of a page, but not this. The queries of
-        links are left out (they carry tokens), and so are the page's own address where it prints it and links to
-        itself: one page under several addresses has one digest.
+        A token, a nonce or a build time in the markup changes the bytes of a page, but not this digest. Queries of
+        links are left out (they carry tokens). So are links to the page itself, and its own address in its text: one
+        page under several addresses has one digest.
         """
         own = {_drop_query(self.url), _drop_query(self.canonical)}
         targets = [(_drop_query(link.url), link.text) for link in self.links]
@@ -76,9 +76,9 @@ class ParsedPage:
 
 
 def is_same_page(page: ParsedPage, other: ParsedPage) -> bool:
-    """Whether two readings that differ are of one page: one address is named by both, and most passages agree.
+    """Whether two different readings are of one page: both name one address, and most passages are equal.
 
-    A canonical link is only a hint: without the same words it says nothing about another page.
+    A canonical link is only a hint: without the same words it proves nothing.
     """
     if (page.canonical or page.url) != (other.canonical or other.url):
         return False
@@ -91,7 +91,7 @@ def _drop_query(url: str) -> str:
 
 
 def _spell_address(url: str) -> list[str]:
-    """How a page may print its own address, longest first: all of it, path and query, the path."""
+    """The forms in which a page may print its own address, longest first: in full, path and query, path."""
     parts = urlsplit(url)
     path, query = parts.path, f"?{parts.query}" if parts.query else ""
     spellings = {url, f"{parts.netloc}{path}", path + query, path, unquote(path)}
@@ -99,7 +99,7 @@ def _spell_address(url: str) -> list[str]:
 
 
 def parse_page(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedPage:
-    """The page at `url` (the final one) read from its body; broken markup is read as far as it goes.
+    """The page at `url` (the final address), read from its body; broken markup is read as far as possible.
 
     `media_type` as the browser gave it, with the character set and what the headers forbid. Time and memory grow with
     the size of the body alone. Raises AgentError too_large for more tags, lines or text than an ordinary page has.
@@ -117,7 +117,7 @@ def parse_page(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedP
 
 
 def parse_kept(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedPage | None:
-    """The page as `parse_page` reads it, for those who keep what it says: None when it says noindex or is too large."""
+    """As `parse_page`, for callers that store the content: None when the page says noindex or is too large."""
     try:
         page = parse_page(body=body, media_type=media_type, url=url, site=site)
     except AgentError:

@@ -1,4 +1,4 @@
-"""Text as it is kept and compared: blanks, invisible characters, composed letters, and how long a text reads."""
+"""Normalises text for storing and comparing: blanks, invisible characters, composed letters. Measures its length."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 import unicodedata
 
 _BLANKS = re.compile(r"\s+")
-# Soft hyphens, zero-width blanks, word joiners, byte order marks and marks of direction: no reader sees them.
+# Invisible characters: soft hyphens, zero-width blanks, word joiners, byte order marks and marks of direction.
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _DENSE = re.compile(
     "[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
 )
-# What a Chinese, Japanese or Korean character says takes about three letters of an alphabet.
+# One Chinese, Japanese or Korean character carries about as much as three letters of an alphabet.
 _DENSITY = 3
 
 
@@ -28,7 +28,7 @@ def clean_text(text: str) -> str:
 
 
 def measure_length(text: str) -> int:
-    """How long a text reads, in letters of an alphabet: a Chinese, Japanese or Korean character counts three."""
+    """The length of a text in letters of an alphabet: a Chinese, Japanese or Korean character counts three."""
     if text.isascii():
         return len(text)
     dense = len(text) - len(_DENSE.sub("", text))

@@ -16,7 +16,7 @@ import snowballstemmer  # type: ignore[import-untyped]
 from training.agent.reading.text import clean_text, measure_length, squeeze
 
 PHRASE_MIN = 8
-# More are no question; each costs a search of memory and of every page.
+# The most quoted phrases of a question; each costs a search of memory and of every page.
 PHRASES_MAX = 6
 PHRASE_WEIGHT = 3.0
 
@@ -31,7 +31,7 @@ _ANY_WORD = regex.compile(
     regex.VERSION1,
 )
 _UNSPACED_RUN = regex.compile(rf"[{UNSPACED}]++")
-# Scripts in which a search by whole words misses what stands within one.
+# Scripts in which a search by whole words would miss parts of longer words.
 _DENSE = regex.compile(rf"[{UNSPACED}\p{{Katakana}}]")
 # Chinese characters that say how something is asked, or nothing; and hiragana, which inflects and connects.
 _HAN_STOP = regex.compile(
@@ -61,7 +61,7 @@ _PAIRS = {
 }
 # Porter's second algorithm; words of other languages pass through it nearly unchanged.
 _STEMMER = snowballstemmer.stemmer("english")
-# Words that say that something is asked, not what.
+# Words that only mark a question and carry no content.
 _STOP_WORDS = (
     "a about an and any are as at be been but by can could did do does each find for from give had has "
     "have how i if in into is it its let many may me more most much must my no not of on one or our "
@@ -73,7 +73,7 @@ _STOP_WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt, read: its quoted phrases (folded), its words, and what each weighs in a text."""
+    """A parsed prompt: its quoted phrases (folded), its words, and the weight of each word."""
 
     prompt: str
     phrases: tuple[str, ...]
@@ -83,14 +83,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Rarity:
-    """What each word of some documents is worth, and what a word in none of them is."""
+    """The weight of each word in some documents, and the weight of a word that is in none of them."""
 
     values: Mapping[str, float]
     unseen: float
 
 
 def read_question(prompt: str) -> Question:
-    """The question with words inside quotation marks weighing three times the others."""
+    """The question; words inside quotation marks weigh three times as much as the others."""
     raw_phrases = find_phrases(prompt)[:PHRASES_MAX]
     # Sorted, so that sums of weights come out the same in every process.
     weights = dict.fromkeys(sorted(content_words(prompt)), 1.0)
@@ -102,7 +102,7 @@ def read_question(prompt: str) -> Question:
 
 
 def find_phrases(prompt: str) -> list[str]:
-    """What stands between quotation marks (curly, angled, cornered or straight), outermost pairs only.
+    """The texts between quotation marks (curly, angled, cornered or straight), outermost pairs only.
 
     In time proportional to the prompt.
     """
@@ -135,7 +135,7 @@ def fold(text: str) -> str:
 
 
 def pair_characters(text: str) -> str:
-    """The text folded, every two characters in a row apart where no blanks part the words: what a search looks for."""
+    """The folded text as a search needs it: where no blanks separate words, every two characters form a term."""
     folded = fold(text)
     return folded if folded.isascii() else _UNSPACED_RUN.sub(lambda run: f" {' '.join(_pair_up(run[0]))} ", folded)
 
@@ -149,7 +149,7 @@ def has_unspaced(text: str) -> bool:
 def split_words(text: str) -> tuple[str, ...]:
     """The words of a text, lower case and stemmed; identifiers come apart at _ . - and camelCase.
 
-    Where no blanks part the words, every two characters in a row stand for one.
+    Where no blanks separate words, every two characters in a row count as one word.
     """
     if text.isascii():
         return tuple(_stem(word) for word in _WORD.findall(_CAMEL.sub(" ", text).casefold()))
@@ -164,7 +164,7 @@ def split_words(text: str) -> tuple[str, ...]:
 
 
 def content_words(text: str) -> frozenset[str]:
-    """The words of a text that say something; hiragana only where nothing else does."""
+    """The content words of a text; hiragana only when there are no others."""
     words = frozenset(split_words(text)) - _stop_stems()
     if text.isascii():
         return words

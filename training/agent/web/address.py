@@ -1,4 +1,4 @@
-"""Addresses: their one spelling, and which belong to a site."""
+"""Addresses: their canonical spelling, and which of them belong to a site."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _QUERY_SAFE = "%!$&'()*+,;=:@/?-._~[]|{}^`\"<>\\"
 
 @lru_cache(maxsize=8_192)
 def canonical_url(url: str) -> str:
-    """The one spelling of a page's address: no default port, path normalised, query as it is.
+    """The canonical spelling of a page's address: no default port, path normalised, query unchanged.
 
-    A fragment goes, but for a route of a scripted page (#/orders, #!/orders): that is a page of its own.
-    Raises ValueError when it is no http(s) URL with a sane host, or carries credentials.
+    The fragment is removed, unless it is a route of a scripted page (#/orders, #!/orders), which is a separate page.
+    Raises ValueError when it is not an http(s) URL with a valid host, or contains credentials.
     """
     parts = urlsplit(url.strip())
     scheme = parts.scheme.lower()
     if scheme not in DEFAULT_PORTS:
         raise ValueError(f"{url[:80]!r} is not an http or https address")
     if "@" in parts.netloc:
-        raise ValueError("the address carries credentials")
+        raise ValueError("the address contains a user name or password")
     host = _canonical_host(parts.hostname or "")
     port = parts.port
     if port == 0:
-        raise ValueError("port 0 is no port")
+        raise ValueError("port 0 is not a valid port")
     netloc = host if port is None or port == DEFAULT_PORTS[scheme] else f"{host}:{port}"
     query = quote(parts.query, safe=_QUERY_SAFE)
     route = quote(parts.fragment, safe=_QUERY_SAFE) if _ROUTE.match(parts.fragment) else ""
@@ -47,7 +47,7 @@ def canonical_url(url: str) -> str:
 
 
 def is_same_document(url: str, other: str) -> bool:
-    """Whether a server is asked for the same by both addresses, whatever their fragments."""
+    """Whether both addresses lead to the same request, whatever their fragments."""
     try:
         return urldefrag(canonical_url(url)).url == urldefrag(canonical_url(other)).url
     except ValueError:
@@ -127,7 +127,7 @@ def site_origins(site: Site) -> frozenset[tuple[str, int]]:
 def _canonical_host(host: str) -> str:
     if ":" in host:
         if "%" in host:
-            raise ValueError("an address with a zone is no host")
+            raise ValueError("an address with a zone is not a host")
         return f"[{IPv6Address(host).compressed}]"
     if not host.isascii():
         try:

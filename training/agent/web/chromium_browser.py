@@ -1,7 +1,7 @@
-"""The `chromium` engine: Playwright over the system's Chromium, which itself never touches the network.
+"""The `chromium` engine: Playwright with the system's Chromium, which itself has no network access.
 
-The document and what its scripts ask for are fetched by HttpBrowser, behind all of its guards, and handed to
-Chromium; whatever escapes the interception (sockets, WebRTC, prefetching) meets a proxy that does not exist.
+HttpBrowser, with all its guards, fetches the document and the requests of its scripts and gives them to Chromium.
+Traffic that escapes the interception (sockets, WebRTC, prefetching) goes to a proxy that does not exist.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from training.agent.web.guard import check_address
 from training.agent.web.http_browser import ERRORS_FROM, MARKUP_TYPES, REDIRECTS_MAX, HttpBrowser
 
 EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
-# Pictures, fonts, media and styles say nothing to a reader of text.
+# Pictures, fonts, media and styles have no text to read.
 KINDS_ALLOWED = frozenset({"script", "xhr", "fetch"})
 PARTS_MAX = 40
 LOAD_SECONDS = 10.0
-# After a page has loaded, its scripts get so long to write into it or to send the reader on.
+# How long scripts may write into a loaded page or redirect.
 SETTLE_SECONDS = 0.5
 LOOK_EVERY_SECONDS = 0.05
 BODY_BYTES_MAX = 8_000_000
@@ -50,8 +50,8 @@ def find_chromium() -> str | None:
 class ChromiumBrowser:
     """Fetches pages of one site as they look after their scripts ran; a context manager, of one thread.
 
-    `http` is the guarded engine that does the fetching; this browser closes it. Playwright lives in a thread of its
-    own: it leaves an event loop in its thread, and Django asks no database in such a thread.
+    `http` is the guarded engine that fetches; this browser closes it. Playwright has its own thread, because it leaves
+    an event loop in its thread, and Django refuses database queries in such a thread.
     """
 
     def __init__(self, *, site: Site, http: HttpBrowser | None = None, headful: bool = False) -> None:
@@ -89,9 +89,9 @@ class ChromiumBrowser:
             self._driver = self._context = self._tab = None
 
     def fetch(self, url: str) -> Page:
-        """The page at `url` with its scripts run; see Browser. A page that is no HTML is given as it came.
+        """The page at `url` after its scripts ran; see Browser. A page that is not HTML is returned unchanged.
 
-        Where scripts send the reader on, the page is read that they lead to: on the site, five times at most.
+        When scripts redirect, the page that they lead to is read instead: on the site, at most five times.
         """
         target, sent_by = url, ""
         for _ in range(REDIRECTS_MAX + 1):
@@ -111,7 +111,7 @@ class ChromiumBrowser:
                     scripts_ran=True,
                 )
             target, sent_by = self._onward, address
-        raise AgentError(ErrorCode.REDIRECT_LOOP, f"The scripts of {url[:200]} send on in a circle or too often.")
+        raise AgentError(ErrorCode.REDIRECT_LOOP, f"The scripts of {url[:200]} redirect in a circle or too often.")
 
     def _show(self, document: Page, address: str) -> bytes:
         """The document after its scripts ran; `_onward` is then where they send the reader on to, or ""."""
@@ -169,7 +169,7 @@ class ChromiumBrowser:
         tab.wait_for_timeout(SETTLE_SECONDS * 1000)
 
     def _keep_cookies(self, url: str) -> bool:
-        """Gives what scripts set to the engine that fetches; returns whether anything changed."""
+        """Copies the cookies that scripts set to the fetching engine; returns whether anything changed."""
         before = self._http.read_cookies(url)
         for cookie in self._context.cookies(url):
             self._http.add_cookie(url=url, name=cookie["name"], value=cookie["value"])

@@ -1,4 +1,4 @@
-"""Chromium's bounds: a browser that works on a page for too long, or takes too much memory, is ended."""
+"""Limits for Chromium: a browser that takes too long for a page, or too much memory, is killed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import psutil
 
 from training.agent.errors import ErrorCode
 
-# Reading a page and closing it know no limit of their own, and a script that never ends holds both up for ever.
+# Reading and closing a page have no time limit of their own, and an endless script would block both for ever.
 REST_SECONDS = 20.0
-# Resident memory of Chromium's processes together, what they share counted once for each: an empty tab has 0.9 GB.
+# Resident memory of all Chromium processes, with shared memory counted once per process: an empty tab has 0.9 GB.
 MEMORY_BYTES_MAX = 1_500_000_000
 CHECK_EVERY_S = 0.2
 

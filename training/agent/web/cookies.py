@@ -1,4 +1,4 @@
-"""The cookies of one run: kept by the rules of RFC 6265, within bounds, and forgotten with the run."""
+"""The cookies of one run: kept by the rules of RFC 6265, limited in size, and dropped when the run ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COOKIE_CHARS_MAX = 4_096
 
 
 class RunCookies:
-    """What the site's answers set, given back to the host that set it and to no other."""
+    """Cookies from the site's answers, sent back only to the host that set them."""
 
     def __init__(self) -> None:
         self._policy = _BoundedPolicy()
@@ -31,9 +31,9 @@ class RunCookies:
 
 
 class _BoundedPolicy(DefaultCookiePolicy):
-    """The standard library's policy, for a jar that cannot grow without end.
+    """The standard library's policy, with a limit on the jar's size.
 
-    A cookie without a Domain goes back to its own host alone, as RFC 6265 has it: the library would add subdomains.
+    As RFC 6265 demands, a cookie without a Domain is sent only to its own host; the library would add subdomains.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Content-Encoding: what a body is packed with, unpacked in bounded pieces."""
+"""Content-Encoding: decompresses a body in pieces of limited size."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import zlib
 
 from training.agent.errors import AgentError, ErrorCode
 
-# What we can unpack, and so ask for.
+# Codings that we can decompress, and so request.
 ACCEPTED = "gzip, deflate"
-# Codings that exist but were not asked for. Any other token names no coding: such a body is not packed at all.
+# Codings that exist but were not requested. Any other token is not a coding: such a body is not compressed.
 _UNASKED = frozenset(
     {"br", "zstd", "compress", "x-compress", "dcb", "dcz", "exi", "aes128gcm", "pack200-gzip", "bzip2", "xz", "lzma"}
 )
 _GZIP = frozenset({"gzip", "x-gzip"})
 _DEFLATE = frozenset({"deflate", "x-deflate"})
-# Packed more than twice is no page but a trap.
+# A body that is compressed more than twice is a trap.
 LAYERS_MAX = 2
 # A gzip file may consist of several members. More than this many in one page is a trap, too.
 MEMBERS_MAX = 1_000
@@ -34,10 +34,10 @@ class Unpacker:
         tokens = [token.strip().lower() for token in content_encoding.split(",")]
         for token in tokens:
             if token in _UNASKED:
-                raise AgentError(ErrorCode.FETCH_FAILED, f"{self._url} is packed as {token!r}: not asked for.")
+                raise AgentError(ErrorCode.FETCH_FAILED, f"{self._url} is compressed as {token!r}: not requested.")
         packed = [token for token in tokens if token in _GZIP | _DEFLATE]
         if len(packed) > LAYERS_MAX:
-            raise AgentError(ErrorCode.FETCH_FAILED, f"{self._url} is packed {len(packed)} times over.")
+            raise AgentError(ErrorCode.FETCH_FAILED, f"{self._url} is compressed {len(packed)} times over.")
         # The header lists the codings in the order in which they were applied. Where two layers are named, the inner
         # one often exists by name only: a proxy added its header again.
         self._layers = [
@@ -50,13 +50,13 @@ class Unpacker:
             for layer in self._layers:
                 chunk = layer.feed(chunk)
         except zlib.error as error:
-            raise AgentError(ErrorCode.FETCH_FAILED, f"{self._url} cannot be unpacked: {error}.") from None
+            raise AgentError(ErrorCode.FETCH_FAILED, f"{self._url} cannot be decompressed: {error}.") from None
         return chunk
 
     def finish(self) -> None:
         """Raises AgentError fetch_failed when the body ended too early: half a page is no evidence."""
         if not all(layer.is_complete for layer in self._layers):
-            raise AgentError(ErrorCode.FETCH_FAILED, f"{self._url} broke off: its packed body ends before its end.")
+            raise AgentError(ErrorCode.FETCH_FAILED, f"{self._url} broke off: its compressed body is incomplete.")
 
 
 class _Inflater:

@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, behind the guards, with caps on everything a server may send."""
+"""One HTTP request and its answer, behind the guards, with limits on everything that a server may send."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Response:
 
 
 class Exchange:
-    """Asks one site, one request at a time; follows nothing and waits for no turn. Closed by its owner.
+    """Sends requests to one site, one at a time; follows no redirect and waits for no turn. The owner closes it.
 
     Raises AgentError blocked_by_policy for a site whose addresses are unusable.
     """
@@ -159,7 +159,7 @@ class Exchange:
         return Response(response.status_code, response.headers, content_type, bytes(body))
 
     def _read_body(self, url: str, response: httpx.Response) -> Iterator[bytes]:
-        """The body, unpacked in bounded pieces: a decoder left to itself swells one chunk a thousandfold."""
+        """The body, decompressed in pieces of limited size: one chunk could otherwise grow a thousandfold."""
         caps = self._caps
         unpacker = Unpacker(response.headers.get("content-encoding", ""), url=url, limit=caps.body_bytes)
         wire = size = 0
@@ -170,9 +170,9 @@ class Exchange:
             piece = unpacker.unpack(chunk)
             size += len(piece)
             if size > caps.body_bytes:
-                raise AgentError(ErrorCode.TOO_LARGE, f"{url} unpacks to more than {caps.body_bytes:,} bytes.")
+                raise AgentError(ErrorCode.TOO_LARGE, f"{url} decompresses to more than {caps.body_bytes:,} bytes.")
             if size > _RATIO_FROM and size > wire * caps.ratio:
-                raise AgentError(ErrorCode.TOO_LARGE, f"{url} unpacks to over {caps.ratio} times its size.")
+                raise AgentError(ErrorCode.TOO_LARGE, f"{url} decompresses to over {caps.ratio} times its size.")
             if not self._deadline.left():
                 raise AgentError(ErrorCode.TIMEOUT, f"{url} took longer than {caps.seconds:g} seconds.")
             yield piece

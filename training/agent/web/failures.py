@@ -11,7 +11,7 @@ import httpx
 
 
 def explain_failure(url: str, error: BaseException) -> str:
-    """One sentence: what kept `url` from being fetched, and what to do where that is known."""
+    """One sentence: why `url` could not be fetched, and what to do when that is known."""
     host = urlsplit(url).netloc
     for cause in _walk_causes(error):
         if reason := _explain_tls(host, cause) or _explain_name(host, cause):

@@ -1,4 +1,4 @@
-"""Pages as they were: for replay and for evaluation, without the network."""
+"""A browser over stored pages, for replay and evaluation without the network."""
 
 from __future__ import annotations
 

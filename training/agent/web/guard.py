@@ -1,4 +1,4 @@
-"""The egress guard: which addresses a run may connect to, decided before and again at the socket."""
+"""The egress guard: which addresses a run may connect to, checked before the request and again at the socket."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from training.agent.errors import AgentError, ErrorCode
 from training.agent.task import Site
 from training.agent.web.address import is_same_site, name_alias, read_origin, site_origins
 
-# What a host that may be private may resolve to. Link-local and the metadata addresses in it stay refused.
+# Networks that a host with “may be private” may resolve to. Link-local and metadata addresses stay refused.
 PRIVATE_NETWORKS = tuple(
     ip_network(text) for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
 )
-# Where clouds hand out a machine's credentials, and which private networks contain: never, whatever a host's row says.
+# Addresses in private networks where clouds give out a machine's credentials: always refused, whatever the host allows.
 METADATA_NETWORKS = tuple(
     ip_network(text)
     for text in (
@@ -54,7 +54,7 @@ def build_policy(site: Site) -> Policy:
 
 
 def allow_private(policy: Policy, addresses: Iterable[str]) -> Policy:
-    """The policy with these addresses allowed, as far as they are private ones and hand out no credentials."""
+    """The policy with these addresses allowed, but only private ones that give out no cloud credentials."""
     allowed = []
     for text in addresses:
         try:
@@ -70,8 +70,8 @@ def allow_private(policy: Policy, addresses: Iterable[str]) -> Policy:
 def check_address(url: str, *, site: Site, sent_by: str = "", is_part: bool = False) -> None:
     """Raises AgentError blocked_by_policy unless the address is http(s) and one that runs of the site may visit.
 
-    `sent_by` is the page that sends its readers there, if one did. What a page loads (`is_part`) may lie outside of
-    the base path, on the site all the same.
+    `sent_by` is the page that links or redirects there, if any. Parts that a page loads (`is_part`) may be outside of
+    the base path, but must be on the site.
     """
     if is_same_site(url, site=replace(site, stay_below_base_path=False) if is_part else site):
         return
@@ -101,11 +101,11 @@ def _find_alias(url: str, *, site: Site) -> str:
 
 
 def explain_refusal(error: Exception, *, site: Site) -> str:
-    """One sentence: what the guard refused, and that the host's row could allow it, where it could."""
+    """One sentence: what the guard refused, and whether the host's settings could allow it."""
     message = f"The egress guard refused it: {error}."
     if isinstance(error, BlockedAddressError) and not site.may_be_private:
         allowed = allow_private(Policy(), [error.address]).allowed_networks
-        message += " If this host is meant to be on a private network, say so in its row." if allowed else ""
+        message += " If this host is meant to be in a private network, allow that in admin." if allowed else ""
     return message
 
 
@@ -121,12 +121,12 @@ def build_tls_context() -> ssl.SSLContext:
             context.load_verify_locations(cafile=file, capath=folder)
         except OSError as error:
             named = " and ".join(filter(None, (file and f"SSL_CERT_FILE={file}", folder and f"SSL_CERT_DIR={folder}")))
-            raise AgentError(ErrorCode.FETCH_FAILED, f"{named} names no certificates: {error}.") from None
+            raise AgentError(ErrorCode.FETCH_FAILED, f"{named} contains no certificates: {error}.") from None
     return context
 
 
 class Deadline:
-    """When the current fetch must be over. One per browser, moved at each fetch."""
+    """The deadline of the current fetch. One per browser, set again at each fetch."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -146,7 +146,7 @@ class Deadline:
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A stream whose every wait ends with the fetch's deadline: a server that drips bytes gains nothing."""
+    """A stream whose every wait ends at the fetch's deadline, so that a server cannot delay it by sending slowly."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
@@ -177,8 +177,8 @@ class _TimedStream(httpcore.NetworkStream):
 class _SiteBackend(httpcore.NetworkBackend):
     """Connects to the site's own hosts: resolves once per connection, checks every answer, and keeps the deadline.
 
-    Of private addresses a host gets those that its name had when the run first asked: one that moves inwards later,
-    or to another private address, is refused.
+    A host may use only the private addresses that its name had at the run's first lookup. If the name later resolves
+    to another private address, that one is refused.
     """
 
     def __init__(self, *, site: Site, policy: Policy, resolver: Resolver | None, deadline: Deadline) -> None:

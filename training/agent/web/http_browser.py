@@ -1,4 +1,4 @@
-"""The `http` engine: pages of one site over plain HTTP, in turn, by the rules of its robots.txt."""
+"""The `http` engine: fetches pages of one site over plain HTTP, with its politeness delay and robots.txt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from training.agent.web.robots import ROBOTS_BYTES_MAX, Robots, robots_url
 MARKUP_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MEDIA_TYPES = MARKUP_TYPES | {"text/plain"}
 REDIRECTS_MAX = 5
-# How often one address is asked while the server says "later".
+# How many times one address is requested while the server answers "later".
 ATTEMPTS_MAX = 3
 # The longest wait for a turn where no run's deadline bounds it, in seconds.
 WAIT_MAX_S = 30.0
@@ -34,9 +34,8 @@ ERRORS_FROM = 400
 class HttpBrowser:
     """Fetches pages of one site for one run; a context manager. Not shared between threads.
 
-    `pace` hands out the turns, by default this browser's own. No turn is waited for past `run_seconds` after the
-    browser was opened. `resolver` stands in for socket.getaddrinfo (its answers are checked all the same); `sleep`
-    and `clock` in seconds.
+    `pace` gives the turns; by default they are this browser's own. It waits for no turn later than `run_seconds` after
+    it was opened. `resolver` replaces socket.getaddrinfo (its answers are checked too); `sleep` and `clock` in seconds.
     """
 
     def __init__(
@@ -102,7 +101,7 @@ class HttpBrowser:
         return _make_page(url, target, answer)
 
     def fetch_part(self, url: str) -> Page:
-        """What a page loads from its site (a script, data): the same guards, and no turn to wait for.
+        """A part that a page loads from its site (a script, data): the same guards, but no waiting for a turn.
 
         Raises as `fetch`.
         """
@@ -200,7 +199,7 @@ class HttpBrowser:
     def _ask_in_turn(
         self, url: str, *, media_types: frozenset[str] | None = None, wanted: int | None = None
     ) -> Response:
-        """One request, no redirect followed; asked again when the server says when."""
+        """One request without following redirects; repeated when the server says when to try again."""
         for _ in range(ATTEMPTS_MAX):
             self._wait_turn(url)
             answer = self._exchange.get(url, media_types=media_types, wanted=wanted)
@@ -219,8 +218,8 @@ class HttpBrowser:
         if wait is None:
             raise AgentError(
                 ErrorCode.FETCH_FAILED,
-                f"{urlsplit(url).netloc} wants to be left alone for longer than this run may wait "
-                f"({patience:.0f} seconds): it is asked again later.",
+                f"{urlsplit(url).netloc} asks for a pause that is longer than this run may wait "
+                f"({patience:.0f} seconds). A later run asks it again.",
             )
         if wait > 0:
             self._sleep(wait)

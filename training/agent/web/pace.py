@@ -1,4 +1,4 @@
-"""Politeness: when the next request to a site may leave."""
+"""Politeness: when the next request to a site may be sent."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
-# Statuses by which a server asks to be asked again later.
+# Statuses by which a server asks for a later request.
 LATER_STATUSES = frozenset({429, 503})
 # Statuses below 500 that say nothing about the address: too early, too slow, too many.
 NOT_NOW = frozenset({408, 425, 429})
-# No site keeps us away for longer than this by one answer, in seconds.
+# The longest pause that one answer of a site can cause, in seconds.
 RETRY_AFTER_MAX_S = 3_600.0
 
 
 class Pace(Protocol):
-    """Hands out the turns of one site: two requests are `delay_s` apart, also from two processes."""
+    """Gives the turns of one site, so that requests are `delay_s` apart, also between processes."""
 
     def reserve_turn(self, *, delay_s: float, within_s: float) -> float | None:
         """Takes the next turn and returns the seconds until it; the one after is `delay_s` later.
@@ -27,12 +27,12 @@ class Pace(Protocol):
         ...
 
     def postpone(self, *, seconds: float) -> None:
-        """Gives no turn for so long: the site asked for it."""
+        """Gives no turn for this many seconds, because the site asked for a pause."""
         ...
 
 
 class OwnPace:
-    """The turns of one browser alone; `clock` in seconds."""
+    """The turns of a single browser; `clock` in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

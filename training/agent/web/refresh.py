@@ -1,4 +1,4 @@
-"""Pages that send on without a redirect: <meta http-equiv="refresh"> and the Refresh header."""
+"""Pages that lead to another one without a redirect: <meta http-equiv="refresh"> and the Refresh header."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from training.agent.reading.charset import decode_body
 from training.agent.reading.links import clean_href
 
-# A page that stays for longer before it sends on is meant to be read, in seconds.
+# In seconds. A page that refreshes later than this is meant to be read.
 REFRESH_WITHIN_S = 10.0
 # Only the beginning of a page is searched, in bytes: what sends on stands in its head.
 REFRESH_BYTES = 32_000

@@ -1,7 +1,7 @@
 """robots.txt of a site, read once per run.
 
-As RFC 9309 has it: a 4xx answer allows everything, a 5xx answer or no answer forbids everything. So does a 4xx that
-only means “not now”.
+By RFC 9309 a 4xx answer allows everything, and a 5xx answer or no answer forbids everything. A 4xx that only means
+“not now” forbids everything too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from training.agent.web.pace import NOT_NOW
 
 # RFC 9309 asks for at least 500 KiB to be read; the rest is ignored.
 ROBOTS_BYTES_MAX = 512 * 1024
-# No delay a site asks for holds a run longer than this, in seconds.
+# The longest Crawl-delay that is obeyed, in seconds.
 DELAY_MAX_S = 10.0
 
 
@@ -55,7 +55,7 @@ class Robots:
 
     @property
     def delay_s(self) -> float:
-        """The Crawl-delay asked of us, in seconds, at most ten; 0 when none."""
+        """The Crawl-delay for this agent, in seconds, at most ten; 0 when there is none."""
         asked = self.rules.crawl_delay(USER_AGENT) if self.rules else None
         return min(max(asked or 0.0, 0.0), DELAY_MAX_S)
 
