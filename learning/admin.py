@@ -95,7 +95,7 @@ class MemoryItemAdmin(ReadOnlyAdmin, ActionAdmin):
     def _purge(self, request: HttpRequest, scopes: list[dict[str, Any]]) -> None:
         if request.POST.get("confirm", "").strip().lower() != CONFIRMATION:
             self.message_user(
-                request, f"Nothing was purged: type “{CONFIRMATION}” beside the action first.", messages.ERROR
+                request, f"Nothing was purged. First type “{CONFIRMATION}” next to the action.", messages.ERROR
             )
             return
         nothing = {"host_id": None, "outcome_id": None, "since": None}

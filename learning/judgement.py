@@ -47,7 +47,7 @@ def judge_outcome(*, outcome: TrainingOutcome, right: bool, now: datetime) -> Ef
     with transaction.atomic():
         lock_memory(outcome.host_id)
         if not RunLearningOutcome.objects.filter(outcome=outcome).exists():
-            raise Conflict(f"Outcome {outcome.pk} is still waiting to be learned from: judge it again in a moment.")
+            raise Conflict(f"Outcome {outcome.pk} has not been ingested yet. Judge this run again in a moment.")
         taught = {
             item.pk: item
             for item in MemoryItem.objects.select_for_update(of=("self",))

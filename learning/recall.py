@@ -264,7 +264,7 @@ def _rate(row: Row, *, held: float, text: str, question: Question) -> Recalled:
     taught = int(kind == MemoryItem.Kind.ROUTE)
     record = (helped + taught) / (RECORD_PRIOR + checked + taught)
     score = min(held, ENOUGH_COVERED) / ENOUGH_COVERED * (1 + record) + NAMED_BONUS * named
-    why = f"Holds {held:.0%} of the question; helped in {helped} of {checked} checked runs."
+    why = f"Covers {held:.0%} of the question; helped in {helped} of {checked} checked runs."
     return Recalled(item_id=pk, kind=kind, url=url, title=title, text=text, score=round(score, 6), why=why)
 
 

@@ -51,7 +51,7 @@ class Uplift:
     def sentence(self) -> str:
         """The estimate in words."""
         if self.points is None or self.half_width is None:
-            return f"Unknown yet: {self.runs_withheld} of {LEAST_RUNS} runs had an item withheld by chance."
+            return f"Unknown yet: {self.runs_withheld} of {LEAST_RUNS} runs needed had an item withheld at random."
         found = f"{self.points:+.1f} percentage points, ± {self.half_width:.1f}"
         helps = self.points - self.half_width > 0
         return f"{found}: a recalled item {'helps' if helps else 'is not shown to help'}."

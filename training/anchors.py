@@ -67,7 +67,7 @@ def _advise(anchor: Anchor) -> str:
         return ""
     return (
         f" Only {anchor_file().name} in the data folder has that anchor. If you restored a backup or made the "
-        "database again, move that file away."
+        "database again, move this file to another folder."
     )
 
 

@@ -159,7 +159,7 @@ def requeue_failed(*, campaign_id: int, by: Actor, origin: str) -> int:
         if campaign is None:
             raise NotFound(f"There is no campaign {campaign_id}.")
         if campaign.cancelled_at is not None:
-            raise Conflict(f"Campaign {campaign_id} is cancelled: queue a new one.")
+            raise Conflict(f"Campaign {campaign_id} is cancelled. Queue a new one.")
         requeued = move(
             TrainingSource.objects.filter(campaign_id=campaign_id, status__in=[Status.FAILED, Status.DISABLED]),
             refused=f"Campaign {campaign_id} has nothing to queue again: no source has failed.",
@@ -183,7 +183,7 @@ def requeue_failed(*, campaign_id: int, by: Actor, origin: str) -> int:
 def check_size(size: int) -> int:
     """How many runs a campaign has, 1–10,000. Raises InvalidInput."""
     if not is_whole(size, least=1, most=SIZE_MAX):
-        raise InvalidInput(f"A campaign has 1–{SIZE_MAX:,} runs, not {size!r}.", field="size")
+        raise InvalidInput(f"A campaign must have 1–{SIZE_MAX:,} runs, not {size!r}.", field="size")
     return size
 
 

@@ -142,9 +142,9 @@ def derive_loop(*, row: Coordinator, breaker: str, now: datetime) -> LoopState:
     # Between two holders nobody leads for a moment; that is no stall.
     fresh = leased or (row.last_tick_at is not None and now - LEASE < row.last_tick_at <= now + LEASE_MOST)
     if not row.enabled:
-        state, reason = "stopped", "Training is not allowed: nothing new is picked, runs in flight go on."
+        state, reason = "stopped", "Training is not allowed, so no new runs start. Runs in flight continue."
     elif fresh:
-        state, reason = "running", breaker or f"{row.holder} ticks and launches runs."
+        state, reason = "running", breaker or f"{row.holder} is ticking and launching runs."
     elif row.last_tick_at is None:
         state, reason = "unknown", "Training is allowed, but no coordinator has ticked yet."
     else:
@@ -167,8 +167,8 @@ def derive_loop(*, row: Coordinator, breaker: str, now: datetime) -> LoopState:
 
 def _say_silence(silent: timedelta) -> str:
     if silent < timedelta(0):
-        return "the last tick lies ahead of this clock: one was put back, and nobody has ticked since"
-    return f"nobody has ticked for {int(silent.total_seconds())} s"
+        return "the last tick is in the future (a clock moved back), and none has followed"
+    return f"there has been no tick for {int(silent.total_seconds())} s"
 
 
 def take_lease(*, holder: str, now: datetime) -> int | None:

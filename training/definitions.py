@@ -132,7 +132,7 @@ def delete_definition(*, definition_id: int, by: Actor, origin: str) -> None:
         try:
             row.delete()
         except ProtectedError:
-            raise Conflict(f"“{row.title}” has been queued before: disable it instead.") from None
+            raise Conflict(f"“{row.title}” has been queued before and cannot be deleted. Disable it instead.") from None
         record_audit(
             actor=by,
             origin=origin,
@@ -163,7 +163,7 @@ def read_state(row: TaskDefinition) -> str:
 def explain_state(state: str, *, title: str, host: str = "") -> str:
     """Why a definition in this state is not queued, in one sentence; empty when it is ready."""
     return {
-        NO_HOST: f"“{title}” has no host yet: staff give it one in admin, then it can be enabled.",
+        NO_HOST: f"“{title}” has no host yet. Staff must give it one in admin before it can be enabled.",
         DISABLED: f"“{title}” is disabled.",
         HOST_DISABLED: f"“{title}” cannot be queued: host {host} is disabled.",
     }.get(state, "")
@@ -186,7 +186,7 @@ def _clean(name: str, value: Any) -> Any:
         case "title":
             if cleaned := check_title(value, prompt=""):
                 return cleaned
-            raise InvalidInput("The title is empty: say how the definition is listed.", field="title")
+            raise InvalidInput("The title is empty. Enter the name that lists show.", field="title")
         case "prompt":
             return check_prompt(value)
         case "host":
@@ -226,7 +226,7 @@ def _switch(row: TaskDefinition, *, enabled: bool, by: Actor, origin: str) -> No
     word = "enabled" if enabled else "disabled"
     move(
         TaskDefinition.objects.filter(pk=row.pk, enabled=not enabled),
-        refused=f"“{row.title}” is {word} already.",
+        refused=f"“{row.title}” is already {word}.",
         enabled=enabled,
         updated_by=by.name,
         updated_at=timezone.now(),

@@ -18,18 +18,18 @@ NOTE_MAX = 2_000
 def check_judgeable(run: Run) -> None:
     """Raises Conflict, with the reason, for a run that nobody can judge."""
     if run.lane == Run.Lane.EVALUATION:
-        raise Conflict(f"Run {run.pk} is a held-out evaluation: its checks alone judge it, and nothing learns from it.")
+        raise Conflict(f"Run {run.pk} is a held-out evaluation. Only its checks judge it, and nothing learns from it.")
     if run.status not in Run.TERMINAL:
-        raise Conflict(f"Run {run.pk} is {run.status}: it can be judged when it has ended.")
+        raise Conflict(f"Run {run.pk} is {run.status}. It can be judged when it has ended.")
     if not run.answer and not run.quotes:
-        raise Conflict(f"Run {run.pk} gave no answer that could be right or wrong.")
+        raise Conflict(f"Run {run.pk} gave no answer to judge.")
 
 
 def check_note(note: str) -> str:
     """The note, stripped. Raises InvalidInput past 2,000 characters."""
     cleaned = clean_text(note)
     if len(cleaned) > NOTE_MAX:
-        raise InvalidInput(f"A note has at most {NOTE_MAX:,} characters, not {len(cleaned):,}.", field="note")
+        raise InvalidInput(f"A note may have at most {NOTE_MAX:,} characters, not {len(cleaned):,}.", field="note")
     return cleaned
 
 

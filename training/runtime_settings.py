@@ -112,7 +112,7 @@ def _describe_conflict(row: RuntimeSettings, *, version: int, diff: dict[str, li
         for name, (old, new) in change.changes.items():
             changed[name] = [changed.get(name, [old])[0], new]
     return Conflict(
-        f"Settings were changed to version {row.version} by {row.updated_by or 'somebody'} "
+        f"Settings were changed to version {row.version} by {row.updated_by or 'someone'} "
         f"while you edited version {version}.",
         diff=diff,
         changed={name: values for name, values in changed.items() if values[0] != values[1]},

@@ -97,7 +97,7 @@ def verify_chain() -> ChainState:
 
 def name_break(row: int) -> str:
     """What a row that does not follow means."""
-    return f"Row {row:,} is not as it was sealed: outcomes were changed or taken away."
+    return f"Row {row:,} does not match its seal: outcomes were changed or removed."
 
 
 def does_follow(seal: OutcomeSeal, *, row: int, previous: str) -> bool:

@@ -75,7 +75,7 @@ def correct_source(*, source: TrainingSource, fields: Collection[str], by: Actor
     with transaction.atomic():
         # The row lock makes a worker's claim wait, or be seen here.
         if not TrainingSource.objects.select_for_update().filter(pk=source.pk, status__in=WAITING).exists():
-            raise Conflict(f"Source {source.pk} has started meanwhile and can no longer be corrected.")
+            raise Conflict(f"Source {source.pk} has already started and can no longer be corrected.")
         source.prompt = check_prompt(source.prompt)
         source.check_spec = check_success_check(source.check_spec, host=source.host)
         source.pages_target = check_pages_target(source.pages_target)
@@ -95,7 +95,7 @@ def check_title(title: str, *, prompt: str) -> str:
     """The title, or the prompt's beginning when there is none. Raises InvalidInput past 200 characters."""
     cleaned = clean_text(title) or prompt[:80]
     if len(cleaned) > 200:
-        raise InvalidInput(f"A title has at most 200 characters, not {len(cleaned)}.", field="title")
+        raise InvalidInput(f"A title may have at most 200 characters, not {len(cleaned)}.", field="title")
     return cleaned
 
 

@@ -30,7 +30,7 @@ def check_prompt(prompt: str) -> str:
     """The prompt, stripped. Raises InvalidInput when empty or longer than 20,000 characters."""
     cleaned = clean_text(prompt)
     if not cleaned:
-        raise InvalidInput("The prompt is empty: say what to find out.", field="prompt")
+        raise InvalidInput("The prompt is empty. Write what to find out.", field="prompt")
     if len(cleaned) > PROMPT_MAX:
         raise InvalidInput(f"The prompt has {len(cleaned):,} characters; {PROMPT_MAX:,} are allowed.", field="prompt")
     return cleaned
@@ -39,14 +39,14 @@ def check_prompt(prompt: str) -> str:
 def check_pages_target(pages_target: int | None) -> int | None:
     """The pages target, 1–50, or None for the default."""
     if pages_target is not None and not is_whole(pages_target, least=1, most=PAGES_MAX):
-        raise InvalidInput(f"A pages target is 1–{PAGES_MAX}, not {pages_target!r}.", field="pages_target")
+        raise InvalidInput(f"A pages target must be 1–{PAGES_MAX}, not {pages_target!r}.", field="pages_target")
     return pages_target
 
 
 def check_priority(priority: int) -> int:
     """The priority, −100–100, higher first."""
     if not is_whole(priority, least=PRIORITY_MIN, most=PRIORITY_MAX):
-        raise InvalidInput(f"A priority is {PRIORITY_MIN}–{PRIORITY_MAX}, not {priority!r}.", field="priority")
+        raise InvalidInput(f"A priority must be {PRIORITY_MIN}–{PRIORITY_MAX}, not {priority!r}.", field="priority")
     return priority
 
 
@@ -78,7 +78,7 @@ def _check_reachable(urls: Iterable[str], *, host: Host) -> None:
     for url in urls:
         # Raises ValueError for what is no address of the web.
         if not is_same_site(canonical_url(url), site=site):
-            raise ValueError(f"{url[:100]} is not on {host.name}, which is all that a run of it visits")
+            raise ValueError(f"{url[:100]} is not on {host.name}, and a run visits only pages of its host")
 
 
 def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
@@ -95,7 +95,7 @@ def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
         if found is None:
             enabled = list(Host.objects.filter(enabled=True)[:2])
             if len(enabled) != 1:
-                raise InvalidInput("Name a host: there is more than one, or none.", field="host")
+                raise InvalidInput("Name a host: there is no host yet, or more than one.", field="host")
             found = enabled[0]
     if not found.enabled:
         raise InvalidInput(f"Host {found.name} is disabled.", field="host")

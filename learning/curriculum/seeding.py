@@ -193,7 +193,7 @@ def revive_rested_tasks(*, now: datetime) -> int:
         failed_attempts=0,
         not_before=None,
         queue_rank=queue_rank(queued_at=now, priority=0),
-        status_reason="Rested; tried again.",
+        status_reason="Tried again after a pause.",
     )
     if revived:
         announce("sources")

@@ -159,7 +159,7 @@ def test_the_frontier_holds_no_more_than_its_bound(host):
     assert FrontierPage.objects.count() == FRONTIER_MAX
 
 
-def test_one_visit_reads_no_more_pages_than_it_was_told(host):
+def test_one_visit_reads_at_most_the_given_number_of_pages(host):
     pages = pages_of(host, count=9)
     find_hungry_host(now=later(days=1))
     shelf = Shelf(host, pages)
@@ -288,7 +288,7 @@ def test_a_site_that_answers_every_address_makes_no_task_of_what_it_says_of_miss
     assert FrontierPage.objects.filter(state="unreadable").count() == 12
 
 
-def test_what_a_site_says_of_missing_pages_stands_while_it_is_away(host):
+def test_known_missing_pages_are_kept_while_the_site_is_down(host):
     read_all(host, SoftShelf(host, {"": make_html("Start")}))
     known = read_missing_digest(host.pk)
     learn_missing_page(host=host, browser=Shelf(host, {}), now=later(days=9))

@@ -175,7 +175,7 @@ def test_an_item_says_why_it_is_recalled(host):
     remember(host, "a", "A giraffe eats leaves.")
     MemoryItem.objects.update(checked_count=4, helped_count=3)
     [item] = recall(host_id=host.pk, prompt="giraffe leaves")
-    assert item.why == "Holds 100% of the question; helped in 3 of 4 checked runs."
+    assert item.why == "Covers 100% of the question; helped in 3 of 4 checked runs."
 
 
 def judge(host: Host, prompt: str, url: str, *, right: bool, run: Run | None = None) -> Run:
@@ -200,7 +200,7 @@ def test_a_page_judged_wrong_misleads_no_question_worded_alike(host, memory):
     assert recall_kinds(host, "Is a lazy dog near the quick fox?")["fox"] == "page"
 
 
-def test_a_verdict_that_is_taken_back_misleads_nobody(host, memory):
+def test_a_reversed_verdict_no_longer_affects_recall(host, memory):
     prompt = "Where does the quick brown fox jump?"
     run = judge(host, prompt, f"{host.base_url}fox", right=False)
     judge(host, prompt, "", right=True, run=run)

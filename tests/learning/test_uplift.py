@@ -13,7 +13,7 @@ from training.models import Run
 def test_too_few_runs_say_nothing():
     uplift = estimate_uplift(100, 80, LEAST_RUNS - 1, 3, 50, LEAST_RUNS - 1)
     assert (uplift.points, uplift.half_width) == (None, None)
-    assert uplift.sentence == "Unknown yet: 19 of 20 runs had an item withheld by chance."
+    assert uplift.sentence == "Unknown yet: 19 of 20 runs needed had an item withheld at random."
 
 
 def test_the_estimate_is_the_difference_of_shares_with_its_interval():

@@ -71,7 +71,7 @@ def test_a_disable_that_races_the_end_of_the_run_gives_one_outcome_and_one_statu
 
 
 @pytest.mark.parametrize("of", WORKED_BY)
-def test_what_runs_is_deleted_by_nobody(staff, run, of):
+def test_rows_of_a_running_run_cannot_be_deleted(staff, run, of):
     model = WORKED_BY[of]
     if of == "outcome":
         finish(run)
@@ -81,7 +81,7 @@ def test_what_runs_is_deleted_by_nobody(staff, run, of):
     assert model.objects.filter(pk=row.pk).exists()
 
 
-def test_deleting_a_host_whose_run_executes_is_refused_with_what_stands_in_the_way(staff, host, run):
+def test_deleting_a_host_with_a_running_run_is_refused_with_the_reason(staff, host, run):
     address = reverse("admin:training_host_delete", args=[host.pk])
     page = staff.post(address, {"post": "yes"}, follow=True).content.decode()
     assert "Cannot delete host" in page

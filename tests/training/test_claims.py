@@ -206,7 +206,7 @@ def test_the_campaign_lock_holds_although_the_campaign_began_with_a_failure(host
     assert read_locked_campaign() == campaign
 
 
-def test_a_campaign_on_a_disabled_host_locks_nobody_out(host, settle):
+def test_a_campaign_on_a_disabled_host_does_not_block_other_sources(host, settle):
     settle(campaign_lock=True)
     make_campaign(host)
     finish(begin_claimed())

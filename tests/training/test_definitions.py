@@ -224,7 +224,7 @@ def test_a_missing_definition_is_not_found(db, action):
 def test_a_definition_that_was_queued_is_disabled_and_not_deleted(host):
     row, unused = save(host=host), save(title="Unused")
     queue(row)
-    with pytest.raises(Conflict, match="disable it instead"):
+    with pytest.raises(Conflict, match="Disable it instead"):
         delete_definition(definition_id=row.pk, **WHO)
     delete_definition(definition_id=unused.pk, **WHO)
     assert TaskDefinition.objects.filter(title__in=["Prices", "Unused"]).get() == row

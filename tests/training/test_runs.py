@@ -248,7 +248,7 @@ def test_a_lost_standard_run_is_queued_again_within_its_attempts(host):
     assert not TrainingOutcome.objects.exists()
 
 
-def test_a_question_that_nobody_began_waits_for_as_long_as_it_takes(host):
+def test_a_question_that_no_worker_started_keeps_waiting(host):
     queue_standard(host)
     for attempt in range(2 * ATTEMPTS_MAX):
         assert claim_queued_run(now=later(minutes=attempt)) is not None

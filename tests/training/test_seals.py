@@ -70,7 +70,7 @@ def test_outcomes_are_sealed_a_batch_at_a_time(host):
     assert verify_chain().broken_at is None
 
 
-def test_an_outcome_that_is_not_sealed_yet_is_told(chain, host):
+def test_unsealed_outcomes_are_reported(chain, host):
     make_outcome(host, now=later(hours=9))
     assert (read_chain().sealed_rows, read_chain().unsealed) == (5, 1)
 

@@ -87,7 +87,7 @@ def test_a_prompt_that_names_a_known_address_finds_its_host(host):
 
 
 @pytest.mark.parametrize("address", ["(http://known.example)", "“http://known.example”,", "<http://known.example>."])
-def test_an_address_in_a_sentence_is_told_from_the_marks_around_it(host, address):
+def test_punctuation_around_an_address_in_a_sentence_is_not_part_of_it(host, address):
     known = make_host(base_url="http://known.example/")
     assert queue(None, prompt=f"What does {address} say?").host == known
 

@@ -101,7 +101,7 @@ class TaskDefinitionAdmin(ActionAdmin):
         """How many of its sources wait."""
         return row.pending  # type: ignore[attr-defined]  # annotated by the queryset
 
-    @offer(queue_definition, description="Queue: as many runs as stated beside, one when empty")
+    @offer(queue_definition, description="Queue runs: the number next to it, one when empty")
     def queue_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
         """Queues one run or a campaign of each chosen definition."""
         size = read_size(request.POST.get("size", ""))
