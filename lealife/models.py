@@ -46,7 +46,9 @@ class WrongKeys(models.Model):
 
     KEPT_FOR = timedelta(hours=1)
 
-    address = models.CharField(max_length=45, help_text="Of IPv6 the first half; empty when it is not known.")
+    address = models.CharField(
+        max_length=45, help_text="The client's address (of IPv6 only the first half); empty when unknown."
+    )
     minute = models.DateTimeField(help_text="When the minute began.")
     count = models.PositiveIntegerField(default=0)
 

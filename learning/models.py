@@ -22,7 +22,7 @@ class RunLearningOutcome(models.Model):
     outcome = models.OneToOneField(TrainingOutcome, on_delete=models.PROTECT, related_name="+")
     success = models.BooleanField()
     items_written = models.PositiveIntegerField(default=0)
-    error = models.TextField(blank=True, help_text="Why nothing could be learned from it, if so.")
+    error = models.TextField(blank=True, help_text="Why it could not be learned from; empty when it could.")
     ingested_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -119,20 +119,24 @@ class MemoryItem(models.Model):
 
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=10, choices=Kind)
-    key = models.CharField(max_length=64, help_text="sha256 of what makes the item one: kind, URL, task.")
+    key = models.CharField(max_length=64, help_text="sha256 of the values that identify the item: kind, URL, task.")
     status = models.CharField(max_length=12, choices=Status, default=Status.QUARANTINED)
     reason = models.CharField(max_length=12, choices=Reason, blank=True, help_text="Why it is not recalled.")
     url = models.TextField(blank=True)
     title = models.TextField(blank=True)
     text = models.TextField(blank=True, help_text="A short extract, from the page.")
     data = models.JSONField(default=dict, blank=True)
-    content_hash = models.CharField(max_length=64, blank=True, help_text="sha256 of what its page says.")
-    snapshot_digest = models.CharField(max_length=64, blank=True, help_text="The kept page it was read from.")
+    content_hash = models.CharField(max_length=64, blank=True, help_text="sha256 of its page's content.")
+    snapshot_digest = models.CharField(max_length=64, blank=True, help_text="The stored page from which it was read.")
     search = SearchVectorField(null=True, editable=False)
-    sightings = models.PositiveIntegerField(default=1, help_text="Independent outcomes or fetches that saw the same.")
-    recalled_count = models.PositiveIntegerField(default=0, help_text="Runs that it was given to.")
-    checked_count = models.PositiveIntegerField(default=0, help_text="Those whose answer a check could tell right.")
-    helped_count = models.PositiveIntegerField(default=0, help_text="Those that followed it to an answer found right.")
+    sightings = models.PositiveIntegerField(default=1, help_text="Independent outcomes or fetches that confirm it.")
+    recalled_count = models.PositiveIntegerField(default=0, help_text="Runs that recalled it.")
+    checked_count = models.PositiveIntegerField(
+        default=0, help_text="Of these runs, those whose answer a check could judge."
+    )
+    helped_count = models.PositiveIntegerField(
+        default=0, help_text="Of these runs, those that followed it to a right answer."
+    )
     first_outcome = models.ForeignKey(
         TrainingOutcome, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -220,7 +224,7 @@ class FrontierPage(models.Model):
     depth = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=12, choices=State, default=State.KNOWN)
     snapshot = models.ForeignKey(PageSnapshot, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    content_digest = models.CharField(max_length=64, blank=True, help_text="sha256 of what the page says.")
+    content_digest = models.CharField(max_length=64, blank=True, help_text="sha256 of the page's content.")
     passage_keys = ArrayField(
         models.BigIntegerField(), default=list, blank=True, help_text="What the page said first, a number a passage."
     )
@@ -284,10 +288,14 @@ class CurriculumTask(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="The training source made of it; none for held-out tasks.",
+        help_text="The training source made from it; none for held-out tasks.",
     )
-    ambiguous = models.BooleanField(default=False, help_text="Several pages say the same: asked no more.")
-    gone_at = models.DateTimeField(null=True, blank=True, help_text="Since when its page does not say it any more.")
+    ambiguous = models.BooleanField(
+        default=False, help_text="Several pages have this content, so it is not asked any more."
+    )
+    gone_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when its page does not have this content any more."
+    )
     attempts = models.PositiveIntegerField(default=0)
     successes = models.PositiveIntegerField(default=0)
     streak = models.PositiveIntegerField(default=0, help_text="Successes in a row; mastered tasks rest longer.")

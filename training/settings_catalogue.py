@@ -78,8 +78,8 @@ _ALL = (
         least=0.05,
         most=3600,
         unit="seconds",
-        hint="Delay between scheduler ticks when capacity is available. Past half of the coordinator's lease it has no "
-        "further effect: who leads must be heard of.",
+        hint="Delay between scheduler ticks when capacity is available. Values above half of the coordinator's lease "
+        "have no further effect, because the leader must renew it in time.",
     ),
     _whole(
         "recent_host_window",
@@ -206,7 +206,7 @@ _ALL = (
         4,
         5000,
         "pairs",
-        "Most pairs one evaluation may spend.",
+        "The most pairs that one evaluation may run.",
     ),
     _whole(
         "canary_share_percent",
@@ -236,14 +236,14 @@ _ALL = (
         10,
         604_800,
         "seconds",
-        "A canary without its observations by then is aborted, in seconds.",
+        "After this many seconds, a canary without enough observations is aborted.",
     ),
     _switch(
         "canary_ramp",
         "Canary Ramp",
         Group.PROMOTION,
         False,
-        "While on, a canary begins with a quarter of its share and earns the rest.",
+        "While on, a canary starts with a quarter of its share, and all of it after a quarter of its outcomes.",
     ),
     _whole(
         "hold_back_percent",
@@ -253,7 +253,7 @@ _ALL = (
         0,
         50,
         "percent",
-        "Share of training runs left to the previous tag while an apply is watched; 0: no watch.",
+        "Share of training runs that the previous tag still serves while an apply is watched; 0: no watch.",
     ),
     _whole(
         "watch_observations",
@@ -273,14 +273,14 @@ _ALL = (
         10,
         604_800,
         "seconds",
-        "The watch over a live apply ends by then, whatever it has seen, in seconds.",
+        "After this many seconds, the watch over a live apply ends, whatever it has seen.",
     ),
     _switch(
         "auto_rollback",
         "Automatic Roll Back",
         Group.PROMOTION,
         True,
-        "While on, a red proof or harm found after an apply puts the previous tag back.",
+        "While on, a red proof, or harm found after an apply, makes the previous tag active again.",
     ),
     Setting(
         name="lifetime_alpha",
@@ -291,7 +291,7 @@ _ALL = (
         least=0.0001,
         most=0.5,
         unit="chance of any false promotion",
-        hint="Error budget of all candidates together, for ever.",
+        hint="Error budget of all candidates together, over the whole lifetime.",
     ),
     _whole(
         "drill_every_days",

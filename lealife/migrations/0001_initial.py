@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
             name='WrongKeys',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('address', models.CharField(help_text='Of IPv6 the first half; empty when it is not known.', max_length=45)),
+                ('address', models.CharField(help_text="The client's address (of IPv6 only the first half); empty when unknown.", max_length=45)),
                 ('minute', models.DateTimeField(help_text='When the minute began.')),
                 ('count', models.PositiveIntegerField(default=0)),
             ],

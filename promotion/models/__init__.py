@@ -32,13 +32,13 @@ class ModelTag(models.Model):
     name = models.CharField(max_length=200, unique=True)
     digest = models.CharField(max_length=80)
     base = models.CharField(max_length=200)
-    recipe = models.JSONField(default=dict, help_text="What it was made of; enough to make it again.")
+    recipe = models.JSONField(default=dict, help_text="Everything that is needed to make it again.")
     recipe_digest = models.CharField(max_length=64)
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     status = models.CharField(max_length=10, choices=Status)
     pinned = models.BooleanField(default=False, help_text="Never pruned.")
     foretold = models.TextField(
-        blank=True, help_text="What serving it beside its parent costs: empty, or why the model is loaded anew."
+        blank=True, help_text="The cost of serving it next to its parent: empty, or why the model is reloaded."
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -74,7 +74,7 @@ class PromotionWindow(models.Model):
     watermark = models.PositiveIntegerField(help_text="Ingested successes when it opened.")
     size = models.PositiveIntegerField()
     attempts_before = models.PositiveIntegerField(help_text="Ingested outcomes when it opened.")
-    attempts = models.PositiveIntegerField(default=0, help_text="Outcomes it took, when it was reached.")
+    attempts = models.PositiveIntegerField(default=0, help_text="Outcomes that it took, set when it was full.")
     state = models.CharField(max_length=12, choices=State, default=State.COLLECTING)
     reason = models.TextField(blank=True)
     opened_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -100,7 +100,7 @@ class PromotionWindow(models.Model):
 class PageFreeze(models.Model):
     """One frozen view of the hosts. Each page is fetched once and then reused by every arm that shares the freeze."""
 
-    memory_digest = models.CharField(max_length=64, help_text="Digest of the tasks and recalled memory it goes with.")
+    memory_digest = models.CharField(max_length=64, help_text="Digest of its tasks and their recalled memory.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     def __str__(self) -> str:
@@ -159,12 +159,12 @@ class Evaluation(models.Model):
     pair_budget = models.PositiveIntegerField()
     seed = models.PositiveBigIntegerField()
     freeze = models.ForeignKey(PageFreeze, on_delete=models.PROTECT, related_name="+")
-    settings_digest = models.CharField(max_length=64, help_text="Limits it runs under; a change closes it as invalid.")
+    settings_digest = models.CharField(max_length=64, help_text="Digest of its limits; a change closes it as invalid.")
     repeats_differed = models.PositiveSmallIntegerField(
         null=True,
         blank=True,
         editable=False,
-        help_text="Of the arms run twice before the first pair, how many went differently; empty: unmeasured.",
+        help_text="How many of the arms that ran twice had different results; empty: not measured.",
     )
     verdict = models.CharField(max_length=12, choices=Verdict, default=Verdict.PENDING)
     reason = models.TextField(blank=True)
@@ -229,7 +229,7 @@ class EvaluationArm(models.Model):
     inputs_digest = models.CharField(max_length=64, unique=True)
     run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="+")
     success = models.BooleanField()
-    invalid = models.BooleanField(default=False, help_text="The model could not be asked: evidence of nothing.")
+    invalid = models.BooleanField(default=False, help_text="The model could not be asked, so this is not evidence.")
     controller_calls = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

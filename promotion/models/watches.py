@@ -22,7 +22,9 @@ class Watch(models.Model):
 
     apply = models.OneToOneField("promotion.LiveApply", on_delete=models.PROTECT, related_name="watch")
     role = models.CharField(max_length=10, choices=ROLES)
-    share_percent = models.PositiveSmallIntegerField(help_text="What the previous tag goes on serving.")
+    share_percent = models.PositiveSmallIntegerField(
+        help_text="Share of runs that the previous tag still serves, in percent."
+    )
     wanted_observations = models.PositiveIntegerField()
     deadline_at = models.DateTimeField()
     state = models.CharField(max_length=8, choices=State, default=State.OPEN)

@@ -18,7 +18,7 @@ class PairWork(models.Model):
     evaluation = models.ForeignKey("promotion.Evaluation", on_delete=models.PROTECT, related_name="work")
     index = models.PositiveIntegerField()
     worker = models.CharField(max_length=150)
-    lease_until = models.DateTimeField(help_text="A pair whose worker is silent past it is anybody's.")
+    lease_until = models.DateTimeField(help_text="After this time another worker may take the pair.")
     candidate_arm = models.ForeignKey("promotion.EvaluationArm", on_delete=models.PROTECT, null=True, related_name="+")
     baseline_arm = models.ForeignKey("promotion.EvaluationArm", on_delete=models.PROTECT, null=True, related_name="+")
 

@@ -12,7 +12,9 @@ from training.models.hosts import Host
 class TaskDefinition(models.Model):
     """A saved training task. It may be written before its host is known; enabled, it has one."""
 
-    title = models.CharField(max_length=200, unique=True, help_text="How the definition and its sources are listed.")
+    title = models.CharField(
+        max_length=200, unique=True, help_text="The name of the definition and its sources in lists."
+    )
     prompt = models.TextField(help_text="What the LLM follows during training execution.")
     host = models.ForeignKey(
         Host,

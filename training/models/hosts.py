@@ -21,11 +21,11 @@ class Host(models.Model):
     enabled = models.BooleanField(default=True, help_text="Disabled hosts are never picked.")
     politeness_delay_ms = models.PositiveIntegerField(
         default=1000,
-        help_text="Least time between two pages asked of this host, over all runs and machines, in milliseconds.",
+        help_text="Shortest time between two requests to this host, over all runs and machines, in milliseconds.",
     )
     may_be_private = models.BooleanField(
         default=False,
-        help_text="Allow this host's own names to lead to a private or loopback address. Never to a cloud's metadata.",
+        help_text="Allow this host's names to resolve to private or loopback addresses. Cloud metadata stays refused.",
     )
     stay_below_base_path = models.BooleanField(
         default=False,

@@ -73,7 +73,7 @@ class ChainAnchor(models.Model):
     """How long the chain was once, and its head then. Append-only: a shortened chain does not reach its anchors."""
 
     rows = models.PositiveBigIntegerField(db_index=True, help_text="Sealed outcomes at that moment.")
-    hash = models.CharField(max_length=64, help_text="Of the last of them.")
+    hash = models.CharField(max_length=64, help_text="Hash of the last of them.")
     at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -90,8 +90,10 @@ class ChainCheck(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     verified_rows = models.PositiveBigIntegerField(default=0)
-    last_hash = models.CharField(max_length=64, blank=True, help_text="Of the last verified row.")
-    broken_at = models.PositiveBigIntegerField(null=True, blank=True, help_text="The first row that does not follow.")
+    last_hash = models.CharField(max_length=64, blank=True, help_text="Hash of the last verified row.")
+    broken_at = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="The first row whose hash does not follow from the row before."
+    )
     fault = models.TextField(blank=True, help_text="What is wrong with the chain, in a sentence.")
     pass_started_at = models.DateTimeField(null=True, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)

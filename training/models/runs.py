@@ -120,15 +120,19 @@ class Run(models.Model):
     canary_id = models.BigIntegerField(null=True, blank=True)
 
     claimed_by = models.CharField(max_length=100, blank=True)
-    fence = models.PositiveBigIntegerField(default=0, help_text="Grows with every claim; a write must carry it.")
+    fence = models.PositiveBigIntegerField(default=0, help_text="Grows with every claim; every write must give it.")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Claims so far, counted when claimed.")
     lease_until = models.DateTimeField(null=True, blank=True)
 
     controller_tag = models.CharField(max_length=200, blank=True)
-    controller_digest = models.CharField(max_length=80, blank=True, help_text="What routing claimed at the start.")
+    controller_digest = models.CharField(
+        max_length=80, blank=True, help_text="The digest that routing claimed at the start."
+    )
     task_tag = models.CharField(max_length=200, blank=True)
     task_digest = models.CharField(max_length=80, blank=True)
-    served_controller_digest = models.CharField(max_length=80, blank=True, help_text="What the server answered with.")
+    served_controller_digest = models.CharField(
+        max_length=80, blank=True, help_text="The digest that the server answered with."
+    )
     served_task_digest = models.CharField(max_length=80, blank=True)
     memories = models.JSONField(default=list, blank=True, help_text="Memory items recalled for this run.")
     memory_used = models.JSONField(default=list, blank=True, help_text="Ids of the recalled items that were followed.")

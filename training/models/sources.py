@@ -110,7 +110,7 @@ class TrainingSource(models.Model):
     )
     status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
     status_reason = models.CharField(max_length=300, blank=True)
-    not_before = models.DateTimeField(null=True, blank=True, help_text="Rests until then.")
+    not_before = models.DateTimeField(null=True, blank=True, help_text="Not picked before this time.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     claimed_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When it was first claimed.")
     finished_at = models.DateTimeField(null=True, blank=True, editable=False)
