@@ -1,4 +1,4 @@
-"""Admin of what was learned: memory is retired or purged, everything else is read."""
+"""Admin of memory, which can be retired or purged; everything else is read-only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONFIRMATION = "purge"
 
 
 class MemoryActionForm(ActionForm):
-    """The word that a purge asks for."""
+    """The word that a user must type for a purge."""
 
     confirm = forms.CharField(
         required=False, label=f"To purge, type “{CONFIRMATION}”:", widget=forms.TextInput(attrs={"size": 8})
@@ -38,7 +38,7 @@ class MemoryActionForm(ActionForm):
 
 @admin.register(MemoryItem)
 class MemoryItemAdmin(ReadOnlyAdmin, ActionAdmin):
-    """Shared memory. Its words come from pages and are never edited: retired, or purged by origin."""
+    """Shared memory. Its text comes from pages and is never edited; items can be retired, or purged by origin."""
 
     list_display = (
         "id",
@@ -68,7 +68,7 @@ class MemoryItemAdmin(ReadOnlyAdmin, ActionAdmin):
 
     @offer(retire_items, description="Retire: no run recalls them any more")
     def retire_selected(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
-        """Takes the chosen items out of recall."""
+        """Retires the chosen items, so that runs no longer recall them."""
         chosen = list(queryset)
         retired = retire_items(item_ids=[item.pk for item in chosen], by=read_actor(request), origin=ORIGIN)
         for item in chosen:
@@ -77,19 +77,19 @@ class MemoryItemAdmin(ReadOnlyAdmin, ActionAdmin):
 
     @offer(purge_memory, description="Purge all that was learned from the same outcomes")
     def purge_outcomes(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
-        """Forgets every item that the chosen items' first outcomes taught."""
+        """Deletes every item that came from the chosen items' first outcomes."""
         outcomes = set(queryset.filter(first_outcome__isnull=False).values_list("first_outcome_id", flat=True))
         self._purge(request, [{"outcome_id": outcome_id} for outcome_id in sorted(outcomes)])
 
     @offer(purge_memory, description="Purge all memory of the same hosts")
     def purge_hosts(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
-        """Forgets every item of the chosen items' hosts."""
+        """Deletes every item of the chosen items' hosts."""
         hosts = set(queryset.values_list("host_id", flat=True))
         self._purge(request, [{"host_id": host_id} for host_id in sorted(hosts)])
 
     @offer(purge_memory, description="Purge all that was learned since the oldest of these")
     def purge_since(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
-        """Forgets every item, of any host, as old as the oldest chosen one or younger."""
+        """Deletes every item, of any host, that is not older than the oldest chosen one."""
         self._purge(request, [{"since": queryset.aggregate(oldest=Min("created_at"))["oldest"]}])
 
     def _purge(self, request: HttpRequest, scopes: list[dict[str, Any]]) -> None:
@@ -114,7 +114,7 @@ class MemoryCountAdmin(ReadOnlyAdmin):
 
 @admin.register(MemoryEvidence)
 class MemoryEvidenceAdmin(ReadOnlyAdmin):
-    """Which outcome taught which item."""
+    """Which outcomes support which memory item."""
 
     list_display = ("id", "item", "outcome", "url", "created_at")
     list_select_related = ("item", "outcome")
@@ -146,7 +146,7 @@ class FrontierPageAdmin(ReadOnlyAdmin):
 
 @admin.register(MissingPage)
 class MissingPageAdmin(ReadOnlyAdmin):
-    """What hosts say of addresses that do not exist, where they answer them with a page."""
+    """The pages with which hosts answer for addresses that do not exist."""
 
     list_display = ("id", "host", "digest", "asked_at")
     list_select_related = ("host",)

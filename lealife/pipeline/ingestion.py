@@ -28,7 +28,7 @@ def ingest_next(now: datetime) -> bool:
     except Exception as error:
         if outcome_id is None:
             raise
-        # The worker's edge: what cannot be learned from is ingested as such, once, and holds up no other.
+        # The worker's edge: an outcome that fails is marked as ingested with its error, so that it delays no other.
         log.exception("outcome %s taught nothing", outcome_id)
         ingest_outcome(outcome_id=outcome_id, now=now, error=f"{type(error).__name__}: {error}"[:500])
     return True

@@ -61,7 +61,7 @@ class PromotionWindow(models.Model):
         BUILDING = "building", "building"  # → evaluating, rejected (refused before any run), failed
         EVALUATING = "evaluating", "evaluating"  # → canary, rejected, inconclusive, failed
         CANARY = "canary", "canary"  # → applying, rejected
-        APPLYING = "applying", "applying"  # → applied, rejected (another tag was put in charge meanwhile)
+        APPLYING = "applying", "applying"  # → applied, rejected (another tag became active first)
         APPLIED = "applied", "applied"
         REJECTED = "rejected", "rejected"
         INCONCLUSIVE = "inconclusive", "inconclusive"
@@ -271,7 +271,7 @@ class Canary(models.Model):
 
     class State(models.TextChoices):
         OPEN = "open", "open"  # → passed, aborted
-        PASSED = "passed", "passed"  # → aborted, when another tag was put in charge before the apply
+        PASSED = "passed", "passed"  # → aborted, when another tag became active before the apply
         ABORTED = "aborted", "aborted"
 
     evaluation = models.OneToOneField(Evaluation, on_delete=models.PROTECT, related_name="canary")
@@ -299,7 +299,7 @@ class Canary(models.Model):
             models.UniqueConstraint(fields=["role"], condition=Q(state="open"), name="one_open_canary_per_role"),
         ]
         triggers = [
-            # A canary that passed may still be aborted: another tag can be put in charge before it is applied.
+            # A canary that passed may still be aborted: another tag can become active before it is applied.
             *keep_decided("OLD.state = 'aborted' OR (OLD.state = 'passed' AND NEW.state <> 'aborted')"),
             # What it was opened under stays. Only its deadline may move, to a later time.
             fix_columns(

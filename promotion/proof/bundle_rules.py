@@ -306,13 +306,13 @@ class Ledger:
 
     def _find_apply_fault(self, body: Body, *, before: Body | None) -> str:
         if before is not None and body["from"] != before["to"]:
-            return f"it switches from a tag that apply {before['id']} had not put in charge"
+            return f"it switches from a tag that apply {before['id']} had not made active"
         if body["canary"] is not None:
             verdict = self._passed.pop(body["canary"], None)
             if verdict is None:
                 return f"canary {body['canary']} has not passed, or was applied before"
             if (body["role"], body["to"]["digest"]) != (verdict["role"], verdict["candidate_digest"]):
-                return f"it puts another tag in charge than canary {body['canary']} tried"
+                return f"it makes another tag active than canary {body['canary']} tried"
             if body["from"]["digest"] != verdict["baseline_digest"]:
                 return f"it replaces another tag than canary {body['canary']} was measured against"
             return ""

@@ -23,7 +23,7 @@ class CampaignForm(forms.ModelForm):
 
 @admin.register(Campaign)
 class CampaignAdmin(ActionAdmin):
-    """Campaigns are made, cancelled and tried again; their task never changes under runs that have started."""
+    """Campaigns can be made, cancelled and queued again. Their task cannot change after they are queued."""
 
     form = CampaignForm
     list_display = (
@@ -45,16 +45,16 @@ class CampaignAdmin(ActionAdmin):
     adds = create_campaign.permission
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """Nothing is, while it is being written; everything is, once it is queued."""
+        """No field while the campaign is being written; every field once it is queued."""
         made = ("progress", "definition", "queued_from", "created_by", "created_at", "cancelled_at")
         return () if obj is None else (*CampaignForm.Meta.fields, *made)
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """The definition, and where it stands once it is queued."""
+        """The definition, and the progress once it is queued."""
         return tuple(self.get_readonly_fields(request, obj)) or CampaignForm.Meta.fields
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A campaign is moved by its actions: nothing of it is written again."""
+        """Always False: a campaign changes only by its actions."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -71,7 +71,7 @@ class CampaignAdmin(ActionAdmin):
 
     @admin.display(description="progress")
     def progress(self, campaign: Campaign) -> str:
-        """How many sources are where."""
+        """How many sources are in each state."""
         now = read_progress(campaign.pk)
         return (
             f"{now.ended} of {now.size} run ({now.percent} %) — {now.queued} queued, {now.running} running, "

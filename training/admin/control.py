@@ -1,4 +1,4 @@
-"""Admin of what steers the loop: settings are applied as drafts, the rest is read."""
+"""Admin of settings, which are applied as drafts, and of the loop's other tables, which are read-only."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class RuntimeSettingsAdmin(ActionAdmin):
         return super().get_queryset(request)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """Who changed it last, and the settings that this person may not change."""
+        """The last change, and the settings that this user may not change."""
         by = read_actor(request)
         return (*self.RECORD, *(name for name in FIELDS if not by.may(find_permission(name))))
 
@@ -87,7 +87,7 @@ class RuntimeSettingsAdmin(ActionAdmin):
 
 @admin.register(RuntimeSettingsChange)
 class RuntimeSettingsChangeAdmin(ReadOnlyAdmin):
-    """Who changed what when."""
+    """Changes of settings: who changed what and when."""
 
     list_display = ("version", "changes", "changed_by", "changed_from", "changed_at")
     list_filter = ("changed_from",)
@@ -96,7 +96,7 @@ class RuntimeSettingsChangeAdmin(ReadOnlyAdmin):
 
 @admin.register(Coordinator)
 class CoordinatorAdmin(ReadOnlyAdmin):
-    """Who runs the loop."""
+    """The process that runs the loop."""
 
     list_display = (
         "__str__",
@@ -110,7 +110,7 @@ class CoordinatorAdmin(ReadOnlyAdmin):
 
 @admin.register(WorkerHeartbeat)
 class WorkerHeartbeatAdmin(ReadOnlyAdmin):
-    """What each worker last did."""
+    """The last work of each worker."""
 
     list_display = ("name", "last_beat_at", "doing")
     search_fields = ("name",)
@@ -118,7 +118,7 @@ class WorkerHeartbeatAdmin(ReadOnlyAdmin):
 
 @admin.register(ModelServerFault)
 class ModelServerFaultAdmin(ReadOnlyAdmin):
-    """Model servers that failed in a chat and were not found well since."""
+    """Model servers that failed in a chat and did not recover since."""
 
     list_display = ("host", "at")
 
@@ -134,7 +134,7 @@ class CounterSlotAdmin(ReadOnlyAdmin):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    """What persons and keys changed."""
+    """Changes made by users and keys."""
 
     list_display = ("at", "actor", "origin", "action", "subject", "details")
     list_filter = ("origin",)

@@ -43,7 +43,7 @@ class DefinitionActionForm(ActionForm):
 
 @admin.register(TaskDefinition)
 class TaskDefinitionAdmin(ActionAdmin):
-    """Tasks that are queued again and again. What was queued keeps the task that it was queued with."""
+    """Tasks that can be queued many times. A queued source keeps the task with which it was queued."""
 
     form = DefinitionForm
     list_display = ("title", "host", "state", "pending", "pages_target", "updated_by", "updated_at")
@@ -64,11 +64,11 @@ class TaskDefinitionAdmin(ActionAdmin):
         return annotate_pending(super().get_queryset(request))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """What became of it; enabled and disabled are actions."""
+        """The read-only fields; enabling and disabling are actions."""
         return () if obj is None else self.RECORD
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """The task, and what became of it."""
+        """The task, and its state once it is saved."""
         return (*DefinitionForm.Meta.fields, *self.get_readonly_fields(request, obj))
 
     def save_model(self, request: HttpRequest, obj: TaskDefinition, form: forms.ModelForm, change: bool) -> None:
@@ -87,13 +87,13 @@ class TaskDefinitionAdmin(ActionAdmin):
         delete_definition(definition_id=obj.pk, by=read_actor(request), origin=ORIGIN)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
-        """Deletes the chosen ones, each with its trace."""
+        """Deletes the chosen ones, each with an audit entry."""
         for row in queryset:
             self.delete_model(request, row)
 
     @admin.display(description="state")
     def state(self, row: TaskDefinition) -> str:
-        """Ready, or what keeps it from being queued."""
+        """Ready, or the reason why it cannot be queued."""
         return read_state(row)
 
     @admin.display(description="pending", ordering="pending")
@@ -115,12 +115,12 @@ class TaskDefinitionAdmin(ActionAdmin):
 
     @offer(enable_definition, description="Enable")
     def enable_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
-        """Lets the chosen definitions be queued."""
+        """Enables the chosen definitions, so that they can be queued."""
         self._run(request, queryset, enable_definition, "enabled")
 
     @offer(disable_definition, description="Disable")
     def disable_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
-        """Keeps the chosen definitions from being queued."""
+        """Disables the chosen definitions, so that they cannot be queued."""
         self._run(request, queryset, disable_definition, "disabled")
 
     def _run(
@@ -131,7 +131,7 @@ class TaskDefinitionAdmin(ActionAdmin):
 
 
 def read_size(typed: str) -> int | str:
-    """The size that was typed, one when nothing was; what is no number is left to the action to refuse."""
+    """The size as typed, one when empty. Text that is not a number is passed on; the action refuses it."""
     typed = typed.strip()
     if not typed:
         return 1

@@ -62,7 +62,7 @@ class RunAdmin(ReadOnlyAdmin):
 
 @admin.register(Step)
 class StepAdmin(ReadOnlyAdmin):
-    """What was offered, what was picked, what came."""
+    """Steps: the shortlist, the pick and the answer of the site."""
 
     list_display = ("id", "run", "index", "url", "status_code", "picked_by", "latency_ms", "error_code")
     list_filter = ("picked_by",)
@@ -74,7 +74,7 @@ class StepAdmin(ReadOnlyAdmin):
 
 @admin.register(PageSnapshot)
 class PageSnapshotAdmin(ReadOnlyAdmin):
-    """Pages as they were."""
+    """Stored contents of pages."""
 
     list_display = ("digest", "media_type", "size", "created_at")
     search_fields = ("digest__startswith",)
@@ -133,13 +133,13 @@ class OutcomeSealAdmin(ReadOnlyAdmin):
 
 @admin.register(ChainCheck)
 class ChainCheckAdmin(ReadOnlyAdmin):
-    """How far the chain has been walked again."""
+    """How far the chain has been verified."""
 
     list_display = ("__str__", "broken_at", "fault", "pass_started_at", "checked_at")
 
 
 @admin.register(ChainAnchor)
 class ChainAnchorAdmin(ReadOnlyAdmin):
-    """How long the chain was once: what it must reach."""
+    """Earlier lengths of the chain. It must never be shorter."""
 
     list_display = ("rows", "hash", "at")

@@ -71,11 +71,11 @@ class HostAdmin(ActionAdmin):
     readonly_fields = ("last_served_at", "created_at")
 
     def has_view_permission(self, request: HttpRequest, obj: Host | None = None) -> bool:
-        """All staff: every page names the hosts, and forms choose among them."""
+        """True for all staff, because pages show the hosts and forms offer them."""
         return True
 
     def save_model(self, request: HttpRequest, obj: Host, form: forms.ModelForm, change: bool) -> None:
-        """Saves what was changed and no more: a claim may write the host's turn at the same moment."""
+        """Saves only the changed fields: a claim may write the host's turn at the same moment."""
         if change:
             obj.save(update_fields=form.changed_data)
         else:
@@ -97,14 +97,14 @@ class HostAdmin(ActionAdmin):
             announce("sources")
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
-        """Deletes the chosen ones, each with its trace."""
+        """Deletes the chosen ones, each with an audit entry."""
         for row in queryset:
             self.delete_model(request, row)
 
 
 @admin.register(HostTurn)
 class HostTurnAdmin(ReadOnlyAdmin):
-    """When the next page may be asked of each server."""
+    """When the next page may be requested from each server."""
 
     list_display = ("origin", "next_at")
     search_fields = ("origin",)

@@ -1,4 +1,4 @@
-"""Admin of training sources: queued, corrected while they wait, moved by their actions."""
+"""Admin of training sources: they can be queued, corrected while they wait, and changed by actions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SourceForm(forms.ModelForm):
 
 @admin.register(TrainingSource)
 class TrainingSourceAdmin(ActionAdmin):
-    """What is trained on. A source that has started is a record; a waiting one may still be corrected."""
+    """Training sources. One that waits can be corrected; one that has started is a record."""
 
     form = SourceForm
     list_display = (
@@ -80,7 +80,7 @@ class TrainingSourceAdmin(ActionAdmin):
         return self.RECORD if obj.status in WAITING else (*SourceForm.Meta.fields, *self.RECORD)
 
     def get_fields(self, request: HttpRequest, obj: TrainingSource | None = None) -> tuple[str, ...]:
-        """The definition, and what became of it."""
+        """The definition, and its state once it is queued."""
         return SourceForm.Meta.fields if obj is None else (*SourceForm.Meta.fields, *self.RECORD)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

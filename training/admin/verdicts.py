@@ -1,4 +1,4 @@
-"""Admin of operator verdicts. Read, never written: they are given where the answer is read."""
+"""Admin of operator verdicts. Read-only: verdicts are given on the page of the run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from training.models import OperatorVerdict
 
 @admin.register(OperatorVerdict)
 class OperatorVerdictAdmin(ReadOnlyAdmin):
-    """What people said of answers; the latest of a run counts."""
+    """Verdicts on answers; the latest of a run counts."""
 
     list_display = ("id", "run", "right", "by", "origin", "note", "at")
     list_filter = ("right",)

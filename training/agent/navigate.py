@@ -83,7 +83,7 @@ class _Run:
         self.quotes: tuple[Quote, ...] = ()
         # Whether there is nothing more to read.
         self.has_read_all = False
-        # A page that says next to nothing without its scripts, and how many that were read say more.
+        # A page that has almost no text without its scripts, and how many pages with more text were read.
         self.shell_url = ""
         self.full_pages = 0
 

@@ -61,9 +61,9 @@ class Host(models.Model):
 
 
 class HostTurn(models.Model):
-    """When the next page may be asked of a server, whoever asks: the runs on all machines share the row.
+    """When the next page may be requested from a server. Runs on all machines share the row.
 
-    So do hosts that share a server: `origin` is a base address's name and port, not a host's row.
+    Hosts on one server share it too: `origin` is the name and port of a base address, not a host's row.
     """
 
     origin = models.CharField(max_length=300, primary_key=True)

@@ -79,10 +79,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(status=Run.Status.QUEUED)
 
     def lapsed(self, *, now: datetime) -> RunQuerySet:
-        """Open, but nobody has renewed the lease.
+        """Open runs whose lease has not been renewed in time.
 
-        One further ahead than any honest lease was written before the clock was set back: waiting for it would
-        keep the run for as long as the clock jumped.
+        A lease further ahead than this was written before the clock moved back. It counts as lapsed too: waiting for it
+        would keep the run for as long as the clock jumped.
         """
         return self.open().filter(Q(lease_until__lt=now) | Q(lease_until__gt=now + 2 * LEASE))
 

@@ -133,7 +133,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         """Reads who is signed in, and what they may do; False when they are not staff."""
         user, session = self.scope.get("user"), self.scope.get("session")
         if session is not None:
-            # Read anew: whoever signed out, or whose password was changed, has it no longer.
+            # Read the session again: it is gone when the user signed out or their password was changed.
             user = await get_user({"session": Session(session.session_key)})
         if user is None or not user.is_authenticated:
             return False

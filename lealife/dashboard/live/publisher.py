@@ -95,7 +95,7 @@ class Publisher:
             if known is not None and known[1].generated_at > snapshot.generated_at:
                 # Another thread began later and was done sooner.
                 return known[1]
-            # Pages that nobody asks for any more are forgotten, or one entry a run would stay for ever.
+            # Drop pages without recent requests; otherwise every run's page would keep an entry for ever.
             fresh = {name: entry for name, entry in self._latest.items() if now - entry[0] <= TTL_S}
             self._latest = {**fresh, key: (now, snapshot)}
         return snapshot
