@@ -67,7 +67,7 @@ def test_a_key_expires_after_90_days() -> None:
     assert "expired on" in read_refusal(client)
 
 
-def test_how_long_a_key_is_good_can_be_said() -> None:
+def test_the_expiry_of_a_key_can_be_set() -> None:
     make_key(None, days=7)
     assert ApiKey.objects.get().expires_at - timezone.now() <= timedelta(days=7)
     for days in (0, -1, 10_000):
@@ -105,7 +105,7 @@ def test_a_user_cannot_make_a_key_with_more_permissions_than_their_own(scope: st
     assert not ApiKey.objects.exists()
 
 
-def test_who_holds_every_operating_permission_makes_keys_that_operate_but_none_that_administer() -> None:
+def test_a_user_with_all_operating_permissions_makes_operate_keys_but_no_admin_keys() -> None:
     owner = make_user("ann", MAKE, *OPERATING)
     by = read_user(owner)
     key, _ = create_api_key(name="mine", scope="operate", by=by, origin="admin", owner=owner)
@@ -114,7 +114,7 @@ def test_who_holds_every_operating_permission_makes_keys_that_operate_but_none_t
         create_api_key(name="more", scope="admin", by=by, origin="admin", owner=owner)
 
 
-def test_adding_keys_in_admin_mints_no_scope_above_ones_own() -> None:
+def test_admin_makes_no_key_with_a_scope_above_the_users_own() -> None:
     user = make_user("eve", MAKE)
     client = Client()
     client.force_login(user)

@@ -174,7 +174,7 @@ def test_a_page_is_read_once(host):
     assert crawl(host, loop).asked == ["", "a"]
 
 
-def test_a_page_that_does_not_come_is_asked_for_again_later_and_the_crawl_goes_on(host):
+def test_a_failed_page_is_requested_again_later_and_the_crawl_continues(host):
     base = host.base_url
     crawl(host, {"": make_html("Start", links=[f"{base}gone", f"{base}there"]), "there": make_html("there")})
     states = {page.url.removeprefix(base): (page.state, page.error_code) for page in FrontierPage.objects.all()}
@@ -219,7 +219,7 @@ def test_a_page_with_bytes_that_postgres_cannot_hold_is_read_all_the_same(host):
     assert set(FrontierPage.objects.values_list("state", flat=True)) == {"read"}
 
 
-def test_the_page_that_says_the_same_later_gets_no_task_and_the_first_keeps_its_own(host):
+def test_a_later_page_with_the_same_content_gets_no_task_and_the_first_keeps_its_task(host):
     pages = pages_of(host, count=2)
     pages["page1"] = pages["page0"].replace(b"<title>page0", b"<title>page1")
     crawl(host, pages)
@@ -279,7 +279,7 @@ def test_one_page_under_several_addresses_gets_the_tasks_of_one(host):
     assert CurriculumTask.objects.values("expected_url").distinct().count() == 1
 
 
-def test_a_site_that_answers_every_address_makes_no_task_of_what_it_says_of_missing_ones(host):
+def test_the_missing_page_of_a_site_that_answers_every_address_gives_no_task(host):
     names = [f"dead{number}" for number in range(12)]
     shelf = SoftShelf(host, {"": make_html("Start", links=[f"{host.base_url}{name}" for name in [*names, "live"]])})
     shelf.pages["live"] = make_html("Live", SENTENCE.format("live"))

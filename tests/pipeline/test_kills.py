@@ -188,7 +188,7 @@ def test_a_machine_that_lost_its_supervisor_and_its_database_starts_again(instal
     wait(installation.has_beaten, seconds=STARTS_WITHIN_S, what="workers")
 
 
-def test_every_process_that_is_killed_comes_back_named_and_nothing_is_lost_or_doubled(installation: Installation):
+def test_every_killed_process_is_reported_and_restarted_and_no_work_is_lost_or_doubled(installation: Installation):
     told = installation
     start(told)
     outcomes = "SELECT count(*) FROM training_outcomes"

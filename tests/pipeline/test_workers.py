@@ -137,7 +137,7 @@ def test_a_wedged_cluster_is_found_and_restarted_by_the_watchdog(workers: Child,
     workers.stop_within_s = 30.0
 
 
-def test_the_schedule_of_the_coordinator_is_pulled_back_after_a_clock_was_put_back():
+def test_the_coordinators_schedule_is_corrected_after_a_clock_change():
     ensure_schedule()
     Schedule.objects.update(next_run=timezone.now() + timedelta(hours=1))
     ensure_schedule()

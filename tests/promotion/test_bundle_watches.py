@@ -72,7 +72,7 @@ def test_a_watch_cut_short_by_a_roll_back_verifies(history):
     assert "2 watched runs" in checked.sentence
 
 
-def test_harm_found_and_rolled_back_verifies_and_so_does_an_outcome_that_came_late(history, host, servers):
+def test_a_bundle_with_a_roll_back_for_harm_and_a_late_outcome_verifies(history, host, servers):
     apply = promote_second(host, servers, history)
     do_harm(apply, host)
     assert LiveApply.objects.get(rolls_back=apply).reason.startswith("Automatic roll back. Harm:")

@@ -41,7 +41,7 @@ def test_holding_twice_and_resuming_what_is_not_held_are_refused(db):
     assert RuntimeSettingsChange.objects.count() == 1
 
 
-def test_evaluate_now_moves_a_window_on_with_what_it_has_and_the_next_begins_there(host):
+def test_evaluate_now_closes_the_window_early_and_the_next_starts_there(host):
     change_settings(window_size=30)
     ingest(host, "+-+-")
     window = evaluate_now(**ME)

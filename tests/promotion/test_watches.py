@@ -68,7 +68,7 @@ def test_with_nothing_to_hold_back_nothing_is_watched(db, servers):
     assert not Watch.objects.exists()
 
 
-def test_the_previous_tag_goes_on_serving_its_share_and_each_run_says_which_it_was_promised(applied, host):
+def test_the_previous_tag_still_serves_its_share_and_each_run_stores_its_promised_tag(applied, host):
     served = [route_run(begin_run(host)).controller for _ in range(60)]
     held = served.count(applied.from_tag)
     assert 1 <= held <= 45

@@ -222,7 +222,7 @@ def test_cancelling_again_keeps_the_time_of_the_first(host):
     assert read_progress(made.pk).cancelled_at == first
 
 
-def test_a_host_disabled_in_mid_campaign_keeps_what_waits_and_lets_what_runs_finish(host):
+def test_disabling_a_host_mid_campaign_keeps_waiting_sources_and_running_runs(host):
     made = campaign(host, size=3)
     run = begin_claimed()
     Host.objects.update(enabled=False)

@@ -126,7 +126,7 @@ def test_a_chain_that_lost_its_end_is_shorter_than_its_anchor(chain, left, walke
     assert verify_chain().fault == f"Chain is shorter than its anchor: {left} of 5 seals."
 
 
-def test_a_chain_that_was_shortened_and_went_on_is_not_the_one_that_was_anchored(chain, host):
+def test_a_shortened_and_continued_chain_differs_from_its_anchor(chain, host):
     cut_off(after=3)
     for hour in (6, 7, 8):
         make_outcome(host, now=later(hours=hour))

@@ -217,7 +217,7 @@ def test_a_loop_without_ticks_is_stalled_even_after_a_clock_change(db, put_by_s)
 
 
 @pytest.mark.parametrize(("put_back", "rests"), [(True, False), (False, True)])
-def test_after_a_clock_was_put_back_no_source_rests_and_no_host_is_avoided_until_then(
+def test_timestamps_left_in_the_future_by_a_clock_change_block_no_source_or_host(
     transactional_db, host, silent, put_back, rests
 ):
     now = timezone.now()

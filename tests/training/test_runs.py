@@ -189,7 +189,7 @@ def test_a_lapsed_lease_becomes_one_outcome_with_worker_lost(run):
     assert (outcome.source.status, outcome.source.failed_attempts) == ("pending", 1)
 
 
-def test_what_a_dead_worker_held_is_next_also_for_a_claimer_whose_clock_is_a_moment_behind(run):
+def test_sources_of_a_dead_worker_are_next_even_for_a_slightly_slow_clock(run):
     # With a rest until the sweep's own moment, another source of the host was served first: two leases of waiting.
     make_source(run.host)
     fail_lapsed_runs(now=LAPSED)
