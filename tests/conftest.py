@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from lealife.core.announce import stop_announcing
+
+# A million rounds make a password expensive to guess. The rounds stand in each hash, so that web processes that tests
+# start can check it as well.
+PBKDF2PasswordHasher.iterations = 1
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """Tests run on a real PostgreSQL: the embedded one, or `DATABASE_URL`.
 
 A pytest plugin (`-p tests.environment`), because pytest-django reads Django's settings before any conftest.
+pytest-xdist's workers inherit the first process's server; each has a test database and a data folder of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import psycopg
+
 from lealife.embedded.postgres import ensure_database_url
+
+# What a crash of the machine would cost is no matter: the data is thrown away. All three take effect on a reload.
+CARELESS = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 def _make_data_dir() -> None:
@@ -26,6 +32,15 @@ def _make_data_dir() -> None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-if "LEALIFE_DATA" not in os.environ:
+def _start_server() -> None:
+    """Starts the embedded server, and lets it skip what only makes data survive a crash of the machine."""
+    with psycopg.connect(ensure_database_url(), autocommit=True) as connection:
+        for setting in CARELESS:
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+if "LEALIFE_DATA" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
     _make_data_dir()
-ensure_database_url()
+if "DATABASE_URL" not in os.environ:
+    _start_server()
