@@ -66,6 +66,7 @@ def site(transactional_db: None) -> Iterator[Host]:
         child.stop()
 
 
+@pytest.mark.soak
 def test_training_improves_the_served_model_under_proof(site: Host) -> None:
     apply_settings(
         changes={

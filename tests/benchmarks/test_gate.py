@@ -62,7 +62,7 @@ def test_the_simulated_rate_is_the_exact_one(rates, k):
     assert promoted.mean() == pytest.approx(exact, abs=4 * (exact * (1 - exact) / 20_000) ** 0.5)
 
 
-@pytest.mark.parametrize("alpha_life", [0.05, 0.01])
+@pytest.mark.parametrize("alpha_life", [0.05, pytest.param(0.01, marks=pytest.mark.soak)])
 def test_identical_candidates_are_rarely_promoted_in_a_lifetime(alpha_life):
     claim = measure_false_promotions(seed=1, lifetimes=1_000, alpha_life=alpha_life, bound=alpha_life)
     assert claim.holds, claim
@@ -90,13 +90,15 @@ def test_a_candidate_ten_points_worse_is_not():
         assert exact_promotion_rate(tabulate_verdicts(alpha=alpha_for(k=1)), rates) <= 0.0008
 
 
-def test_a_canary_twenty_points_worse_is_aborted_in_time():
-    claim = measure_canary_harm(seed=4, canaries=200)
+@pytest.mark.parametrize("canaries", [20, pytest.param(200, marks=pytest.mark.soak)])
+def test_a_canary_twenty_points_worse_is_aborted_in_time(canaries):
+    claim = measure_canary_harm(seed=4, canaries=canaries)
     assert claim.holds, claim
 
 
-def test_a_canary_equal_to_its_baseline_is_seldom_aborted():
-    claim = measure_canary_false_aborts(seed=5, canaries=100)
+@pytest.mark.parametrize("canaries", [20, pytest.param(100, marks=pytest.mark.soak)])
+def test_a_canary_equal_to_its_baseline_is_seldom_aborted(canaries):
+    claim = measure_canary_false_aborts(seed=5, canaries=canaries)
     assert claim.holds, claim
 
 

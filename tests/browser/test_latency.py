@@ -37,6 +37,7 @@ def measure_one(page, make_outcomes: Callable[[int], TrainingOutcome], *, count:
     return page.evaluate("count => window.shown[count]", count) - committed_at
 
 
+@pytest.mark.soak  # a bound for a machine that does nothing else
 def test_a_committed_outcome_is_on_the_page_within_400_ms(sign_in, make_outcomes) -> None:
     from playwright.sync_api import expect
 

@@ -24,8 +24,7 @@ from training.heartbeats import read_last_beat
 from training.models import Run, TrainingOutcome
 
 pytestmark = pytest.mark.django_db(transaction=True)
-KILLS = 6
-QUESTIONS = 60
+QUESTIONS_PER_KILL = 10
 # Bells that wait so long while nothing is done mean a wedged cluster; the product waits longer.
 WEDGED_AFTER = timedelta(seconds=15)
 ENDS_WITHIN_S = 150
@@ -65,17 +64,19 @@ def find_busy_worker(*, dead: set[int]) -> int | None:
     return random.choice(alive) if alive else None
 
 
+@pytest.mark.parametrize("kills", [2, pytest.param(6, marks=pytest.mark.soak)])
 def test_a_cluster_whose_workers_are_killed_in_mid_run_ends_everything(
-    harbour, supervisor, monkeypatch, record_property
+    harbour, supervisor, kills, monkeypatch, record_property
 ):
     monkeypatch.setattr(bell, "WEDGED_AFTER", WEDGED_AFTER)
-    for _ in range(QUESTIONS):
+    questions = kills * QUESTIONS_PER_KILL
+    for _ in range(questions):
         harbour.queue()
     killed: set[int] = set()
     restarts, began = 0, time.monotonic()
     while is_anything_left():
         assert time.monotonic() - began < ENDS_WITHIN_S, f"not done after {len(killed)} kills and {restarts} restarts"
-        pid = find_busy_worker(dead=killed) if len(killed) < KILLS else None
+        pid = find_busy_worker(dead=killed) if len(killed) < kills else None
         # A kill for every few outcomes, so that they are spread over the whole queue.
         if pid is not None and TrainingOutcome.objects.filter(success=True).count() >= 6 * len(killed):
             os.kill(pid, signal.SIGKILL)
@@ -87,7 +88,7 @@ def test_a_cluster_whose_workers_are_killed_in_mid_run_ends_everything(
     record_property("kills", len(killed))
     record_property("restarts", restarts)
     record_property("seconds", round(time.monotonic() - began, 1))
-    assert len(killed) == KILLS
-    assert TrainingOutcome.objects.filter(success=True).count() == QUESTIONS
+    assert len(killed) == kills
+    assert TrainingOutcome.objects.filter(success=True).count() == questions
     supervisor.stop()
     assert harbour.judge() == {}, list(TrainingOutcome.objects.filter(success=False).values("error_code", "run__error"))

@@ -1,4 +1,4 @@
-"""Ten thousand runs by several processes, judged by nothing but the stub host's own log of requests."""
+"""Runs by several processes, ten thousand in the soak, judged only by the stub host's own log of requests."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from training.seals import seal_outcomes
 pytestmark = pytest.mark.django_db(transaction=True)
 PROCESSES = 4
 HOSTS = 6
-DIVERSE_PER_HOST = 1_400
+DIVERSE_PER_HOST = [100, pytest.param(1_400, marks=pytest.mark.soak)]
 LOCKED_CAMPAIGNS = 8
-LOCKED_PER_CAMPAIGN = 200
+LOCKED_PER_CAMPAIGN = [25, pytest.param(200, marks=pytest.mark.soak)]
 # Long enough for a second run on the same host to be seen, in seconds.
 SITE_TAKES_S = 0.002
 IDLE_S = 0.005
@@ -130,11 +130,12 @@ def find_meetings(requests: list[Request]) -> list[object]:
 
 
 @pytest.mark.timeout(500)
-def test_no_host_ever_sees_two_runs_at_a_time(hosts, log, record_property):
+@pytest.mark.parametrize("per_host", DIVERSE_PER_HOST)
+def test_no_host_ever_sees_two_runs_at_a_time(hosts, log, per_host, record_property):
     for number, host in enumerate(hosts):
-        queue_campaign(host, number=number, size=DIVERSE_PER_HOST)
+        queue_campaign(host, number=number, size=per_host)
     requests = work_together(log)
-    assert len({request.mark for request in requests}) == len(requests) == HOSTS * DIVERSE_PER_HOST
+    assert len({request.mark for request in requests}) == len(requests) == HOSTS * per_host
     assert find_meetings(requests) == []
     # Different hosts were served at the same time, else it would be no wonder.
     at_once = find_overlaps([(request.began, request.ended) for request in requests])
@@ -144,13 +145,14 @@ def test_no_host_ever_sees_two_runs_at_a_time(hosts, log, record_property):
 
 
 @pytest.mark.timeout(500)
-def test_under_the_campaign_lock_one_campaign_drains_before_the_next_begins(hosts, log, record_property):
+@pytest.mark.parametrize("size", LOCKED_PER_CAMPAIGN)
+def test_under_the_campaign_lock_one_campaign_drains_before_the_next_begins(hosts, log, size, record_property):
     apply_settings(changes={"campaign_lock": True}, version=None, by=command_line("tests"), origin="tests")
     # Two campaigns a host at most: neither a host nor a campaign is served twice at once.
     for number in range(LOCKED_CAMPAIGNS):
-        queue_campaign(hosts[number % HOSTS], number=number, size=LOCKED_PER_CAMPAIGN)
+        queue_campaign(hosts[number % HOSTS], number=number, size=size)
     requests = work_together(log)
-    assert len({request.mark for request in requests}) == len(requests) == LOCKED_CAMPAIGNS * LOCKED_PER_CAMPAIGN
+    assert len({request.mark for request in requests}) == len(requests) == LOCKED_CAMPAIGNS * size
     assert find_meetings(requests) == []
     in_order = [read_campaign(request) for request in requests]
     turns = [campaign for campaign, _ in itertools.groupby(in_order)]

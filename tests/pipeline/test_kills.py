@@ -1,6 +1,6 @@
 """Every process that `scripts/up` starts is killed outright, one after the other, under load.
 
-Alone: `pytest -m kills`. It takes two to three minutes.
+Part of the soak; alone: `pytest -m kills`. It takes two to three minutes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pytest
 from lealife.core.places import BASE_DIR
 from lealife.embedded.postgres import find_postmaster
 
-pytestmark = [pytest.mark.kills, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.soak, pytest.mark.kills, pytest.mark.timeout(420)]
 BACK_WITHIN_S = 15.0
 STARTS_WITHIN_S = 120.0
 # After the last kill: runs whose worker died are found by their lapsed leases.

@@ -96,6 +96,8 @@ class Voyage:
     ollama: ClumsyOllama
     host: Host
     models: list[str]
+    # From one point to the next one to die before.
+    stride: int = 1
     points: Counter[str] = field(default_factory=Counter)
 
     def reach_window(self) -> None:
@@ -103,11 +105,11 @@ class Voyage:
         add_counts(ingested__success=SHORT["window_size"])
 
     def die_everywhere(self, work: Callable[[], object], *, until: Callable[[], bool]) -> None:
-        """Dies in `work` before its first point, then before its second, and so on.
+        """Dies in `work` before its first point, then before the one that is `stride` further, and so on.
 
-        When a death has moved something that lasts, it begins again with the first: so every point is died at from
-        every state that a death can leave behind. To die after a point is to die before the next. Ends when `until`
-        is reached.
+        When a death has moved something that lasts, it begins again with the first: so, with a stride of one, every
+        point is died at from every state that a death can leave behind. To die after a point is to die before the
+        next. Ends when `until` is reached.
         """
         at, before = 1, self.read_state()
         while True:
@@ -124,7 +126,7 @@ class Voyage:
                 if until():
                     return
             assert moved or points.died_at, list(PromotionWindow.objects.values_list("state", "reason"))
-            at = 1 if moved else at + 1
+            at = 1 if moved else at + self.stride
 
     def read_state(self) -> tuple[Any, ...]:
         """All that lasts: the tables of what is trusted, and the tags on the server."""
