@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -114,8 +115,12 @@ def build_tls_context() -> ssl.SSLContext:
 
     Raises AgentError fetch_failed when what they name cannot be read.
     """
+    return _load_tls_context(os.environ.get("SSL_CERT_FILE") or None, os.environ.get("SSL_CERT_DIR") or None)
+
+
+@cache  # to read the authorities takes some 40 ms of CPU, and each run opens a browser
+def _load_tls_context(file: str | None, folder: str | None) -> ssl.SSLContext:
     context = httpx.create_ssl_context(trust_env=False)
-    file, folder = os.environ.get("SSL_CERT_FILE") or None, os.environ.get("SSL_CERT_DIR") or None
     if file or folder:
         try:
             context.load_verify_locations(cafile=file, capath=folder)
