@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,12 +27,14 @@ def make_user(name: str, *permissions: str, **changes: bool) -> User:
 
 
 @pytest.fixture
-def users(db: None, settings: Any) -> dict[str, User]:
+def users(db: None, settings: Any, caplog: pytest.LogCaptureFixture) -> dict[str, User]:
     """One user for each caller of the table."""
     cache.clear()
     # Thousands of requests: signing in costs no queries here.
     settings.AXES_ENABLED = False
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    # Nor are the tracebacks of their refusals written.
+    caplog.set_level(logging.CRITICAL, "django.request")
     permissions = Permission.objects.select_related("content_type")
     known = {f"{one.content_type.app_label}.{one.codename}": one for one in permissions}
     found = User.objects.bulk_create(
