@@ -62,6 +62,7 @@ def test_axe_finds_nothing_on_a_busy_system(sign_in, web, busy: Run) -> None:
     assert audit(sign_in(path="/"), web.address) == []
 
 
+@pytest.mark.soak  # the fast suite looks at the busy one
 def test_axe_finds_nothing_on_an_empty_system(sign_in, web) -> None:
     page = sign_in(path="/")
     assert audit(page, web.address) == []

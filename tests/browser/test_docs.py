@@ -11,7 +11,7 @@ MEASURE = """() => [document.documentElement.scrollWidth, window.innerWidth,
     .map((one) => parseFloat(getComputedStyle(one).fontSize)))]"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.soak)])
 def test_the_documentation_is_readable_on_a_phone(chromium, web, scheme: str) -> None:
     page = chromium.new_context(
         viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, color_scheme=scheme

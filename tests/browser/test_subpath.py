@@ -22,7 +22,7 @@ READ_ADDRESSES = """() => ["href", "src", "action", "data-socket", "data-poll", 
 """
 
 
-@pytest.fixture(params=[False, True], ids=["--root-path", "FORCE_SCRIPT_NAME"])
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.soak)], ids=["--root-path", "FORCE_SCRIPT_NAME"])
 def mounted(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[Web]:
     """The web process below `/lea`."""
     web = Web(database=connection.settings_dict["NAME"], root=ROOT, forced=request.param)
