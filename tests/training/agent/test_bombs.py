@@ -18,18 +18,27 @@ ROOT = Path(__file__).parents[3]
 EXTRA_MEMORY = 64 * 1024**2
 # Of processor time; the most expensive takes a little over one on the slowest machine that was tried.
 SECONDS = 5.0
+NAMES = [*BOMBS, *PLAIN_BOMBS]
+# All of them take half a minute of processor time: the fast suite reads every fourth.
+IN_FAST_SUITE = NAMES[::4]
+# Of several test processes one runs them, so that each bomb is read once.
+pytestmark = pytest.mark.xdist_group("bombs")
 
 
 @pytest.fixture(scope="module")
-def costs() -> dict[str, dict[str, object]]:
+def costs(request: pytest.FixtureRequest) -> dict[str, dict[str, object]]:
     """What each bomb cost a process of its own that reads them one after the other."""
-    names = [*BOMBS, *PLAIN_BOMBS]
-    command = [sys.executable, "-m", "tests.training.agent.bombs", *names]
+    chosen = [
+        item.callspec.params["name"] for item in request.session.items if "costs" in getattr(item, "fixturenames", ())
+    ]
+    command = [sys.executable, "-m", "tests.training.agent.bombs", *chosen]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
     return {cost["name"]: cost for cost in map(json.loads, done.stdout.splitlines())}
 
 
-@pytest.mark.parametrize("name", [*BOMBS, *PLAIN_BOMBS])
+@pytest.mark.parametrize(
+    "name", [name if name in IN_FAST_SUITE else pytest.param(name, marks=pytest.mark.soak) for name in NAMES]
+)
 def test_a_bomb_costs_little_time_and_memory(costs: dict[str, dict[str, object]], name: str) -> None:
     cost = costs[name]
     assert cost["said"]
