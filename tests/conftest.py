@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
@@ -12,6 +13,14 @@ from lealife.core.announce import stop_announcing
 # A million rounds make a password expensive to guess. The rounds stand in each hash, so that web processes that tests
 # start can check it as well.
 PBKDF2PasswordHasher.iterations = 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share something expensive stay in one of several test processes."""
+    from tests.scheduling import Scheduling
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

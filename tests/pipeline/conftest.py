@@ -19,14 +19,6 @@ from training.models import Host, RuntimeSettings
 from training.runtime_settings import read_settings
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several test processes one runs all tests with the shared server, so that it is started once."""
-    for item in items:
-        if "shared_ollama" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("shared_ollama"))
-
-
 @pytest.fixture(scope="session")
 def shared_ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOllama]:
     """The embedded server with its real model, started once."""

@@ -47,10 +47,6 @@ class Watched:
         self.pool.delete_tag(tag=tag)
 
 
-# Of several test processes one runs these tests, so that the server is started once.
-pytestmark = pytest.mark.xdist_group("tests of retention")
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with run_ollama(tmp_path_factory.mktemp("ollama")) as running:

@@ -21,8 +21,6 @@ SECONDS = 5.0
 NAMES = [*BOMBS, *PLAIN_BOMBS]
 # All of them take half a minute of processor time: the fast suite reads every fourth.
 IN_FAST_SUITE = NAMES[::4]
-# Of several test processes one runs them, so that each bomb is read once.
-pytestmark = pytest.mark.xdist_group("bombs")
 
 
 @pytest.fixture(scope="module")
