@@ -135,7 +135,7 @@ class ProofOut(Schema):
 
 
 class StateOut(Schema):
-    """Whether training runs, how it goes and who holds the machine; `recent_*` are the newest 100 outcomes."""
+    """Whether training runs, its recent success, and which runs use the slots; `recent_*`: the newest 100 outcomes."""
 
     loop_state: str
     loop_reason: str

@@ -1,4 +1,4 @@
-"""Readers of environment variables that fail with the fix in the sentence.
+"""Readers of environment variables. Each error message says how to fix the value.
 
 Not environs: its readers would need a wrapper of the same length for bounds and for these sentences.
 """

@@ -39,7 +39,7 @@ class Trigger(pgtrigger.Trigger):
     """A trigger that no setting can switch off. Its name in Postgres is `pgtrigger_<name>_<five digits>`."""
 
     def compile(self, model: Model) -> compiler.Trigger:
-        """What a migration keeps of it."""
+        """The form in which a migration stores it."""
         return compiler.Trigger(name=self.name, sql=TriggerSql(**super().compile(model).sql.kwargs))
 
 

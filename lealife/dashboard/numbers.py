@@ -1,4 +1,4 @@
-"""Numbers in addresses and posted forms, which a page takes for missing when they make no sense."""
+"""Numbers in addresses and posted forms. A page treats an invalid number as missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NUMBER = forms.RegexField(r"\A[1-9][0-9]{0,17}\Z", strip=False)
 
 
 def read_number(text: str) -> int | None:
-    """The whole number from 1 on that the text says and a row's id could be; None for anything else."""
+    """The text as a whole number from 1 on that can be a row's id; None for any other text."""
     try:
         return int(_NUMBER.clean(text))
     except ValidationError:
