@@ -10,6 +10,7 @@ TOGETHER = {
     **dict.fromkeys(
         [f"tests/pipeline/test_{name}.py" for name in ("execution", "model_restart", "prefix", "taking")], MODEL_SERVER
     ),
+    "tests/benchmarks/test_gate.py": "tables of verdicts",
     "tests/training/agent/test_bombs.py": "bombs",
     "tests/promotion/test_retention.py": "retention",
 }
