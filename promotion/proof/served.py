@@ -143,7 +143,7 @@ def judge_role(
     elif not asked:
         state = AMBER
         looked = f"none of the last {len(rows)} live outcomes asked the {role}" if rows else "no live outcome yet"
-        sentence = f"Not proven yet: {looked}; {NEEDED} must carry the digest of {tag}."
+        sentence = f"Not asked: {looked}; {NEEDED} must carry the digest of {tag}."
     else:
         state = GREEN if matching >= NEEDED else AMBER
         looked = f"{len(asked)} of the last {len(rows)} live outcomes asked the {role}"
