@@ -166,7 +166,7 @@ def _confirm_claim(item: MemoryItem, lesson: Lesson, *, now: datetime) -> None:
 
 def _confirm(item: MemoryItem, lesson: Lesson, *, crawled: bool, now: datetime) -> None:
     rows = MemoryItem.objects.filter(pk=item.pk)
-    # What an item of an older version says is not known: this sighting tells.
+    # An older item may have no digest of what it says: this sighting gives it one.
     is_same = item.content_hash in (lesson.content_hash, "")
     revived = _revive(rows, now=now)
     if is_same:

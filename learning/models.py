@@ -41,8 +41,8 @@ COUNT_LOCK = 0x4C6543
 
 # `changes` are the items that came (1) or went (-1). All counts of one transaction take the slot of its number.
 # Statements of one transaction may count in any order: the lock of the slot, taken before the first count, keeps two
-# transactions from waiting for each other's counts in a circle. It comes after the rows of the statement, so whoever
-# changes items locks the memory of their hosts first.
+# transactions from waiting for each other's counts in a circle. It comes after the rows of the statement, so code
+# that changes items locks the memory of their hosts first.
 COUNT_MEMORY = """
     FOR counted IN
         SELECT kind || '/' || status AS name, sum(change) AS amount FROM ({changes}) AS moved

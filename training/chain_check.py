@@ -56,7 +56,7 @@ def check_chain(*, now: datetime, limit: int = WALK_ROWS) -> int:
             if not does_follow(seal, row=check.verified_rows + 1, previous=previous):
                 break
             check.verified_rows, previous = seal.row, seal.hash
-        # A seal whose outcome is gone is not walked at all: at the end only the count tells.
+        # The walk does not meet a seal whose outcome is gone. At the chain's end only the count shows it.
         if check.broken_at is None and (check.verified_rows < until or newest < before):
             check.broken_at = min(check.verified_rows, newest) + 1
         if newest <= check.verified_rows or check.broken_at is not None:

@@ -75,7 +75,7 @@ def _lock_next_source(reads: ClaimReads, *, now: datetime) -> tuple[TrainingSour
         if choice.waiting is None:
             return None
         source_id = choice.waiting.source_id
-        # By its id alone: with the status beside it, Postgres may look through the index of all that waits.
+        # Only by its id: with the status as a second condition Postgres may read the index of all waiting sources.
         source = TrainingSource.objects.select_for_update(skip_locked=True).filter(pk=source_id).first()
         if source is not None and source.status == TrainingSource.Status.PENDING:
             return source, choice.selection_mode
@@ -95,7 +95,7 @@ def _open_cycle(
         pages_target=source.pages_target or row.default_pages_target,
         max_calls=row.controller_max_calls,
         requested_by=source.queued_by or source.queued_from,
-        # Both arms carry the canary's id: it is how they are told apart from runs outside of it.
+        # Both arms carry the canary's id: that is how they differ from runs outside of it.
         canary_id=canary.canary_id if canary else None,
         fence=1,
         attempts=1,

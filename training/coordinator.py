@@ -21,7 +21,7 @@ from training.outcomes import RETRY_AFTER, read_breaker
 from training.runtime_settings import read_settings
 
 LEASE = timedelta(seconds=settings.LEALIFE_COORDINATOR_LEASE_S)
-# No honest lease or tick is further ahead: it was written before a clock was put back, and holds nobody up.
+# A lease or tick further ahead than this was written before the clock moved back. It is ignored.
 LEASE_MOST = 2 * LEASE
 # Announcements that may let a run start, or must stop one: everything else can wait for the tick.
 WAKES = frozenset({"sources", "settings", "coordinator", "outcomes"})
@@ -61,23 +61,23 @@ def read_coordinator() -> Coordinator:
 
 @requires("training.start_training")
 def start_training(*, by: Actor, origin: str) -> Coordinator:
-    """Allows training. Picks begin at the next tick of whoever holds the lease."""
+    """Allows training. Picks begin at the next tick of the process that holds the lease."""
     _set_enabled(True, by=by.name, origin=origin)
     return read_coordinator()
 
 
 @requires("training.stop_training")
 def stop_training(*, by: Actor, origin: str) -> Coordinator:
-    """Ends picks, never runs: what is in flight goes on to its end."""
+    """Ends picks, never runs: runs in flight continue to their end."""
     _set_enabled(False, by=by.name, origin=origin)
     return read_coordinator()
 
 
 def reverse_stop(*, daemon: str, origin: str) -> bool:
-    """Allows training again for a `daemon` that was told to; False when it was allowed already.
+    """Allows training again because the command line of a `daemon` says so; False when it was allowed already.
 
-    The Stop that it reversed, if there was one, is kept until somebody starts or stops training, and in the audit
-    log for ever.
+    The Stop that it reversed, if there was one, is kept until someone starts or stops training, and in the audit log
+    for ever.
     """
     return _set_enabled(True, by=daemon, origin=origin, reverses=True)
 
@@ -139,7 +139,7 @@ def read_loop(*, now: datetime) -> LoopState:
 def derive_loop(*, row: Coordinator, breaker: str, now: datetime) -> LoopState:
     """The rule of `read_loop`, pure; `breaker` says why picking pauses, empty when it does not."""
     leased = row.lease_until is not None and now < row.lease_until <= now + LEASE_MOST
-    # Between two holders nobody leads for a moment; that is no stall.
+    # Between two holders there is a moment without a leader; that is no stall.
     fresh = leased or (row.last_tick_at is not None and now - LEASE < row.last_tick_at <= now + LEASE_MOST)
     if not row.enabled:
         state, reason = "stopped", "Training is not allowed, so no new runs start. Runs in flight continue."
@@ -172,10 +172,10 @@ def _say_silence(silent: timedelta) -> str:
 
 
 def take_lease(*, holder: str, now: datetime) -> int | None:
-    """The new fence when `holder` leads now; None while somebody else's lease is fresh.
+    """The new fence when `holder` leads now; None while another holder's lease is fresh.
 
-    A lease further ahead than any could be was taken before a clock was put back: it has lapsed. A holder that
-    still lives then loses it to whoever comes first; its fence refuses the tick, as after any lapse.
+    A lease too far ahead was taken before the clock moved back: it counts as lapsed. If its holder still lives, it
+    loses the lease to the next process that asks; its fence refuses its tick, as after any lapse.
     """
     read_coordinator()
     lapsed = Q(lease_until__lt=now) | Q(lease_until__gt=now + LEASE_MOST)
@@ -196,7 +196,7 @@ def record_tick(*, fence: int, now: datetime, launched: int, error: str = "") ->
 
 
 def record_broken_tick(*, fence: int, error: Exception) -> None:
-    """Keeps why a tick broke, for whoever asks why the loop has stalled; the next good tick clears it."""
+    """Keeps why a tick failed, so that pages can say why the loop has stalled. The next good tick clears it."""
     Coordinator.objects.filter(id=1, fence=fence).update(last_error=describe_breakage(error))
 
 

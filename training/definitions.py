@@ -67,7 +67,7 @@ def save_definition(
         if row.enabled and row.host is None:
             raise InvalidInput(f"“{row.title}” is enabled and needs its host: disable it first.", field="host")
         if row.host is not None and not {"host", "check_spec"}.isdisjoint(changed):
-            # Told now, and not to whoever queues it.
+            # Refuse it now, not when it is queued.
             check_success_check(row.check_spec, host=row.host)
         row.updated_by = by.name
         _write(row, changed)
@@ -215,7 +215,7 @@ def _check_ready(row: TaskDefinition) -> None:
 
 def _write(row: TaskDefinition, changed: list[str]) -> None:
     try:
-        # A savepoint: the refusal is raised, audited by nobody, and the caller's transaction stays usable.
+        # A savepoint: when the row is refused, the caller's transaction stays usable.
         with transaction.atomic():
             row.save(update_fields=[*changed, "updated_by", "updated_at"] if row.pk else None)
     except IntegrityError:

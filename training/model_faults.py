@@ -11,7 +11,7 @@ HOST_MAX = 300
 
 
 def note_fault(*, host: str, now: datetime) -> None:
-    """Notes that the server failed in a chat just now; one statement, whoever else notes it."""
+    """Notes that the server failed in a chat just now. One statement, so that many workers may note it at once."""
     ModelServerFault.objects.bulk_create(
         [ModelServerFault(host=host[:HOST_MAX], at=now)],
         update_conflicts=True,

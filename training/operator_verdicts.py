@@ -16,7 +16,7 @@ NOTE_MAX = 2_000
 
 
 def check_judgeable(run: Run) -> None:
-    """Raises Conflict, with the reason, for a run that nobody can judge."""
+    """Raises Conflict, with the reason, for a run that cannot be judged."""
     if run.lane == Run.Lane.EVALUATION:
         raise Conflict(f"Run {run.pk} is a held-out evaluation. Only its checks judge it, and nothing learns from it.")
     if run.status not in Run.TERMINAL:
@@ -34,7 +34,7 @@ def check_note(note: str) -> str:
 
 
 def read_latest_verdict(run_id: int) -> OperatorVerdict | None:
-    """The verdict that counts; None when nobody has judged the run."""
+    """The verdict that counts; None when the run was not judged."""
     return OperatorVerdict.objects.filter(run_id=run_id).order_by("-id").first()
 
 
@@ -43,7 +43,7 @@ def record_verdict(
 ) -> OperatorVerdict:
     """Adds a verdict; `effect` names the memory items that it changed, by their new status.
 
-    Raises Conflict for a run that nobody can judge, InvalidInput for a note that is too long.
+    Raises Conflict for a run that cannot be judged, InvalidInput for a note that is too long.
     """
     check_judgeable(run)
     with transaction.atomic():

@@ -81,10 +81,12 @@ def judge_served(result: Result, *, claimed: tuple[str, str], served: tuple[str,
     if result.error_code in (ErrorCode.MODEL_UNAVAILABLE, ErrorCode.CANCELLED):
         return result
     roles = zip(("controller", "task"), claimed, served, strict=True)
-    wrong = [(role, told, found) for role, told, found in roles if told and found and told != found]
+    wrong = [(role, promised, found) for role, promised, found in roles if promised and found and promised != found]
     if not wrong:
         return result
-    error = " ".join(f"The {role} was served by {found[:19]}, not by {told[:19]}." for role, told, found in wrong)
+    error = " ".join(
+        f"The {role} was served by {found[:19]}, not by {promised[:19]}." for role, promised, found in wrong
+    )
     return replace(result, success=False, error_code=str(ErrorCode.SERVED_OTHER_DIGEST), error=error, verifier="")
 
 

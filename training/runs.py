@@ -198,13 +198,13 @@ def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
     lapsed = list(Run.objects.lapsed(now=now).order_by("lease_until").values_list("id", flat=True)[:limit])
     for run_id in lapsed:
         with transaction.atomic():
-            # The conditions stand on the locked row itself: Postgres asks them again of a row that another sweep
-            # changed before it was locked. In a subquery they would be answered from before.
+            # The conditions are on the locked row itself: Postgres checks them again when another sweep changed the
+            # row before this lock. In a subquery it would use the old values.
             run = Run.objects.lapsed(now=now).filter(pk=run_id).select_for_update(skip_locked=True).first()
             if run is None:
                 continue
             moved += 1
-            # One that nobody began was not tried: it waits for a worker for as long as it takes.
+            # No worker began it, so it was not tried: it waits for a worker, however long that takes.
             if run.lane in RETRIED_LANES and (run.attempts < ATTEMPTS_MAX or not run.claimed_by):
                 _queue_again(run)
             else:

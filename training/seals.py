@@ -88,7 +88,7 @@ def verify_chain() -> ChainState:
         if not does_follow(seal, row=expected_row, previous=previous):
             return replace(state, broken_at=expected_row, fault=name_break(expected_row))
         previous, expected_row = seal.hash, expected_row + 1
-    # A seal whose outcome is gone is not walked at all: at the chain's end only the count tells.
+    # The walk does not meet a seal whose outcome is gone. At the chain's end only the count shows it.
     if expected_row <= state.sealed_rows:
         return replace(state, broken_at=expected_row, fault=name_break(expected_row))
     fault = find_anchor_fault(anchors)

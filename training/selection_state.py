@@ -138,8 +138,8 @@ def _take_first(waiting: QuerySet[TrainingSource]) -> Subquery:
 def read_locked_campaign() -> Campaign | None:
     """The campaign that has started and not drained; under the campaign lock only it may run.
 
-    One whose run is in flight holds the lock, cancelled or not. A campaign whose host is disabled locks nobody out
-    otherwise: it could never drain.
+    A campaign with a run in flight holds the lock, cancelled or not. Otherwise a campaign whose host is disabled does
+    not hold it, because it could never drain.
     """
     claimed = TrainingSource.objects.filter(campaign__isnull=False, status=TrainingSource.Status.CLAIMED)
     started = TrainingSource.objects.filter(

@@ -84,8 +84,8 @@ def _check_reachable(urls: Iterable[str], *, host: Host) -> None:
 def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
     """The host row that a name, a URL or the prompt's own URL means; the only enabled one when nothing says.
 
-    Raises NotFound for an unknown host and InvalidInput when it is disabled or none can be told: a prompt whose
-    addresses are all on unknown hosts is not asked of another.
+    Raises NotFound for an unknown host and InvalidInput when it is disabled or no host can be chosen: a prompt
+    whose addresses are all on unknown hosts is not sent to another host.
     """
     found: Host | None
     if host:
