@@ -59,6 +59,8 @@ def store_lessons(*, outcome: TrainingOutcome, lessons: Iterable[Lesson], now: d
     run vouches for it, however often it is claimed. Content that changed goes back to quarantine.
     """
     wanted = {lesson.key: lesson for lesson in lessons}
+    if not wanted:
+        return 0
     host_items = MemoryItem.objects.filter(host_id=outcome.host_id)
     # In key order, so that two ingests never wait for each other in a circle.
     known = {item.key: item for item in host_items.select_for_update().filter(key__in=wanted).order_by("key")}
@@ -243,6 +245,8 @@ def count_recalls(*, recalled: Iterable[int], helped: Iterable[int], checked: bo
     an item is worth, so it counts neither for it nor against it.
     """
     recalled_ids, helped_ids = sorted(set(recalled)), sorted(set(helped))
+    if not recalled_ids and not helped_ids:
+        return
     # Locked in key order first, so that two ingests never wait for each other in a circle.
     list(MemoryItem.objects.select_for_update().filter(pk__in=recalled_ids).order_by("pk").values_list("pk"))
     given = MemoryItem.objects.filter(pk__in=recalled_ids)
