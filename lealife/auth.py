@@ -14,10 +14,7 @@ from ninja.utils import check_csrf
 
 from lealife.core.actors import Action, Actor, read_actor
 from lealife.core.clients import read_address
-from lealife.keys import count_wrong_key, create_api_key, find_key, read_key, why_not_good
-
-# Read by scripts and commands from this variable.
-__all__ = ["ActorRequest", "BearerKey", "StaffSession", "allow", "create_api_key"]
+from lealife.keys import count_wrong_key, find_key, read_key, why_not_good
 
 # How many invalid keys one address may send per minute; each costs a database lookup.
 WRONG_KEYS = 30

@@ -33,6 +33,14 @@ KEPT_APART = {
 }
 
 
+def find_run(run_id: int) -> Run:
+    """The run, with its host. Raises NotFound."""
+    run = Run.objects.select_related("host").filter(pk=run_id).first()
+    if run is None:
+        raise NotFound(f"There is no run {run_id}.")
+    return run
+
+
 def why_not_repeat(run: Run) -> str:
     """Why a run cannot be repeated, in one sentence; empty when it can."""
     reason = KEPT_APART.get(Run.Lane(run.lane))
@@ -60,7 +68,7 @@ def why_not_judge(run: Run) -> str:
 @requires("training.ask")
 def repeat_run(*, run_id: int, by: Actor, origin: str) -> Run:
     """Queues the same task again, with the tags and memory of today. Raises NotFound or Conflict."""
-    run = _find_run(run_id)
+    run = find_run(run_id)
     _refuse(why_not_repeat(run))
     with transaction.atomic():
         again = ask(
@@ -85,7 +93,7 @@ def train_on_run(
 
     Raises NotFound, InvalidInput, or Conflict for a run that must not be trained on.
     """
-    run = _find_run(run_id)
+    run = find_run(run_id)
     _refuse(why_not_train(run))
     if CurriculumTask.objects.filter(host=run.host, split=CurriculumTask.Split.EVALUATION, prompt=run.prompt).exists():
         raise Conflict("This question is held out for evaluations. Held-out tasks are never used for training.")
@@ -142,13 +150,6 @@ def judge_run(*, run_id: int, right: bool, note: str = "", by: Actor, origin: st
         outcome = TrainingOutcome.objects.filter(run=run).first()
         effect = judge_outcome(outcome=outcome, right=right, now=timezone.now()) if outcome else Effect()
         return record_verdict(run=run, right=right, note=note, by=by.name, origin=origin, effect=asdict(effect))
-
-
-def _find_run(run_id: int) -> Run:
-    run = Run.objects.select_related("host").filter(pk=run_id).first()
-    if run is None:
-        raise NotFound(f"There is no run {run_id}.")
-    return run
 
 
 def _refuse(sentence: str) -> None:

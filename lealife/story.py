@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,25 +24,20 @@ MEASURED_TASKS = 30
 class MemoryMeasure:
     """The same held-out tasks, tags and frozen pages, without and with memory."""
 
-    tasks: int
-    success_rate_off: float | None
-    success_rate_on: float | None
-    calls_off: float | None
-    calls_on: float | None
+    measured_tasks: int
+    success_rate_memory_off: float | None
+    success_rate_memory_on: float | None
+    calls_memory_off: float | None
+    calls_memory_on: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story(MemoryMeasure):
     """One verdict and what led to it. Rates are shares of 1; calls are means per task."""
 
     sources_claimed: int
     outcomes: int
     successes: int
-    success_rate_memory_off: float | None
-    success_rate_memory_on: float | None
-    calls_memory_off: float | None
-    calls_memory_on: float | None
-    measured_tasks: int
     window: dict[str, Any]
     candidate: dict[str, Any]
     wins: int
@@ -95,11 +90,11 @@ def measure_memory(
                 arms[memory].append(arm)
         progress(number, len(tasks))
     return MemoryMeasure(
-        tasks=measured,
-        success_rate_off=_mean([float(arm.success) for arm in arms[False]]),
-        success_rate_on=_mean([float(arm.success) for arm in arms[True]]),
-        calls_off=_mean([float(arm.controller_calls) for arm in arms[False]]),
-        calls_on=_mean([float(arm.controller_calls) for arm in arms[True]]),
+        measured_tasks=measured,
+        success_rate_memory_off=_mean([float(arm.success) for arm in arms[False]]),
+        success_rate_memory_on=_mean([float(arm.success) for arm in arms[True]]),
+        calls_memory_off=_mean([float(arm.controller_calls) for arm in arms[False]]),
+        calls_memory_on=_mean([float(arm.controller_calls) for arm in arms[True]]),
     )
 
 
@@ -122,11 +117,7 @@ def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float)
         sources_claimed=TrainingCycle.objects.count(),
         outcomes=counts["outcomes.total"],
         successes=counts["outcomes.success"],
-        success_rate_memory_off=memory.success_rate_off,
-        success_rate_memory_on=memory.success_rate_on,
-        calls_memory_off=memory.calls_off,
-        calls_memory_on=memory.calls_on,
-        measured_tasks=memory.tasks,
+        **asdict(memory),
         window={
             "number": window.number,
             "watermark": window.watermark,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from lealife.core.digest import short_digest
 from lealife.core.gateway import TagInfo
 from lealife.core.model_names import normalise_name
 from promotion.models import ModelTag
@@ -123,8 +124,3 @@ def _describe_foreign(name: str, *, host: str, info: TagInfo, is_base: bool) -> 
     else:
         sentence = f"{name} on {host} was not made by LeaLife. It is unused."
     return Finding(host, name, FOREIGN, "", "", info.digest, info.size, sentence)
-
-
-def short_digest(digest: str) -> str:
-    """The start of a digest, for people, without the algorithm's name."""
-    return digest.removeprefix("sha256:")[:12]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
@@ -18,18 +16,6 @@ from training.audit import record_audit
 # How many controller tags are kept in addition to the referenced ones; older unpinned tags may be pruned.
 KEEP_TAGS = 10
 UNUSED = (ModelTag.Status.UNUSED, ModelTag.Status.RETIRED, ModelTag.Status.REJECTED)
-
-
-@dataclass(frozen=True, slots=True)
-class TagList:
-    """Tags by what they do."""
-
-    active: tuple[ModelTag, ...]
-    candidate: tuple[ModelTag, ...]
-    configured: tuple[ModelTag, ...]
-    unused: tuple[ModelTag, ...]
-    unused_count: int
-    keep: int
 
 
 def ensure_base_tags(*, server: TagServer, base: str) -> bool:
@@ -82,23 +68,6 @@ def register_tag(*, recipe: Recipe, digest: str, status: str, parent: ModelTag |
         parent=parent,
         status=status,
         foretold=foretold,
-    )
-
-
-def read_tags(*, sample: int = 8) -> TagList:
-    """Active, candidate, configured (active and retired-but-reachable by rollback) and a sample of the unused."""
-    serving = list(
-        ModelTag.objects.filter(status__in=[ModelTag.Status.ACTIVE, ModelTag.Status.CANDIDATE]).order_by("role", "id")
-    )
-    configured = ModelTag.objects.filter(status=ModelTag.Status.CONFIGURED).order_by("role", "id")
-    unused = ModelTag.objects.filter(status__in=UNUSED).order_by("-id")
-    return TagList(
-        active=tuple(tag for tag in serving if tag.status == ModelTag.Status.ACTIVE),
-        candidate=tuple(tag for tag in serving if tag.status == ModelTag.Status.CANDIDATE),
-        configured=tuple(tag for tag in serving if tag.status == ModelTag.Status.ACTIVE) + tuple(configured),
-        unused=tuple(unused[:sample]),
-        unused_count=unused.count(),
-        keep=KEEP_TAGS,
     )
 
 

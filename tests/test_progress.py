@@ -17,7 +17,13 @@ from tests.promotion.ledgers import History, make_history
 from tests.promotion.scenes import Servers, build_pages, make_host
 from tests.training.agent.sites import serve
 
-MEMORY = MemoryMeasure(tasks=2, success_rate_off=0.0, success_rate_on=0.5, calls_off=5.0, calls_on=3.5)
+MEMORY = MemoryMeasure(
+    measured_tasks=2,
+    success_rate_memory_off=0.0,
+    success_rate_memory_on=0.5,
+    calls_memory_off=5.0,
+    calls_memory_on=3.5,
+)
 
 
 @pytest.fixture

@@ -53,9 +53,7 @@ class BoundGroupAdmin(GroupAdmin):
         """Superusers alone."""
         return bool(request.user.is_superuser)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        """Superusers alone."""
-        return bool(request.user.is_superuser)
+    has_delete_permission = has_change_permission
 
 
 admin.site.unregister([User, Group])

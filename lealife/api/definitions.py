@@ -8,7 +8,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Router, Status
 
-from lealife.api.responses import declare_responses
 from lealife.api.schemas import (
     Before,
     DefinitionChangesIn,
@@ -19,6 +18,8 @@ from lealife.api.schemas import (
     Limit,
     QueueIn,
     RowId,
+    declare_responses,
+    fill_schema,
 )
 from lealife.auth import ActorRequest, allow
 from lealife.core.errors import NotFound
@@ -128,19 +129,11 @@ def describe_definition(definition_id: int) -> DefinitionOut:
 
 def describe_row(row: Any) -> DefinitionOut:
     """A row that carries its pending count as JSON."""
-    return DefinitionOut(
-        id=row.pk,
-        title=row.title,
-        prompt=row.prompt,
+    return fill_schema(
+        DefinitionOut,
+        row,
         host=row.host.name if row.host else None,
         check=row.check_spec,
-        pages_target=row.pages_target,
-        enabled=row.enabled,
         state=read_state(row),
-        pending=row.pending,
-        created_at=row.created_at,
-        created_by=row.created_by,
-        updated_at=row.updated_at,
-        updated_by=row.updated_by,
         href=reverse("api:definition", kwargs={"definition_id": row.pk}),
     )

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Router
 
-from lealife.api.responses import declare_responses
+from lealife.api.schemas import declare_responses
 from lealife.health import Health, read_health
 
 router = Router(tags=["health"])

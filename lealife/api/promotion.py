@@ -6,13 +6,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router
 
-from lealife.api.responses import declare_responses
-from lealife.api.schemas import DrillOut, HoldIn, LiveApplyOut, RollBackIn, SteeringOut
+from lealife.api.schemas import DrillOut, HoldIn, LiveApplyOut, RollBackIn, SteeringOut, declare_responses, fill_schema
 from lealife.api.status_schemas import ProofOut
 from lealife.auth import ActorRequest, allow
 from lealife.dashboard.live.snapshot import fingerprint_panel
 from lealife.dashboard.readings import take_readings
-from lealife.dashboard.training.proof import build_proof_panel
+from lealife.dashboard.training.proof import ProofPanel, build_proof_panel
 from promotion.applies import roll_back
 from promotion.candidates.windows import read_window
 from promotion.evaluation.drills import DrillReport, read_drills
@@ -24,12 +23,12 @@ ORIGIN = "api"
 
 
 @router.get("/proof", response=declare_responses(200, ProofOut))
-def read_proof(request: HttpRequest, response: HttpResponse) -> ProofOut:
+def read_proof(request: HttpRequest, response: HttpResponse) -> ProofPanel:
     """What is live, whether it is proven, and what promotion waits for."""
     panel = build_proof_panel(take_readings(now=timezone.now()))
     # Weak: two answers that differ only in their time count as the same.
     response["ETag"] = f'W/"{fingerprint_panel(panel)}"'
-    return ProofOut.model_validate(panel)
+    return panel
 
 
 @router.post(
@@ -41,16 +40,8 @@ def roll_back_role(request: ActorRequest, body: RollBackIn) -> LiveApplyOut:
     """Makes the tag that served a role before the last switch active again, as a new live apply."""
     apply = roll_back(role=body.role.value, by=request.auth, reason=body.reason, origin=ORIGIN)
     apply.refresh_from_db()
-    return LiveApplyOut(
-        id=apply.pk,
-        role=apply.role,
-        from_tag=apply.from_tag.name if apply.from_tag else None,
-        to_tag=apply.to_tag.name,
-        to_digest=apply.to_digest,
-        applied_by=apply.applied_by,
-        reason=apply.reason,
-        applied_at=apply.applied_at,
-    )
+    from_tag = apply.from_tag.name if apply.from_tag else None
+    return fill_schema(LiveApplyOut, apply, from_tag=from_tag, to_tag=apply.to_tag.name)
 
 
 @router.get("/drills", response=declare_responses(200, DrillReport))
@@ -84,7 +75,7 @@ def evaluate(request: ActorRequest) -> SteeringOut:
 def drill(request: ActorRequest) -> list[DrillOut]:
     """Requests a drill: an identical clone and a sabotaged copy of the active tag go through the gate."""
     drills = request_drill(by=request.auth, origin=ORIGIN)
-    return [DrillOut(id=each.pk, kind=each.kind, role=each.role, state=each.state) for each in drills]
+    return [fill_schema(DrillOut, each) for each in drills]
 
 
 def describe_steering() -> SteeringOut:

@@ -8,8 +8,50 @@ from typing import Annotated, Any
 from ninja import Schema
 from pydantic import Field
 
-from lealife.api.schemas import STORABLE, Check, Input, PageOut, TagOut, TaskSummaryOut, Title
+from lealife.api.schemas import STORABLE, Check, Input, Title
 from training.operator_verdicts import NOTE_MAX
+
+
+class TaskQueuedOut(Schema):
+    """A task that will be run."""
+
+    id: int
+    status: str
+    href: str
+
+
+class TagOut(Schema):
+    """A tag, the digest that routing claimed, and the digest that the server answered with; empty until known."""
+
+    tag: str
+    claimed_digest: str
+    served_digest: str
+
+
+class PageOut(Schema):
+    """One page visit."""
+
+    url: str
+    title: str
+    status: int
+    error_code: str
+
+
+class TaskSummaryOut(TaskQueuedOut):
+    """A task in a list."""
+
+    prompt: str
+    host: str
+    created_at: datetime
+    finished_at: datetime | None
+    error_code: str
+
+
+class TaskListOut(Schema):
+    """Newest first; `next_before` asks for the page after this one."""
+
+    tasks: list[TaskSummaryOut]
+    next_before: int | None
 
 
 class TrainIn(Input):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from ninja import Query, Schema
 from pydantic import AfterValidator, ConfigDict, Field
@@ -15,8 +15,11 @@ from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
 from training.settings_catalogue import SETTINGS, Setting
 from training.tasks import PAGES_MAX, PROMPT_MAX
 
+Out = TypeVar("Out", bound=Schema)
 ROW_ID_MAX = 2**63 - 1
 CHECK_MAX = 20_000
+# What every endpoint may refuse with.
+ALWAYS = (400, 401, 403, 405, 413, 422, 429, 503)
 
 
 def check_storable(text: str) -> str:
@@ -88,6 +91,17 @@ class Problem(Schema):
     errors: list[FieldError] | None = None
 
 
+def fill_schema(kind: type[Out], row: object, /, **given: Any) -> Out:
+    """A schema whose fields are the row's attributes of the same names, or `given`."""
+    named = (name for name in kind.model_fields if name not in given)
+    return kind(**{name: getattr(row, name) for name in named}, **given)
+
+
+def declare_responses(status: int, schema: Any, *problems: int) -> dict[Any, Any]:
+    """The response map of an endpoint: its success, the refusals that all endpoints share, and its own `problems`."""
+    return {status: schema, (*ALWAYS, *problems): Problem}
+
+
 class TaskIn(Input):
     """A question about a website."""
 
@@ -95,6 +109,12 @@ class TaskIn(Input):
     host: HostName | None = None
     check: Check | None = None
     pages_target: PagesTarget | None = None
+
+    def read_task(self) -> dict[str, Any]:
+        """What was sent, by the names that the actions use."""
+        task = self.model_dump()
+        task["check_spec"] = task.pop("check") or {}
+        return task
 
 
 class SourceIn(TaskIn):
@@ -171,48 +191,6 @@ class DrillOut(Schema):
     kind: str
     role: str
     state: str
-
-
-class TaskQueuedOut(Schema):
-    """A task that will be run."""
-
-    id: int
-    status: str
-    href: str
-
-
-class TagOut(Schema):
-    """A tag, the digest that routing claimed, and the digest that the server answered with; empty until known."""
-
-    tag: str
-    claimed_digest: str
-    served_digest: str
-
-
-class PageOut(Schema):
-    """One page visit."""
-
-    url: str
-    title: str
-    status: int
-    error_code: str
-
-
-class TaskSummaryOut(TaskQueuedOut):
-    """A task in a list."""
-
-    prompt: str
-    host: str
-    created_at: datetime
-    finished_at: datetime | None
-    error_code: str
-
-
-class TaskListOut(Schema):
-    """Newest first; `next_before` asks for the page after this one."""
-
-    tasks: list[TaskSummaryOut]
-    next_before: int | None
 
 
 class SourceOut(Schema):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from ninja import Schema
+from pydantic import Field
 
 from lealife.health import Health
 from training.campaigns import CampaignProgress
@@ -94,33 +95,33 @@ class ServedOut(Schema):
 class ProofOut(Schema):
     """What is live, whether it is proven, and what promotion waits for."""
 
-    state: str
-    window: int
-    percent: int
-    in_window: int
-    window_size: int
-    until_next: int
-    sentence: str
+    state: str = Field(alias="window.state")
+    window: int = Field(alias="window.number")
+    percent: int = Field(alias="window.percent")
+    in_window: int = Field(alias="window.in_window")
+    window_size: int = Field(alias="window.size")
+    until_next: int = Field(alias="window.until_next")
+    sentence: str = Field(alias="window.sentence")
     next_action: str
-    reason: str
-    successes: int
-    watermark: int
-    next_target: int
+    reason: str = Field(alias="window.reason")
+    successes: int = Field(alias="window.successes")
+    watermark: int = Field(alias="window.watermark")
+    next_target: int = Field(alias="window.next_target")
     delta_since_watermark: int
-    attempts: int
-    unbiased_rate: float | None
+    attempts: int = Field(alias="window.attempts")
+    unbiased_rate: float | None = Field(alias="window.unbiased_rate")
     live_applies: int
     promotion_worker: str
     controller: LiveTagOut | None
     task: LiveTagOut | None
     candidate: CandidateOut | None
     last_apply: SwitchOut | None
-    last_evaluation_at: datetime | None
-    threshold_reached_at: datetime | None
+    last_evaluation_at: datetime | None = Field(alias="window.last_evaluation_at")
+    threshold_reached_at: datetime | None = Field(alias="window.last_reached_at")
     pending: str
-    recent_successes: int
-    recent_total: int
-    recent_percent: int | None
+    recent_successes: int = Field(alias="recent.successes")
+    recent_total: int = Field(alias="recent.total")
+    recent_percent: int | None = Field(alias="recent.percent")
     configured: list[LiveTagOut]
     unused: list[LiveTagOut]
     unused_count: int
@@ -128,9 +129,9 @@ class ProofOut(Schema):
     outcomes_total: int
     outcomes_success: int
     outcomes_failure: int
-    served: list[ServedOut]
-    served_state: str
-    served_sentence: str
+    served: list[ServedOut] = Field(alias="served.roles")
+    served_state: str = Field(alias="served.state")
+    served_sentence: str = Field(alias="served.sentence")
     generated_at: datetime
 
 
@@ -141,17 +142,17 @@ class StateOut(Schema):
     loop_reason: str
     enabled: bool
     last_launch_at: datetime | None
-    recent_successes: int
-    recent_total: int
-    recent_percent: int | None
-    queue_pending: int
-    curriculum_pending: int
-    hosts: int
-    running_total: int
-    running_training: int
-    training_max: int
-    training_cap_note: str
-    running_non_training: int
+    recent_successes: int = Field(alias="recent.successes")
+    recent_total: int = Field(alias="recent.total")
+    recent_percent: int | None = Field(alias="recent.percent")
+    queue_pending: int = Field(alias="waiting.queue")
+    curriculum_pending: int = Field(alias="waiting.curriculum")
+    hosts: int = Field(alias="waiting.hosts")
+    running_total: int = Field(alias="slots.running_total")
+    running_training: int = Field(alias="slots.running_training")
+    training_max: int = Field(alias="slots.training_cap")
+    training_cap_note: str = Field(alias="slots.cap_note")
+    running_non_training: int = Field(alias="slots.running_non_training")
     health: Health
 
 
@@ -173,10 +174,10 @@ class LanesOut(Schema):
     campaign_lock: bool
     host_lock: str
     definitions: list[DefinitionCountOut]
-    pending_all: int
-    pending_training_ui: int
-    pending_other: int
-    pending_curriculum: int
+    pending_all: int = Field(alias="waiting.queue")
+    pending_training_ui: int = Field(alias="waiting.queue_training_ui")
+    pending_other: int = Field(alias="waiting.queue_other")
+    pending_curriculum: int = Field(alias="waiting.curriculum")
 
 
 class RelayOut(Schema):
@@ -189,12 +190,12 @@ class RelayOut(Schema):
     ingested_30m: int
     ingested_capped: bool
     backlog: int
-    running_training: int
+    running_training: int = Field(alias="slots.running_training")
     running_standard: int
     task_tag: str | None
-    latest_success_title: str | None
-    latest_success_run: int | None
-    latest_success_at: datetime | None
+    latest_success_title: str | None = Field(alias="latest_success.title")
+    latest_success_run: int | None = Field(alias="latest_success.run_id")
+    latest_success_at: datetime | None = Field(alias="latest_success.created_at")
 
 
 class RunningOut(Schema):
@@ -301,7 +302,7 @@ class ControlsOut(Schema):
     version: int
     updated_at: datetime
     updated_by: str
-    training_ceiling: int
+    training_ceiling: int = Field(alias="slots.training_ceiling")
 
 
 class StatusOut(Schema):

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Router, Status
 
 from lealife import run_actions
-from lealife.api.responses import declare_responses
-from lealife.api.run_schemas import TaskOut, TrainIn, VerdictIn, VerdictOut
+from lealife.api.run_schemas import (
+    PageOut,
+    TagOut,
+    TaskListOut,
+    TaskOut,
+    TaskQueuedOut,
+    TaskSummaryOut,
+    TrainIn,
+    VerdictIn,
+    VerdictOut,
+)
 from lealife.api.schemas import (
     Before,
     Limit,
-    PageOut,
     RowId,
     SourceOut,
-    TagOut,
     TaskIn,
-    TaskListOut,
-    TaskQueuedOut,
-    TaskSummaryOut,
+    declare_responses,
+    fill_schema,
 )
 from lealife.api.training import describe_source
 from lealife.auth import ActorRequest, allow
@@ -39,14 +43,8 @@ router = Router(tags=["tasks"])
 @router.post("", response=declare_responses(202, TaskQueuedOut, 404), auth=allow(launching.ask))
 def create_task(request: ActorRequest, body: TaskIn) -> Status:
     """Queues a question about a website. Poll its `href` for the answer."""
-    run = launching.ask(
-        prompt=body.prompt,
-        host=body.host,
-        check_spec=body.check or {},
-        pages_target=body.pages_target,
-        by=request.auth,
-    )
-    return Status(202, TaskQueuedOut(id=run.pk, status=run.status, href=build_href(run.pk)))
+    run = launching.ask(**body.read_task(), by=request.auth)
+    return Status(202, fill_schema(TaskQueuedOut, run, href=build_href(run.pk)))
 
 
 @router.get("", response=declare_responses(200, TaskListOut))
@@ -57,7 +55,7 @@ def list_tasks(
 ) -> TaskListOut:
     """Tasks, newest first."""
     page = read_page(Run.objects.filter(lane__in=LANES).select_related("host"), before=before, size=limit)
-    tasks = [TaskSummaryOut(**describe_task(run)) for run in page.rows]
+    tasks = [fill_schema(TaskSummaryOut, run, host=run.host.name, href=build_href(run.pk)) for run in page.rows]
     return TaskListOut(tasks=tasks, next_before=page.next_before)
 
 
@@ -68,17 +66,13 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
     if run is None:
         raise NotFound(f"There is no task {task_id}.")
     verdict = read_latest_verdict(task_id)
-    return TaskOut(
-        **describe_task(run),
-        answer=run.answer,
-        quotes=run.quotes,
+    return fill_schema(
+        TaskOut,
+        run,
+        host=run.host.name,
+        href=build_href(run.pk),
         pages=[
-            PageOut(
-                url=step.final_url or step.url,
-                title=step.title,
-                status=step.status_code,
-                error_code=step.error_code,
-            )
+            fill_schema(PageOut, step, url=step.final_url or step.url, status=step.status_code)
             for step in run.steps.order_by("index")
         ],
         controller=TagOut(
@@ -88,11 +82,6 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
         ),
         task=TagOut(tag=run.task_tag, claimed_digest=run.task_digest, served_digest=run.served_task_digest),
         recalled=run.memories,
-        memory_used=run.memory_used,
-        verifier=run.verifier,
-        error=run.error,
-        controller_calls=run.controller_calls,
-        duration_ms=run.duration_ms,
         verdict=describe_verdict(verdict) if verdict else None,
     )
 
@@ -105,7 +94,7 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
 def repeat_task(request: ActorRequest, task_id: RowId) -> Status:
     """Runs the same task again with today's tags and memory. Runs of evaluations and canaries cannot be repeated."""
     run = run_actions.repeat_run(run_id=task_id, by=request.auth, origin=ORIGIN)
-    return Status(202, TaskQueuedOut(id=run.pk, status=run.status, href=build_href(run.pk)))
+    return Status(202, fill_schema(TaskQueuedOut, run, href=build_href(run.pk)))
 
 
 @router.post(
@@ -138,22 +127,7 @@ def judge_task(request: ActorRequest, task_id: RowId, body: VerdictIn) -> Status
 
 def describe_verdict(verdict: OperatorVerdict) -> VerdictOut:
     """A verdict as JSON."""
-    names = set(VerdictOut.model_fields) - {"run"}
-    return VerdictOut(run=verdict.run_id, **{name: getattr(verdict, name) for name in names})
-
-
-def describe_task(run: Run) -> dict[str, Any]:
-    """A task as lists show it."""
-    return {
-        "id": run.pk,
-        "status": run.status,
-        "href": build_href(run.pk),
-        "prompt": run.prompt,
-        "host": run.host.name,
-        "created_at": run.created_at,
-        "finished_at": run.finished_at,
-        "error_code": run.error_code,
-    }
+    return fill_schema(VerdictOut, verdict, run=verdict.run_id)
 
 
 def build_href(task_id: int) -> str:

@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils import timezone
 from ninja import Query, Router, Status
 
-from lealife.api.responses import declare_responses
 from lealife.api.schemas import (
     Before,
     CampaignIn,
@@ -24,12 +23,14 @@ from lealife.api.schemas import (
     SourceIn,
     SourceListOut,
     SourceOut,
+    declare_responses,
+    fill_schema,
 )
 from lealife.api.status_schemas import StatusOut
 from lealife.auth import ActorRequest, allow
 from lealife.core.paging import read_page
 from lealife.dashboard.live.snapshot import fingerprint_panel
-from lealife.dashboard.training.panels import build_training_page
+from lealife.dashboard.training.panels import TrainingPage, build_training_page
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.coordinator import LoopState, read_loop, start_training, stop_training
 from training.models import RuntimeSettings, TrainingCycle, TrainingSource
@@ -61,12 +62,12 @@ def show_loop() -> LoopState:
 
 
 @router.get("/status", response=declare_responses(200, StatusOut))
-def read_status(request: HttpRequest, response: HttpResponse) -> StatusOut:
+def read_status(request: HttpRequest, response: HttpResponse) -> TrainingPage:
     """Where training and promotion stand: what the training page shows, without its words."""
     page = build_training_page(now=timezone.now())
     # Weak: two answers that differ only in their time count as the same.
     response["ETag"] = f'W/"{fingerprint_panel(page)}"'
-    return StatusOut.model_validate(page)
+    return page
 
 
 @router.get("/sources", response=declare_responses(200, SourceListOut))
@@ -87,16 +88,7 @@ def list_pending_sources(
 @router.post("/sources", response=declare_responses(201, SourceOut, 404), auth=allow(queue_source))
 def create_source(request: ActorRequest, body: SourceIn) -> Status:
     """Queues one prompt for training."""
-    source = queue_source(
-        title=body.title,
-        prompt=body.prompt,
-        host=body.host,
-        check_spec=body.check or {},
-        pages_target=body.pages_target,
-        priority=body.priority,
-        queued_from=ORIGIN,
-        by=request.auth,
-    )
+    source = queue_source(**body.read_task(), queued_from=ORIGIN, by=request.auth)
     source.refresh_from_db()
     return Status(201, describe_source(source))
 
@@ -104,16 +96,7 @@ def create_source(request: ActorRequest, body: SourceIn) -> Status:
 @router.post("/campaigns", response=declare_responses(201, CampaignOut, 404), auth=allow(create_campaign))
 def create(request: ActorRequest, body: CampaignIn) -> Status:
     """Queues one task definition `size` times; each run is independent."""
-    campaign = create_campaign(
-        title=body.title,
-        prompt=body.prompt,
-        host=body.host,
-        check_spec=body.check or {},
-        pages_target=body.pages_target,
-        size=body.size,
-        queued_from=ORIGIN,
-        by=request.auth,
-    )
+    campaign = create_campaign(**body.read_task(), queued_from=ORIGIN, by=request.auth)
     return Status(201, describe_campaign(campaign.pk))
 
 
@@ -161,8 +144,7 @@ def change_settings(request: ActorRequest, body: SettingsIn) -> SettingsOut:
 
 def describe_source(source: TrainingSource) -> SourceOut:
     """A source as JSON."""
-    names = set(SourceOut.model_fields) - {"host"}
-    return SourceOut(host=source.host.name, **{name: getattr(source, name) for name in names})
+    return fill_schema(SourceOut, source, host=source.host.name)
 
 
 def describe_campaign(campaign_id: int) -> CampaignOut:

@@ -25,3 +25,8 @@ def digest_bytes(data: bytes) -> str:
 def unit_interval(*parts: object) -> float:
     """A number in [0, 1) that depends only on its parts: a reproducible coin."""
     return int(digest_value([str(part) for part in parts])[:13], 16) / 16**13
+
+
+def short_digest(digest: str) -> str:
+    """The first twelve hex digits, enough to tell digests apart by eye, without the name of the algorithm."""
+    return digest.removeprefix("sha256:")[:12]

@@ -11,18 +11,21 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from lealife.core.actors import Action, Actor, read_actor
-from lealife.core.errors import Forbidden
+from lealife.core.errors import Forbidden, NotFound
 
 View = Callable[..., HttpResponse]
 
 
 def require_staff(view: View) -> View:
-    """Sends anonymous users to the login form; refuses (403) users who are not staff, and forbidden actions."""
+    """Sends anonymous users to the login form; refuses (403) users who are not staff, and forbidden actions.
+
+    What is not found is answered with 404.
+    """
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
@@ -37,6 +40,8 @@ def require_staff(view: View) -> View:
             return view(request, *args, **kwargs)
         except Forbidden as refused:
             raise PermissionDenied(str(refused)) from refused
+        except NotFound as missing:
+            raise Http404(str(missing)) from missing
 
     return guarded
 

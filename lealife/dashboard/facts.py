@@ -11,6 +11,7 @@ from django.db.models import Count, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
 from lealife.core.row_count import RowCount
+from lealife.dashboard.rows import fill_row
 from lealife.pipeline.bell import select_waiting
 from learning.models import RunLearningOutcome
 from promotion.models import LiveApply, ModelTag
@@ -46,6 +47,11 @@ class Waiting:
     curriculum: int
     hosts: int
 
+    @property
+    def queue_other(self) -> int:
+        """Queued from anywhere but the training page."""
+        return self.queue - self.queue_training_ui
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -55,7 +61,7 @@ class Facts:
 
     settings: RuntimeSettings
     counters: dict[str, int]
-    beats: tuple[datetime, ...]
+    beats: list[datetime]
     by_lane: dict[str, int]
     waiting: Waiting
     consumed_30m: int
@@ -68,8 +74,8 @@ class Facts:
     unused_tags: int
     queue_depth: int  # bells that wait
     launched_at: datetime | None  # the newest cycle's, whoever picked it
-    failed_servers: tuple[str, ...]  # model servers that failed in a chat and were not found well since
-    recent_hosts: tuple[int, ...]  # newest first, as many as the recent host window may hold at most
+    failed_servers: list[str]  # model servers that failed in a chat and were not found well since
+    recent_hosts: list[int]  # newest first, as many as the recent host window may hold at most
     coordinator: Coordinator
 
     @property
@@ -88,29 +94,18 @@ def read_facts(*, now: datetime) -> Facts:
         read_settings()
         row = _select_figures(now=now).get()
     chain = row.chain or {"verified_rows": 0, "broken_at": None, "fault": ""}
-    return Facts(
+    return fill_row(
+        Facts,
+        row,
         settings=row,
         counters=sum_counters(counted),
-        beats=tuple(row.beats),
         by_lane=count_by_lane(counted),
-        waiting=Waiting(
-            queue=row.queue_pending,
-            queue_training_ui=row.queue_pending_training_ui,
-            curriculum=row.curriculum_pending,
-            hosts=row.hosts,
-        ),
+        waiting=fill_row(Waiting, row),
         consumed_30m=_count_cycles(since=now - HALF_HOUR),
-        ingested_30m=row.ingested,
-        sealed_rows=row.sealed or 0,
+        sealed_rows=row.sealed_rows or 0,
         verified_rows=chain["verified_rows"],
         broken_at=chain["broken_at"],
         chain_fault=chain["fault"],
-        live_applies=row.live_applies,
-        unused_tags=row.unused_tags,
-        queue_depth=row.queue_depth,
-        launched_at=row.launched_at,
-        failed_servers=tuple(row.failed_servers),
-        recent_hosts=tuple(row.recent_hosts),
         coordinator=coordinator,
     )
 
@@ -130,12 +125,12 @@ def _select_figures(*, now: datetime) -> QuerySet[Any]:
     workers = WorkerHeartbeat.objects.exclude(doing=DAEMON).order_by("-last_beat_at")
     served = Host.objects.filter(last_served_at__isnull=False).order_by("-last_served_at")
     return RuntimeSettings.objects.annotate(
-        queue_pending=RowCount(queue.order_by()),
-        queue_pending_training_ui=RowCount(queue.filter(queued_from="training_ui").order_by()),
-        curriculum_pending=RowCount(TrainingSource.objects.pending().curriculum().order_by()),
+        queue=RowCount(queue.order_by()),
+        queue_training_ui=RowCount(queue.filter(queued_from="training_ui").order_by()),
+        curriculum=RowCount(TrainingSource.objects.pending().curriculum().order_by()),
         hosts=RowCount(Host.objects.filter(enabled=True).order_by()),
-        ingested=RowCount(ingested_lately[:NEWEST]),
-        sealed=Subquery(OutcomeSeal.objects.order_by("-row").values("row")[:1]),
+        ingested_30m=RowCount(ingested_lately[:NEWEST]),
+        sealed_rows=Subquery(OutcomeSeal.objects.order_by("-row").values("row")[:1]),
         chain=Subquery(
             ChainCheck.objects.values(
                 found=JSONObject(verified_rows="verified_rows", broken_at="broken_at", fault="fault")

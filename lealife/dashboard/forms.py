@@ -59,8 +59,6 @@ class TaskForm(ActionForm):
         help_text="Optional, 1–50. When empty, the default from the runtime settings is used.",
     )
 
-    field_order = ("title", "host", "prompt", "expected_text", "expected_url", "pages_target", "size")
-
     def clean_expected_url(self) -> str:
         """The address, which must be one of the web."""
         url = self.cleaned_data["expected_url"].strip()
@@ -80,18 +78,14 @@ class TaskForm(ActionForm):
     def read_check(self) -> dict[str, Any]:
         """The success check as typed, without the parts that are empty."""
         text, url = self.cleaned_data["expected_text"].strip(), self.cleaned_data["expected_url"]
-        return {**({"expected_text": text} if text else {}), **({"expected_urls": [url]} if url else {})}
+        parts = {"expected_text": text, "expected_urls": [url] if url else []}
+        return {name: part for name, part in parts.items() if part}
 
 
 class QueueForm(TaskForm):
     """A training task, once or as a campaign of `size` runs."""
 
     title = forms.CharField(max_length=200, help_text="The name that lists show.")
-    prompt = forms.CharField(
-        max_length=20_000,
-        widget=forms.Textarea(attrs={"rows": 4}),
-        help_text="This prompt is what the LLM follows during training execution.",
-    )
     pattern = forms.CharField(
         label="Pattern",
         max_length=PATTERN_MAX,
@@ -122,6 +116,7 @@ class QueueForm(TaskForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # On this form the check has its own heading, so its fields need not repeat “Optional success check”.
         super().__init__(*args, **kwargs)
+        self.fields["prompt"].help_text = "This prompt is what the LLM follows during training execution."
         self.fields["expected_text"].help_text = "Words that must be on a visited page or in the answer."
         self.fields["expected_url"].help_text = "The address of the page that must be visited and quoted."
         self.fields["pages_target"].help_text = "How many to read, 1–50. When empty, the runtime settings’ default."
@@ -138,12 +133,8 @@ class QueueForm(TaskForm):
 
     def read_check(self) -> dict[str, Any]:
         """The success check as typed, without the parts that are empty."""
-        pattern, pages = self.cleaned_data["pattern"], self.cleaned_data["min_pages"]
-        return {
-            **super().read_check(),
-            **({"pattern": pattern} if pattern else {}),
-            **({"min_pages": pages} if pages else {}),
-        }
+        more = {name: self.cleaned_data[name] for name in ("pattern", "min_pages")}
+        return super().read_check() | {name: part for name, part in more.items() if part}
 
     def say_check(self) -> tuple[str, ...]:
         """How a run would be judged, as typed; what is wrong with the typed check, when it cannot be used."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.db.models.expressions import RawSQL
 
 from lealife.dashboard.facts import Facts, read_facts
@@ -16,7 +16,7 @@ from promotion.evaluation.standing import CandidateView, read_candidate
 from promotion.models import LiveApply, ModelTag
 from promotion.proof.served import ServedProof, read_last_applies, read_served_proof
 from promotion.routing import Routing
-from promotion.tags import KEEP_TAGS, UNUSED, TagList
+from promotion.tags import UNUSED
 from training.coordinator import LoopState, derive_loop
 from training.definitions import annotate_pending, read_state
 from training.models import (
@@ -43,11 +43,11 @@ CHANGES_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class LatestSuccess:
-    """The newest success: what it was about, its run and when it was written."""
+    """The newest success: what it was about, its run and when it was written; None before the first."""
 
-    title: str
-    run_id: int
-    created_at: datetime
+    title: str | None = None
+    run_id: int | None = None
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,9 @@ class Recent:
 
     successes: int
     total: int
-    latest_success: LatestSuccess | None
-    endings: tuple[tuple[str, datetime], ...]  # error code and time, newest first
+    latest_success: LatestSuccess
+    # Error code and time, newest first. No page shows them.
+    endings: tuple[tuple[str, datetime], ...] = field(metadata={"volatile": True})
 
     @property
     def percent(self) -> int | None:
@@ -74,7 +75,8 @@ class Vitals:
     loop: LoopState
     health: Health
     slots: Slots
-    tags: TagList
+    configured: tuple[ModelTag, ...]  # active ones first
+    unused: tuple[ModelTag, ...]  # the newest of them
     routing: Routing
     window: WindowProgress
     proof: ServedProof
@@ -116,8 +118,8 @@ def take_vitals(*, now: datetime) -> Vitals:
     facts = read_facts(now=now)
     recent = read_recent()
     loop = derive_loop(row=facts.coordinator, breaker=judge_breaker(latest=recent.endings, now=now), now=now)
-    tags = read_tag_list(unused_count=facts.unused_tags)
-    active = {tag.role: tag for tag in tags.active}
+    configured, unused = read_tags()
+    active = {tag.role: tag for tag in configured if tag.status == ModelTag.Status.ACTIVE}
     routing = Routing(controller=active.get("controller"), task=active.get("task"))
     applies = read_last_applies()
     return Vitals(
@@ -132,7 +134,8 @@ def take_vitals(*, now: datetime) -> Vitals:
             suspects=name_suspects(routing=routing, failed=facts.failed_servers),
         ),
         slots=count_slots(row=facts.settings, by_lane=facts.by_lane),
-        tags=tags,
+        configured=configured,
+        unused=unused,
         routing=routing,
         window=read_window(counts=facts.counters, row=facts.settings),
         proof=read_served_proof(routing=routing, applies=applies),
@@ -166,26 +169,15 @@ def take_readings(*, now: datetime) -> Readings:
     )
 
 
-def read_tag_list(*, unused_count: int) -> TagList:
-    """Tags by what they do, with the newest of the unused as a sample. One query."""
-    status, tags = ModelTag.Status, list(select_shown_tags())
-    active = tuple(tag for tag in tags if tag.status == status.ACTIVE)
-    return TagList(
-        active=active,
-        candidate=tuple(tag for tag in tags if tag.status == status.CANDIDATE),
-        configured=active + tuple(tag for tag in tags if tag.status == status.CONFIGURED),
-        unused=tuple(sorted((tag for tag in tags if tag.status in UNUSED), key=lambda tag: -tag.pk)),
-        unused_count=unused_count,
-        keep=KEEP_TAGS,
-    )
-
-
-def select_shown_tags() -> QuerySet[ModelTag]:
-    """The tags that serve or may serve, and the newest of the unused."""
-    status = ModelTag.Status
-    unused = ModelTag.objects.filter(status__in=UNUSED).order_by("-id").values("id")[:TAGS_SAMPLED]
-    wanted = Q(status__in=[status.ACTIVE, status.CANDIDATE, status.CONFIGURED]) | Q(pk__in=unused)
-    return ModelTag.objects.filter(wanted).order_by("role", "id")
+def read_tags() -> tuple[tuple[ModelTag, ...], tuple[ModelTag, ...]]:
+    """The tags that serve or may serve, active ones first; and the newest of the unused. One query."""
+    newest = ModelTag.objects.filter(status__in=UNUSED).order_by("-id").values("id")[:TAGS_SAMPLED]
+    configured = Q(status__in=[ModelTag.Status.ACTIVE, ModelTag.Status.CONFIGURED])
+    tags = ModelTag.objects.filter(configured | Q(pk__in=newest)).order_by("role", "id")
+    unused = [tag for tag in tags if tag.status in UNUSED]
+    serving = [tag for tag in tags if tag.status not in UNUSED]
+    serving.sort(key=lambda tag: tag.status != ModelTag.Status.ACTIVE)
+    return tuple(serving), tuple(sorted(unused, key=lambda tag: -tag.pk))
 
 
 def read_recent() -> Recent:
@@ -193,11 +185,14 @@ def read_recent() -> Recent:
     outcomes = TrainingOutcome.objects.order_by("-id").select_related("source")
     shown = list(outcomes.only("success", "error_code", "created_at", "run_id", "source__title")[:RECENT])
     succeeded = [outcome for outcome in shown if outcome.success]
-    latest = succeeded[0] if succeeded else None
+    latest = LatestSuccess()
+    if succeeded:
+        newest = succeeded[0]
+        latest = LatestSuccess(newest.source.title, newest.run_id, newest.created_at)
     return Recent(
         successes=len(succeeded),
         total=len(shown),
-        latest_success=LatestSuccess(latest.source.title, latest.run_id, latest.created_at) if latest else None,
+        latest_success=latest,
         endings=tuple((outcome.error_code, outcome.created_at) for outcome in shown),
     )
 

@@ -7,7 +7,7 @@ from django.urls import path
 from lealife.dashboard.ask import views as ask
 from lealife.dashboard.candidates import views as candidates
 from lealife.dashboard.home import views as home
-from lealife.dashboard.live import polling
+from lealife.dashboard.live import views as live
 from lealife.dashboard.runs import views as runs
 from lealife.dashboard.training import actions
 from lealife.dashboard.training import views as training
@@ -35,5 +35,5 @@ urlpatterns = [
     path("runs/<int:run_id>/", runs.show_run, name="run"),
     path("runs/<int:run_id>/pages/<slug:digest>/", runs.show_frozen_page, name="frozen_page"),
     path("runs/<int:run_id>/actions/<slug:action>/", runs.act_on_run, name="act_on_run"),
-    path("live/<slug:key>/", polling.poll_page, name="poll_page"),
+    path("live/<slug:key>/", live.poll_page, name="poll_page"),
 ]

@@ -26,14 +26,6 @@ class NeedsNode(template.Node):
         return START.format(permission) + self.offered.render(context) + others + END
 
 
-@register.filter
-def permission_to(action: str) -> str:
-    """The permission that an action on a source needs, by the action's name on the page."""
-    from lealife.dashboard.training.pending import SOURCE_ACTIONS  # models are not ready when tags are loaded
-
-    return SOURCE_ACTIONS[action].permission
-
-
 @register.tag
 def needs(parser: Parser, token: Token) -> NeedsNode:
     """`{% needs permission %}offered{% otherwise %}instead{% endneeds %}`; `otherwise` may be left out."""

@@ -6,7 +6,10 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from lealife.core.digest import short_digest
+
 register = template.Library()
+register.filter(short_digest)
 
 UNKNOWN = SafeString('<span class="unknown">—</span>')
 _MARK = '<span class="mark" data-state="{}">{}</span>'

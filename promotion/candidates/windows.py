@@ -49,7 +49,6 @@ class WindowProgress:
     next_action: str
     reason: str
     last_reached_at: datetime | None
-    last_closed: PromotionWindow | None
     last_evaluation_at: datetime | None
 
 
@@ -159,6 +158,5 @@ def read_window(*, counts: dict[str, int] | None = None, row: RuntimeSettings | 
         next_action=action,
         reason=window.reason or (last.reason if last else ""),
         last_reached_at=found[0].last_reached_at if found else None,
-        last_closed=last,
         last_evaluation_at=found[0].last_evaluation_at if found else None,
     )

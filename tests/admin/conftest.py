@@ -11,9 +11,9 @@ from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
-from lealife.auth import create_api_key
 from lealife.core.actors import command_line
 from lealife.core.digest import digest_bytes
+from lealife.keys import create_api_key
 from lealife.models import IdempotentAnswer, WrongKeys
 from learning import models as learned
 from promotion import models as trusted
@@ -84,7 +84,7 @@ def rows(host: happened.Host) -> dict[type[Model], Model]:
     apply_settings(changes={"retry_budget": 7}, version=read_settings().version, by=command_line("ada"), origin="admin")
     read_coordinator()
     record_audit(actor="ada", origin="tests", action="look")
-    create_api_key(name="cron", scope="read", by="ada", origin="cli")
+    create_api_key(name="cron", scope="read", by=command_line("ada"), origin="cli")
     WrongKeys.objects.create(address="203.0.113.9", minute=timezone.now(), count=3)
     IdempotentAnswer.objects.create(caller="key:cron", path="/api/tasks", key="1", body_digest="0" * 64, status=202)
     return {model: model._default_manager.order_by("pk").first() for model in MODELS}

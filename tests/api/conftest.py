@@ -10,7 +10,8 @@ from django.core.cache import cache
 from django.middleware.csrf import _get_new_csrf_string
 from django.test import Client
 
-from lealife.auth import create_api_key
+from lealife.core.actors import command_line
+from lealife.keys import create_api_key
 from training.models import Host
 
 Call = Callable[..., object]
@@ -32,7 +33,7 @@ def key_client(db: None) -> Callable[[str], Client]:
     """Makes a client with a bearer key of the given scope."""
 
     def make(scope: str) -> Client:
-        _, secret = create_api_key(name=f"test {scope}", scope=scope, by="tests", origin="cli")
+        _, secret = create_api_key(name=f"test {scope}", scope=scope, by=command_line("tests"), origin="cli")
         return Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {secret}"})
 
     return make

@@ -13,11 +13,11 @@ from django.test import Client
 from django.utils import timezone
 
 from lealife import auth
-from lealife.auth import WRONG_KEYS, create_api_key
+from lealife.auth import WRONG_KEYS
 from lealife.core.actors import Actor, command_line, read_user
 from lealife.core.digest import digest_bytes
 from lealife.core.errors import Forbidden, InvalidInput
-from lealife.keys import OPERATING
+from lealife.keys import OPERATING, create_api_key
 from lealife.models import ApiKey, WrongKeys
 from tests.permissions.conftest import make_user
 from training.models import AuditEntry
@@ -40,7 +40,7 @@ def read_refusal(client: Client) -> str:
 
 
 def test_a_key_is_stored_as_its_digest_only() -> None:
-    key, secret = create_api_key(name="cron", scope="read", by="tests", origin="cli")
+    key, secret = create_api_key(name="cron", scope="read", by=command_line("tests"), origin="cli")
     assert key.key_digest == digest_bytes(secret.encode())
     assert secret not in str(ApiKey.objects.values())
 
@@ -72,7 +72,7 @@ def test_the_expiry_of_a_key_can_be_set() -> None:
     assert ApiKey.objects.get().expires_at - timezone.now() <= timedelta(days=7)
     for days in (0, -1, 10_000):
         with pytest.raises(InvalidInput, match="1 to 3,650 days"):
-            create_api_key(name="other", scope="read", by="tests", origin="cli", days=days)
+            create_api_key(name="other", scope="read", by=command_line("tests"), origin="cli", days=days)
 
 
 @pytest.mark.parametrize("end", ["deactivate", "no longer staff", "delete"])
@@ -132,7 +132,7 @@ def test_admin_makes_no_key_with_a_scope_above_the_users_own() -> None:
 def test_only_the_command_line_makes_a_key_without_an_owner() -> None:
     with pytest.raises(InvalidInput, match="A key needs an owner"):
         create_api_key(name="mine", scope="read", by=command_line("x"), origin="admin")
-    key, _ = create_api_key(name="cases", scope="admin", by="cases", origin="cli")
+    key, _ = create_api_key(name="cases", scope="admin", by=command_line("cases"), origin="cli")
     assert (key.owner, key.ownerless, key.created_by) == (None, True, "cases")
     with pytest.raises(TypeError):
         create_api_key(name="other", scope="read", by="cases", origin="api")
@@ -142,7 +142,7 @@ def test_a_key_of_the_command_line_belongs_to_the_first_superuser() -> None:
     make_user("staff")
     root = User.objects.create_superuser("root")
     User.objects.create_superuser("second")
-    key, _ = create_api_key(name="cron", scope="admin", by="root", origin="cli")
+    key, _ = create_api_key(name="cron", scope="admin", by=command_line("root"), origin="cli")
     assert (key.owner, key.ownerless) == (root, False)
     assert AuditEntry.objects.get(action="create api key").details["owner"] == "root"
 

@@ -153,14 +153,14 @@ def test_a_slow_socket_gets_the_newest_of_every_panel_in_one_message() -> None:
         mailbox.put(make_push(1, after_s=1, state="running", cycles="first"))
         mailbox.put(make_push(2, after_s=2, state="stopped"))
         message = await mailbox.take()
-        assert {name: fragment.html for name, fragment in message.fragments.items()} == {
+        assert {fragment.name: fragment.html for fragment in message.fragments} == {
             "state": "stopped",
             "cycles": "first",
         }
         mailbox.put(make_push(3, after_s=3))
         mailbox.put(make_push(4, after_s=4, state="stopped"))
         later = await mailbox.take()
-        assert (message.since, later.since, later.fragments) == (None, 2, {})
+        assert (message.since, later.since, later.fragments) == (None, 2, ())
 
     run(story())
 
@@ -203,8 +203,8 @@ def test_an_older_look_never_replaces_a_newer_one() -> None:
         mailbox.put(make_push(2, after_s=2, state="new"))
         mailbox.put(make_push(1, after_s=1, state="old", cycles="only here"))
         message = await mailbox.take()
-        assert message.fragments["state"].html == "new"
-        assert message.fragments["cycles"].html == "only here"
+        html = {fragment.name: fragment.html for fragment in message.fragments}
+        assert html == {"state": "new", "cycles": "only here"}
         assert message.sequence == 2
 
     run(story())

@@ -41,7 +41,7 @@ def test_more_training_than_the_ceiling_allows_is_shown_as_the_ceiling_and_said(
     assert "/99" not in page
     assert page.count("Training Max Active Runs is 99, but the ceiling is 4: 6 runs at once, 2 of them reserved.") == 3
     panels = take_snapshot("training", now=timezone.now()).panels
-    assert [panels[name].training_max for name in ("state", "lanes", "controls")] == [4, 4, 4]
+    assert [panels[name].slots.training_cap for name in ("state", "lanes", "controls")] == [4, 4, 4]
 
 
 def test_a_cap_below_the_ceiling_needs_no_words(browser: Client) -> None:
@@ -73,7 +73,7 @@ def test_the_next_action_is_introduced_once(browser: Client, busy: Run, enabled:
         PromotionWindow.objects.exclude(state__in=PromotionWindow.CLOSED).update(state=state)
         panels = take_snapshot("training", now=timezone.now()).panels
         assert "Next:" not in panels["proof"].next_action
-        assert panels["proof"].sentence not in panels["proof"].next_action
+        assert panels["proof"].window.sentence not in panels["proof"].next_action
         assert panels["headline"].next_action.count("Next:") <= 1
 
 

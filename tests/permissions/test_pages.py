@@ -11,7 +11,7 @@ from django.urls import reverse
 from lealife.dashboard.candidates import views as candidates_views
 from lealife.dashboard.runs import views as runs_views
 from lealife.dashboard.training import actions
-from lealife.dashboard.training.pending import SOURCE_ACTIONS
+from lealife.dashboard.training.sources import SOURCE_ACTIONS
 from lealife.dashboard.urls import urlpatterns
 from lealife.urls import urlpatterns as roots
 from promotion.models import Evaluation

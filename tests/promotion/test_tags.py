@@ -11,10 +11,12 @@ from django.utils import timezone
 from lealife.core.actors import command_line
 from lealife.core.errors import NotFound
 from lealife.core.gateway import ModelUnavailable
+from lealife.dashboard import readings
+from lealife.dashboard.facts import read_facts
 from promotion.applies import apply_canary
 from promotion.models import ModelTag
 from promotion.recipes import Recipe, base_recipe
-from promotion.tags import ensure_base_tags, pin_tag, read_tags, restore_tags
+from promotion.tags import ensure_base_tags, pin_tag, restore_tags
 from tests.promotion.scenes import BASE, Servers, make_base_tags, make_candidate, make_passed_canary
 from training.models import AuditEntry
 
@@ -94,16 +96,17 @@ def test_the_same_recipe_has_the_same_name_and_survives_its_row(db, servers):
     assert Recipe.from_json(candidate.recipe).digest == candidate.recipe_digest != controller.recipe_digest
 
 
-def test_tags_are_listed_by_what_they_do(db, servers):
+def test_tags_are_listed_by_what_they_do(db, servers, monkeypatch):
     controller, task = make_base_tags(servers)
     candidate = make_candidate(servers, controller)
     for number in range(3):
         make_candidate(servers, controller, saying=f"old {number}")
     ModelTag.objects.exclude(pk__in=[controller.pk, task.pk, candidate.pk]).update(status="rejected")
-    tags = read_tags(sample=2)
-    assert tags.active == tags.configured == (controller, task)
-    assert tags.candidate == (candidate,)
-    assert (len(tags.unused), tags.unused_count) == (2, 3)
+    monkeypatch.setattr(readings, "TAGS_SAMPLED", 2)
+    configured, unused = readings.read_tags()
+    assert configured == (controller, task)
+    assert (len(unused), read_facts(now=timezone.now()).unused_tags) == (2, 3)
+    assert candidate not in unused
 
 
 def test_a_tag_is_pinned_and_let_go_and_both_are_in_the_audit_log(db, servers):

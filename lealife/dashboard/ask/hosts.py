@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db.models import OuterRef
 
 from lealife.core.row_count import RowCount
+from lealife.dashboard.rows import fill_row
 from learning.models import FrontierPage, MemoryItem
 from training.models import Host
 
@@ -45,17 +46,8 @@ def read_host_facts() -> tuple[HostFacts, ...]:
         pages=RowCount(pages.order_by()[: COUNT_MAX + 1]),
         memories=RowCount(memories.order_by()[: COUNT_MAX + 1]),
     )
-    return tuple(
-        HostFacts(
-            id=host.pk,
-            name=host.name,
-            base_url=host.base_url,
-            is_seeded=host.seed_curriculum,
-            pages=host.pages,
-            memories=host.memories,
-        )
-        for host in hosts.order_by("name")[:HOSTS_MAX]
-    )
+    shown = hosts.order_by("name")[:HOSTS_MAX]
+    return tuple(fill_row(HostFacts, host, is_seeded=host.seed_curriculum) for host in shown)
 
 
 def _show(count: int) -> str:

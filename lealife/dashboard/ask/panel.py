@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lealife.core.errors import NotFound
 from lealife.dashboard.ask.hosts import HostFacts, read_host_facts
 from lealife.dashboard.candidates.tags import TagView, view_tag
 from lealife.dashboard.runs.listing import RunRow, read_recent_runs
+from lealife.run_actions import find_run
 from promotion.routing import read_routing
 from training.models import Run
 from training.runtime_settings import read_settings
@@ -43,9 +43,7 @@ def read_task_page() -> TaskPage:
 
 def read_like(run_id: int) -> dict[str, Any]:
     """The form's values for a task like that of a run. One query. Raises NotFound."""
-    run = Run.objects.only("prompt", "host_id", "check_spec", "pages_target").filter(pk=run_id).first()
-    if run is None:
-        raise NotFound(f"There is no run {run_id}.")
+    run = find_run(run_id)
     return {
         "prompt": run.prompt,
         "host": run.host_id,

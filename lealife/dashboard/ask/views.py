@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from lealife.core.actors import read_actor
-from lealife.core.errors import NotFound, Refused
+from lealife.core.errors import Refused
 from lealife.dashboard.access import require_action, require_post, require_staff
 from lealife.dashboard.ask.panel import read_like, read_task_page
 from lealife.dashboard.forms import QueueForm, TaskForm
@@ -43,12 +43,7 @@ def read_initial(request: HttpRequest) -> dict[str, Any]:
     like = read_number(request.GET.get("like", ""))
     host = read_number(request.GET.get("host", ""))
     named = {"host": host} if host else {}
-    if like is None:
-        return named
-    try:
-        return read_like(like) | named
-    except NotFound as error:
-        raise Http404(str(error)) from error
+    return (read_like(like) if like else {}) | named
 
 
 @require_post

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from lealife.dashboard.candidates.canary import CanaryView, view_canary
 from lealife.dashboard.candidates.curve import Curve, draw_curve
-from lealife.dashboard.candidates.tags import shorten_digest
+from lealife.dashboard.candidates.tags import CanaryView, view_canary
 from lealife.dashboard.runs.panel import RunPanel, build_run_page
-from promotion.candidates.windows import read_window
+from promotion.candidates.windows import WindowProgress, read_window
 from promotion.evaluation.evidence import PairLine, Trial, read_pairs, read_trial
-from promotion.models import PromotionWindow
+from promotion.models import Canary
 from training.runtime_settings import read_settings
 
 # How many pairs are shown live: a budget may be thousands, and each finished pair is sent to every reader.
@@ -33,10 +31,8 @@ class TrialPanel:
     """The gate's view of the candidate, the state of promotion, and the actions that an operator may take."""
 
     trial: Trial
-    window: int
-    window_sentence: str
+    window: WindowProgress
     on_hold: bool
-    collects: bool
     canary_is_open: bool
 
 
@@ -65,16 +61,6 @@ class TermsPanel:
     trial: Trial
     canary: CanaryView | None
 
-    @property
-    def short_candidate_digest(self) -> str:
-        """Twelve hex digits."""
-        return shorten_digest(self.trial.candidate_digest)
-
-    @property
-    def short_baseline_digest(self) -> str:
-        """Twelve hex digits."""
-        return shorten_digest(self.trial.baseline_digest)
-
 
 @dataclass(frozen=True, slots=True)
 class CandidatePage:
@@ -84,7 +70,6 @@ class CandidatePage:
     evidence: EvidencePanel
     pairs: PairsPanel
     terms: TermsPanel
-    generated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +81,10 @@ class Arms:
     baseline: RunPanel
 
 
-def build_candidate_page(*, evaluation_id: int, now: datetime) -> CandidatePage:
-    """Reads and builds all panels at `now` (aware UTC). Raises NotFound."""
+def build_candidate_page(evaluation_id: int) -> CandidatePage:
+    """Reads and builds all panels. Raises NotFound."""
     trial = read_trial(evaluation_id)
     row = read_settings()
-    window = read_window(row=row)
     canary = view_canary(trial.canary)
     total = len(trial.results)
     curve = draw_curve(better=trial.better, worse=trial.worse, promote=trial.threshold, reject=trial.threshold_worse)
@@ -109,23 +93,20 @@ def build_candidate_page(*, evaluation_id: int, now: datetime) -> CandidatePage:
     return CandidatePage(
         trial=TrialPanel(
             trial=head,
-            window=window.number,
-            window_sentence=window.sentence,
+            window=read_window(row=row),
             on_hold=row.promotion_hold,
-            collects=window.state == PromotionWindow.State.COLLECTING,
-            canary_is_open=canary is not None and canary.is_open,
+            canary_is_open=canary is not None and canary.state == Canary.State.OPEN,
         ),
         evidence=EvidencePanel(trial=head, curve=curve, spots=_place_spots(trial, curve)),
         pairs=PairsPanel(evaluation_id, read_pairs(trial, first=max(0, total - NEWEST)), total),
         terms=TermsPanel(trial=head, canary=canary),
-        generated_at=now,
     )
 
 
-def read_arms(trial: Trial, *, number: int, now: datetime) -> Arms | None:
+def read_arms(trial: Trial, *, number: int) -> Arms | None:
     """Both trajectories of the pair with this number, counted from 1; None when there is no such pair."""
     for pair in read_pairs(trial, first=number - 1, last=number - 1):
-        arms = (build_run_page(run_id=arm.run_id, now=now).run for arm in (pair.candidate, pair.baseline))
+        arms = (build_run_page(arm.run_id).run for arm in (pair.candidate, pair.baseline))
         return Arms(pair, *arms)
     return None
 

@@ -1,12 +1,12 @@
-"""Tags and switches as the pages and the API show them."""
+"""Tags, switches and canaries as the pages and the API show them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from promotion.models import LiveApply, ModelTag
+from lealife.dashboard.rows import fill_row
+from promotion.models import Canary, LiveApply, ModelTag
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,6 @@ class TagView:
     status: str
     pinned: bool
     created_at: datetime
-
-    @property
-    def short_digest(self) -> str:
-        """Twelve hex digits, enough to tell tags apart by eye."""
-        return shorten_digest(self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +37,41 @@ class ApplyView:
     passed_gate: bool
 
 
-def shorten_digest(digest: str) -> str:
-    """The first twelve hex digits, without the algorithm's name."""
-    return digest.removeprefix("sha256:")[:12]
+@dataclass(frozen=True, slots=True)
+class CanaryView:
+    """A canary's share, in percent, and its observations in both arms; `reason` once it has ended."""
+
+    state: str
+    share_percent: int
+    min_observations: int
+    candidate_successes: int
+    candidate_observations: int
+    baseline_successes: int
+    baseline_observations: int
+    deadline_at: datetime
+    reason: str
 
 
 def view_tag(tag: ModelTag | None) -> TagView | None:
     """The tag as a frozen value."""
-    if tag is None:
-        return None
-    return TagView(tag.role, tag.name, tag.digest, tag.status, tag.pinned, tag.created_at)
-
-
-def view_tags(tags: Sequence[ModelTag]) -> tuple[TagView, ...]:
-    """Tags as frozen values, in the given order."""
-    return tuple(TagView(tag.role, tag.name, tag.digest, tag.status, tag.pinned, tag.created_at) for tag in tags)
+    return fill_row(TagView, tag) if tag else None
 
 
 def view_apply(apply: LiveApply | None) -> ApplyView | None:
     """The switch as a frozen value; needs `from_tag` and `to_tag` loaded."""
     if apply is None:
         return None
-    return ApplyView(
-        id=apply.pk,
-        role=apply.role,
+    return fill_row(
+        ApplyView,
+        apply,
         from_tag=apply.from_tag.name if apply.from_tag else None,
         to_tag=apply.to_tag.name,
-        from_digest=apply.from_digest,
-        to_digest=apply.to_digest,
         at=apply.applied_at,
         by=apply.applied_by,
-        reason=apply.reason,
         passed_gate=apply.canary_id is not None,
     )
+
+
+def view_canary(canary: Canary | None) -> CanaryView | None:
+    """The canary as a frozen value."""
+    return fill_row(CanaryView, canary) if canary else None

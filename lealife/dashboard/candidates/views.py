@@ -8,16 +8,15 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from lealife.core.actors import Action, Actor
 from lealife.core.errors import NotFound, Refused
 from lealife.dashboard.access import require_action, require_staff
 from lealife.dashboard.candidates.panels import read_arms
-from lealife.dashboard.live.page import render_live
+from lealife.dashboard.live.views import render_live
 from lealife.dashboard.numbers import read_number
 from lealife.dashboard.training.actions import find_way_back
 from promotion.applies import roll_back
@@ -119,11 +118,8 @@ def show_candidate(request: HttpRequest, evaluation_id: int) -> HttpResponse:
     number = read_number(request.GET.get("pair", ""))
     context: dict[str, object] = {"budget": read_error_budget(), "drills": read_drills()}
     if number or "all" in request.GET:
-        try:
-            trial = read_trial(evaluation_id)
-        except NotFound as error:
-            raise Http404(str(error)) from error
-        context["arms"] = read_arms(trial, number=number, now=timezone.now()) if number else None
+        trial = read_trial(evaluation_id)
+        context["arms"] = read_arms(trial, number=number) if number else None
         context["all_pairs"] = read_pairs(trial) if "all" in request.GET else None
     return render_live(request, "candidates/page.html", key=f"candidate-{evaluation_id}", **context)
 
@@ -134,12 +130,12 @@ def steer(request: HttpRequest, action: str) -> HttpResponse:
     """`/training/promotion/{action}/`: GET explains what will happen, POST does it."""
     chosen = BUTTONS.get(action)
     if chosen is None:
-        raise Http404(f"There is no action {action}.")
+        raise NotFound(f"There is no action {action}.")
     by = require_action(request, chosen.needs)
     given = request.POST if request.method == "POST" else request.GET
     role = given.get("role", Role.CONTROLLER)
     if role not in Role.values:
-        raise Http404(f"There is no role {role[:20]}.")
+        raise NotFound(f"There is no role {role[:20]}.")
     if request.method == "POST":
         looked_at = read_number(request.POST.get("undo", ""))
         asked = Asked(by, request.POST.get("reason", "")[:REASON_MAX].strip(), role, looked_at)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lealife.dashboard.home.knowledge import KnowledgePanel, build_knowledge_panel
+from lealife.dashboard.ask.hosts import HostFacts, read_host_facts
+from lealife.dashboard.facts import Facts
 from lealife.dashboard.home.trend import TrendPanel, build_trend_panel
 from lealife.dashboard.readings import Vitals, take_vitals
 from lealife.dashboard.runs.listing import RunRow, read_recent_runs
-from lealife.dashboard.training.headline import HeadlinePanel, build_headline_panel
-from lealife.dashboard.training.state import StatePanel, build_state_panel
+from lealife.dashboard.training.headline import HeadlinePanel, StatePanel, build_headline_panel, build_state_panel
 from learning.models import MemoryItem
-from learning.uplift import read_standing
+from learning.uplift import Standing, Uplift, read_standing
+from promotion.candidates.windows import WindowProgress
+
+HOSTS_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +30,30 @@ class CountersPanel:
     memory_trusted: int
     memory_quarantined: int
     live_applies: int
-    window: int
-    in_window: int
-    window_size: int
+    window: WindowProgress
+
+
+@dataclass(frozen=True, slots=True)
+class KindCount:
+    """Memory items of one kind: trusted ones are recalled, quarantined ones wait to be confirmed."""
+
+    kind: str
+    trusted: int
+    quarantined: int
+    retired: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgePanel:
+    """`*_30m`: sources consumed and outcomes ingested in the last half hour; `queue_depth`: waiting bells."""
+
+    hosts: tuple[HostFacts, ...]
+    hosts_more: int
+    kinds: tuple[KindCount, ...]
+    uplift: Uplift
+    consumed_30m: int
+    ingested_30m: int
+    queue_depth: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +73,6 @@ class HomePage:
     trend: TrendPanel
     knowledge: KnowledgePanel
     recent: RecentPanel
-    generated_at: datetime
 
 
 def build_home_page(*, now: datetime) -> HomePage:
@@ -63,7 +86,6 @@ def build_home_page(*, now: datetime) -> HomePage:
         trend=build_trend_panel(),
         knowledge=build_knowledge_panel(vitals.facts, standing=standing),
         recent=RecentPanel(rows=read_recent_runs(limit=8)),
-        generated_at=now,
     )
 
 
@@ -78,10 +100,31 @@ def build_counters_panel(vitals: Vitals, *, memory: dict[str, int]) -> CountersP
         memory_trusted=_count_status(memory, MemoryItem.Status.TRUSTED),
         memory_quarantined=_count_status(memory, MemoryItem.Status.QUARANTINED),
         live_applies=vitals.facts.live_applies,
-        window=vitals.window.number,
-        in_window=vitals.window.in_window,
-        window_size=vitals.window.size,
+        window=vitals.window,
     )
+
+
+def build_knowledge_panel(facts: Facts, *, standing: Standing) -> KnowledgePanel:
+    """The panel from what was read before, and from the hosts: one query, at a bounded cost."""
+    hosts = read_host_facts()
+    return KnowledgePanel(
+        hosts=hosts[:HOSTS_SHOWN],
+        hosts_more=max(0, len(hosts) - HOSTS_SHOWN),
+        kinds=tuple(count_kind(kind, standing.counts) for kind in MemoryItem.Kind.values),
+        uplift=standing.uplift,
+        consumed_30m=facts.consumed_30m,
+        ingested_30m=facts.ingested_30m,
+        queue_depth=facts.queue_depth,
+    )
+
+
+def count_kind(kind: str, memory: dict[str, int]) -> KindCount:
+    """One kind's line; pure."""
+    trusted, quarantined, retired = (
+        memory.get(f"{kind}/{status}", 0)
+        for status in (MemoryItem.Status.TRUSTED, MemoryItem.Status.QUARANTINED, MemoryItem.Status.RETIRED)
+    )
+    return KindCount(kind, trusted, quarantined, retired)
 
 
 def _count_status(memory: dict[str, int], status: str) -> int:

@@ -90,21 +90,6 @@ class TrendPanel:
         """SVG points of the calls per run."""
         return self._draw_line([point.calls / self.calls_top for point in self.points])
 
-    @property
-    def first(self) -> TrendPoint | None:
-        """The oldest point."""
-        return self.points[0] if self.points else None
-
-    @property
-    def last(self) -> TrendPoint | None:
-        """The newest point."""
-        return self.points[-1] if self.points else None
-
-    @property
-    def newest_first(self) -> tuple[TrendPoint, ...]:
-        """The points as the table behind the charts lists them."""
-        return self.points[::-1]
-
     def _draw_line(self, values: list[float]) -> str:
         """Points from left to right; `values` in [0, 1], one a point."""
         return " ".join(

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from lealife.dashboard.access import require_staff
-from lealife.dashboard.live.page import render_live
+from lealife.dashboard.live.views import render_live
 
 
 @require_safe

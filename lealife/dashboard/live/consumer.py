@@ -17,7 +17,7 @@ from django.contrib.auth import get_user_model
 
 from lealife.core.actors import Actor, read_user
 from lealife.core.errors import NotFound
-from lealife.dashboard.live.mailbox import Mailbox
+from lealife.dashboard.live.mailbox import Mailbox, write_message
 from lealife.dashboard.live.publisher import publisher
 
 REFUSED, NO_SUCH_PAGE, NOT_UNDERSTOOD = 4403, 4404, 4400
@@ -112,7 +112,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             ack = number % ACK_EVERY == 0
             if ack:
                 self.unread.append(message.sequence)
-            await self.send(text_data=message.encode(ack=ack, reader=self.reader))
+            await self.send(text_data=write_message(message, ack=ack, reader=self.reader))
 
     def _acknowledge(self, sequence: int) -> None:
         self.unread = [asked for asked in self.unread if asked > sequence]

@@ -40,33 +40,23 @@ class Message:
     since: int | None
     generated_at: datetime
     fingerprint: str
-    fragments: dict[str, Fragment]
-
-    def encode(self, *, ack: bool, reader: Actor) -> str:
-        """As JSON with what the reader may see; `ack` asks the client for an acknowledgement."""
-        fragments = tuple(self.fragments.values())
-        return write_message(self.sequence, self.since, self.generated_at, self.fingerprint, ack, fragments, reader)
+    fragments: tuple[Fragment, ...]
 
 
 @lru_cache(maxsize=64)
-def write_message(
-    sequence: int,
-    since: int | None,
-    generated_at: datetime,
-    fingerprint: str,
-    ack: bool,
-    fragments: tuple[Fragment, ...],
-    reader: Actor,
-) -> str:
-    """A message as JSON. It is written once for all up-to-date sockets of readers with the same rights."""
+def write_message(message: Message, *, ack: bool, reader: Actor) -> str:
+    """As JSON with what the reader may see; `ack` asks the client for an acknowledgement.
+
+    It is written once for all up-to-date sockets of readers with the same rights.
+    """
     head = {
-        "sequence": sequence,
-        "since": since,
-        "generated_at": generated_at.isoformat(),
-        "fingerprint": fingerprint,
+        "sequence": message.sequence,
+        "since": message.since,
+        "generated_at": message.generated_at.isoformat(),
+        "fingerprint": message.fingerprint,
         "ack": ack,
     }
-    written = ",".join(_write_fragment(fragment, reader) for fragment in fragments)
+    written = ",".join(_write_fragment(fragment, reader) for fragment in message.fragments)
     return f'{json.dumps(head)[:-1]}, "fragments": {{{written}}}}}'
 
 
@@ -116,6 +106,7 @@ class Mailbox:
         newest = self._newest
         if newest is None:  # `put` always names one before it fills
             raise RuntimeError("The mailbox was filled without a push.")
-        message = Message(newest.sequence, self._sent, newest.generated_at, newest.fingerprint, self._waiting)
+        fragments = tuple(self._waiting.values())
+        message = Message(newest.sequence, self._sent, newest.generated_at, newest.fingerprint, fragments)
         self._waiting, self._sent = {}, newest.sequence
         return message

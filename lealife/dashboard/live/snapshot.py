@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from django.template.loader import render_to_string
@@ -61,9 +61,9 @@ def _build_page(key: str, *, now: datetime) -> Any:
     kind, _, rest = key.partition("-")
     number = read_number(rest)
     if number is not None and kind == "run":
-        return build_run_page(run_id=number, now=now)
+        return build_run_page(number)
     if number is not None and kind == "candidate":
-        return build_candidate_page(evaluation_id=number, now=now)
+        return build_candidate_page(number)
     raise NotFound(f"There is no page {key[:40]!r}.")
 
 
@@ -91,8 +91,7 @@ def render_fragment(snapshot: Snapshot, name: str) -> SafeString:
 
 def render_fragments(snapshot: Snapshot, names: Iterable[str] | None = None) -> dict[str, SafeString]:
     """Fragments by name; all of them by default."""
-    render = partial(render_fragment, snapshot)
-    return {name: render(name) for name in (snapshot.panels if names is None else names)}
+    return {name: render_fragment(snapshot, name) for name in (snapshot.panels if names is None else names)}
 
 
 def _dump_one(value: Any) -> Any:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from lealife.core.digest import digest_bytes
 from lealife.core.errors import NotFound
-from lealife.dashboard.addresses import link_address
+from lealife.dashboard.runs.trail import link_address
 from training.agent.errors import AgentError
 from training.agent.reading.page import ParsedPage, parse_page
 from training.agent.reading.text import clean_text

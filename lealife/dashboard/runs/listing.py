@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.db.models import Q, QuerySet
 
 from lealife.core.paging import read_page
+from lealife.dashboard.rows import fill_row
 from training.models import Host, Run
 from training.tasks import clean_text
 
@@ -37,16 +38,6 @@ class RunRow:
     controller_calls: int
     seconds: float | None
     created_at: datetime
-
-    @property
-    def controller_short(self) -> str:
-        """The controller tag without what all of its role share."""
-        return shorten_tag(self.controller_tag)
-
-    @property
-    def task_short(self) -> str:
-        """The task tag without what all of its role share."""
-        return shorten_tag(self.task_tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,25 +155,12 @@ def select_lane(lane: str) -> QuerySet[Run]:
     return (runs.filter(lane=lane) if lane else runs).order_by("-id")
 
 
-def shorten_tag(tag: str) -> str:
-    """`lealife-controller:c12` → `controller:c12`."""
-    return tag.removeprefix("lealife-")
-
-
 def view_row(run: Run) -> RunRow:
     """A run as one row of a list, its prompt shortened to 160 characters; needs `host` loaded."""
-    return RunRow(
-        id=run.pk,
-        lane=run.lane,
-        status=run.status,
+    return fill_row(
+        RunRow,
+        run,
         prompt=run.prompt[:160],
         host=run.host.name,
-        requested_by=run.requested_by,
-        controller_tag=run.controller_tag,
-        task_tag=run.task_tag,
-        error_code=run.error_code,
-        pages=run.pages,
-        controller_calls=run.controller_calls,
         seconds=run.duration_ms / 1000 if run.finished_at else None,
-        created_at=run.created_at,
     )

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from lealife.core.errors import NotFound
-from lealife.dashboard.addresses import link_address
 from lealife.dashboard.ask.check_words import describe_check
-from lealife.dashboard.candidates.tags import shorten_digest
+from lealife.dashboard.rows import fill_row
 from lealife.dashboard.runs.error_words import ErrorWords, explain_error
 from lealife.dashboard.runs.frozen_page import name_anchor
-from lealife.dashboard.runs.trail import StepView, view_step
-from lealife.run_actions import suggest_check, why_not_judge, why_not_repeat, why_not_train
+from lealife.dashboard.runs.trail import StepView, link_address, view_step
+from lealife.run_actions import find_run, suggest_check, why_not_judge, why_not_repeat, why_not_train
 from learning.models import MemoryItem
 from training.models import OperatorVerdict, Run, TrainingCycle
 from training.operator_verdicts import read_latest_verdict
@@ -64,16 +62,6 @@ class ServedView:
     served_digest: str
     state: str  # green: the same | red: another | unasked: nothing was served | unknown: nothing was claimed
 
-    @property
-    def short_digest(self) -> str:
-        """Twelve hex digits."""
-        return shorten_digest(self.digest)
-
-    @property
-    def short_served_digest(self) -> str:
-        """Twelve hex digits."""
-        return shorten_digest(self.served_digest)
-
 
 @dataclass(frozen=True, slots=True)
 class VerdictView:
@@ -100,7 +88,6 @@ class RunPanel:
     doing: str
     prompt: str
     host: str
-    host_url: str
     requested_by: str
     source_id: int | None
     source_title: str | None
@@ -158,14 +145,11 @@ class RunPage:
     """The one panel of `/runs/{id}/`."""
 
     run: RunPanel
-    generated_at: datetime
 
 
-def build_run_page(*, run_id: int, now: datetime) -> RunPage:
+def build_run_page(run_id: int) -> RunPage:
     """Reads one run with its steps, memory and verdict. Five queries at most. Raises NotFound."""
-    run = Run.objects.select_related("host").filter(pk=run_id).first()
-    if run is None:
-        raise NotFound(f"There is no run {run_id}.")
+    run = find_run(run_id)
     cycle = TrainingCycle.objects.select_related("source", "outcome").filter(run_id=run_id).first()
     outcome = getattr(cycle, "outcome", None)
     titles = {item["id"]: str(item.get("title", "")) for item in run.memories}
@@ -176,24 +160,16 @@ def build_run_page(*, run_id: int, now: datetime) -> RunPage:
     items = MemoryItem.objects.defer("search", "text", "data").in_bulk(found) if found else {}
     verdict = read_latest_verdict(run_id)
     suggested = suggest_check(run, verdict=verdict)
-    panel = RunPanel(
-        id=run.pk,
-        lane=run.lane,
-        status=run.status,
+    panel = fill_row(
+        RunPanel,
+        run,
         doing=describe_doing(run, steps=len(steps)),
-        prompt=run.prompt,
         host=run.host.name,
-        host_url=run.host.base_url,
-        requested_by=run.requested_by,
         source_id=cycle.source_id if cycle else None,
         source_title=cycle.source.title if cycle else None,
         outcome_id=outcome.pk if outcome else None,
-        answer=run.answer,
         quotes=tuple(_view_quotes(run, kept={step.snapshot for step in steps})),
-        verifier=run.verifier,
         check=describe_check(run.check_spec, pages_target=run.pages_target),
-        error_code=run.error_code,
-        error=run.error,
         error_words=explain_error(run.error_code, sentence=run.error),
         served=(
             _view_served("controller", run.controller_tag, run.controller_digest, run.served_controller_digest),
@@ -202,19 +178,7 @@ def build_run_page(*, run_id: int, now: datetime) -> RunPage:
         memories=tuple(_view_memories(run, items=items)),
         withheld=tuple(_view_withheld(run, items=items)),
         steps=steps,
-        pages=run.pages,
-        pages_target=run.pages_target,
-        controller_calls=run.controller_calls,
-        max_calls=run.max_calls,
-        invalid_picks=run.invalid_picks,
-        prompt_tokens=run.prompt_tokens,
-        cached_tokens=run.cached_tokens,
-        completion_tokens=run.completion_tokens,
         seconds=run.duration_ms / 1000 if run.finished_at else None,
-        attempts=run.attempts,
-        created_at=run.created_at,
-        started_at=run.started_at,
-        finished_at=run.finished_at,
         verdict=_view_verdict(verdict, run=run),
         cannot_repeat=why_not_repeat(run),
         cannot_train=why_not_train(run),
@@ -223,7 +187,7 @@ def build_run_page(*, run_id: int, now: datetime) -> RunPage:
         suggested_urls=tuple(suggested.get("expected_urls", ())),
         suggested_text=suggested.get("expected_text", ""),
     )
-    return RunPage(run=panel, generated_at=now)
+    return RunPage(run=panel)
 
 
 def describe_doing(run: Run, *, steps: int) -> str:
@@ -284,4 +248,4 @@ def _view_verdict(verdict: OperatorVerdict | None, *, run: Run) -> VerdictView |
         return None
     moved = {name: len(verdict.effect.get(name, ())) for name in ("trusted", "quarantined", "retired", "unhelped")}
     misled = str(run.quotes[0].get("url", "")) if run.quotes and not verdict.right else ""
-    return VerdictView(right=verdict.right, note=verdict.note, by=verdict.by, at=verdict.at, misled_url=misled, **moved)
+    return fill_row(VerdictView, verdict, misled_url=misled, **moved)

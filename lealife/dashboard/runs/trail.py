@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lealife.dashboard.addresses import link_address
-from lealife.dashboard.candidates.tags import shorten_digest
+from lealife.dashboard.rows import fill_row
 from training.models import Step
 
 PICKED_BY = {
@@ -70,16 +69,6 @@ class StepView:
     error: str
 
     @property
-    def number(self) -> int:
-        """The step's number, counted from 1."""
-        return self.index + 1
-
-    @property
-    def short_digest(self) -> str:
-        """Twelve hex digits."""
-        return shorten_digest(self.served_digest)
-
-    @property
     def picked_words(self) -> str:
         """In words, what chose this page and why."""
         return PICKED_BY.get(self.picked_by, self.picked_by)
@@ -112,24 +101,13 @@ class StepView:
 
 def view_step(step: Step, *, started_at: datetime | None, titles: Mapping[int, str]) -> StepView:
     """A step as a frozen value; `titles` are those of the run's recalled items, by id."""
-    return StepView(
-        index=step.index,
-        url=step.url,
-        final_url=step.final_url,
-        title=step.title,
-        status_code=step.status_code,
+    return fill_row(
+        StepView,
+        step,
         snapshot=step.snapshot_id or "",
-        picked_by=step.picked_by,
         shortlist=tuple(_view_offer(offer, picked=offer.get("url") == step.url) for offer in step.shortlist),
         recalled=tuple(RecalledView(pk, titles.get(pk, "")) for pk in step.recalled),
         after_s=(step.created_at - started_at).total_seconds() if started_at else None,
-        latency_ms=step.latency_ms,
-        prompt_tokens=step.prompt_tokens,
-        cached_tokens=step.cached_tokens,
-        completion_tokens=step.completion_tokens,
-        served_digest=step.served_digest,
-        error_code=step.error_code,
-        error=step.error,
     )
 
 
@@ -141,3 +119,8 @@ def _view_offer(offer: dict[str, Any], *, picked: bool) -> OfferView:
         why=str(offer.get("why", "")),
         picked=picked,
     )
+
+
+def link_address(url: str) -> str:
+    """The URL when it is http or https, else "": page data may also contain `javascript:` addresses."""
+    return url if url.startswith(("http://", "https://")) else ""

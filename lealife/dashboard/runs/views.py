@@ -6,23 +6,45 @@ from collections.abc import Callable
 from typing import Any
 
 from csp.decorators import csp_replace
+from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from lealife.core.actors import Action, Actor
 from lealife.core.errors import InvalidInput, NotFound, Refused
 from lealife.dashboard.access import require_action, require_post, require_staff
-from lealife.dashboard.live.page import render_live
+from lealife.dashboard.live.views import render_live
 from lealife.dashboard.numbers import read_number
-from lealife.dashboard.runs.forms import TrainForm, VerdictForm
 from lealife.dashboard.runs.frozen_page import read_frozen_page
 from lealife.dashboard.runs.listing import LOOK, RunFilter, read_runs
 from lealife.run_actions import judge_run, repeat_run, train_on_run
 
 ORIGIN = "page"
 NOTHING = ["'none'"]
+
+
+class VerdictForm(forms.Form):
+    """“Was this right?”"""
+
+    right = forms.ChoiceField(choices=[("yes", "yes"), ("no", "no")])
+    note = forms.CharField(required=False)
+
+
+class TrainForm(forms.Form):
+    """The check of a training source made of a run; the fields are missing when the run has a check of its own."""
+
+    expected_urls = forms.CharField(required=False, max_length=100_000)
+    expected_text = forms.CharField(required=False)
+
+    def read_check(self) -> dict[str, Any] | None:
+        """The check as the action takes it; None when the form did not ask for one."""
+        if "expected_text" not in self.data:
+            return None
+        urls = self.cleaned_data["expected_urls"].split()
+        text = self.cleaned_data["expected_text"].strip()
+        return {name: value for name, value in (("expected_urls", urls), ("expected_text", text)) if value}
 
 
 @require_safe
@@ -47,11 +69,7 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
 @require_staff
 def show_frozen_page(request: HttpRequest, run_id: int, digest: str) -> HttpResponse:
     """`/runs/{id}/pages/{digest}/`: a page as the run saw it."""
-    try:
-        page = read_frozen_page(run_id=run_id, digest=digest)
-    except NotFound as error:
-        raise Http404(str(error)) from error
-    return render(request, "runs/frozen_page.html", {"page": page})
+    return render(request, "runs/frozen_page.html", {"page": read_frozen_page(run_id=run_id, digest=digest)})
 
 
 @require_post
@@ -59,13 +77,13 @@ def show_frozen_page(request: HttpRequest, run_id: int, digest: str) -> HttpResp
 def act_on_run(request: HttpRequest, run_id: int, action: str) -> HttpResponse:
     """Repeats a run, makes a training source of it, or stores a verdict on it."""
     if action not in ACTIONS:
-        raise Http404(f"There is no action {action}.")
+        raise NotFound(f"There is no action {action}.")
     needed, act = ACTIONS[action]
     by = require_action(request, needed)
     try:
         leads_to, sentence = act(request, run_id, by)
-    except NotFound as error:
-        raise Http404(str(error)) from error
+    except NotFound:
+        raise
     except Refused as refused:
         messages.error(request, str(refused))
         return redirect("run", run_id=run_id)

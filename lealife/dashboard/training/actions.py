@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from lealife.core.actors import Action, Actor, read_actor
-from lealife.core.errors import InvalidInput, Refused
+from lealife.core.errors import InvalidInput, NotFound, Refused
 from lealife.dashboard.access import require_action, require_post, require_staff
 from lealife.dashboard.forms import PresetForm, QueueForm
 from lealife.dashboard.training.draft import drop_draft, keep_draft, read_draft, rebase_draft
-from lealife.dashboard.training.pending import SOURCE_ACTIONS
+from lealife.dashboard.training.sources import SOURCE_ACTIONS
 from lealife.dashboard.training.views import render_draft, render_training
 from training.campaigns import cancel_campaign, create_campaign, requeue_failed
 from training.coordinator import start_training, stop_training
@@ -108,7 +108,7 @@ def change_source(request: HttpRequest, source_id: int, action: str) -> HttpResp
     """Disables, enables, requeues or cancels one source."""
     change = SOURCE_ACTIONS.get(action)
     if change is None:
-        raise Http404(f"There is no action {action}.")
+        raise NotFound(f"There is no action {action}.")
     by = require_action(request, change)
     try:
         change(source_id=source_id, by=by, origin=ORIGIN)
@@ -124,7 +124,7 @@ def change_source(request: HttpRequest, source_id: int, action: str) -> HttpResp
 def change_campaign(request: HttpRequest, campaign_id: int, action: str) -> HttpResponse:
     """Cancels a campaign's sources that have not started, or queues its failed sources again."""
     if action not in CAMPAIGN_ACTIONS:
-        raise Http404(f"There is no action {action}.")
+        raise NotFound(f"There is no action {action}.")
     change, done = CAMPAIGN_ACTIONS[action]
     by = require_action(request, change)
     try:
@@ -173,7 +173,7 @@ def move_draft(request: HttpRequest, action: str) -> HttpResponse:
     """`rebase`: moves the draft to the live version; `discard`: deletes it."""
     change = DRAFT_ACTIONS.get(action)
     if change is None:
-        raise Http404(f"There is no action {action}.")
+        raise NotFound(f"There is no action {action}.")
     require_action(request, apply_settings)
     change(request.session)
     return redirect(find_selectors())

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from lealife.dashboard.facts import Waiting
 from lealife.dashboard.readings import Readings
+from lealife.dashboard.rows import fill_row
 from lealife.dashboard.training.lanes import NO_LOCK
-from lealife.dashboard.training.setting_words import say_label, say_value
 from training import selection
 from training.coordinator import StopReversal
 from training.models import RuntimeSettings, RuntimeSettingsChange
 from training.runtime_settings import TRAINING_ONLY
 from training.settings_catalogue import SETTINGS
+from training.slots import Slots
 
+LABELS = {name: setting.label for name, setting in SETTINGS.items()}
 # What the page shows read-only here; the engine itself is chosen in admin.
 ALL_TASK = (
     "global_max_concurrent_runs",
@@ -28,7 +32,6 @@ ALL_TASK = (
 class SettingRow:
     """One live value, as words, with its hint; `unit` and `bounds` say what it may be."""
 
-    field: str
     label: str
     value: str
     unit: str
@@ -59,21 +62,14 @@ class ControlsPanel:
     reversal: StopReversal | None  # only while the last change was one
     lane_mode_label: str
     selection_mode: str
-    queue_pending: int
-    queue_pending_training_ui: int
-    queue_pending_other: int
-    curriculum_pending: int
+    waiting: Waiting
     curriculum_fallback: bool
     current_source_kind: str
-    running_training: int
-    training_max: int  # what may run at once, never above the ceiling
-    training_cap_note: str
+    slots: Slots
     host_policy: str
     host_lock: str
     training_only: tuple[SettingRow, ...]
     all_task: tuple[SettingRow, ...]
-    training_ceiling: int
-    running_non_training: int
     version: int
     updated_at: datetime
     updated_by: str
@@ -82,31 +78,24 @@ class ControlsPanel:
 
 def build_controls_panel(readings: Readings) -> ControlsPanel:
     """The panel from one set of readings; no query of its own."""
-    settings, waiting, slots = readings.vitals.settings, readings.vitals.facts.waiting, readings.vitals.slots
+    settings, loop = readings.vitals.settings, readings.vitals.loop
     return ControlsPanel(
-        loop_state=readings.vitals.loop.state,
-        loop_reason=readings.vitals.loop.reason,
-        enabled=readings.vitals.loop.enabled,
-        enabled_changed_at=readings.vitals.loop.enabled_changed_at,
-        enabled_changed_by=readings.vitals.loop.enabled_changed_by,
-        reversal=readings.vitals.loop.reversal,
+        loop_state=loop.state,
+        loop_reason=loop.reason,
+        enabled=loop.enabled,
+        enabled_changed_at=loop.enabled_changed_at,
+        enabled_changed_by=loop.enabled_changed_by,
+        reversal=loop.reversal,
         lane_mode_label=settings.get_source_lane_mode_display(),
         selection_mode=readings.next_source.selection_mode,
-        queue_pending=waiting.queue,
-        queue_pending_training_ui=waiting.queue_training_ui,
-        queue_pending_other=waiting.queue - waiting.queue_training_ui,
-        curriculum_pending=waiting.curriculum,
+        waiting=readings.vitals.facts.waiting,
         curriculum_fallback=settings.curriculum_fallback,
         current_source_kind=readings.open_cycles[0].source.kind if readings.open_cycles else "none",
-        running_training=slots.running_training,
-        training_max=slots.training_cap,
-        training_cap_note=slots.cap_note,
+        slots=readings.vitals.slots,
         host_policy=selection.host_policy_sentence(campaign_lock=settings.campaign_lock),
         host_lock=readings.next_source.host_lock or NO_LOCK,
         training_only=_describe(settings, TRAINING_ONLY),
         all_task=_describe(settings, ALL_TASK),
-        training_ceiling=slots.training_ceiling,
-        running_non_training=slots.running_non_training,
         version=settings.version,
         updated_at=settings.updated_at,
         updated_by=settings.updated_by,
@@ -115,17 +104,7 @@ def build_controls_panel(readings: Readings) -> ControlsPanel:
 
 
 def _describe(settings: RuntimeSettings, names: tuple[str, ...]) -> tuple[SettingRow, ...]:
-    return tuple(
-        SettingRow(
-            field=name,
-            label=say_label(name),
-            value=say_value(name, getattr(settings, name)),
-            unit=SETTINGS[name].unit,
-            bounds=SETTINGS[name].bounds,
-            hint=SETTINGS[name].hint,
-        )
-        for name in names
-    )
+    return tuple(fill_row(SettingRow, SETTINGS[name], value=say_value(name, getattr(settings, name))) for name in names)
 
 
 def _describe_change(change: RuntimeSettingsChange) -> ChangeRow:
@@ -134,8 +113,29 @@ def _describe_change(change: RuntimeSettingsChange) -> ChangeRow:
         by=change.changed_by,
         origin=change.changed_from,
         at=change.changed_at,
-        what=tuple(
-            f"{say_label(name)}: {say_value(name, old)} → {say_value(name, new)}"
-            for name, (old, new) in change.changes.items()
-        ),
+        what=say_changes(change),
+    )
+
+
+def say_value(name: str, value: Any) -> str:
+    """The value of setting `name` in words."""
+    if isinstance(value, bool):
+        return "On" if value else "Off"
+    if name in SETTINGS and SETTINGS[name].choices:
+        return dict(SETTINGS[name].choices).get(value, str(value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def say_label(name: str) -> str:
+    """What the page calls setting `name`."""
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def say_changes(change: RuntimeSettingsChange) -> tuple[str, ...]:
+    """One `label: old → new` a setting."""
+    return tuple(
+        f"{say_label(name)}: {say_value(name, old)} → {say_value(name, new)}"
+        for name, (old, new) in change.changes.items()
     )

@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
 
 from lealife.dashboard.numbers import read_number
-from lealife.dashboard.training.setting_words import LABELS, say_label, say_value
+from lealife.dashboard.training.controls import LABELS, say_changes, say_value
 from training.models import RuntimeSettings, RuntimeSettingsChange
 from training.runtime_settings import TRAINING_ONLY, read_settings
 
@@ -98,11 +98,7 @@ def describe_draft(session: SessionBase, *, row: RuntimeSettings) -> tuple[Draft
         live_version=row.version,
         live_by=row.updated_by or "somebody",
         pending=tuple(_describe_change(row, name, typed) for name, typed in changes.items()),
-        later=tuple(
-            f"{say_label(name)}: {say_value(name, old)} → {say_value(name, new)}"
-            for change in later
-            for name, (old, new) in change.changes.items()
-        ),
+        later=tuple(sentence for change in later for sentence in say_changes(change)),
     )
     return draft, SelectorForm(instance=row, initial=changes)
 

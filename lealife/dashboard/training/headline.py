@@ -1,13 +1,16 @@
-"""The headline: what is live, whether it is proven, and what happens next. One sentence each."""
+"""The headline (what is live, whether it is proven, what happens next), and panel 2, Training State."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from lealife.dashboard.readings import Vitals
+from lealife.dashboard.facts import Waiting
+from lealife.dashboard.readings import Recent, Vitals
 from lealife.health import DOWN, Health
 from promotion.models import PromotionWindow
 from training import selection
+from training.slots import Slots
 
 PROVEN_WORDS = {"green": "proven", "amber": "not proven yet", "red": "disproven", "unknown": "not proven yet"}
 
@@ -25,6 +28,20 @@ class HeadlinePanel:
     health: Health
 
 
+@dataclass(frozen=True, slots=True)
+class StatePanel:
+    """Training State; `recent` are the newest 100 outcomes, `slots` the runs holding one now."""
+
+    loop_state: str  # running | stopped | stalled | unknown
+    loop_reason: str
+    enabled: bool
+    last_launch_at: datetime | None
+    recent: Recent
+    waiting: Waiting
+    slots: Slots
+    health: Health
+
+
 def build_headline_panel(vitals: Vitals) -> HeadlinePanel:
     """The panel from the vitals; no query of its own."""
     controller = vitals.routing.controller
@@ -35,6 +52,20 @@ def build_headline_panel(vitals: Vitals) -> HeadlinePanel:
         proven_sentence=vitals.proof.sentence,
         next_action=describe_next(vitals),
         loop_state=vitals.loop.state,
+        health=vitals.health,
+    )
+
+
+def build_state_panel(vitals: Vitals) -> StatePanel:
+    """The panel from the vitals; no query of its own."""
+    return StatePanel(
+        loop_state=vitals.loop.state,
+        loop_reason=vitals.loop.reason,
+        enabled=vitals.loop.enabled,
+        last_launch_at=vitals.facts.launched_at,
+        recent=vitals.recent,
+        waiting=vitals.facts.waiting,
+        slots=vitals.slots,
         health=vitals.health,
     )
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lealife.dashboard.facts import Waiting
 from lealife.dashboard.readings import DefinitionCount, Readings
-from lealife.dashboard.training.pending import SourceRow
+from lealife.dashboard.training.sources import SourceRow
 from training import selection
+from training.slots import Slots
 
 NO_LOCK = "none (host-diverse mode)"
 
 
 @dataclass(frozen=True, slots=True)
 class LanesPanel:
-    """Training Lanes; counts are pending sources."""
+    """Training Lanes; `waiting` counts pending sources."""
 
     loop_state: str
     enabled: bool
     current_source_kind: str  # queue | curriculum | none
-    running_training: int
-    training_max: int  # what may run at once, never above the ceiling
-    training_cap_note: str
+    slots: Slots
     curriculum_fallback: bool
     host_lock: str
     host_policy: str
@@ -30,10 +30,7 @@ class LanesPanel:
     lane_sentence: str
     queued_exact: tuple[SourceRow, ...]
     definitions: tuple[DefinitionCount, ...]  # saved task definitions, most pending first
-    pending_all: int
-    pending_training_ui: int
-    pending_other: int
-    pending_curriculum: int
+    waiting: Waiting
 
 
 def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> LanesPanel:
@@ -43,9 +40,7 @@ def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> L
         loop_state=readings.vitals.loop.state,
         enabled=readings.vitals.loop.enabled,
         current_source_kind=readings.open_cycles[0].source.kind if readings.open_cycles else "none",
-        running_training=readings.vitals.slots.running_training,
-        training_max=readings.vitals.slots.training_cap,
-        training_cap_note=readings.vitals.slots.cap_note,
+        slots=readings.vitals.slots,
         curriculum_fallback=settings.curriculum_fallback,
         host_lock=readings.next_source.host_lock or NO_LOCK,
         host_policy=selection.host_policy_sentence(campaign_lock=settings.campaign_lock),
@@ -55,10 +50,7 @@ def build_lanes_panel(readings: Readings, *, queued: tuple[SourceRow, ...]) -> L
         lane_sentence=describe_lane(settings.source_lane_mode, queue_pending=waiting.queue),
         queued_exact=queued[:3],
         definitions=readings.definitions,
-        pending_all=waiting.queue,
-        pending_training_ui=waiting.queue_training_ui,
-        pending_other=waiting.queue - waiting.queue_training_ui,
-        pending_curriculum=waiting.curriculum,
+        waiting=waiting,
     )
 
 

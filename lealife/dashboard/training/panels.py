@@ -6,16 +6,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lealife.dashboard.readings import take_readings
-from lealife.dashboard.training.campaign import CampaignPanel, read_campaign_panel
 from lealife.dashboard.training.controls import ControlsPanel, build_controls_panel
-from lealife.dashboard.training.cycles import CyclesPanel, build_cycles_panel
-from lealife.dashboard.training.headline import HeadlinePanel, build_headline_panel
+from lealife.dashboard.training.cycles import CyclesPanel, SourcePanel, build_cycles_panel, build_source_panel
+from lealife.dashboard.training.headline import HeadlinePanel, StatePanel, build_headline_panel, build_state_panel
 from lealife.dashboard.training.lanes import LanesPanel, build_lanes_panel
-from lealife.dashboard.training.pending import PendingPanel, build_pending_panel
 from lealife.dashboard.training.proof import ProofPanel, build_proof_panel
 from lealife.dashboard.training.relay import RelayPanel, build_relay_panel
-from lealife.dashboard.training.source import SourcePanel, build_source_panel
-from lealife.dashboard.training.state import StatePanel, build_state_panel
+from lealife.dashboard.training.sources import PendingPanel, build_pending_panel
+from training.campaigns import CampaignProgress, read_newest_progress
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPanel:
+    """Campaign Progress; None before the first campaign."""
+
+    campaign: CampaignProgress | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ def build_training_page(*, now: datetime) -> TrainingPage:
         lanes=build_lanes_panel(readings, queued=pending.queue),
         relay=build_relay_panel(vitals),
         source=build_source_panel(readings),
-        campaign=read_campaign_panel(),
+        campaign=CampaignPanel(read_newest_progress()),
         cycles=build_cycles_panel(readings),
         pending=pending,
         controls=build_controls_panel(readings),

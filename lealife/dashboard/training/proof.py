@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lealife.dashboard.candidates.canary import CanaryView, view_canary
-from lealife.dashboard.candidates.tags import (
-    ApplyView,
-    TagView,
-    shorten_digest,
-    view_apply,
-    view_tag,
-    view_tags,
-)
-from lealife.dashboard.readings import Readings
+from lealife.dashboard.candidates.tags import ApplyView, CanaryView, TagView, view_apply, view_canary, view_tag
+from lealife.dashboard.readings import Readings, Recent
+from lealife.dashboard.rows import fill_row
 from lealife.dashboard.training.headline import describe_action
+from promotion.candidates.windows import WindowProgress
 from promotion.evaluation.standing import CandidateView
 from promotion.models import PromotionWindow
+from promotion.proof.served import ServedProof
+from promotion.tags import KEEP_TAGS
 
 AT_WORK = {
     PromotionWindow.State.BUILDING,
@@ -59,57 +55,19 @@ class CandidatePart:
 
 
 @dataclass(frozen=True, slots=True)
-class ServedPart:
-    """Whether the latest live outcomes of one role carry the digest that routing claims."""
-
-    role: str
-    tag: str
-    digest: str
-    expected_since: datetime | None
-    checked: int
-    matching: int
-    needed: int
-    state: str  # green | amber | red | unknown
-    sentence: str
-    wrong_outcome_id: int | None
-
-    @property
-    def short_digest(self) -> str:
-        """Twelve hex digits."""
-        return shorten_digest(self.digest)
-
-
-@dataclass(frozen=True, slots=True)
 class ProofPanel:
     """Model Update Proof. Times are aware UTC; counts are whole numbers; percents are 0–100."""
 
-    state: str
-    window: int
-    percent: int
-    in_window: int
-    window_size: int
-    until_next: int
-    sentence: str
+    window: WindowProgress
     next_action: str
-    reason: str
-    successes: int
-    watermark: int
-    next_target: int
-    delta_since_watermark: int
-    attempts: int
-    unbiased_rate: float | None
     live_applies: int
     promotion_worker: str
     controller: TagView | None
     task: TagView | None
     candidate: CandidatePart | None
     last_apply: ApplyView | None
-    last_evaluation_at: datetime | None
-    threshold_reached_at: datetime | None
     pending: str
-    recent_successes: int
-    recent_total: int
-    recent_percent: int | None
+    recent: Recent
     configured: tuple[TagView, ...]
     unused: tuple[TagView, ...]
     unused_count: int
@@ -117,69 +75,40 @@ class ProofPanel:
     outcomes_total: int
     outcomes_success: int
     outcomes_failure: int
-    served: tuple[ServedPart, ...]
-    served_state: str
-    served_sentence: str
+    served: ServedProof
     # The snapshot's own times change with every snapshot, so they do not count as a change.
     generated_at: datetime = field(metadata={"volatile": True})
+
+    @property
+    def delta_since_watermark(self) -> int:
+        """Ingested successes since the window's watermark."""
+        return self.window.successes - self.window.watermark
 
 
 def build_proof_panel(readings: Readings) -> ProofPanel:
     """The panel from one set of readings; no query of its own."""
-    window, candidate, proof = readings.vitals.window, readings.candidate, readings.vitals.proof
+    vitals, candidate = readings.vitals, readings.candidate
+    counters, window = vitals.facts.counters, vitals.window
     return ProofPanel(
-        state=str(window.state),
-        window=window.number,
-        percent=window.percent,
-        in_window=window.in_window,
-        window_size=window.size,
-        until_next=window.until_next,
-        sentence=window.sentence,
-        next_action=window.next_action if readings.vitals.loop.enabled else describe_action(readings.vitals),
-        reason=window.reason,
-        successes=window.successes,
-        watermark=window.watermark,
-        next_target=window.next_target,
-        delta_since_watermark=window.successes - window.watermark,
-        attempts=window.attempts,
-        unbiased_rate=window.unbiased_rate,
-        live_applies=readings.vitals.facts.live_applies,
+        window=window,
+        next_action=window.next_action if vitals.loop.enabled else describe_action(vitals),
+        live_applies=vitals.facts.live_applies,
         promotion_worker=describe_promotion_worker(readings),
-        controller=view_tag(readings.vitals.routing.controller),
-        task=view_tag(readings.vitals.routing.task),
+        controller=view_tag(vitals.routing.controller),
+        task=view_tag(vitals.routing.task),
         candidate=view_candidate(candidate),
-        last_apply=view_apply(readings.vitals.last_apply),
-        last_evaluation_at=window.last_evaluation_at,
-        threshold_reached_at=window.last_reached_at,
+        last_apply=view_apply(vitals.last_apply),
         pending=str(candidate.state) if candidate and is_open(candidate) else "none",
-        recent_successes=readings.vitals.recent.successes,
-        recent_total=readings.vitals.recent.total,
-        recent_percent=readings.vitals.recent.percent,
-        configured=view_tags(readings.vitals.tags.configured),
-        unused=view_tags(readings.vitals.tags.unused),
-        unused_count=readings.vitals.tags.unused_count,
-        keep=readings.vitals.tags.keep,
-        outcomes_total=readings.vitals.facts.counters["outcomes.total"],
-        outcomes_success=readings.vitals.facts.counters["outcomes.success"],
-        outcomes_failure=readings.vitals.facts.counters["outcomes.failure"],
-        served=tuple(
-            ServedPart(
-                role=str(row.role),
-                tag=row.tag,
-                digest=row.digest,
-                expected_since=row.expected_since,
-                checked=row.checked,
-                matching=row.matching,
-                needed=row.needed,
-                state=row.state,
-                sentence=row.sentence,
-                wrong_outcome_id=row.wrong_outcome_id,
-            )
-            for row in proof.roles
-        ),
-        served_state=proof.state,
-        served_sentence=proof.sentence,
-        generated_at=readings.vitals.now,
+        recent=vitals.recent,
+        configured=tuple(fill_row(TagView, tag) for tag in vitals.configured),
+        unused=tuple(fill_row(TagView, tag) for tag in vitals.unused),
+        unused_count=vitals.facts.unused_tags,
+        keep=KEEP_TAGS,
+        outcomes_total=counters["outcomes.total"],
+        outcomes_success=counters["outcomes.success"],
+        outcomes_failure=counters["outcomes.failure"],
+        served=vitals.proof,
+        generated_at=vitals.now,
     )
 
 
@@ -202,23 +131,11 @@ def view_candidate(candidate: CandidateView | None) -> CandidatePart | None:
     if candidate is None:
         return None
     pairs = candidate.pairs
-    return CandidatePart(
-        evaluation_id=candidate.evaluation_id,
-        tag=candidate.tag,
-        role=str(candidate.role),
-        state=str(candidate.state),
-        verdict=str(candidate.verdict),
+    return fill_row(
+        CandidatePart,
+        candidate,
         is_open=is_open(candidate),
-        wins=candidate.wins,
-        losses=candidate.losses,
-        ties=candidate.ties,
-        pairs=pairs,
-        pair_budget=candidate.pair_budget,
-        e_value=candidate.e_value,
-        threshold=candidate.threshold,
         candidate_quality=candidate.candidate_successes / pairs if pairs else None,
         baseline_quality=candidate.baseline_successes / pairs if pairs else None,
-        missing=candidate.missing,
-        summary=candidate.summary,
         canary=view_canary(candidate.canary),
     )

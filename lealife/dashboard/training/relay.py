@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from lealife.dashboard.facts import NEWEST
-from lealife.dashboard.readings import Vitals
+from lealife.dashboard.readings import LatestSuccess, Vitals
+from promotion.candidates.windows import WindowProgress
 from training.models import Run
+from training.slots import Slots
 
 # Ingest follows outcomes by itself; a longer backlog means that it does not keep up.
 BACKLOG_LIMIT = 20
@@ -31,42 +32,36 @@ class RelayPanel:
     state: str  # healthy | behind | stopped | down | unknown
     sentence: str
     steps: tuple[RelayStep, ...]
-    in_window: int
-    window_size: int
+    window: WindowProgress
     consumed_30m: int
     consumed_capped: bool
     ingested_30m: int
     ingested_capped: bool
     backlog: int
-    running_training: int
+    slots: Slots
     running_standard: int
     task_tag: str | None
-    latest_success_title: str | None
-    latest_success_run: int | None
-    latest_success_at: datetime | None
+    latest_success: LatestSuccess
 
 
 def build_relay_panel(vitals: Vitals) -> RelayPanel:
     """The panel from the vitals; no query of its own."""
     state, sentence = judge_relay(vitals)
-    latest, task = vitals.recent.latest_success, vitals.routing.task
+    task = vitals.routing.task
     return RelayPanel(
         state=state,
         sentence=sentence,
         steps=_build_steps(vitals),
-        in_window=vitals.window.in_window,
-        window_size=vitals.window.size,
+        window=vitals.window,
         consumed_30m=vitals.facts.consumed_30m,
         consumed_capped=vitals.facts.consumed_30m >= NEWEST,
         ingested_30m=vitals.facts.ingested_30m,
         ingested_capped=vitals.facts.ingested_30m >= NEWEST,
         backlog=vitals.facts.backlog,
-        running_training=vitals.slots.running_training,
+        slots=vitals.slots,
         running_standard=vitals.slots.by_lane.get(Run.Lane.STANDARD, 0),
         task_tag=task.name if task else None,
-        latest_success_title=latest.title if latest else None,
-        latest_success_run=latest.run_id if latest else None,
-        latest_success_at=latest.created_at if latest else None,
+        latest_success=vitals.recent.latest_success,
     )
 
 

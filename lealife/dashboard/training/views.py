@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from lealife.dashboard.access import require_staff
 from lealife.dashboard.forms import PresetForm, QueueForm
-from lealife.dashboard.live.page import render_live
+from lealife.dashboard.live.views import render_live
 from lealife.dashboard.numbers import read_number
 from lealife.dashboard.offers import render_page
 from lealife.dashboard.training.draft import describe_draft

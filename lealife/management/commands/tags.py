@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from lealife.core.actors import command_line
+from lealife.core.digest import short_digest
 from lealife.core.errors import GateRefused
 from lealife.core.gateway import ModelError
 from lealife.management.commands.create_api_key import find_user
 from lealife.pipeline.pool import get_pool
 from promotion.adoption import adopt_tags
-from promotion.inspection import Inspection, inspect_tags, short_digest
+from promotion.inspection import Inspection, inspect_tags
 from promotion.retention import PruningRow, plan_pruning, prune_tags
 from promotion.tags import KEEP_TAGS
 

@@ -164,7 +164,12 @@ class Command(BaseCommand):
                 start_training(by=system("first run"), origin="up")
         connection.close()
         supervisor.start(
-            Child(WORKERS, self.manage("worker"), folder=str(BASE_DIR), stop_within_s=WORKER_ENDS_WITHIN_S)
+            Child(
+                WORKERS,
+                [sys.executable, "-m", "lealife", "worker"],
+                folder=str(BASE_DIR),
+                stop_within_s=WORKER_ENDS_WITHIN_S,
+            )
         )
 
     def start_dashboard(self, supervisor: Supervisor, *, bind: str, port: int) -> None:
@@ -174,10 +179,6 @@ class Command(BaseCommand):
         ends = time.monotonic() + ANSWERS_WITHIN_S
         while is_port_free(port) and not supervisor.is_stopping and time.monotonic() < ends:
             time.sleep(0.1)
-
-    def manage(self, *arguments: str) -> list[str]:
-        """The command line of another command of ours."""
-        return [sys.executable, "-m", "lealife", *arguments]
 
     def greet(self, bind: str, port: int, *, password: str | None, seconds: float) -> None:
         """Prints the address, and the password on the first run."""

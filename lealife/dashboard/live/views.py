@@ -1,14 +1,28 @@
-"""Polling, which a page uses while its socket is closed."""
+"""Live pages as they are first sent, and polling, which a page uses while its socket is closed."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from lealife.core.actors import read_actor
-from lealife.core.errors import NotFound, Refused
+from lealife.core.errors import NotFound
 from lealife.dashboard.live.publisher import dump_fragments, publisher
+from lealife.dashboard.live.snapshot import TTL_S, render_fragments, take_snapshot
+from lealife.dashboard.offers import render_page
+
+
+def render_live(request: HttpRequest, template: str, *, key: str, status: int = 200, **context: Any) -> HttpResponse:
+    """A page with a new snapshot of `key`, so that users see their own changes at once."""
+    snapshot = take_snapshot(key, now=timezone.now())
+    live = {"snapshot": snapshot, "fragments": render_fragments(snapshot), "ttl_s": TTL_S, "page_key": key}
+    response = render_page(request, template, {**context, **live}, status=status)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @require_safe
@@ -24,7 +38,7 @@ def poll_page(request: HttpRequest, key: str) -> HttpResponse:
     try:
         snapshot = publisher.read_snapshot(key)
     except NotFound as error:
-        return refuse(error)
+        return JsonResponse({"detail": str(error)}, status=error.status)
     etag = f'"{snapshot.fingerprint}"'
     # Compared weakly: a proxy that compresses makes a weak ETag of ours.
     response = get_conditional_response(request, etag=etag)
@@ -42,8 +56,3 @@ def poll_page(request: HttpRequest, key: str) -> HttpResponse:
     response["X-Generated-At"] = snapshot.generated_at.isoformat()
     response["Cache-Control"] = "private, no-cache"
     return response
-
-
-def refuse(error: Refused) -> JsonResponse:
-    """A refusal as JSON."""
-    return JsonResponse({"detail": str(error)}, status=error.status)
