@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from encodings.aliases import aliases
+
+import webencodings  # type: ignore[import-untyped]
 
 from training.agent.web.browser import ROBOTS_NAME
 
@@ -13,60 +14,11 @@ XHTML = "application/xhtml+xml"
 # How much of the page is searched for a declaration, which must be near the beginning.
 _DECLARED_WITHIN = 8_192
 
-_SAME = (
-    "utf_8 cp866 iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_10 iso8859_13 "
-    "iso8859_14 iso8859_15 iso8859_16 koi8_r koi8_u mac_roman mac_cyrillic cp874 cp932 cp949 cp1250 cp1251 cp1252 "
-    "cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 gb18030 big5hkscs euc_jp iso2022_jp utf_16_le utf_16_be"
-)
-# Python's codec to the one that browsers read such pages with: a superset, where the Encoding Standard has one.
-# A codec that is not listed (UTF-7, punycode, zip, …) is not a character set of pages.
-_CODECS = dict.fromkeys(_SAME.split(), "") | {
-    "ascii": "cp1252",
-    "latin_1": "cp1252",
-    "iso8859_1": "cp1252",
-    "iso8859_9": "cp1254",
-    "iso8859_11": "cp874",
-    "tis_620": "cp874",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "big5": "big5hkscs",
-    "cp950": "big5hkscs",
-    "shift_jis": "cp932",
-    "euc_kr": "cp949",
-    "utf_16": "utf_16_le",
-    "user_defined": "cp1252",
-}
-# Names of the Encoding Standard that Python does not know.
-_LABELS = {
-    "unicode_1_1_utf_8": "utf_8",
-    "unicode11utf8": "utf_8",
-    "unicode20utf8": "utf_8",
-    "iso_8859_8_i": "iso8859_8",
-    "iso_8859_8_e": "iso8859_8",
-    "logical": "iso8859_8",
-    "visual": "iso8859_8",
-    "koi": "koi8_r",
-    "koi8": "koi8_r",
-    "koi8_ru": "koi8_u",
-    "mac": "mac_roman",
-    "mac_ukrainian": "mac_cyrillic",
-    "dos_874": "cp874",
-    "windows_874": "cp874",
-    "windows_949": "cp949",
-    "x_big5": "big5",
-    "cn_big5": "big5",
-    "ms932": "cp932",
-    "windows_31j": "cp932",
-    "sjis": "shift_jis",
-    "ucs_2": "utf_16_le",
-    "unicode": "utf_16_le",
-    "unicodefffe": "utf_16_be",
-    "unicodefeff": "utf_16_le",
-}
-_BOMS = ((b"\xef\xbb\xbf", "utf_8"), (b"\xff\xfe", "utf_16_le"), (b"\xfe\xff", "utf_16_be"))
+# Python's codecs where `webencodings` names a smaller one, or one of its own that bytes cannot be decoded with.
+_CODECS = {"gbk": "gb18030", "x-user-defined": "cp1252", "replacement": ""}
+_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 # Markup that begins with "<" in two bytes.
-_WIDE_STARTS = ((b"<\x00", "utf_16_le"), (b"\x00<", "utf_16_be"))
-_NOT_A_NAME = re.compile(r"[^a-z0-9]+")
+_WIDE_STARTS = ((b"<\x00", "utf-16-le"), (b"\x00<", "utf-16-be"))
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _META = re.compile(rb"<meta\s[^>]*?(?<![\w-])charset\s*=\s*[\"']?\s*([\w:.-]{1,40})", re.IGNORECASE)
 _XML = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w:.-]{1,40})[\"']")
@@ -132,12 +84,8 @@ def decode_body(body: bytes, *, media_type: str) -> str:
 
 def find_codec(label: str) -> str:
     """Python's codec for the name of a character set; empty when pages cannot have it."""
-    name = _NOT_A_NAME.sub("_", label.lower()).strip("_")
-    for known in (name, name.removeprefix("x_")):
-        codec = _LABELS.get(known, aliases.get(known, known))
-        if codec in _CODECS:
-            return _CODECS[codec] or codec
-    return ""
+    encoding = webencodings.lookup(label)
+    return _CODECS.get(encoding.codec_info.name, encoding.codec_info.name) if encoding else ""
 
 
 def _find_declared(body: bytes) -> str:
@@ -148,11 +96,11 @@ def _find_declared(body: bytes) -> str:
     declared = _XML.match(head) or _META.search(_COMMENT.sub(b"", head))
     codec = find_codec(declared[1].decode("ascii", "replace")) if declared else ""
     # The declaration was read as single bytes, so the page is not UTF-16.
-    return "utf_8" if codec.startswith("utf_16") else codec
+    return "utf-8" if codec.startswith("utf-16") else codec
 
 
 def _decode_undeclared(body: bytes) -> str:
-    text = body.decode("utf_8", "replace")
+    text = body.decode("utf-8", "replace")
     broken = text.count("\ufffd")
     if not broken:
         return text
