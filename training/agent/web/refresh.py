@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from urllib.parse import urljoin
 
-from training.agent.reading.charset import decode_body
+from training.agent.reading.charset import XHTML, bare_type, decode_body
 from training.agent.reading.links import clean_href
+from training.agent.reading.markup import Tag, read_markup
 
 # In seconds. A page that refreshes later than this is meant to be read.
 REFRESH_WITHIN_S = 10.0
@@ -15,8 +15,6 @@ REFRESH_WITHIN_S = 10.0
 REFRESH_BYTES = 32_000
 
 _MENTION = re.compile(r"http-equiv", re.IGNORECASE)
-# Text for readers without scripts rarely says more than that scripts are needed.
-_UNREAD = frozenset({"noscript", "template"})
 # The HTML standard's "shared declarative refresh steps".
 _REFRESH = re.compile(
     r"""\s*(?P<seconds>\d{1,9}|(?=\.))[\d.]*\s*[;,\s]\s*(?:url\s*=\s*)?(?:"(?P<double>[^"]*)|'(?P<single>[^']*)|(?P<bare>.*))""",
@@ -34,31 +32,16 @@ def find_refresh(body: bytes, *, url: str, media_type: str = "text/html", header
     head = decode_body(body[:REFRESH_BYTES], media_type=media_type)
     if not _MENTION.search(head):
         return ""
-    reader = _RefreshReader()
-    reader.feed(head)
-    return _join(_join(url, reader.base) or url, reader.target)
-
-
-class _RefreshReader(HTMLParser):
-    """Finds the first refresh of a page and its base address, as they are written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.base = self.target = ""
-        self._unread = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in reversed(attrs)}
-        if tag in _UNREAD:
-            self._unread += 1
-        elif tag == "base":
-            self.base = self.base or attributes.get("href", "")
-        elif tag == "meta" and not self._unread and attributes.get("http-equiv", "").strip().lower() == "refresh":
-            self.target = self.target or read_refresh(attributes.get("content", ""))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _UNREAD and self._unread:
-            self._unread -= 1
+    base = target = ""
+    for piece in read_markup(head, is_xml=bare_type(media_type) == XHTML):
+        if not isinstance(piece, Tag):
+            continue
+        said = piece.attributes
+        if piece.name == "base":
+            base = base or said.get("href", "")
+        elif piece.name == "meta" and said.get("http-equiv", "").strip().lower() == "refresh":
+            target = target or read_refresh(said.get("content", ""))
+    return _join(_join(url, base) or url, target)
 
 
 def read_refresh(content: str) -> str:
