@@ -114,66 +114,20 @@ class _Backend(httpcore.SyncBackend):
         return _Stream(super().connect_tcp(host, port, wait_s, local_address, socket_options))
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, stream: Iterable[bytes]) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        with _in_words_of_httpx():
-            yield from self._stream
-
-    def close(self) -> None:
-        if hasattr(self._stream, "close"):
-            self._stream.close()
-
-
-class BoundedTransport(httpx.BaseTransport):
+class BoundedTransport(httpx.HTTPTransport):
     """Requests outside of `bound_call` raise AttributeError, so that no request can wait without a limit."""
 
     def __init__(self) -> None:
         # SSL_CERT_FILE may name an additional certificate authority.
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(), max_connections=None, network_backend=_Backend()
-        )
+        context = httpx.create_ssl_context()
+        super().__init__(verify=context)
+        self._pool = httpcore.ConnectionPool(ssl_context=context, max_connections=None, network_backend=_Backend())
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """One request, uncompressed: a small compressed answer could decompress to any size."""
         request.headers["Accept-Encoding"] = "identity"
-        url = request.url
-        with _in_words_of_httpx():
-            response = self._pool.handle_request(
-                httpcore.Request(
-                    method=request.method,
-                    url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
-        if any(name.lower() == b"content-encoding" and value != b"identity" for name, value in response.headers):
+        response = super().handle_request(request)
+        if response.headers.get("content-encoding", "identity") != "identity":
             response.close()
             raise httpx.RemoteProtocolError("it sent a compressed answer, which was not requested")
-        body = typing.cast(Iterable[bytes], response.stream)
-        return httpx.Response(
-            status_code=response.status,
-            headers=response.headers,
-            stream=_Body(body),
-            extensions=response.extensions,
-        )
-
-    def close(self) -> None:
-        """Closes every connection."""
-        self._pool.close()
-
-
-@contextlib.contextmanager
-def _in_words_of_httpx() -> Iterator[None]:
-    """Translates httpcore's errors as httpx's own transport does; our own errors pass through."""
-    try:
-        yield
-    except httpcore.ConnectTimeout as error:
-        raise httpx.ConnectTimeout(str(error) or "it did not accept the connection in time") from error
-    except (httpcore.ConnectError, httpcore.UnsupportedProtocol) as error:
-        raise httpx.ConnectError(str(error)) from error
-    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-        raise httpx.ReadError(str(error) or type(error).__name__) from error
+        return response
