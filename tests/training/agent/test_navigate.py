@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +21,8 @@ from tests.training.agent.sites import (
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.navigate import navigate
 from training.agent.task import SuccessCheck, Task
-from training.agent.trajectory import Trajectory
-from training.agent.web.frozen_browser import FrozenBrowser, freeze_steps
+from training.agent.trajectory import Step, Trajectory
+from training.agent.web.browser import Page
 from training.agent.web.http_browser import HttpBrowser
 
 PRUNE = "Which page says \u201cRoses are pruned in late winter, before the buds begin to swell.\u201d?"
@@ -40,6 +40,21 @@ def run(stub: StubSite, prompt: str = PRUNE, *, model: ScriptedModel | None = No
     the_brain = options.pop("brain", None) or brain()
     with HttpBrowser(site=the_task.site) as browser:
         return navigate(task=the_task, brain=the_brain, browser=browser, model=model or ScriptedModel(), **options)
+
+
+class FrozenBrowser:
+    """The pages of a run as its steps kept them: for a replay without the network."""
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        self._steps = {step.url: step for step in steps}
+
+    def fetch(self, url: str) -> Page:
+        step = self._steps[url]
+        if not step.status:
+            raise AgentError(ErrorCode(step.error_code), step.error)
+        return Page.of(
+            url=url, final_url=step.final_url, status=step.status, media_type=step.media_type, body=step.body
+        )
 
 
 def expecting(stub: StubSite, path: str) -> dict[str, Any]:
@@ -267,7 +282,7 @@ def test_a_page_in_another_language_and_character_set_is_quoted_and_replayed(
         trajectory = run(stub, prompt, changes={"write_answer": False})
         the_task = task(prompt, stub.site(), write_answer=False)
     assert trajectory.answer == sentence
-    frozen = FrozenBrowser(freeze_steps(trajectory.steps).get)
+    frozen = FrozenBrowser(trajectory.steps)
     assert navigate(task=the_task, brain=brain(), browser=frozen, model=ScriptedModel()).answer == sentence
 
 
@@ -339,18 +354,9 @@ def test_a_replay_on_frozen_pages_is_the_same_run(garden: StubSite, prompt: str)
     memories = (remembered(garden.url + "dead.html", "green door roses", item_id=3),)
     the_task: Task = task(prompt, garden.site())
     live = run(garden, task=the_task, brain=brain(*memories))
-    frozen = FrozenBrowser(freeze_steps(live.steps).get)
+    frozen = FrozenBrowser(live.steps)
     replayed = navigate(task=the_task, brain=brain(*memories), browser=frozen, model=ScriptedModel())
     assert without_timings(replayed) == without_timings(live)
-
-
-def test_a_frozen_browser_uses_no_network_without_a_fallback(garden: StubSite) -> None:
-    frozen = FrozenBrowser({}.get)
-    with pytest.raises(AgentError, match="not among the frozen pages"):
-        frozen.fetch(garden.url)
-    assert garden.asked == []
-    with HttpBrowser(site=garden.site()) as browser:
-        assert FrozenBrowser({}.get, fallback=browser).fetch(garden.url).status == 200
 
 
 def test_words_of_a_page_are_never_instructions(garden: StubSite) -> None:
