@@ -14,7 +14,8 @@ from learning.lessons import Visit, item_key
 from learning.memory import retire
 from learning.missing import GONE_FOR_GOOD
 from learning.models import FrontierPage, MemoryItem
-from training.agent.reading.page import ParsedPage, squeeze
+from training.agent.reading.page import ParsedPage
+from training.agent.reading.text import squeeze
 
 Kind, Reason, Status = MemoryItem.Kind, MemoryItem.Reason, MemoryItem.Status
 # A page that was not there on so many visits in a row is gone.

@@ -16,7 +16,8 @@ from learning.memory import confirm_crawled
 from learning.missing import OK_BELOW, PASSING, PASSING_STATUSES, learn_missing_page, read_missing_digest, says_missing
 from learning.models import CurriculumTask, FrontierPage
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.reading.page import ParsedPage, canonical_url, parse_page
+from training.agent.reading.page import ParsedPage, parse_page
+from training.agent.web.address import canonical_url
 from training.agent.web.browser import Browser, Page
 from training.models import Host, TrainingSource
 from training.models.sources import queue_rank

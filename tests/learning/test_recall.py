@@ -22,7 +22,8 @@ from learning.recall import (
 )
 from tests.factories import START, make_host, make_html, make_outcome
 from training.agent.brain import MISLED, RULED_OUT, Recalled
-from training.agent.reading.page import Link, parse_page
+from training.agent.reading.links import Link
+from training.agent.reading.page import parse_page
 from training.agent.reading.words import read_question
 from training.agent.shortlist import Candidates
 from training.models import Host, OperatorVerdict, Run

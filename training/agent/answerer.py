@@ -14,7 +14,9 @@ from training.agent.brain import Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model, Reply
 from training.agent.prompts import ask_json, fit_question, room_for, was_cut
-from training.agent.reading.page import PASSAGE_MAX, ParsedPage, is_same_page, squeeze
+from training.agent.reading.blocks import PASSAGE_MAX
+from training.agent.reading.page import ParsedPage, is_same_page
+from training.agent.reading.text import squeeze
 from training.agent.reading.words import Question, content_words, fold, measure_coverage, split_words, weigh_rarity
 from training.agent.trajectory import Quote
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus, urlsplit
 from training.agent.brain import Brain
 from training.agent.model import Model, Reply
 from training.agent.prompts import ask_json, fit_question
-from training.agent.reading.page import squeeze
+from training.agent.reading.text import squeeze
 from training.agent.trajectory import Choice
 
 CONTROLLER_SYSTEM = (

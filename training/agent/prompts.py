@@ -8,7 +8,7 @@ from typing import Any
 
 from training.agent.brain import Brain
 from training.agent.model import Model, Reply
-from training.agent.reading.page import squeeze
+from training.agent.reading.text import squeeze
 
 # Tokens of the context that a question may use; the middle of longer ones is cut.
 QUESTION_TOKENS = 600

@@ -10,7 +10,7 @@ from typing import Any
 import regex
 
 from training.agent.answerer import ReadPage, find_distinct
-from training.agent.reading.page import squeeze
+from training.agent.reading.text import squeeze
 from training.agent.reading.words import fold
 from training.agent.schema import find_mismatch
 from training.agent.task import SuccessCheck, Task

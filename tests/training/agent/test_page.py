@@ -9,16 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.reading.page import (
-    PASSAGE_MAX,
-    PASSAGE_MIN,
-    ParsedPage,
-    is_same_page,
-    parse_kept,
-    parse_page,
-    split_passages,
-    squeeze,
-)
+from training.agent.reading.blocks import PASSAGE_MAX, PASSAGE_MIN, split_passages
+from training.agent.reading.page import ParsedPage, is_same_page, parse_kept, parse_page
+from training.agent.reading.text import squeeze
 from training.agent.task import Site
 
 SITE = Site("stub", "http://site.example/")

@@ -6,7 +6,7 @@ import time
 
 from tests.training.agent.sites import remembered
 from training.agent.brain import Recalled
-from training.agent.reading.page import Link
+from training.agent.reading.links import Link
 from training.agent.reading.words import read_question
 from training.agent.shortlist import Candidates
 from training.agent.task import Site

@@ -8,24 +8,13 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from training.agent.errors import AgentError
-from training.agent.reading.blocks import BLOCK_TAGS, PASSAGE_MAX, PASSAGE_MIN, BlockReader, read_plain, split_passages
+from training.agent.reading.blocks import BLOCK_TAGS, BlockReader, read_plain
 from training.agent.reading.charset import PLAIN_TEXT, XHTML, bare_type, decode_body, read_forbidden, read_robots_rules
 from training.agent.reading.links import Link, LinkReader, resolve
 from training.agent.reading.markup import Tag, read_markup
-from training.agent.reading.text import clean_text, squeeze
+from training.agent.reading.text import clean_text
 from training.agent.task import Site
-from training.agent.web.address import canonical_url, is_same_site
-
-__all__ = [
-    "PASSAGE_MAX",
-    "PASSAGE_MIN",
-    "Link",
-    "ParsedPage",
-    "canonical_url",
-    "parse_page",
-    "split_passages",
-    "squeeze",
-]
+from training.agent.web.address import is_same_site
 
 TITLE_MAX = 200
 # Robots meta tags that apply to this agent.
