@@ -20,7 +20,11 @@ _PLAIN_HREF = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*")
 _LINE_BREAKS = re.compile(r"[\t\r\n]")
 # Stripped from both ends of an address, as browsers do: control characters and the blank.
 _PADDING = "".join(map(chr, range(0x21)))
-_REFRESH = re.compile(r"\s*[\d.]*\s*[;,]?\s*(?:url\s*=\s*)?[\"']?([^\"']*)", re.IGNORECASE)
+# The HTML standard's "shared declarative refresh steps".
+_REFRESH = re.compile(
+    r"""\s*(?P<seconds>\d{1,9}|(?=\.))[\d.]*\s*[;,\s]\s*(?:url\s*=\s*)?(?:"(?P<double>[^"]*)|'(?P<single>[^']*)|(?P<bare>.*))""",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,7 @@ class LinkReader:
 
     def add_refresh(self, content: str) -> None:
         """The address of a refresh (`5; url=next.html`)."""
-        found = _REFRESH.match(content)
-        if found:
-            self._add(found[1], "", {})
+        self._add(split_refresh(content)[1], "", {})
 
     def read_links(self, *, url: str, site: Site) -> Iterator[Link]:
         """The links to other pages of the site, first come first."""
@@ -109,6 +111,14 @@ def clean_href(href: str) -> str:
     address, hash_mark, route = drop_fragment(_LINE_BREAKS.sub("", href.strip(_PADDING))).partition("#")
     path, mark, query = address.partition("?")
     return path.replace("\\", "/") + mark + query + hash_mark + route
+
+
+def split_refresh(content: str) -> tuple[float, str]:
+    """After how many seconds a page sends on, and where to as it is written: "" when it does not."""
+    match = _REFRESH.match(content)
+    if not match:
+        return 0.0, ""
+    return float(match["seconds"] or 0), (match["double"] or match["single"] or match["bare"] or "").strip()
 
 
 def resolve(href: str, *, base: str) -> str:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urljoin
 
 from training.agent.reading.charset import XHTML, bare_type, decode_body
-from training.agent.reading.links import clean_href
+from training.agent.reading.links import clean_href, split_refresh
 from training.agent.reading.markup import Tag, read_markup
 
 # In seconds. A page that refreshes later than this is meant to be read.
 REFRESH_WITHIN_S = 10.0
 # Only the beginning of a page is searched, in bytes: what sends on stands in its head.
 REFRESH_BYTES = 32_000
-
-_MENTION = re.compile(r"http-equiv", re.IGNORECASE)
-# The HTML standard's "shared declarative refresh steps".
-_REFRESH = re.compile(
-    r"""\s*(?P<seconds>\d{1,9}|(?=\.))[\d.]*\s*[;,\s]\s*(?:url\s*=\s*)?(?:"(?P<double>[^"]*)|'(?P<single>[^']*)|(?P<bare>.*))""",
-    re.IGNORECASE | re.DOTALL,
-)
 
 
 def find_refresh(body: bytes, *, url: str, media_type: str = "text/html", header: str = "") -> str:
@@ -30,8 +22,6 @@ def find_refresh(body: bytes, *, url: str, media_type: str = "text/html", header
     if header and (target := _join(url, read_refresh(header))):
         return target
     head = decode_body(body[:REFRESH_BYTES], media_type=media_type)
-    if not _MENTION.search(head):
-        return ""
     base = target = ""
     for piece in read_markup(head, is_xml=bare_type(media_type) == XHTML):
         if not isinstance(piece, Tag):
@@ -46,10 +36,8 @@ def find_refresh(body: bytes, *, url: str, media_type: str = "text/html", header
 
 def read_refresh(content: str) -> str:
     """The target of a refresh that comes within ten seconds, as it is written; "" for a later one or none."""
-    match = _REFRESH.match(content)
-    if not match or float(match["seconds"] or 0) > REFRESH_WITHIN_S:
-        return ""
-    return (match["double"] or match["single"] or match["bare"] or "").strip()
+    seconds, target = split_refresh(content)
+    return target if seconds <= REFRESH_WITHIN_S else ""
 
 
 def _join(url: str, target: str) -> str:
