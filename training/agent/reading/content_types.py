@@ -1,4 +1,7 @@
-"""A body's type: its Content-Type, read as in the Fetch standard, or a guess as in the MIME Sniffing standard."""
+"""A body's type: its Content-Type, read as in the Fetch standard, or a guess as in the MIME Sniffing standard.
+
+Not the package mimesniff: its last release is of 2020.
+"""
 
 from __future__ import annotations
 
@@ -24,23 +27,8 @@ _APACHE_BUG = frozenset(
     }
 )
 _WHITE = b"\t\n\x0c\r "
-_HTML_TAGS = (
-    b"<!DOCTYPE HTML",
-    b"<HTML",
-    b"<HEAD",
-    b"<SCRIPT",
-    b"<IFRAME",
-    b"<H1",
-    b"<DIV",
-    b"<FONT",
-    b"<TABLE",
-    b"<A",
-    b"<STYLE",
-    b"<TITLE",
-    b"<B",
-    b"<BODY",
-    b"<BR",
-    b"<P",
+_HTML_START = re.compile(
+    rb"<(!DOCTYPE HTML|HTML|HEAD|SCRIPT|IFRAME|H1|DIV|FONT|TABLE|A|STYLE|TITLE|B|BODY|BR|P)[ >]|<!--", re.IGNORECASE
 )
 _MARKS = (b"\xfe\xff", b"\xff\xfe", b"\xef\xbb\xbf")
 _XHTML = b"http://www.w3.org/1999/xhtml"
@@ -54,7 +42,7 @@ _MAGIC = (
     (b"\x1f\x8b\x08", "application/x-gzip"),
     (b"PK\x03\x04", "application/zip"),
 )
-_BINARY = frozenset((*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20)))
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +79,10 @@ def sniff_media_type(head: bytes, *, is_scripted: bool = True) -> str:
     head = head[:SNIFF_BYTES]
     # The standard takes whatever begins with a byte order mark for plain text. Pages begin with one as well.
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip(_WHITE)
-    if is_scripted:
-        upper = start[: max(map(len, _HTML_TAGS)) + 1].upper()
-        if any(upper.startswith(tag) and upper[len(tag) : len(tag) + 1] in (b" ", b">") for tag in _HTML_TAGS):
-            return "text/html"
-        if start.startswith(b"<!--"):
-            return "text/html"
-        if start.startswith(b"<?xml"):
-            return "application/xhtml+xml" if _XHTML in head else "text/xml"
+    if is_scripted and _HTML_START.match(start):
+        return "text/html"
+    if is_scripted and start.startswith(b"<?xml"):
+        return "application/xhtml+xml" if _XHTML in head else "text/xml"
     for magic, media_type in _MAGIC:
         if (start if magic == b"%PDF-" else head).startswith(magic):
             return media_type
@@ -108,7 +92,7 @@ def sniff_media_type(head: bytes, *, is_scripted: bool = True) -> str:
 def sniff_text(head: bytes) -> str:
     """text/plain, or application/octet-stream when there are bytes that no text has."""
     head = head[:SNIFF_BYTES]
-    if head.startswith(_MARKS) or not any(byte in _BINARY for byte in head):
+    if head.startswith(_MARKS) or not _BINARY.search(head):
         return "text/plain"
     return "application/octet-stream"
 
