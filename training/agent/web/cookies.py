@@ -17,8 +17,9 @@ class RunCookies:
     """Cookies from the site's answers, sent back only to the host that set them."""
 
     def __init__(self) -> None:
-        self._policy = _BoundedPolicy()
-        self._cookies = httpx.Cookies(CookieJar(self._policy))
+        jar = CookieJar()
+        jar.set_policy(_BoundedPolicy(jar))
+        self._cookies = httpx.Cookies(jar)
 
     def add_to(self, request: httpx.Request) -> None:
         """Puts the cookies that belong to the request's address on it."""
@@ -26,7 +27,6 @@ class RunCookies:
 
     def keep(self, response: httpx.Response) -> None:
         """Keeps what the answer sets; `response.request` is the request it answers."""
-        self._policy.count = len(self._cookies.jar)
         self._cookies.extract_cookies(response)
 
 
@@ -36,18 +36,15 @@ class _BoundedPolicy(DefaultCookiePolicy):
     As RFC 6265 demands, a cookie without a Domain is sent only to its own host; the library would add subdomains.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, jar: CookieJar) -> None:
         super().__init__(strict_domain=True, strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain)
-        self.count = 0
+        self._jar = jar
 
     def set_ok(self, cookie: Cookie, request: Any) -> bool:
         """Whether to keep a cookie."""
         is_small = len(cookie.name) + len(cookie.value or "") <= COOKIE_CHARS_MAX
         is_own = not _is_number(cookie.domain) or cookie.domain.strip(".") == urlsplit(request.get_full_url()).hostname
-        if not is_small or not is_own or self.count >= COOKIES_MAX or not super().set_ok(cookie, request):
-            return False
-        self.count += 1
-        return True
+        return is_small and is_own and len(self._jar) < COOKIES_MAX and super().set_ok(cookie, request)
 
 
 def _is_number(domain: str) -> bool:
