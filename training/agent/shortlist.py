@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_plus, urlsplit
 
 from training.agent.brain import MISLED, PITFALL, RULED_OUT, VISITABLE_KINDS, Recalled
-from training.agent.reading.page import Link
+from training.agent.reading.links import Link
 from training.agent.reading.words import Question, Rarity, fold, measure_coverage, split_words, weigh_rarity
 from training.agent.task import Site
 from training.agent.trajectory import Choice
@@ -61,14 +61,9 @@ class Candidates:
     def add_links(self, links: Iterable[Link]) -> None:
         """Adds the links of a page; a known page gets the link's text as another name."""
         for link in links:
-            words = set(split_words(link.text))
-            known = self._found.get(link.url)
-            if known is None:
-                words.update(split_words(_path_words(link.url)))
-                self._found[link.url] = _Candidate(link.url, link.text, len(self._found), words)
-            else:
-                known.words |= words
-                known.title = known.title or link.text
+            known = self._found.setdefault(link.url, self._blank(link.url, link.text))
+            known.words.update(split_words(link.text))
+            known.title = known.title or link.text
 
     def rank(self, *, visited: Set[str], size: int) -> tuple[Choice, ...]:
         """The best `size` unvisited pages, best first; pages without any evidence only when few have some."""
