@@ -18,9 +18,8 @@ from training.agent.task import Task
 from training.agent.trajectory import Choice, Quote, Step, Trajectory
 from training.agent.verifier import CheckResult, Gathered, check_gathered, check_quotes, check_visits
 from training.agent.web.address import canonical_url
-from training.agent.web.browser import Browser, Page
+from training.agent.web.browser import ERRORS_FROM, Browser, Page
 
-OK_BELOW = 400
 SHELL_SAYS_LITTLE = (
     "Without its scripts it has almost no text. The browser engine \u201cchromium\u201d runs them, "
     "\u201chttp\u201d does not."
@@ -201,7 +200,7 @@ class _Run:
             self.on_step(step)
 
     def _read(self, page: Page) -> str:
-        if page.status >= OK_BELOW:
+        if page.status >= ERRORS_FROM:
             raise AgentError(ErrorCode.FETCH_FAILED, f"{page.final_url} answered HTTP {page.status}.")
         final_url = canonical_url(page.final_url)
         parsed = parse_page(body=page.body, media_type=page.media_type, url=final_url, site=self.task.site)

@@ -1,4 +1,7 @@
-"""Addresses: their canonical spelling, and which of them belong to a site."""
+"""Addresses: their canonical spelling, and which of them belong to a site.
+
+Not a library: the URL standard (ada-url) keeps %7E and ~ apart, and w3lib sorts the query.
+"""
 
 from __future__ import annotations
 

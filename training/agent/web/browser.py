@@ -8,6 +8,8 @@ from typing import Protocol
 
 USER_AGENT = "LeaLife/0.1"
 ROBOTS_NAME = "LeaLife"
+# Statuses from here on bring no page.
+ERRORS_FROM = 400
 
 
 def name_user_agent(contact: str) -> str:

@@ -12,7 +12,6 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from types import TracebackType
 from typing import Any
 from urllib.parse import urldefrag
 
@@ -20,10 +19,10 @@ from training.agent.errors import AgentError, ErrorCode
 from training.agent.reading.charset import bare_type, describe_media_type, read_forbidden
 from training.agent.task import Site
 from training.agent.web.address import canonical_url, is_same_document
-from training.agent.web.browser import Page
+from training.agent.web.browser import ERRORS_FROM, Page
 from training.agent.web.chromium_watch import ChromiumWatch
 from training.agent.web.guard import check_address
-from training.agent.web.http_browser import ERRORS_FROM, MARKUP_TYPES, REDIRECTS_MAX, HttpBrowser
+from training.agent.web.http_browser import MARKUP_TYPES, REDIRECTS_MAX, HttpBrowser
 
 EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
 # Pictures, fonts, media and styles have no text to read.
@@ -72,9 +71,7 @@ class ChromiumBrowser:
     def __enter__(self) -> ChromiumBrowser:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from threading import Event, Thread
-from types import TracebackType
 
 import psutil
 
@@ -35,9 +34,7 @@ class ChromiumWatch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._done.set()
         self._thread.join()
 

@@ -1,4 +1,7 @@
-"""Content-Encoding: decompresses a body in pieces of limited size."""
+"""Content-Encoding: decompresses a body in pieces of limited size.
+
+Not httpx's own decoders: they decompress a chunk whole, however large it becomes.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from ipaddress import ip_address, ip_network
@@ -133,13 +133,12 @@ def _load_tls_context(file: str | None, folder: str | None) -> ssl.SSLContext:
 class Deadline:
     """The deadline of the current fetch. One per browser, set again at each fetch."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._ends_at = float("inf")
 
     def restart(self, seconds: float) -> None:
         """Gives the next fetch this many seconds."""
-        self._ends_at = self._clock() + seconds
+        self._ends_at = time.monotonic() + seconds
 
     def extend(self, seconds: float) -> None:
         """Gives the current fetch this much longer."""
@@ -147,7 +146,7 @@ class Deadline:
 
     def left(self) -> float:
         """Seconds left, never negative."""
-        return max(self._ends_at - self._clock(), 0.0)
+        return max(self._ends_at - time.monotonic(), 0.0)
 
 
 class _TimedStream(httpcore.NetworkStream):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from ssrfguard import Resolver
@@ -14,7 +13,7 @@ from training.agent.reading.charset import describe_media_type
 from training.agent.reading.links import clean_href
 from training.agent.task import Site
 from training.agent.web.address import canonical_url, is_same_document, read_origin, site_origins
-from training.agent.web.browser import USER_AGENT, Page
+from training.agent.web.browser import ERRORS_FROM, USER_AGENT, Page
 from training.agent.web.exchange import Caps, Exchange, Response
 from training.agent.web.guard import Deadline, check_address
 from training.agent.web.pace import LATER_STATUSES, OwnPace, Pace, read_retry_after
@@ -28,7 +27,6 @@ REDIRECTS_MAX = 5
 ATTEMPTS_MAX = 3
 # The longest wait for a turn where no run's deadline bounds it, in seconds.
 WAIT_MAX_S = 30.0
-ERRORS_FROM = 400
 
 
 class HttpBrowser:
@@ -64,9 +62,7 @@ class HttpBrowser:
     def __enter__(self) -> HttpBrowser:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:

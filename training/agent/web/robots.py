@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 from protego import Protego
 
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.web.browser import USER_AGENT
+from training.agent.web.browser import ERRORS_FROM, USER_AGENT
 from training.agent.web.pace import NOT_NOW
 
 # RFC 9309 asks for at least 500 KiB to be read; the rest is ignored.
@@ -34,7 +34,7 @@ class Robots:
         """The rules that this answer to /robots.txt means."""
         if status >= 500 or status in NOT_NOW:
             return cls(None, f"robots.txt answers HTTP {status}.")
-        return cls(Protego.parse("" if status >= 400 else _decode(body[:ROBOTS_BYTES_MAX])))
+        return cls(Protego.parse("" if status >= ERRORS_FROM else _decode(body[:ROBOTS_BYTES_MAX])))
 
     @classmethod
     def missing(cls) -> Robots:
