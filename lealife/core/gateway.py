@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -157,8 +158,9 @@ class OllamaPool:
             # Without this check Ollama would start to download the base, which may take very long.
             if normalise_name(base) not in server.list_tags(deadline_s=LISTING_S):
                 raise ModelInvalid(f"{server.host} has no model {base}. Run on that machine: ollama pull {base}")
-        self._call_all(
-            lambda server: server.client.create(
+        for server in self._get_servers():
+            create = partial(
+                server.client.create,
                 model=tag,
                 from_=base,
                 system=system or None,
@@ -166,19 +168,15 @@ class OllamaPool:
                 parameters=dict(parameters) if parameters else None,
                 stream=False,
             )
-        )
+            server.attempt(create)
         return self.served_digest(tag=tag)
-
-    def copy_tag(self, *, source: str, destination: str) -> None:
-        """Give the tag a second name on every server. Raises as create_tag does."""
-        self._call_all(lambda server: server.client.copy(source, destination))
 
     def delete_tag(self, *, tag: str) -> None:
         """Delete the tag on every server that has it. Raises as create_tag does."""
         name = normalise_name(tag)
         for server in self._get_servers():
             if name in server.list_tags(deadline_s=LISTING_S):
-                server.attempt(lambda server=server: server.client.delete(tag))  # type: ignore[misc]
+                server.attempt(partial(server.client.delete, tag))
 
     def is_up(self) -> dict[str, bool]:
         """By server, whether it answers now."""
@@ -230,12 +228,6 @@ class OllamaPool:
                 reasons.append(str(error))
                 self._on_failure(server.host)
         raise ModelUnavailable(" ".join(reasons))
-
-    def _call_all(self, call: Callable[[OllamaServer], T]) -> dict[str, T]:
-        return {
-            server.host: server.attempt(lambda server=server: call(server))  # type: ignore[misc]
-            for server in self._get_servers()
-        }
 
     def _call_reachable(self, call: Callable[[OllamaServer], T]) -> dict[str, T]:
         """Makes the call on every server and leaves out those that cannot be reached, unless none can.

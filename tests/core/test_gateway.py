@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lealife.core.gateway import ModelInvalid, ModelUnavailable, OllamaPool
-from tests.embedded.ollama_process import run_ollama
+from tests.embedded.ollama_process import copy_tag, run_ollama
 
 BASE = "smollm2:135m"
 # Nothing listens on the discard port of loopback.
@@ -88,7 +88,7 @@ def test_a_tag_is_made_copied_and_deleted_on_all_servers(pool: OllamaPool, addre
         parameters={"temperature": 0},
     )  # fmt: skip
     assert pool.read_digest(tag="lea:1") == dict.fromkeys(addresses, digest)
-    pool.copy_tag(source="lea:1", destination="lea:live")
+    copy_tag(pool, source="lea:1", destination="lea:live")
     listed = pool.list_tags()
     live = {host: info.digest for host, info in listed["lea:live"].items()}
     assert live == dict.fromkeys(addresses, digest)

@@ -6,9 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from lealife.core.gateway import OllamaPool
+from lealife.core.ollama_server import ollama
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "smollm2:135m"
@@ -21,6 +24,13 @@ class RunningOllama:
     address: str
     process: subprocess.Popen[bytes]
     ready_after_s: float
+
+
+def copy_tag(pool: OllamaPool, *, source: str, destination: str) -> None:
+    """Gives a tag a second name on every server of the pool."""
+    for host in pool.hosts:
+        with closing(ollama.Client(host)) as client:
+            client.copy(source, destination)
 
 
 @contextmanager

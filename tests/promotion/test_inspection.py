@@ -14,7 +14,7 @@ from lealife.core.gateway import ModelUnavailable, OllamaPool
 from promotion.inspection import inspect_tags
 from promotion.models import ModelTag
 from promotion.tags import ensure_base_tags, restore_tags
-from tests.embedded.ollama_process import BASE, run_ollama
+from tests.embedded.ollama_process import BASE, copy_tag, run_ollama
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,8 @@ def test_what_is_installed_is_listed_with_its_role_status_and_bytes(pool, contro
 
 
 def test_tags_without_a_row_are_foreign_and_the_base_is_named_as_such(pool, address):
-    pool.copy_tag(source=BASE, destination="somebody:else")
-    pool.copy_tag(source=BASE, destination="lealife-task:0123456789ab")
+    copy_tag(pool, source=BASE, destination="somebody:else")
+    copy_tag(pool, source=BASE, destination="lealife-task:0123456789ab")
     assert find(pool, "somebody:else") == [
         ("foreign", f"somebody:else on {address} was not made by LeaLife. It is unused.")
     ]

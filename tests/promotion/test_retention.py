@@ -20,7 +20,7 @@ from promotion.inspection import inspect_tags
 from promotion.models import Canary, Evaluation, ModelTag, PageFreeze
 from promotion.retention import PruningRow, plan_pruning, prune_tags
 from promotion.tags import ensure_base_tags
-from tests.embedded.ollama_process import BASE, run_ollama
+from tests.embedded.ollama_process import BASE, copy_tag, run_ollama
 from tests.promotion.scenes import make_candidate, make_window
 from training.models import AuditEntry, Host, Run
 
@@ -203,8 +203,8 @@ def test_the_newest_of_a_role_stay_and_older_ones_go(pool):
 
 
 def test_foreign_tags_are_never_touched(pool):
-    pool.copy_tag(source=BASE, destination="somebody:else")
-    pool.copy_tag(source=BASE, destination="lealife-task:0123456789ab")
+    copy_tag(pool, source=BASE, destination="somebody:else")
+    copy_tag(pool, source=BASE, destination="lealife-task:0123456789ab")
     assert prune(pool) == []
     assert {"somebody:else", "lealife-task:0123456789ab"} < set(pool.list_tags())
 

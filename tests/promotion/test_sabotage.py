@@ -20,6 +20,7 @@ from promotion.models import LiveApply
 from promotion.proof.served import GREEN, NEEDED, RED, RoleProof, read_served_proof
 from promotion.routing import read_routing
 from promotion.tags import restore_tags
+from tests.embedded.ollama_process import copy_tag
 from tests.promotion.scenes import change_settings, make_passed_canary
 from tests.promotion.voyage import Voyage, open_voyage
 from training.coordinator import start_training
@@ -48,7 +49,7 @@ def prove() -> RoleProof:
 
 
 def serve_old_under_the_new_name(voyage: Voyage, apply: LiveApply) -> str:
-    get_pool().copy_tag(source=apply.from_tag.name, destination=apply.to_tag.name)
+    copy_tag(get_pool(), source=apply.from_tag.name, destination=apply.to_tag.name)
     return f"{apply.from_tag.name}, {apply.from_digest[:19]}, answers under its name"
 
 
