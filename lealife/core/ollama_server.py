@@ -250,7 +250,8 @@ class OllamaServer:
         """One answer. Raises RequestRefused when the request is wrong, ModelUnavailable otherwise."""
 
         def ask(options: dict[str, Any]) -> Any:
-            return self._ask(tag, messages, schema, options, keep_alive, deadline_s)
+            request = {"messages": list(messages), "format": schema, "options": options, "keep_alive": keep_alive}
+            return self._ask(tag, request, deadline_s=deadline_s)
 
         started = time.perf_counter()
         if can_end_at_brace(schema):
@@ -282,17 +283,7 @@ class OllamaServer:
         latency_ms = (time.perf_counter() - started) * 1000
         return replace(reply, server=self.host, digest=digest, latency_ms=latency_ms)
 
-    def _ask(
-        self,
-        tag: str,
-        messages: Sequence[Mapping[str, str]],
-        schema: dict[str, Any] | None,
-        options: dict[str, Any],
-        keep_alive: str | float | None,
-        deadline_s: float | None,
-    ) -> Any:
-        request = {"messages": list(messages), "format": schema, "options": options, "keep_alive": keep_alive}
-
+    def _ask(self, tag: str, request: dict[str, Any], *, deadline_s: float | None) -> Any:
         def send(think: bool | None) -> Any:
             return self.attempt(
                 lambda: self._send(model=tag, think=think, **request),
