@@ -13,7 +13,7 @@ from typing import Any
 from training.agent.brain import Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model, Reply
-from training.agent.prompts import ask_json, fit_question, room_for, was_cut
+from training.agent.prompts import ask, ask_json, fit_question, room_for, was_cut
 from training.agent.reading.blocks import PASSAGE_MAX
 from training.agent.reading.page import ParsedPage, is_same_page
 from training.agent.reading.text import squeeze
@@ -107,14 +107,7 @@ def write_answer(
     content = format_question(question.prompt, quotes)
     if schema is not None:
         return _write_json(model=model, brain=brain, content=content, quotes=quotes, schema=schema)
-    reply = model.chat(
-        tag=brain.task_tag,
-        messages=[{"role": "user", "content": content}],
-        schema=None,
-        max_tokens=ANSWER_TOKENS,
-        num_ctx=brain.num_ctx,
-        seed=brain.seed,
-    )
+    reply = ask(model=model, tag=brain.task_tag, brain=brain, content=content, schema=None, max_tokens=ANSWER_TOKENS)
     text = squeeze(reply.text[:ANSWER_MAX])
     if was_cut(reply, max_tokens=ANSWER_TOKENS) or len(reply.text) > ANSWER_MAX:
         text = _end_with_sentence(text)

@@ -71,18 +71,27 @@ def _measure(schema: Any) -> tuple[int, bool]:
     return own + sum(count for count, _ in measured), is_list or any(is_open for _, is_open in measured)
 
 
+def ask(*, model: Model, tag: str, brain: Brain, content: str, schema: dict[str, Any] | None, max_tokens: int) -> Reply:
+    """One reply to one message. Raises as the model does."""
+    messages = [{"role": "user", "content": content}]
+    return model.chat(
+        tag=tag, messages=messages, schema=schema, max_tokens=max_tokens, num_ctx=brain.num_ctx, seed=brain.seed
+    )
+
+
 def ask_json(*, model: Model, tag: str, brain: Brain, content: str, schema: dict[str, Any], max_tokens: int) -> Reply:
     """One structured reply; asked again with twice the tokens when the first was cut off.
 
     `cut`: the second was cut off too. The token counts are sums of both. Raises as the model does.
     """
-    first = _ask(model, tag, brain, content, schema, max_tokens)
+    first = ask(model=model, tag=tag, brain=brain, content=content, schema=schema, max_tokens=max_tokens)
     if not _is_half(first, max_tokens=max_tokens):
         return replace(first, cut=False)
-    second = _ask(model, tag, brain, content, schema, max_tokens * SECOND_ROOM)
+    room = max_tokens * SECOND_ROOM
+    second = ask(model=model, tag=tag, brain=brain, content=content, schema=schema, max_tokens=room)
     return replace(
         second,
-        cut=_is_half(second, max_tokens=max_tokens * SECOND_ROOM),
+        cut=_is_half(second, max_tokens=room),
         prompt_tokens=first.prompt_tokens + second.prompt_tokens,
         cached_tokens=first.cached_tokens + second.cached_tokens,
         completion_tokens=first.completion_tokens + second.completion_tokens,
@@ -106,14 +115,3 @@ def _is_json(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _ask(model: Model, tag: str, brain: Brain, content: str, schema: dict[str, Any], max_tokens: int) -> Reply:
-    return model.chat(
-        tag=tag,
-        messages=[{"role": "user", "content": content}],
-        schema=schema,
-        max_tokens=max_tokens,
-        num_ctx=brain.num_ctx,
-        seed=brain.seed,
-    )
