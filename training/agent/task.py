@@ -79,23 +79,13 @@ class SuccessCheck:
         urls = data.get("expected_urls") or ()
         if isinstance(urls, str) or not isinstance(urls, list | tuple):
             raise ValueError("expected_urls is a list of addresses")
-        return cls(
-            expected_urls=tuple(urls),
-            expected_text=data.get("expected_text") or "",
-            pattern=data.get("pattern") or "",
-            json_schema=data.get("json_schema") or None,
-            min_pages=data.get("min_pages") or 0,
-        )
+        given = {name: value for name, value in data.items() if value}
+        return cls(**{**given, "expected_urls": tuple(urls)})
 
     def to_json(self) -> dict[str, Any]:
         """The given parts as JSON; `from_json` reads it back."""
-        parts: dict[str, Any] = {
-            "expected_urls": list(self.expected_urls),
-            "expected_text": self.expected_text,
-            "pattern": self.pattern,
-            "json_schema": self.json_schema,
-            "min_pages": self.min_pages,
-        }
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        parts["expected_urls"] = list(self.expected_urls)
         return {name: value for name, value in parts.items() if value}
 
     @property
