@@ -39,6 +39,8 @@ COORDINATOR_SHARE = 0.15
 # What a stub takes to answer, in seconds: long enough to be killed in the middle of.
 SITE_TAKES_S = 0.005
 MODEL_TAKES_S = 0.01
+# With fewer kills than this it is no surprise when none hits a leader.
+FEW_KILLS = 100
 DRAINS_WITHIN_S = 120.0
 ENDS_WITHIN_S = 20.0
 
@@ -157,6 +159,8 @@ class Arena:
                 [gap.seconds for gap in gaps],
                 COORDINATOR_LEASE_S + TICK_S,
                 f"coordinator lease + 1 tick; {len(gaps)} leaders killed",
+                # About one kill in fourteen hits the leader: a short run may have none to measure.
+                may_be_none=self.plan.kills < FEW_KILLS,
             ),
         ]
 
@@ -177,9 +181,11 @@ def _claim_none(claim: str, count: int, setup: str) -> Measurement:
     return Measurement(claim, count, 0, "", count == 0, setup)
 
 
-def _claim_within(claim: str, seconds: Sequence[float], bound: float, setup: str) -> Measurement:
+def _claim_within(
+    claim: str, seconds: Sequence[float], bound: float, setup: str, *, may_be_none: bool = False
+) -> Measurement:
     longest = max(seconds, default=0.0)
-    return Measurement(claim, longest, bound, "s", bool(seconds) and longest <= bound, setup)
+    return Measurement(claim, longest, bound, "s", (may_be_none or bool(seconds)) and longest <= bound, setup)
 
 
 def _count_unfinished() -> int:

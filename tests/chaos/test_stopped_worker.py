@@ -62,7 +62,7 @@ class Refusals(logging.Handler):
         self._effects = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "is void" in record.getMessage():
+        if "is discarded" in record.getMessage():
             self._effects.append("refused", pid=os.getpid())
 
 
