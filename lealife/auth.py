@@ -14,7 +14,10 @@ from ninja.utils import check_csrf
 
 from lealife.core.actors import Action, Actor, read_actor
 from lealife.core.clients import read_address
-from lealife.keys import count_wrong_key, find_key, read_key, why_not_good
+from lealife.keys import count_wrong_key, create_api_key, find_key, read_key, why_not_good
+
+# Scripts that use the API make their key here.
+__all__ = ["ActorRequest", "BearerKey", "StaffSession", "allow", "create_api_key"]
 
 # How many invalid keys one address may send per minute; each costs a database lookup.
 WRONG_KEYS = 30

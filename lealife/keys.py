@@ -51,19 +51,24 @@ OPERATING = frozenset(
 )
 
 
-@requires("lealife.add_apikey")
 def create_api_key(
-    *, name: str, scope: str, by: Actor, origin: str, owner: User | None = None, days: int = DAYS
+    *, name: str, scope: str, by: Actor | str, origin: str, owner: User | None = None, days: int = DAYS
 ) -> tuple[ApiKey, str]:
     """Makes a key; returns its row and the key itself, which is stored nowhere and cannot be shown again.
 
-    On the command line (`origin="cli"`) a key without an owner becomes the first superuser's, or has none while there
-    is no superuser.
+    On the command line (`origin="cli"`) `by` may be a plain name, and a key without an owner becomes the first
+    superuser's, or has none while there is no superuser.
     Raises Forbidden for a scope above the maker's own permissions, InvalidInput for an empty name, an unknown scope,
     no owner or another number of days, Conflict when the name is taken.
     """
-    if owner is None and origin == "cli":
-        owner = User.objects.filter(is_superuser=True, is_active=True, is_staff=True).order_by("pk").first()
+    if origin == "cli":
+        by = command_line(by) if isinstance(by, str) else by
+        owner = owner or User.objects.filter(is_superuser=True, is_active=True, is_staff=True).order_by("pk").first()
+    return _make_key(name=name, scope=scope, by=by, origin=origin, owner=owner, days=days)  # type: ignore[arg-type]
+
+
+@requires("lealife.add_apikey")
+def _make_key(*, name: str, scope: str, by: Actor, origin: str, owner: User | None, days: int) -> tuple[ApiKey, str]:
     cleaned = name.replace("\x00", "").strip()
     if not 1 <= len(cleaned) <= 100:
         raise InvalidInput("A key's name must have between 1 and 100 characters.", field="name")

@@ -16,6 +16,9 @@ from training.models.runs import LEASE
 from training.selection_state import ClaimReads, read_for_claim, read_lane_state
 from training.slots import lock_slots
 
+# How many sources that are being changed one claim passes over.
+PASSED_OVER_MAX = 20
+
 
 @dataclass(frozen=True, slots=True)
 class CanarySplit:
@@ -70,17 +73,19 @@ def claim_next_source(*, now: datetime, canary: CanarySplit | None = None, while
 def _lock_next_source(reads: ClaimReads, *, now: datetime) -> tuple[TrainingSource, str] | None:
     """The source that the rules choose, locked, and which rule chose it."""
     passed_over: list[int] = []
-    while True:
+    # Other claims wait for the slot lock meanwhile: when many sources are being changed, the next tick tries again.
+    while len(passed_over) < PASSED_OVER_MAX:
         choice = read_lane_state(reads, now=now, skip=passed_over).choose()
         if choice.waiting is None:
             return None
-        source_id = choice.waiting.source_id
+        source_id, host_id = choice.waiting.source_id, choice.waiting.host_id
         # Only by its id: with the status as a second condition Postgres may read the index of all waiting sources.
         source = TrainingSource.objects.select_for_update(skip_locked=True).filter(pk=source_id).first()
-        if source is not None and source.status == TrainingSource.Status.PENDING:
+        if source is not None and source.status == TrainingSource.Status.PENDING and source.host_id == host_id:
             return source, choice.selection_mode
         # An operator is changing it just now, or has changed it since it was chosen.
         passed_over.append(source_id)
+    return None
 
 
 def _open_cycle(

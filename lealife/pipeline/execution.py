@@ -15,7 +15,7 @@ from lealife.pipeline.bell import ring
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.database_wait import patiently
 from lealife.pipeline.pool import MISSING, MIXED, PoolModel, read_served_digest
-from learning.memory import count_recalls
+from learning.memory import count_recalls, lock_memory
 from learning.recall import recall, withhold
 from promotion.evaluation.arms import make_brain
 from promotion.holdback import route_run
@@ -182,4 +182,6 @@ def _finish(run: Run, *, result: Result, served: dict[str, set[str]]) -> None:
             # they helped is known only from a person's verdict.
             shown = Run.objects.values_list("memories", flat=True).get(pk=run.pk)
             recalled = [item["id"] for item in shown if item.get("kind") in VISITABLE_KINDS]
+            # An ingest of this host locks items in another order.
+            lock_memory(run.host_id)
             count_recalls(recalled=recalled, helped=(), checked=False, now=timezone.now())

@@ -25,10 +25,23 @@ def ingest_next(now: datetime) -> bool:
                 ring("window")
     except (OperationalError, InterfaceError):
         raise
-    except Exception as error:
+    except Exception:
         if outcome_id is None:
             raise
-        # The worker's edge: an outcome that fails is marked as ingested with its error, so that it delays no other.
+        log.exception("outcome %s was not ingested, trying once more", outcome_id)
+        _ingest_alone(outcome_id, now=now)
+    return True
+
+
+def _ingest_alone(outcome_id: int, *, now: datetime) -> None:
+    try:
+        with transaction.atomic():
+            ingest_outcome(outcome_id=outcome_id, now=now)
+            ring("window")
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        # The worker's edge: an outcome that fails twice is marked as ingested with its error, so that it delays no
+        # other.
         log.exception("outcome %s taught nothing", outcome_id)
         ingest_outcome(outcome_id=outcome_id, now=now, error=f"{type(error).__name__}: {error}"[:500])
-    return True

@@ -8,7 +8,7 @@ STAFF, SUPERUSER, NOBODY = "any staff", "superuser", "nobody"
 
 # Every function that changes something on request, by its dotted name.
 ACTIONS = {
-    "lealife.keys.create_api_key": "lealife.add_apikey",
+    "lealife.keys._make_key": "lealife.add_apikey",
     "lealife.keys.revoke_api_key": "lealife.change_apikey",
     "lealife.pipeline.launching.ask": "training.ask",
     "lealife.run_actions.judge_run": "training.give_verdict",

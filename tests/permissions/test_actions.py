@@ -22,6 +22,7 @@ from training.runtime_settings import apply_settings, read_settings
 BELOW_ACTIONS = {
     "lealife.dashboard.training.actions.queue_form",
     "lealife.keys.check_scope",
+    "lealife.keys.create_api_key",
     "lealife.keys.may_give",
     "promotion.applies.switch_digest",
     "training.operator_verdicts.record_verdict",
