@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from types import TracebackType
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
@@ -33,15 +34,23 @@ from training.tasks import build_task
 
 log = logging.getLogger(__name__)
 RENEW_S = LEASE.total_seconds() / 3
+# Time for a request that is allowed just before the lease ends to reach its server.
+MARGIN_S = LEASE.total_seconds() / 10
 
 
 class LeaseKeeper:
-    """Renews a run's lease during long model calls; sets `lost` when the run no longer belongs to this worker."""
+    """Renews a run's lease during long model calls, and knows when the run no longer belongs to this worker.
+
+    That is so when a renewal is refused, and also when none succeeded for the length of a lease: a worker that the
+    machine left without time must not go on with a run that the sweep has given to another.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._ended = threading.Event()
         self.lost = threading.Event()
+        left = LEASE if run.lease_until is None else run.lease_until - timezone.now()
+        self._held_until = time.monotonic() + left.total_seconds()
         self._thread = threading.Thread(target=self._renew, name=f"lease-{run.pk}", daemon=True)
 
     def __enter__(self) -> LeaseKeeper:
@@ -54,8 +63,10 @@ class LeaseKeeper:
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_S):
+            began = time.monotonic()
             try:
                 renew_lease(run_id=self._run.pk, fence=self._run.fence, now=timezone.now())
+                self._held_until = began + LEASE.total_seconds()
                 # A long run is work too: without this heartbeat a busy cluster would look dead.
                 beat(worker=self._run.claimed_by, doing="execute", now=timezone.now())
             except StaleClaim:
@@ -67,8 +78,9 @@ class LeaseKeeper:
         connection.close()
 
     def why_stop(self) -> str | None:
-        """The agent calls this before each visit."""
-        return ErrorCode.WORKER_LOST if self.lost.is_set() else None
+        """The agent calls this before each visit and each model call."""
+        is_lost = self.lost.is_set() or time.monotonic() > self._held_until - MARGIN_S
+        return ErrorCode.WORKER_LOST if is_lost else None
 
 
 def assemble_brain(run: Run) -> tuple[Brain, list[int]]:

@@ -23,7 +23,7 @@ from django.utils import timezone
 from lealife.core.actors import command_line
 from lealife.core.announce import open_connection
 from lealife.core.places import BASE_DIR, data_dir
-from lealife.pipeline.execution import patiently
+from lealife.pipeline.execution import LeaseKeeper, patiently
 from lealife.pipeline.launching import ask, launch_training
 from lealife.pipeline.pool import get_pool
 from lealife.pipeline.stages import drain
@@ -49,6 +49,12 @@ def test_a_question_is_answered_with_a_quote_and_the_digests_that_served(host: H
     assert outcome.served_controller_digest == outcome.controller_digest == tags["controller"].digest
     assert outcome.served_task_digest == outcome.task_digest == tags["task"].digest
     assert TrainingSource.objects.get().status == "done"
+
+
+@pytest.mark.parametrize(("left_s", "reason"), [(-0.1, "worker_lost"), (0.1, "worker_lost"), (20, None)])
+def test_a_worker_stops_by_its_own_clock_when_its_lease_was_not_renewed(left_s, reason):
+    run = Run(pk=1, fence=1, lease_until=timezone.now() + timedelta(seconds=left_s))
+    assert LeaseKeeper(run).why_stop() == reason
 
 
 def test_a_standard_task_leaves_no_outcome(host: Host, ollama: RunningOllama):

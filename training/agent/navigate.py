@@ -39,7 +39,7 @@ def navigate(
     """Runs the task and returns everything that happened. The agent's failures are in the trajectory, not raised.
 
     `on_step` is called with each finished step; an exception from it ends the run (a lost lease raises one).
-    `should_stop` is called before each pick and before the answer; an error code or a reason ends the run.
+    `should_stop` is called before each pick, visit and answer; an error code or a reason ends the run.
     `clock` returns seconds; the deadline and the latencies are measured with it.
     """
     run = _Run(task, brain, browser, model, on_step, should_stop, clock)
@@ -166,6 +166,7 @@ class _Run:
             raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"The site's base address is unusable: {error}.") from None
 
     def _visit(self, *, url: str, shortlist: tuple[Choice, ...], picked_by: str, reply: Reply, began: float) -> None:
+        self._check_may_go_on()
         self._mark_visited(url)
         page = Page.of(url=url, final_url=url, status=0, media_type="", body=b"")
         title = code = message = ""
