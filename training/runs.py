@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F
 
 from lealife.core.announce import announce
+from lealife.core.clock import go_on_from
 from lealife.core.errors import StaleClaim
 from training.agent.brain import RULED_OUT, Brain
 from training.agent.errors import ErrorCode
@@ -194,12 +195,13 @@ def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
 
     Returns how many were moved. Each in a transaction of its own, so that one bad row does not stop the sweep.
     """
-    moved = 0
+    moved, clock = 0, go_on_from(now)
     lapsed = list(Run.objects.lapsed(now=now).order_by("lease_until").values_list("id", flat=True)[:limit])
     for run_id in lapsed:
         with transaction.atomic():
             # The conditions are on the locked row itself: Postgres checks them again when another sweep changed the
             # row before this lock. In a subquery it would use the old values.
+            now = clock()
             run = Run.objects.lapsed(now=now).filter(pk=run_id).select_for_update(skip_locked=True).first()
             if run is None:
                 continue

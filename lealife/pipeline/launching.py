@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from lealife.core.actors import Actor, requires
+from lealife.core.clock import go_on_from
 from lealife.pipeline.bell import has_wedged, ring
 from lealife.pipeline.draining import is_draining
 from promotion.routing import read_canary_split, read_routing
@@ -44,12 +45,12 @@ def launch_training(now: datetime, *, while_enabled: bool = False) -> int:
     Claims none while the latest runs all broke, or while bells wait and no worker is active: then no worker would start
     the claimed runs, and their leases would lapse again and again.
     """
-    launched = 0
+    launched, clock = 0, go_on_from(now)
     if has_wedged(last_beat_at=read_last_beat(now=now)):
         return launched
     while not is_draining() and _may_train(now):
         with transaction.atomic():
-            if claim_next_source(now=now, canary=read_canary_split(), while_enabled=while_enabled) is None:
+            if claim_next_source(now=clock(), canary=read_canary_split(), while_enabled=while_enabled) is None:
                 return launched
             ring("execute")
         launched += 1
@@ -74,11 +75,11 @@ def _may_train(now: datetime) -> bool:
 
 def launch_queued(now: datetime) -> int:
     """Gives queued standard and manual runs their slots."""
-    launched = 0
+    launched, clock = 0, go_on_from(now)
     # Mostly none waits: then no lock is taken.
     while not is_draining() and Run.objects.queued().exists():
         with transaction.atomic():
-            if claim_queued_run(now=now) is None:
+            if claim_queued_run(now=clock()) is None:
                 return launched
             ring("execute")
         launched += 1

@@ -23,6 +23,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from lealife.core.clock import go_on_from
 from lealife.core.errors import GateRefused
 from lealife.core.gateway import ModelError
 from lealife.models import IdempotentAnswer, WrongKeys
@@ -157,14 +158,15 @@ class Sweeper:
 
     def tick(self, now: datetime) -> int:
         """One turn of the loop; returns how many runs it launched."""
+        clock = go_on_from(now)
         # Before claiming, so that the sources of a dead worker can be claimed again in this tick.
         fail_lapsed_runs(now=now)
         enabled = read_coordinator().enabled
-        launched = launch_queued(now) + (launch_training(now, while_enabled=True) if enabled else 0)
+        launched = launch_queued(clock()) + (launch_training(clock(), while_enabled=True) if enabled else 0)
         pause = SWEEP_S if enabled or launched or self._found else IDLE_SWEEP_S
         if time.monotonic() - self._swept_at >= pause:
             self._swept_at = time.monotonic()
-            self._found = sweep(now, doing=self._doing)
+            self._found = sweep(clock(), doing=self._doing)
         return launched
 
 
