@@ -85,13 +85,26 @@ def chromium(transactional_db: None, shared_chromium: Browser) -> Iterator[Brows
 
 @pytest.fixture
 def sign_in(chromium, web: Web) -> Callable[..., object]:
-    """Opens a window of its own, signed in as `name`, at `path` of `address`."""
+    """Opens a window of its own, signed in as `name`, at `path` of `address`.
 
-    def open_window(name: str = "ada", *, path: str = "/training/", address: str = "", **options: object) -> object:
+    What its pages write to the console, and errors of their scripts, are added to `complaints`.
+    """
+
+    def open_window(
+        name: str = "ada",
+        *,
+        path: str = "/training/",
+        address: str = "",
+        complaints: list[str] | None = None,
+        **options: object,
+    ) -> object:
         if not User.objects.filter(username=name).exists():
             User.objects.create_superuser(name, password=PASSWORD)
         page = chromium.new_context(**options).new_page()
         page.set_default_timeout(WAIT_MS)
+        if complaints is not None:
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{address or web.address}/login/?next={path}")
         page.fill("#id_username", name)
         page.fill("#id_password", PASSWORD)
