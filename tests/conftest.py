@@ -23,6 +23,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the embedded model come first: at the end the last of their modules would keep one process busy alone.
+
+    They use no database, so pytest-django's order does not concern them.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/embedded/"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_announcer(django_db_setup: None) -> Iterator[None]:
     """The announcer's own connection is closed before the test database is dropped."""

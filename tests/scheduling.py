@@ -26,4 +26,6 @@ class Scheduling(LoadScopeScheduling):
         path = nodeid.partition("::")[0]
         if path.startswith("tests/embedded/"):
             return path
+        if path.startswith("tests/browser/"):
+            return "one Chromium and one web process"
         return TOGETHER.get(path, nodeid)

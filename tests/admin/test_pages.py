@@ -46,7 +46,7 @@ def test_every_row_opens(staff: Client, rows: Rows, model: type[Model]) -> None:
 
 
 @each_model
-def test_a_new_row_is_made_only_where_people_make_rows(staff: Client, rows: Rows, model: type[Model]) -> None:
+def test_a_new_row_is_made_only_where_people_make_rows(staff: Client, model: type[Model]) -> None:
     made_by_people = EDITABLE - {"runtimesettings"}
     expected = 200 if model._meta.model_name in made_by_people else 403
     assert staff.get(address(model, "add")).status_code == expected
@@ -75,7 +75,7 @@ def test_every_other_registered_list_opens_too(staff: Client) -> None:
 
 
 @each_model
-def test_lists_need_a_signed_in_user(rows: Rows, model: type[Model]) -> None:
+def test_lists_need_a_signed_in_user(db: None, model: type[Model]) -> None:
     assert Client().get(address(model, "changelist")).status_code == 302
 
 

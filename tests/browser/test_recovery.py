@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from lealife.core.actors import command_line
-from tests.browser.conftest import CHROMIUM
 from tests.browser.web import Web, Wire
 from training.coordinator import start_training
 from training.models import TrainingOutcome
@@ -43,27 +42,27 @@ def test_a_dropped_socket_is_opened_again_and_misses_nothing(sign_in, web: Web) 
 
 
 def test_a_restarted_web_process_is_found_again(
-    sign_in, web: Web, make_outcomes: Callable[[int], TrainingOutcome]
+    sign_in, own_web: Web, make_outcomes: Callable[[int], TrainingOutcome]
 ) -> None:
     from playwright.sync_api import expect
 
-    page = sign_in()
+    page = sign_in(address=own_web.address)
     word = page.locator("[data-live-word]")
     expect(word).to_have_text("Live")
-    web.stop()
+    own_web.stop()
     expect(word).to_have_text(STALE, timeout=40_000)
     make_outcomes(7)
-    web.start()
+    own_web.start()
     expect(word).to_have_text("Live", timeout=60_000)
     expect(page.locator("[data-panel=proof]")).to_contain_text(re.compile(r"\b7\b"))
 
 
-def test_a_restarted_postgres_leaves_no_page_stale(chromium) -> None:
+def test_a_restarted_postgres_leaves_no_page_stale(chromium_path: str) -> None:
     # A server of its own: the one that is restarted must not be the other tests'.
     parent = "/var/lib/lealife" if Path("/var/lib/lealife").is_dir() else None
     with tempfile.TemporaryDirectory(prefix="restart-", dir=parent) as folder:
         told = subprocess.run(
-            [sys.executable, "-m", "tests.browser.restarted", folder, str(CHROMIUM)],
+            [sys.executable, "-m", "tests.browser.restarted", folder, chromium_path],
             capture_output=True,
             text=True,
             timeout=240,

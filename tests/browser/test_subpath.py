@@ -22,13 +22,23 @@ READ_ADDRESSES = """() => ["href", "src", "action", "data-socket", "data-poll", 
 """
 
 
-@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.soak)], ids=["--root-path", "FORCE_SCRIPT_NAME"])
-def mounted(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[Web]:
-    """The web process below `/lea`."""
+@pytest.fixture(
+    scope="module",
+    params=[False, pytest.param(True, marks=pytest.mark.soak)],
+    ids=["--root-path", "FORCE_SCRIPT_NAME"],
+)
+def shared_mounted(django_db_setup: None, request: pytest.FixtureRequest) -> Iterator[Web]:
+    """A web process below `/lea`, started once."""
     web = Web(database=connection.settings_dict["NAME"], root=ROOT, forced=request.param)
     web.start()
     yield web
     web.stop()
+
+
+@pytest.fixture
+def mounted(transactional_db: None, shared_mounted: Web) -> Web:
+    """The web process below `/lea`, on the tests' database."""
+    return shared_mounted
 
 
 def test_everything_is_found_below_the_subpath(chromium, mounted: Web, busy: Run) -> None:

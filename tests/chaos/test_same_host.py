@@ -32,9 +32,9 @@ from training.seals import seal_outcomes
 pytestmark = pytest.mark.django_db(transaction=True)
 PROCESSES = 4
 HOSTS = 6
-DIVERSE_PER_HOST = [100, pytest.param(1_400, marks=pytest.mark.soak)]
+DIVERSE_PER_HOST = [40, pytest.param(1_400, marks=pytest.mark.soak)]
 LOCKED_CAMPAIGNS = 8
-LOCKED_PER_CAMPAIGN = [25, pytest.param(200, marks=pytest.mark.soak)]
+LOCKED_PER_CAMPAIGN = [10, pytest.param(200, marks=pytest.mark.soak)]
 # Long enough for a second run on the same host to be seen, in seconds.
 SITE_TAKES_S = 0.002
 IDLE_S = 0.005

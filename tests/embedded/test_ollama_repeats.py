@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -25,8 +25,8 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield session
 
 
-def make_prompts() -> list[list[dict[str, str]]]:
-    """Three tags' beginnings, each with questions of many lengths; one fills more than a batch."""
+def make_prompts(*, systems: Sequence[int], questions: Sequence[int]) -> list[list[dict[str, str]]]:
+    """Tags' beginnings of so many words, each with questions of so many."""
     draw = random.Random(5)
 
     def say(count: int) -> str:
@@ -34,8 +34,8 @@ def make_prompts() -> list[list[dict[str, str]]]:
 
     return [
         [{"role": "system", "content": system}, {"role": "user", "content": say(length)}]
-        for system in (say(40), say(150), say(450))
-        for length in (3, 40, 90)
+        for system in map(say, systems)
+        for length in questions
     ]
 
 
@@ -48,8 +48,15 @@ def ask(http: httpx.Client, messages: list[dict[str, str]]) -> list[tuple[str, f
     return [(chance["token"], chance["logprob"]) for chance in response.json()["logprobs"]]
 
 
-def test_log_probabilities_are_the_same_cold_warm_and_in_one_batch(http: httpx.Client) -> None:
-    prompts = make_prompts()
+# 450 words fill more than a batch.
+@pytest.mark.parametrize(
+    ("systems", "questions"),
+    [((40, 450), (3, 90)), pytest.param((40, 150, 450), (3, 40, 90), marks=pytest.mark.soak)],
+)
+def test_log_probabilities_are_the_same_cold_warm_and_in_one_batch(
+    http: httpx.Client, systems: Sequence[int], questions: Sequence[int]
+) -> None:
+    prompts = make_prompts(systems=systems, questions=questions)
     cold = [ask(http, messages) for messages in prompts]
     order = list(range(len(prompts))) * 2
     random.Random(1).shuffle(order)

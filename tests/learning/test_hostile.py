@@ -29,7 +29,7 @@ from training.models import Host, TrainingOutcome, TrainingSource
 from training.results import Result
 from training.runs import finish_run, record_brain, record_step
 
-RUNS = 60
+RUNS = [20, pytest.param(60, marks=pytest.mark.soak)]
 # Name of the page: the sentence that answers, and the question.
 FACTS = {
     "widgets": ("Purple widgets are kept in the warehouse for ninety days.", "How long are purple widgets kept?"),
@@ -184,18 +184,19 @@ def read_tasks() -> set[tuple[int, bool, object, str]]:
     return set(tasks.values_list("pk", "ambiguous", "gone_at", "prompt"))
 
 
+@pytest.mark.parametrize("runs", RUNS)
 @pytest.mark.parametrize(("name", "write"), [("guestbook", stuff), ("blog", copy)])
-def test_a_hostile_page_takes_over_neither_the_answers_nor_the_tasks(site, name, write):
+def test_a_hostile_page_takes_over_neither_the_answers_nor_the_tasks(site, name, write, runs):
     trial, pages = site
     before, tasks = trial.count_honest(), read_tasks()
     assert before >= 9
     assert len(tasks) >= 10
     pages[name] = write()
     questions = [question for _, question in FACTS.values()]
-    for number in range(RUNS):
+    for number in range(runs):
         trial.train(questions[number % 10], start=name)
     trial.crawl()
-    assert MemoryItem.objects.get(kind="page", url__endswith=name).sightings >= RUNS
+    assert MemoryItem.objects.get(kind="page", url__endswith=name).sightings >= runs
     assert not MemoryItem.objects.filter(kind="route", url__endswith=name, status="trusted").exists()
     assert not MemoryItem.objects.filter(url__endswith=name, helped_count__gt=0).exists()
     assert trial.count_honest() >= before - 1

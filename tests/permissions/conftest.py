@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.test import Client
 
 from tests.admin.conftest import host, rows  # noqa: F401  fixtures
-from tests.permissions.table import CALLERS, SUPERUSER
+from tests.permissions.table import CALLERS, SUPERUSER, list_held
 
 
 def make_user(name: str, *permissions: str, **changes: bool) -> User:
@@ -26,38 +26,44 @@ def make_user(name: str, *permissions: str, **changes: bool) -> User:
     return user
 
 
-@pytest.fixture
-def users(db: None, settings: Any, caplog: pytest.LogCaptureFixture) -> dict[str, User]:
-    """One user for each caller of the table."""
-    cache.clear()
-    # Thousands of requests: signing in costs no queries here.
-    settings.AXES_ENABLED = False
-    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
-    # Nor are the tracebacks of their refusals written.
-    caplog.set_level(logging.CRITICAL, "django.request")
+def make_callers(callers: Collection[str]) -> dict[str, User]:
+    """A user for each of these callers of the table."""
     permissions = Permission.objects.select_related("content_type")
     known = {f"{one.content_type.app_label}.{one.codename}": one for one in permissions}
     found = User.objects.bulk_create(
         User(username=f"only {caller}", password="!", is_staff=True, is_superuser=caller == SUPERUSER)
-        for caller in CALLERS
+        for caller in callers
     )
+    users = dict(zip(callers, found, strict=True))
     held = User.user_permissions.through
     held.objects.bulk_create(
-        held(user=user, permission=known[caller])
-        for caller, user in zip(CALLERS, found, strict=True)
-        if caller not in ("", SUPERUSER)
+        held(user=user, permission=known[permission])
+        for caller, user in users.items()
+        for permission in list_held(caller)
     )
-    return dict(zip(CALLERS, found, strict=True))
+    return users
 
 
 @pytest.fixture
-def clients(users: dict[str, User]) -> dict[str, Client]:
-    """Each caller's browser, signed in."""
-    found = {}
-    for caller, user in users.items():
-        found[caller] = Client(raise_request_exception=False)
-        found[caller].force_login(user)
-    return found
+def cheap_requests(db: None, settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """For many requests: signing in costs no queries, and the tracebacks of refusals are not written."""
+    cache.clear()
+    settings.AXES_ENABLED = False
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    caplog.set_level(logging.CRITICAL, "django.request")
+
+
+@pytest.fixture
+def users(cheap_requests: None) -> dict[str, User]:
+    """One user for each caller of the table."""
+    return make_callers(CALLERS)
+
+
+def open_browser(user: User) -> Client:
+    """This user's browser, signed in."""
+    client = Client(raise_request_exception=False)
+    client.force_login(user)
+    return client
 
 
 @contextmanager

@@ -206,6 +206,25 @@ PERMISSIONS = sorted(
 )
 # One caller for each column: without any permission, with each single one, and a superuser.
 CALLERS = ["", *PERMISSIONS, SUPERUSER]
+ALL_BUT = "all but "
+
+
+def list_deciders(needed: str) -> dict[str, bool]:
+    """The callers who settle whom a door lets in, and whether it lets each in; `needed` is a permission or any staff.
+
+    Holding more permissions never takes a right away. So the caller with all permissions but the needed one stands for
+    all who lack it, and the caller with that one alone stands for all who hold it.
+    """
+    if needed == STAFF:
+        return {"": True, ALL_BUT: True, SUPERUSER: True}
+    return {"": False, ALL_BUT + needed: False, needed: True, SUPERUSER: True}
+
+
+def list_held(caller: str) -> list[str]:
+    """The permissions that this caller holds."""
+    if caller.startswith(ALL_BUT):
+        return [permission for permission in PERMISSIONS if permission != caller.removeprefix(ALL_BUT)]
+    return [] if caller in ("", SUPERUSER) else [caller]
 
 
 def may(caller: str, needed: str) -> bool:

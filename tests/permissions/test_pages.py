@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -15,8 +16,8 @@ from lealife.dashboard.training.sources import SOURCE_ACTIONS
 from lealife.dashboard.urls import urlpatterns
 from lealife.urls import urlpatterns as roots
 from promotion.models import Evaluation
-from tests.permissions.conftest import make_user, undone
-from tests.permissions.table import CALLERS, PAGES, STAFF, may
+from tests.permissions.conftest import make_callers, make_user, open_browser, undone
+from tests.permissions.table import PAGES, STAFF, list_deciders
 from training.models import AuditEntry, Campaign, Host, PageSnapshot, Run, TrainingSource
 
 ACTIONS = {
@@ -57,16 +58,18 @@ def test_there_are_no_root_addresses_beyond_dashboard_api_and_admin():
 
 
 @pytest.mark.parametrize("row", PAGES, ids=lambda row: f"{row[2]} {row[0]} {row[1]} {row[4]}")
-def test_each_page_and_button_is_open_to_whom_the_table_says(row, rows, clients: dict[str, Client]) -> None:
+def test_each_page_and_button_is_open_to_whom_the_table_says(row, rows, cheap_requests: None) -> None:
     name, action, method, data, needed = row
     address = find_address(name, action, rows)
     wrong = []
-    for caller in CALLERS:
+    expected = list_deciders(needed)
+    for caller, user in make_callers(expected).items():
+        client = open_browser(user)
         with undone():
             before = AuditEntry.objects.count()
-            answer = getattr(clients[caller], method)(address, data)
+            answer = getattr(client, method)(address, data)
             allowed = answer.status_code not in {401, 403}
-            if answer.status_code >= 500 or allowed != may(caller, needed):
+            if answer.status_code >= 500 or allowed != expected[caller]:
                 wrong.append((caller, answer.status_code))
             if not allowed:
                 assert AuditEntry.objects.count() == before
@@ -132,28 +135,28 @@ def read_offers(client: Client, addresses: list[str]) -> set[str]:
     return {offer for offer in EVERY_OFFER if any(offer in text for text in texts)}
 
 
-def test_a_reader_without_permissions_is_offered_nothing(pages: list[str], clients: dict[str, Client]) -> None:
-    assert read_offers(clients[""], pages) == set()
+def test_a_reader_without_permissions_is_offered_nothing(pages: list[str], users: dict[str, User]) -> None:
+    assert read_offers(open_browser(users[""]), pages) == set()
 
 
 @pytest.mark.parametrize("permission", sorted(OFFERS))
 def test_a_reader_is_offered_what_they_may_do_and_no_more(
-    pages: list[str], clients: dict[str, Client], permission: str
+    pages: list[str], users: dict[str, User], permission: str
 ) -> None:
-    offered = read_offers(clients[permission], pages)
+    offered = read_offers(open_browser(users[permission]), pages)
     assert offered <= set(OFFERS[permission])
     assert offered or permission == "promotion.abort_canary", "there is no open canary here"
 
 
-def test_an_empty_panel_says_which_permission_is_missing(pages: list[str], clients: dict[str, Client]) -> None:
-    page = clients[""].get("/training/").content.decode()
+def test_an_empty_panel_says_which_permission_is_missing(pages: list[str], users: dict[str, User]) -> None:
+    page = open_browser(users[""]).get("/training/").content.decode()
     for permission in ("training.start_training", "training.queue_source", "training.change_settings"):
         assert f"needs the permission <code>{permission}</code>" in page
 
 
-def test_a_polling_reader_gets_fragments_of_their_own(clients: dict[str, Client], host) -> None:
+def test_a_polling_reader_gets_fragments_of_their_own(users: dict[str, User], host) -> None:
     def start_button(caller: str) -> bool:
-        answer = clients[caller].get("/live/training/?have=").json()
+        answer = open_browser(users[caller]).get("/live/training/?have=").json()
         return "/training/actions/start/" in answer["fragments"]["controls"]["html"]
 
     assert [start_button(caller) for caller in ("", "training.start_training", "", "superuser")] == [

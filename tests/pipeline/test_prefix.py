@@ -7,13 +7,15 @@ import pytest
 from benchmarks.prefix import compare_candidates
 from promotion.evaluation.repeatability import PROBES
 from promotion.models import Evaluation, EvaluationArm
+from tests.promotion.scenes import change_settings
 
 pytestmark = [pytest.mark.model, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
 
-def test_a_second_candidate_pays_for_its_own_arm_alone_and_mostly_from_the_cache(ollama):
-    # As few as can hold the wins that the second candidate would need.
-    pairs = 11
+# As few as can hold the wins that the second candidate would need, by the lifetime alpha that is set.
+@pytest.mark.parametrize(("pairs", "lifetime_alpha"), [(7, 0.5), pytest.param(11, 0.05, marks=pytest.mark.soak)])
+def test_a_second_candidate_pays_for_its_own_arm_alone_and_mostly_from_the_cache(ollama, pairs, lifetime_alpha):
+    change_settings(lifetime_alpha=lifetime_alpha)
     calls, cached = compare_candidates(pairs=pairs)
     assert calls.holds, calls
     assert EvaluationArm.objects.count() == 3 * pairs + 2 * PROBES
