@@ -7,7 +7,6 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Coalesce
 
 from lealife.core.announce import announce
 from lealife.core.digest import unit_interval
@@ -18,6 +17,8 @@ from training.slots import lock_slots
 
 # How many sources that are being changed one claim passes over.
 PASSED_OVER_MAX = 20
+# The columns of a source that a claim reads.
+READ = ("status", "host_id", "prompt", "check_spec", "pages_target", "queued_by", "queued_from", "claimed_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def claim_next_source(*, now: datetime, canary: CanarySplit | None = None, while
     only. Safe to call from any number of processes: the slot lock makes slots exact, SKIP LOCKED passes over a source
     that an operator is changing just now, partial unique constraints refuse what must not coexist.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         lock_slots()
         if while_enabled and not Coordinator.objects.filter(id=1, enabled=True).exists():
             return None
@@ -80,7 +81,7 @@ def _lock_next_source(reads: ClaimReads, *, now: datetime) -> tuple[TrainingSour
             return None
         source_id, host_id = choice.waiting.source_id, choice.waiting.host_id
         # Only by its id: with the status as a second condition Postgres may read the index of all waiting sources.
-        source = TrainingSource.objects.select_for_update(skip_locked=True).filter(pk=source_id).first()
+        source = TrainingSource.objects.select_for_update(skip_locked=True).only(*READ).filter(pk=source_id).first()
         if source is not None and source.status == TrainingSource.Status.PENDING and source.host_id == host_id:
             return source, choice.selection_mode
         # An operator is changing it just now, or has changed it since it was chosen.
@@ -108,7 +109,7 @@ def _open_cycle(
     )
     cycle = TrainingCycle.objects.create(source=source, run=run)
     TrainingSource.objects.filter(pk=source.pk).update(
-        status=TrainingSource.Status.CLAIMED, claimed_at=Coalesce("claimed_at", now)
+        status=TrainingSource.Status.CLAIMED, claimed_at=source.claimed_at or now
     )
     Host.objects.filter(pk=source.host_id).update(last_served_at=now, claims=F("claims") + 1)
     return cycle

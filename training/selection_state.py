@@ -76,8 +76,8 @@ class LaneState:
 def read_for_claim() -> ClaimReads:
     """Settings, slots and lane reads as they are now. A claim reads them under the slot lock. Four queries."""
     row, kept = read_settings(), read_kept()
-    busy = Run.objects.open().filter(lane__in=Run.CYCLE_LANES).values_list("host_id", flat=True)
-    served = Host.objects.exclude(last_served_at=None).order_by("-last_served_at").values_list("id", flat=True)
+    busy = Run.objects.open().filter(lane__in=Run.CYCLE_LANES).order_by().values_list("host_id", flat=True)
+    served = Host.objects.filter(last_served_at__isnull=False).order_by("-last_served_at").values_list("id", flat=True)
     return ClaimReads(
         row=row,
         slots=count_slots(row=row, by_lane=count_by_lane(kept)),
