@@ -71,7 +71,7 @@ def ingest_outcome(*, outcome_id: int, now: datetime, error: str = "") -> RunLea
     None when it has been ingested already. `error` says why nothing can be learned from it: then only the fact is
     kept. Raises NotFound.
     """
-    with transaction.atomic(savepoint=False):
+    with transaction.atomic():
         outcomes = TrainingOutcome.objects.select_for_update(of=("self",), no_key=True)
         try:
             outcome = outcomes.select_related("run").only("run", *READ).get(pk=outcome_id)

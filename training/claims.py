@@ -35,7 +35,7 @@ class CanarySplit:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim made; the run waits for a worker to begin it."""
+    """What a claim made."""
 
     run: Run
     cycle_id: int
@@ -48,14 +48,17 @@ class Claim:
         return self.run.pk
 
 
-def claim_next_source(*, now: datetime, canary: CanarySplit | None = None, while_enabled: bool = False) -> Claim | None:
+def claim_next_source(
+    *, now: datetime, canary: CanarySplit | None = None, while_enabled: bool = False, worker: str = ""
+) -> Claim | None:
     """Claims the next source by the lane rules, in one transaction.
 
+    The run waits until a worker begins it; that of a `worker` that claims for itself is running at once.
     None when nothing is eligible, no slot is free, or training is stopped and the claim is wanted `while_enabled`
     only. Safe to call from any number of processes: the slot lock makes slots exact, SKIP LOCKED passes over a source
     that an operator is changing just now, partial unique constraints refuse what must not coexist.
     """
-    with transaction.atomic(savepoint=False):
+    with transaction.atomic():
         lock_slots()
         if while_enabled and not Coordinator.objects.filter(id=1, enabled=True).exists():
             return None
@@ -66,7 +69,7 @@ def claim_next_source(*, now: datetime, canary: CanarySplit | None = None, while
         if chosen is None:
             return None
         source, selection_mode = chosen
-        cycle = _open_cycle(source, row=reads.row, canary=canary, now=now)
+        cycle = _open_cycle(source, row=reads.row, canary=canary, worker=worker, now=now)
         announce("runs")
         return Claim(cycle.run, cycle.pk, source.pk, selection_mode)
 
@@ -90,11 +93,13 @@ def _lock_next_source(reads: ClaimReads, *, now: datetime) -> tuple[TrainingSour
 
 
 def _open_cycle(
-    source: TrainingSource, *, row: RuntimeSettings, canary: CanarySplit | None, now: datetime
+    source: TrainingSource, *, row: RuntimeSettings, canary: CanarySplit | None, worker: str, now: datetime
 ) -> TrainingCycle:
     run = Run.objects.create(
         lane=Run.Lane.CANARY if canary and canary.covers(source.pk) else Run.Lane.TRAINING,
-        status=Run.Status.CLAIMED,
+        status=Run.Status.RUNNING if worker else Run.Status.CLAIMED,
+        claimed_by=worker,
+        started_at=now if worker else None,
         host_id=source.host_id,
         prompt=source.prompt,
         check_spec=source.check_spec,
