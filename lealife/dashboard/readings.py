@@ -49,6 +49,10 @@ CYCLE_RUN_COLUMNS = tuple(
     )
 )
 CYCLE_SOURCE_COLUMNS = ("source__title", "source__kind", "source__host__name")
+PENDING_COLUMNS = (
+    *("host", "kind", "status", "status_reason", "title", "prompt", "queued_from", "queued_by"),
+    *("priority", "failed_attempts", "not_before", "created_at", "host__name"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,5 +248,5 @@ _FIRST_PENDING = " UNION ALL ".join(
 def read_pending(*, also: int | None) -> tuple[TrainingSource, ...]:
     """The first ten pending sources of each kind, and the one with id `also`, in queue order. One query."""
     shown = RawSQL(f"{_FIRST_PENDING} UNION ALL SELECT %s::bigint", (also,))  # noqa: S611  constants of our own
-    sources = TrainingSource.objects.filter(pk__in=shown).select_related("host").defer("check_spec")
+    sources = TrainingSource.objects.filter(pk__in=shown).select_related("host").only(*PENDING_COLUMNS)
     return tuple(sources.order_by("queue_rank", "id"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import cache
 from typing import Any, TypeVar
 
 Row = TypeVar("Row")
@@ -14,9 +13,5 @@ def fill_row(kind: type[Row], source: object, /, **given: Any) -> Row:
 
     What is `given` by name is not looked for in `source`. Raises AttributeError for a field that is in neither.
     """
-    return kind(**{name: getattr(source, name) for name in _name_fields(kind) if name not in given}, **given)
-
-
-@cache
-def _name_fields(kind: type) -> tuple[str, ...]:
-    return tuple(entry.name for entry in fields(kind))
+    named = (entry.name for entry in fields(kind) if entry.name not in given)  # type: ignore[arg-type]
+    return kind(**{name: getattr(source, name) for name in named}, **given)
