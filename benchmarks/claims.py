@@ -34,5 +34,5 @@ def _judge(who: str, rate: float, *, least: float, rounds: int) -> Measurement:
         bound=least,
         unit="a second",
         holds=rate >= least,
-        setup=f"claim, begin, finish and ingest, each a transaction of its own; median of {rounds} rounds in turn",
+        setup=f"claim and begin, finish, ingest: three transactions; median of {rounds} rounds in turn",
     )

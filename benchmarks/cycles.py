@@ -21,7 +21,7 @@ from training.claims import claim_next_source
 from training.models import Host, TrainingSource
 from training.models.sources import queue_rank
 from training.results import Result
-from training.runs import begin_run, finish_run
+from training.runs import finish_run
 from training.runtime_settings import apply_settings
 
 HOSTS = 100
@@ -97,15 +97,13 @@ def _work(worker: str, ready: Any, ended: Any) -> None:
 def run_cycle(worker: str) -> bool:
     """Takes one source through claim, begin, finish and ingest; False when none could be claimed."""
     now = timezone.now()
-    with transaction.atomic():
-        claim = claim_next_source(now=now)
-        if claim is None:
-            return False
-        run = begin_run(run=claim.run, worker=worker, now=now)
+    claim = claim_next_source(now=now, worker=worker)
+    if claim is None:
+        return False
     served_controller, served_task = SERVED
     finish_run(
-        run_id=run.pk,
-        fence=run.fence,
+        run_id=claim.run_id,
+        fence=claim.run.fence,
         result=Result(success=True, verifier="bench"),
         served_controller=served_controller,
         served_task=served_task,

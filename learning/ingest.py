@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F, Max, OuterRef, QuerySet, Subquery
+from django.db.models.lookups import IsNull
 
 from lealife.core.announce import announce
 from lealife.core.errors import NotFound
@@ -22,6 +23,11 @@ from training.seals import COMMIT_SPREAD
 # Outcomes that wait are looked for among so many ids below the newest that was ingested: enough for those that other
 # processes have in hand, and quickly looked through.
 NEAR = 100
+# The columns that an ingest reads: an outcome and its run have fifty more.
+READ = (
+    *("success", "error_code", "verifier", "memory_used", "host_id", "source_id"),
+    *("run__prompt", "run__check_spec", "run__memories", "run__quotes"),
+)
 
 
 def read_backlog() -> int:
@@ -37,9 +43,8 @@ def read_uningested(*, spread: int = COMMIT_SPREAD) -> QuerySet[TrainingOutcome]
     """
     last = RunLearningOutcome.objects.aggregate(last=Max("outcome_id"))["last"] or 0
     # A subquery that Postgres answers by index for each outcome, where a join may read the whole history.
-    ingest = Subquery(RunLearningOutcome.objects.filter(outcome=OuterRef("pk")).values("pk")[:1])
-    recent = TrainingOutcome.objects.filter(pk__gt=last - spread)
-    return recent.alias(ingest=ingest).filter(ingest=None).order_by("pk")
+    ingest = Subquery(RunLearningOutcome.objects.filter(outcome=OuterRef("pk")).order_by().values("pk"))
+    return TrainingOutcome.objects.filter(IsNull(ingest, True), pk__gt=last - spread).order_by("pk")
 
 
 def lock_waiting_outcome() -> int | None:
@@ -68,9 +73,10 @@ def ingest_outcome(*, outcome_id: int, now: datetime, error: str = "") -> RunLea
     """
     with transaction.atomic():
         outcomes = TrainingOutcome.objects.select_for_update(of=("self",), no_key=True)
-        outcome = outcomes.select_related("run", "host").filter(pk=outcome_id).first()
-        if outcome is None:
-            raise NotFound(f"There is no outcome {outcome_id}.")
+        try:
+            outcome = outcomes.select_related("run").only("run", *READ).get(pk=outcome_id)
+        except TrainingOutcome.DoesNotExist:
+            raise NotFound(f"There is no outcome {outcome_id}.") from None
         # The row lock waited for any other ingest of it, and this query sees what that one committed.
         if RunLearningOutcome.objects.filter(outcome=outcome).exists():
             return None

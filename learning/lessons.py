@@ -76,9 +76,12 @@ def is_checked(outcome: TrainingOutcome) -> bool:
 
 def read_visits(outcome: TrainingOutcome) -> list[Visit]:
     """The steps of an outcome's run, in order, each page parsed once."""
+    steps = Step.objects.filter(run=outcome.run_id).order_by("index").prefetch_related("snapshot")
+    if not steps:
+        return []
     site, missing = outcome.host.as_site(), read_missing_digest(outcome.host_id)
     visits = []
-    for step in Step.objects.select_related("snapshot").filter(run=outcome.run).order_by("index"):
+    for step in steps:
         asked, url = canonical_url(step.url), canonical_url(step.final_url or step.url)
         page, gone, is_closed = None, step.status_code if step.status_code in GONE else 0, False
         if step.snapshot is not None and not step.error_code and step.status_code < OK_BELOW:

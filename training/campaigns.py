@@ -205,7 +205,8 @@ def read_newest_progress() -> CampaignProgress | None:
 def _count_sources(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
     by_status = {f"n_{status}": Count("sources", filter=Q(sources__status=status)) for status in Status.values}
     times = {"started": Min("sources__claimed_at"), "finished": Max("sources__finished_at")}
-    return campaigns.select_related("host").annotate(**by_status, **times)
+    shown = ("title", "size", "definition_id", "cancelled_at", "host__name", "host__enabled")
+    return campaigns.select_related("host").only("host", *shown).annotate(**by_status, **times)
 
 
 def view_progress(campaign: Any) -> CampaignProgress:

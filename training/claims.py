@@ -7,7 +7,6 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Coalesce
 
 from lealife.core.announce import announce
 from lealife.core.digest import unit_interval
@@ -18,6 +17,8 @@ from training.slots import lock_slots
 
 # How many sources that are being changed one claim passes over.
 PASSED_OVER_MAX = 20
+# The columns of a source that a claim reads.
+READ = ("status", "host_id", "prompt", "check_spec", "pages_target", "queued_by", "queued_from", "claimed_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class CanarySplit:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim made; the run waits for a worker to begin it."""
+    """What a claim made."""
 
     run: Run
     cycle_id: int
@@ -47,9 +48,12 @@ class Claim:
         return self.run.pk
 
 
-def claim_next_source(*, now: datetime, canary: CanarySplit | None = None, while_enabled: bool = False) -> Claim | None:
+def claim_next_source(
+    *, now: datetime, canary: CanarySplit | None = None, while_enabled: bool = False, worker: str = ""
+) -> Claim | None:
     """Claims the next source by the lane rules, in one transaction.
 
+    The run waits until a worker begins it; that of a `worker` that claims for itself is running at once.
     None when nothing is eligible, no slot is free, or training is stopped and the claim is wanted `while_enabled`
     only. Safe to call from any number of processes: the slot lock makes slots exact, SKIP LOCKED passes over a source
     that an operator is changing just now, partial unique constraints refuse what must not coexist.
@@ -65,7 +69,7 @@ def claim_next_source(*, now: datetime, canary: CanarySplit | None = None, while
         if chosen is None:
             return None
         source, selection_mode = chosen
-        cycle = _open_cycle(source, row=reads.row, canary=canary, now=now)
+        cycle = _open_cycle(source, row=reads.row, canary=canary, worker=worker, now=now)
         announce("runs")
         return Claim(cycle.run, cycle.pk, source.pk, selection_mode)
 
@@ -80,7 +84,7 @@ def _lock_next_source(reads: ClaimReads, *, now: datetime) -> tuple[TrainingSour
             return None
         source_id, host_id = choice.waiting.source_id, choice.waiting.host_id
         # Only by its id: with the status as a second condition Postgres may read the index of all waiting sources.
-        source = TrainingSource.objects.select_for_update(skip_locked=True).filter(pk=source_id).first()
+        source = TrainingSource.objects.select_for_update(skip_locked=True).only(*READ).filter(pk=source_id).first()
         if source is not None and source.status == TrainingSource.Status.PENDING and source.host_id == host_id:
             return source, choice.selection_mode
         # An operator is changing it just now, or has changed it since it was chosen.
@@ -89,11 +93,13 @@ def _lock_next_source(reads: ClaimReads, *, now: datetime) -> tuple[TrainingSour
 
 
 def _open_cycle(
-    source: TrainingSource, *, row: RuntimeSettings, canary: CanarySplit | None, now: datetime
+    source: TrainingSource, *, row: RuntimeSettings, canary: CanarySplit | None, worker: str, now: datetime
 ) -> TrainingCycle:
     run = Run.objects.create(
         lane=Run.Lane.CANARY if canary and canary.covers(source.pk) else Run.Lane.TRAINING,
-        status=Run.Status.CLAIMED,
+        status=Run.Status.RUNNING if worker else Run.Status.CLAIMED,
+        claimed_by=worker,
+        started_at=now if worker else None,
         host_id=source.host_id,
         prompt=source.prompt,
         check_spec=source.check_spec,
@@ -108,7 +114,7 @@ def _open_cycle(
     )
     cycle = TrainingCycle.objects.create(source=source, run=run)
     TrainingSource.objects.filter(pk=source.pk).update(
-        status=TrainingSource.Status.CLAIMED, claimed_at=Coalesce("claimed_at", now)
+        status=TrainingSource.Status.CLAIMED, claimed_at=source.claimed_at or now
     )
     Host.objects.filter(pk=source.host_id).update(last_served_at=now, claims=F("claims") + 1)
     return cycle

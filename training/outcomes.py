@@ -51,7 +51,7 @@ def close_cycle(*, run: Run, now: datetime) -> None:
     Writes the one outcome, closes the cycle, settles the source and counts. The unique constraint on the cycle makes a
     second outcome impossible, whatever raced.
     """
-    cycle = TrainingCycle.objects.get(run=run)
+    cycle = TrainingCycle.objects.only("source_id").get(run=run)
     success = run.status == Run.Status.SUCCEEDED
     TrainingOutcome.objects.create(
         cycle=cycle,

@@ -25,6 +25,11 @@ from training.tasks import check_pages_target, check_prompt, check_success_check
 
 ATTEMPTS_MAX = 3
 RETRIED_LANES = (Run.Lane.STANDARD, Run.Lane.MANUAL)
+# The columns that the end of a run reads and does not write.
+READ_AT_END = (
+    *("fence", "lane", "host_id", "canary_id", "started_at"),
+    *("controller_tag", "controller_digest", "task_tag", "task_digest"),
+)
 
 
 def queue_run(
@@ -176,9 +181,10 @@ def finish_run(
     Raises StaleClaim when the lease was lost meanwhile: then another outcome exists or will, and this one is void.
     """
     with transaction.atomic():
-        run = Run.objects.select_for_update().filter(pk=run_id, fence=fence).first()
-        if run is None:
-            raise StaleClaim(f"Run {run_id} is no longer held under fence {fence}.")
+        try:
+            run = Run.objects.select_for_update().only(*READ_AT_END).get(pk=run_id, fence=fence)
+        except Run.DoesNotExist:
+            raise StaleClaim(f"Run {run_id} is no longer held under fence {fence}.") from None
         claimed, served = (run.controller_digest, run.task_digest), (served_controller, served_task)
         judged = judge_served(result, claimed=claimed, served=served)
         _end_run(

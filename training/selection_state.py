@@ -23,7 +23,8 @@ _WAITS = """
     AND (%(campaign)s::bigint IS NULL OR campaign_id = %(campaign)s::bigint) AND id <> ALL (%(skip)s::bigint[])
 """
 _READ_HEADS = f"""
-    SELECT host.id, host.last_served_at, best.queue_rank, coalesce(longest.id, best.id),
+    SELECT host.id, coalesce(extract(epoch FROM host.last_served_at)::float8, 0), best.queue_rank,
+        coalesce(longest.id, best.id),
         CASE WHEN longest.id IS NULL THEN best.campaign_id ELSE longest.campaign_id END
     FROM training_host AS host
     CROSS JOIN LATERAL (
@@ -76,8 +77,8 @@ class LaneState:
 def read_for_claim() -> ClaimReads:
     """Settings, slots and lane reads as they are now. A claim reads them under the slot lock. Four queries."""
     row, kept = read_settings(), read_kept()
-    busy = Run.objects.open().filter(lane__in=Run.CYCLE_LANES).values_list("host_id", flat=True)
-    served = Host.objects.exclude(last_served_at=None).order_by("-last_served_at").values_list("id", flat=True)
+    busy = Run.objects.open().filter(lane__in=Run.CYCLE_LANES).order_by().values_list("host_id", flat=True)
+    served = Host.objects.filter(last_served_at__isnull=False).order_by("-last_served_at").values_list("id", flat=True)
     return ClaimReads(
         row=row,
         slots=count_slots(row=row, by_lane=count_by_lane(kept)),
@@ -123,17 +124,18 @@ def read_heads(
     with connection.cursor() as cursor:
         cursor.execute(_READ_HEADS, values)
         rows = cursor.fetchall()
+    now_s = now.timestamp()
     return [
         selection.Waiting(
             source_id=source_id,
             kind=kind,
             host_id=host_id,
-            level=int((now.timestamp() - rank) // AGEING_S),
+            level=int((now_s - rank) // AGEING_S),
             rank=rank,
             campaign_id=campaign,
-            host_served_s=served_at.timestamp() if served_at else 0.0,
+            host_served_s=served_s,
         )
-        for host_id, served_at, rank, source_id, campaign in rows
+        for host_id, served_s, rank, source_id, campaign in rows
     ]
 
 

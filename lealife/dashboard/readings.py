@@ -39,6 +39,20 @@ TAGS_SAMPLED = 5
 # Of the newest hundred saved definitions those with the most pending sources are shown.
 DEFINITIONS_LOOKED_AT, DEFINITIONS_SHOWN = 100, 5
 CHANGES_SHOWN = 5
+# What the page shows of a cycle, of its run and of its source: they have sixty columns more.
+CYCLE_COLUMNS = ("run", "source", "status", "error_code", "error", "opened_at", "finished_at")
+CYCLE_RUN_COLUMNS = tuple(
+    f"run__{name}"
+    for name in (
+        *("host", "lane", "status", "started_at", "duration_ms", "verifier", "pages", "controller_calls"),
+        *("controller_tag", "task_tag"),
+    )
+)
+CYCLE_SOURCE_COLUMNS = ("source__title", "source__kind", "source__host__name")
+PENDING_COLUMNS = (
+    *("host", "kind", "status", "status_reason", "title", "prompt", "queued_from", "queued_by"),
+    *("priority", "failed_attempts", "not_before", "created_at", "host__name"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,18 +196,14 @@ def read_tags() -> tuple[tuple[ModelTag, ...], tuple[ModelTag, ...]]:
 
 def read_recent() -> Recent:
     """The newest 100 outcomes. A search for the last success would read all history when there is none. One query."""
-    outcomes = TrainingOutcome.objects.order_by("-id").select_related("source")
-    shown = list(outcomes.only("success", "error_code", "created_at", "run_id", "source__title")[:RECENT])
-    succeeded = [outcome for outcome in shown if outcome.success]
-    latest = LatestSuccess()
-    if succeeded:
-        newest = succeeded[0]
-        latest = LatestSuccess(newest.source.title, newest.run_id, newest.created_at)
+    outcomes = TrainingOutcome.objects.order_by("-id")
+    shown = list(outcomes.values_list("success", "error_code", "created_at", "run_id", "source__title")[:RECENT])
+    succeeded = [LatestSuccess(title, run_id, at) for success, _, at, run_id, title in shown if success]
     return Recent(
         successes=len(succeeded),
         total=len(shown),
-        latest_success=latest,
-        endings=tuple((outcome.error_code, outcome.created_at) for outcome in shown),
+        latest_success=succeeded[0] if succeeded else LatestSuccess(),
+        endings=tuple((error_code, at) for _, error_code, at, _, _ in shown),
     )
 
 
@@ -217,9 +227,8 @@ def read_cycles() -> tuple[TrainingCycle, ...]:
     ids = TrainingCycle.objects.order_by("-id").values("id")[:CYCLES_SHOWN]
     # A union, because an OR of the two would read every cycle.
     shown = ids.union(TrainingCycle.objects.order_by().filter(status=TrainingCycle.Status.OPEN).values("id"))
-    cycles = TrainingCycle.objects.filter(pk__in=shown).select_related("run", "source", "source__host")
-    wide = ("run__prompt", "run__memories", "run__answer", "run__quotes", "source__prompt", "source__check_spec")
-    return tuple(cycles.defer(*wide).order_by("-id"))
+    cycles = TrainingCycle.objects.filter(pk__in=shown).select_related("run", "source__host")
+    return tuple(cycles.only(*CYCLE_COLUMNS, *CYCLE_RUN_COLUMNS, *CYCLE_SOURCE_COLUMNS).order_by("-id"))
 
 
 # The first of each host's by the index that claims use, and the first of those. The order across all hosts has no
@@ -239,4 +248,5 @@ _FIRST_PENDING = " UNION ALL ".join(
 def read_pending(*, also: int | None) -> tuple[TrainingSource, ...]:
     """The first ten pending sources of each kind, and the one with id `also`, in queue order. One query."""
     shown = RawSQL(f"{_FIRST_PENDING} UNION ALL SELECT %s::bigint", (also,))  # noqa: S611  constants of our own
-    return tuple(TrainingSource.objects.filter(pk__in=shown).select_related("host").order_by("queue_rank", "id"))
+    sources = TrainingSource.objects.filter(pk__in=shown).select_related("host").only(*PENDING_COLUMNS)
+    return tuple(sources.order_by("queue_rank", "id"))

@@ -17,7 +17,7 @@ from training.coordinator import read_loop
 from training.heartbeats import read_last_beat
 from training.models import Host, Run
 from training.outcomes import read_breaker
-from training.runs import begin_run, claim_queued_run, queue_run
+from training.runs import claim_queued_run, queue_run
 
 
 @requires("training.ask")
@@ -60,13 +60,12 @@ def launch_training(now: datetime, *, while_enabled: bool = False) -> int:
 def take_training(*, worker: str, now: datetime) -> Run | None:
     """Claims the next source for `worker`, which has just ended a run, so that it need not wait for the next tick.
 
-    None when nothing is eligible, or while the loop is not running.
+    Its run has begun. None when nothing is eligible, or while the loop is not running.
     """
     if is_draining() or read_loop(now=now).state != "running" or not _may_train(now):
         return None
-    with transaction.atomic():
-        claim = claim_next_source(now=now, canary=read_canary_split(), while_enabled=True)
-        return begin_run(run=claim.run, worker=worker, now=now) if claim else None
+    claim = claim_next_source(now=now, canary=read_canary_split(), while_enabled=True, worker=worker)
+    return claim.run if claim else None
 
 
 def _may_train(now: datetime) -> bool:

@@ -46,7 +46,7 @@ def read_host_facts() -> tuple[HostFacts, ...]:
         pages=RowCount(pages.order_by()[: COUNT_MAX + 1]),
         memories=RowCount(memories.order_by()[: COUNT_MAX + 1]),
     )
-    shown = hosts.order_by("name")[:HOSTS_MAX]
+    shown = hosts.only("name", "base_url", "seed_curriculum").order_by("name")[:HOSTS_MAX]
     return tuple(fill_row(HostFacts, host, is_seeded=host.seed_curriculum) for host in shown)
 
 

@@ -123,13 +123,14 @@ def average_outcomes(rows: list[Row]) -> tuple[TrendPoint, ...]:
 
 
 def _average(rows: list[Row], *, position: float) -> TrendPoint:
+    outcomes, successes, calls, times = zip(*rows, strict=True)
     return TrendPoint(
-        outcome=rows[-1][0],
+        outcome=outcomes[-1],
         runs=len(rows),
-        success_rate=sum(success for _, success, _, _ in rows) / len(rows),
-        calls=sum(calls for _, _, calls, _ in rows) / len(rows),
+        success_rate=sum(successes) / len(rows),
+        calls=sum(calls) / len(rows),
         position=position,
-        at=rows[-1][3],
+        at=times[-1],
     )
 
 
