@@ -15,11 +15,17 @@ from training.models import TrainingSource
 MANY_MORE = 30_000
 
 
+@pytest.mark.parametrize("known", [0, 40], ids="{} known".format)
 @pytest.mark.parametrize("kind", [selection.QUEUE, selection.CURRICULUM])
-def test_a_claim_looks_at_few_sources_however_many_wait(kind, db):
+def test_a_claim_looks_at_few_sources_however_many_wait(kind, known, db):
     # So many that one index is deeper than the other, and queued in another order than ranked: the index of the one
-    # is no help with the other. Statistics know of none of them.
-    _queue_copies(make_source(make_host(), kind=kind), count=MANY_MORE)
+    # is no help with the other. Statistics know of a few at most.
+    host = make_host()
+    for number in range(known):
+        make_source(host, kind=kind, title=f"known {number}")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE training_trainingsource")
+    _queue_copies(make_source(host, kind=kind), count=MANY_MORE)
     before = _count_sources_looked_at()
     assert claim_next_source(now=START + timedelta(days=1)) is not None
     assert _count_sources_looked_at() - before < 50

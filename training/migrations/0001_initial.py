@@ -549,7 +549,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='trainingsource',
             name='host',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sources', to='training.host'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='sources', to='training.host'),
         ),
         migrations.AddField(
             model_name='trainingoutcome',
