@@ -244,8 +244,8 @@ def count_recalls(*, recalled: Iterable[int], helped: Iterable[int], checked: bo
     `checked`: something found the run's answer right or wrong. An answer that nothing checked shows nothing of what
     an item is worth, so it counts neither for it nor against it.
     """
-    recalled_ids = sorted(set(recalled))
-    if not recalled_ids:
+    recalled_ids, helped_ids = sorted(set(recalled)), sorted(set(helped))
+    if not recalled_ids and not helped_ids:
         return
     # Locked in key order first, so that two ingests never wait for each other in a circle.
     list(MemoryItem.objects.select_for_update().filter(pk__in=recalled_ids).order_by("pk").values_list("pk"))
@@ -254,7 +254,7 @@ def count_recalls(*, recalled: Iterable[int], helped: Iterable[int], checked: bo
     if not checked:
         return
     given.update(checked_count=F("checked_count") + 1)
-    MemoryItem.objects.filter(pk__in=sorted(set(helped))).update(helped_count=F("helped_count") + 1)
+    MemoryItem.objects.filter(pk__in=helped_ids).update(helped_count=F("helped_count") + 1)
     useless = given.filter(checked_count__gte=RETIRE_AFTER_RECALLS, helped_count=0)
     retire(useless, reason=Reason.NEVER_HELPED, now=now)
 
