@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from .blobs import Blobs
-from .embedder import Embedder
+from .embedder import THREADS, Embedder
 from .engine import Engine
 from .heap import keep_one_heap
 from .inference_api import Runner
@@ -119,7 +119,7 @@ def _read_arguments() -> argparse.Namespace:
     # On a small machine two at once take about as long as one after the other.
     parser.add_argument("--parallel", type=int, default=1, help="requests that generate at once")
     parser.add_argument("--max-queue", type=int, default=64, help="requests that may wait; more get 503")
-    parser.add_argument("--embed-threads", type=int, default=1, help="threads that embed texts, at low priority")
+    parser.add_argument("--embed-threads", type=int, default=THREADS, help="threads that embed texts")
     parser.add_argument("--while-stdin", action="store_true", help="stop when standard input ends")
     return parser.parse_args()
 

@@ -23,6 +23,9 @@ from .wordpiece import WordPiece
 # llama.cpp gets this many texts at a time. Texts of another request come in between.
 AT_ONCE = 4
 LOWEST_PRIORITY = 19
+# Only on Linux can threads of one process have priorities of their own. Elsewhere they take less.
+HAS_PRIORITIES = sys.platform == "linux"
+THREADS = min(2, os.cpu_count() or 1) if HAS_PRIORITIES else 1
 
 
 class Embedder(LoadedWeights):
@@ -75,6 +78,5 @@ class Embedder(LoadedWeights):
 
 
 def _give_way() -> None:
-    # Elsewhere this would change the whole process.
-    if sys.platform == "linux":
+    if HAS_PRIORITIES:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)

@@ -118,10 +118,11 @@ class InferenceApi:
         body = exchange.body
         tag, settings = self._read_embedding(body)
         texts = body.get("input", [])
-        texts = [texts] if isinstance(texts, str) else texts
+        if isinstance(texts, str):
+            texts = [texts] if texts else []
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ApiError(400, "invalid input type")
-        if not any(texts):
+        if not texts:
             exchange.answer({"model": tag.name, "embeddings": []})
             return
         with self._admitted(exchange, tag, settings) as (started, load_ns):
