@@ -67,6 +67,7 @@ def test_a_long_text_is_cut_unless_it_must_not_be(client: ollama.Client, http: h
     begin, long = "sea " * 254, "sea " * 254 + "bread " * 100
     cut, short = client.embed(model="all-minilm", input=[long, begin]).embeddings
     assert list(cut) == pytest.approx(list(short), abs=1e-4)
+    assert client.embed(model="all-minilm", input=begin * 100).prompt_eval_count == 256
     body = {"model": "all-minilm", "truncate": False}
     assert http.post("/api/embed", json={**body, "input": begin}).status_code == 200
     refused = http.post("/api/embed", json={**body, "input": ["fits", long]})

@@ -22,6 +22,8 @@ from .wordpiece import WordPiece
 
 # llama.cpp gets this many texts at a time. Texts of another request come in between.
 AT_ONCE = 4
+# In characters. What follows would be cut off anyway: 512 tokens hold some 2,500 characters.
+TEXT_MAX = 1 << 15
 LOWEST_PRIORITY = 19
 # Only on Linux can threads of one process have priorities of their own. Elsewhere they take less.
 HAS_PRIORITIES = sys.platform == "linux"
@@ -45,7 +47,7 @@ class Embedder(LoadedWeights):
         server, words = self._loaded(), self._words
         if words is None:
             raise RuntimeError("The weights are used outside of use().")
-        inputs = [words.tokenize(text) for text in texts]
+        inputs = [words.tokenize(text[:TEXT_MAX]) for text in texts]
         if not truncate and any(len(tokens) > num_ctx for tokens in inputs):
             raise ApiError(400, TOO_LONG)
         vectors, count = [], 0
