@@ -43,6 +43,7 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
         "snapshot": "Looks at the pages beside a short history and a long one; size: outcomes of the long one.",
         "sockets": "Many sockets under a load of commits; size: sockets.",
         "prefix": "Two evaluations on the real model in one memory snapshot; size: pairs of each.",
+        "vectors": "Passages embedded, their memory, and a chat next to them; size: passages.",
     }.items():
         one = names.add_parser(name, help=text, description=text)
         one.add_argument("--seed", type=int, default=1)
@@ -103,6 +104,10 @@ def measure(options: argparse.Namespace) -> list[Measurement]:
             from benchmarks.prefix import PAIRS, measure_prefix
 
             return measure_prefix(pairs=size or PAIRS)
+        case "vectors":
+            from benchmarks.vectors import PASSAGES, measure_vectors
+
+            return measure_vectors(rounds=rounds, passages=size or PASSAGES)
     raise AssertionError(f"argparse lets no other name through: {options.name}")
 
 

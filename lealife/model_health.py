@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.conf import settings
 from django.db import connection
@@ -26,11 +26,13 @@ UP, DOWN, UNKNOWN = "up", "down", "unknown"
 class ModelHealth:
     """`state`: up while any server can serve the active tags, else down; unknown before the first check.
 
-    `reasons`: a sentence for each server that cannot serve, with what to do.
+    `reasons`: a sentence for each server that cannot serve, with what to do. `embeds`: a server has the model that
+    `LEALIFE_EMBED_MODEL` names.
     """
 
     state: str  # up | down | unknown
     reasons: tuple[str, ...] = ()
+    embeds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,15 @@ def check_models(suspects: Suspects) -> ModelHealth:
     except ModelUnavailable as error:
         return ModelHealth(DOWN, (str(error),))
     began = timezone.now()
-    checks = pool.check_servers(base=settings.LEALIFE_BASE_MODEL, serving=suspects.serving, failed=suspects.failed)
+    checks = pool.check_servers(
+        base=settings.LEALIFE_BASE_MODEL,
+        embedder=settings.LEALIFE_EMBED_MODEL,
+        serving=suspects.serving,
+        failed=suspects.failed,
+    )
     if well := suspects.failed.intersection(check.host for check in checks if check.serves):
         forget_faults(well, before=began)
-    return judge_servers(checks)
+    return replace(judge_servers(checks), embeds=any(check.embeds for check in checks))
 
 
 def judge_servers(checks: list[ServerCheck]) -> ModelHealth:
@@ -113,3 +120,8 @@ def judge_servers(checks: list[ServerCheck]) -> ModelHealth:
 
 
 model_probe = ModelProbe(check_models)
+
+
+def has_embedder() -> bool:
+    """Whether a server has the model for vectors, by the last check in the background; False before the first."""
+    return model_probe.read().embeds

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from django.conf import settings
+
 from lealife.core.digest import short_digest
 from lealife.core.gateway import TagInfo
 from lealife.core.model_names import normalise_name
@@ -119,6 +121,8 @@ def _judge_known(tag: ModelTag, *, host: str, info: TagInfo | None) -> Finding |
 def _describe_foreign(name: str, *, host: str, info: TagInfo, is_base: bool) -> Finding:
     if is_base:
         sentence = f"{name} on {host} is the base of registered tags."
+    elif name == normalise_name(settings.LEALIFE_EMBED_MODEL):
+        sentence = f"{name} on {host} is the model for vectors."
     elif name.startswith(OUR_NAMES):
         sentence = f"{name} on {host} has a name like LeaLife's tags but was never registered. It is unused."
     else:

@@ -19,6 +19,7 @@ from lealife.core.ollama_server import (
     ModelInvalid,
     ModelUnavailable,
     OllamaServer,
+    RequestRefused,
     TagInfo,
 )
 from lealife.core.server_checks import ServerCheck, check_server
@@ -97,17 +98,13 @@ class OllamaPool:
             lambda server: server.chat(
                 tag=tag, messages=messages, schema=schema, options=options, keep_alive=self._keep_alive
             ),
+            note=self._on_failure,
         )
 
     def embed(self, *, tag: str, texts: Sequence[str]) -> list[list[float]]:
-        """One vector per text. Raises as chat does."""
-        rows = self._call_one(
-            tag,
-            lambda server: server.attempt(
-                lambda: server.client.embed(model=tag, input=list(texts)).embeddings, tag=tag
-            ),
-        )
-        return [list(row) for row in rows]
+        """One vector per text, in their order. Raises as chat does."""
+        # A server that cannot embed can still chat, so this is no failure to note.
+        return self._call_one(tag, lambda server: _embed(server, tag, texts), note=lambda host: None)
 
     def read_digest(self, *, tag: str) -> dict[str, str]:
         """The tag's digest by server, "" where the tag is missing; servers that are down are left out.
@@ -183,13 +180,18 @@ class OllamaPool:
         return {check.host: check.answers for check in self.check_servers()}
 
     def check_servers(
-        self, *, base: str = "", serving: Mapping[str, str] | None = None, failed: Collection[str] = ()
+        self,
+        *,
+        base: str = "",
+        embedder: str = "",
+        serving: Mapping[str, str] | None = None,
+        failed: Collection[str] = (),
     ) -> list[ServerCheck]:
         """Runs check_server on every server at the same time, with a chat on those that `failed`."""
         servers = self._get_servers()
 
         def check(server: OllamaServer) -> ServerCheck:
-            return check_server(server, base=base, serving=serving, chat=server.host in failed)
+            return check_server(server, base=base, embedder=embedder, serving=serving, chat=server.host in failed)
 
         with ThreadPoolExecutor(max_workers=len(servers)) as executor:
             return list(executor.map(check, servers))
@@ -215,8 +217,11 @@ class OllamaPool:
             key=lambda server: (server.is_resting(tag), server not in own, _weigh(f"{tag} {server.host}")),
         )
 
-    def _call_one(self, tag: str, call: Callable[[OllamaServer], T]) -> T:
-        """Makes the call on the tag's preferred server, or on the next one when that cannot serve it."""
+    def _call_one(self, tag: str, call: Callable[[OllamaServer], T], *, note: Callable[[str], None]) -> T:
+        """Makes the call on the tag's preferred server, or on the next one when that cannot serve it.
+
+        `note` is called with the address of each server that failed.
+        """
         reasons = []
         for server in self._order_servers(tag):
             if not server.is_back():
@@ -226,7 +231,7 @@ class OllamaPool:
                 return call(server)
             except ModelUnavailable as error:
                 reasons.append(str(error))
-                self._on_failure(server.host)
+                note(server.host)
         raise ModelUnavailable(" ".join(reasons))
 
     def _call_reachable(self, call: Callable[[OllamaServer], T]) -> dict[str, T]:
@@ -246,6 +251,19 @@ class OllamaPool:
         if not results:
             raise ModelUnavailable(" ".join(reasons))
         return results
+
+
+def _embed(server: OllamaServer, tag: str, texts: Sequence[str]) -> list[list[float]]:
+    try:
+        rows = server.attempt(lambda: server.client.embed(model=tag, input=list(texts)).embeddings, tag=tag)
+    except RequestRefused:
+        raise
+    except ModelInvalid as error:
+        # Another server may have the model.
+        raise ModelUnavailable(str(error)) from None
+    if len(rows) != len(texts):
+        raise ModelUnavailable(f"{server.host} sent {len(rows)} vectors for {len(texts)} texts.")
+    return [list(row) for row in rows]
 
 
 def _weigh(text: str) -> bytes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lealife.core.model_names import normalise_name
-from lealife.core.ollama_server import PROBE_S, ModelError, ModelUnavailable, OllamaServer, OnlyThinks
+from lealife.core.ollama_server import PROBE_S, ModelError, ModelUnavailable, OllamaServer, OnlyThinks, TagInfo
 
 # A chat takes longer than a listing: the model may have to be loaded, and other chats may be ahead.
 CHAT_S = 20.0
@@ -18,6 +18,7 @@ class ServerCheck:
     """One server: whether it answers, whether it can serve, and otherwise a sentence with the reason and the remedy.
 
     `differs`: the server has other content under the name of a serving tag. Then answers of no server count.
+    `embeds`: it has the model that turns texts into vectors.
     """
 
     host: str
@@ -25,20 +26,34 @@ class ServerCheck:
     serves: bool
     sentence: str = ""
     differs: bool = False
+    embeds: bool = False
 
 
 def check_server(
-    server: OllamaServer, *, base: str = "", serving: Mapping[str, str] | None = None, chat: bool = False
+    server: OllamaServer,
+    *,
+    base: str = "",
+    embedder: str = "",
+    serving: Mapping[str, str] | None = None,
+    chat: bool = False,
 ) -> ServerCheck:
     """Checks the server now.
 
-    `base`: the model that tags are made from, "" for any. `serving`: digests by name of the tags that serve.
-    `chat`: also asks each tag for a few words, to find a model that is listed but fails when it answers.
+    `base`: the model that tags are made from, "" for any. `embedder`: the one for vectors, "" for none.
+    `serving`: digests by name of the tags that serve. `chat`: also asks each tag for a few words, to find a model that
+    is listed but fails when it answers.
     """
     try:
         listed = server.list_tags(deadline_s=PROBE_S)
     except ModelUnavailable as error:
         return ServerCheck(server.host, False, False, f"{error} Start it or restart it.")
+    check = _check_serving(server, listed, base=base, serving=serving, chat=chat)
+    return replace(check, embeds=bool(embedder) and normalise_name(embedder) in listed)
+
+
+def _check_serving(
+    server: OllamaServer, listed: Mapping[str, TagInfo], *, base: str, serving: Mapping[str, str] | None, chat: bool
+) -> ServerCheck:
     found = {tag: listed.get(normalise_name(tag)) for tag in serving or {}}
     if base and normalise_name(base) not in listed and (not found or None in found.values()):
         return _refuse(server, f"{server.host} has no model {base}. Run on that machine: ollama pull {base}")

@@ -20,6 +20,8 @@ from training.model_faults import note_fault
 
 log = logging.getLogger(__name__)
 MIXED, MISSING = "mixed", "missing"
+# Texts of one call: on a busy machine one call of them stays far below its time limit.
+EMBED_AT_ONCE = 32
 
 
 def get_pool() -> OllamaPool:
@@ -79,6 +81,19 @@ def read_served_digest(tag: str) -> str:
     if len(found) > 1:
         return MIXED
     return next(iter(found), MISSING)
+
+
+def embed_texts(texts: Sequence[str]) -> list[list[float]]:
+    """One unit vector per text, in their order, by the model that `LEALIFE_EMBED_MODEL` names.
+
+    Raises ModelUnavailable when no server answers or none has the model, ModelInvalid when one refuses the texts.
+    """
+    tag = settings.LEALIFE_EMBED_MODEL
+    if not tag:
+        raise ModelUnavailable("No model for vectors: LEALIFE_EMBED_MODEL is empty.")
+    pool = get_pool()
+    batches = [texts[at : at + EMBED_AT_ONCE] for at in range(0, len(texts), EMBED_AT_ONCE)]
+    return [vector for batch in batches for vector in pool.embed(tag=tag, texts=batch)]
 
 
 class PoolModel:

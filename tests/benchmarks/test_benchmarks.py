@@ -74,6 +74,7 @@ def test_a_written_history_is_counted_like_one_that_happened():
         ("counted", 1, {"size": 20, "rounds": 1}),
         ("degradation", 1, {"size": 200, "rounds": 1}),
         ("snapshot", 6, {"size": 20_000, "rounds": 1}),
+        ("vectors", 4, {"size": 32, "rounds": 1}),
     ],
 )
 def test_a_benchmark_says_one_line_a_claim(run_bench, name, claims, options, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 from lealife.core.gateway import ModelInvalid, ModelUnavailable, OllamaPool
 from tests.embedded.ollama_process import copy_tag, run_ollama
 
-BASE = "smollm2:135m"
+BASE, EMBEDDER = "smollm2:135m", "all-minilm"
 # Nothing listens on the discard port of loopback.
 DEAD = "http://127.0.0.1:9"
 PICK = {"type": "object", "properties": {"pick": {"enum": [1, 2]}}, "required": ["pick"]}
@@ -107,8 +107,26 @@ def test_servers_that_disagree_on_a_tag_are_found_out(pool: OllamaPool, addresse
         pool.served_digest(tag="split")
 
 
-def test_embed_gives_one_vector_per_text(pool: OllamaPool) -> None:
+def test_embed_gives_one_vector_per_text_in_their_order(pool: OllamaPool) -> None:
     assert len(pool.embed(tag=BASE, texts=["a", "b"])) == 2
+    one, empty, two = pool.embed(tag=EMBEDDER, texts=["a lighthouse", "", "a loaf of bread"])
+    assert pool.embed(tag=EMBEDDER, texts=["a loaf of bread"])[0] == pytest.approx(two, abs=1e-4)
+    assert len(one) == len(empty) == 384
+
+
+def test_a_server_without_the_model_for_vectors_is_passed_over_and_still_chats(addresses: tuple[str, str]) -> None:
+    failed: list[str] = []
+    pool = OllamaPool(hosts=addresses, on_failure=failed.append)
+    copy_tag(OllamaPool(hosts=addresses[1:]), source=EMBEDDER, destination="vectors-of-one")
+    assert len(pool.embed(tag="vectors-of-one", texts=["a"])) == 1
+    with pytest.raises(ModelUnavailable, match='model "nope" not found'):
+        pool.embed(tag="nope", texts=["a"])
+    with pytest.raises(ModelUnavailable, match=DEAD):
+        OllamaPool(hosts=[DEAD]).embed(tag=EMBEDDER, texts=["a"])
+    assert failed == [] and ask(pool).text
+    checks = pool.check_servers(base=BASE, embedder="vectors-of-one")
+    assert {check.host: check.embeds for check in checks} == {addresses[0]: False, addresses[1]: True}
+    assert all(check.serves for check in checks)
 
 
 def test_a_forked_child_opens_connections_of_its_own(pool: OllamaPool) -> None:

@@ -15,6 +15,7 @@ from lealife.core.ollama_server import ollama
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "smollm2:135m"
+EMBEDDER = "all-minilm:latest"
 NOT_PULLABLE = "pull model manifest: file does not exist"
 ASK = [{"role": "user", "content": "Tell me about the sea."}]
 

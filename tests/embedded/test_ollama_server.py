@@ -12,7 +12,7 @@ import httpx
 import ollama
 import pytest
 
-from tests.embedded.ollama_process import ASK, BASE, NOT_PULLABLE, RunningOllama, run_ollama, start_ollama
+from tests.embedded.ollama_process import ASK, BASE, EMBEDDER, NOT_PULLABLE, RunningOllama, run_ollama, start_ollama
 
 LONG = {"num_predict": 400, "temperature": 0}
 
@@ -135,7 +135,8 @@ def _begin(session: httpx.Client, body: dict) -> None:
 def test_tags_survive_a_restart_and_a_stop_is_quick(tmp_path) -> None:
     with run_ollama(tmp_path) as first, ollama.Client(host=first.address, trust_env=False) as client:
         client.create(model="kept", from_=BASE, system="Stay.")
-        client.delete(BASE)
+        for carried in (BASE, EMBEDDER):
+            client.delete(carried)
         before = {model.model: model.digest for model in client.list().models}
         stream = client.chat(model="kept", messages=ASK, options=LONG, stream=True)
         next(stream)

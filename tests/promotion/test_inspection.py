@@ -51,13 +51,15 @@ def test_what_is_installed_is_listed_with_its_role_status_and_bytes(pool, contro
     assert inspection.alarms == inspection.away == ()
 
 
-def test_tags_without_a_row_are_foreign_and_the_base_is_named_as_such(pool, address):
+def test_tags_without_a_row_are_foreign_and_the_base_is_named_as_such(pool, address, settings):
     copy_tag(pool, source=BASE, destination="somebody:else")
     copy_tag(pool, source=BASE, destination="lealife-task:0123456789ab")
     assert find(pool, "somebody:else") == [
         ("foreign", f"somebody:else on {address} was not made by LeaLife. It is unused.")
     ]
     assert find(pool, BASE) == [("foreign", f"{BASE} on {address} is the base of registered tags.")]
+    settings.LEALIFE_EMBED_MODEL = "somebody:else"
+    assert find(pool, "somebody:else") == [("foreign", f"somebody:else on {address} is the model for vectors.")]
     assert "never registered" in find(pool, "lealife-task:0123456789ab")[0][1]
     assert inspect_tags(server=pool).alarms == ()
 

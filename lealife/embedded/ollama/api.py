@@ -6,17 +6,17 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from .blobs import Blobs
 from .exchange import Exchange
-from .occupancy import Residency
+from .manifest import Manifest
+from .occupancy import Residency, Resident
 from .options import settle_parameters
 from .prompts import read_template
-from .registry import BadName, Blobs, Manifest, Registry, Tag, normalise_name, spell_fully
-from .weights import CARRIED_NAMES
+from .registry import BadName, Registry, Tag, normalise_name, spell_fully
 from .wire import NOT_PULLABLE, ApiError, format_time, now
 
 # The version of Ollama whose API this follows. The part after the plus shows that it is not Ollama itself.
 VERSION = "0.17.4+lealife"
-CAPABILITIES = ["completion", "embedding"]
 _TEXT_PARAMETERS = ("stop",)
 
 
@@ -38,23 +38,7 @@ class TagApi:
 
     def ps(self, exchange: Exchange) -> None:
         """`GET /api/ps`: the loaded tags."""
-        exchange.answer(
-            {
-                "models": [
-                    {
-                        "name": resident.name,
-                        "model": resident.name,
-                        "size": self.registry.weights.size,
-                        "digest": resident.digest,
-                        "details": self.registry.weights.describe(parent=""),
-                        "expires_at": format_time(resident.expires_at),
-                        "size_vram": 0,
-                        "context_length": resident.num_ctx,
-                    }
-                    for resident in self.residency.list(now=now())
-                ]
-            }
-        )
+        exchange.answer({"models": [self._describe_loaded(resident) for resident in self.residency.list(now=now())]})
 
     def show(self, exchange: Exchange) -> None:
         """`POST /api/show`."""
@@ -66,7 +50,7 @@ class TagApi:
         except BadName as error:
             raise ApiError(500, f"unqualified name: {spell_fully(name)}") from error
         tag = self.registry.get(name)
-        manifest, weights = tag.manifest, self.registry.weights
+        manifest, weights = tag.manifest, self.registry.get_weights(tag.manifest.weights)
         shown: dict[str, Any] = {
             "license": "\n".join(manifest.license),
             "modelfile": _write_modelfile(tag, path=str(weights.path)),
@@ -77,7 +61,7 @@ class TagApi:
             "messages": manifest.messages,
             "model_info": weights.read_info(verbose=bool(exchange.body.get("verbose"))),
             "tensors": weights.tensors,
-            "capabilities": CAPABILITIES,
+            "capabilities": weights.capabilities,
             "modified_at": format_time(tag.modified_at),
         }
         optional = ("license", "parameters", "system", "messages")
@@ -135,12 +119,12 @@ class TagApi:
         exchange.close()
 
     def pull(self, exchange: Exchange) -> None:
-        """`POST /api/pull`: only the carried model. For any other name Ollama's error: it does not exist."""
+        """`POST /api/pull`: only the carried models. For any other name Ollama's error: it does not exist."""
         name = _normalise(_read_name(exchange))
         exchange.detach()
         exchange.emit({"status": "pulling manifest"})
         manifest = self._carry(name)
-        layer, size = f"sha256:{manifest.weights}", self.registry.weights.size
+        layer, size = f"sha256:{manifest.weights}", self.registry.get_weights(manifest.weights).size
         exchange.emit({"status": f"pulling {manifest.weights[:12]}", "digest": layer, "total": size, "completed": size})
         exchange.emit({"status": "verifying sha256 digest"})
         exchange.emit({"status": "writing manifest"})
@@ -170,18 +154,33 @@ class TagApi:
         exchange.close(200 if known else 201)
 
     def _carry(self, name: str) -> Manifest:
-        if _normalise(name) not in CARRIED_NAMES:
+        manifest = self.registry.find_carried(_normalise(name))
+        if manifest is None:
             raise ApiError(500, NOT_PULLABLE)
-        return self.registry.build_carried()
+        return manifest
 
     def _describe(self, tag: Tag) -> dict[str, Any]:
+        weights = self.registry.get_weights(tag.manifest.weights)
         return {
             "name": tag.name,
             "model": tag.name,
             "modified_at": format_time(tag.modified_at),
-            "size": self.registry.weights.size + len(tag.manifest.canonical),
+            "size": weights.size + len(tag.manifest.canonical),
             "digest": tag.digest,
-            "details": self.registry.weights.describe(parent=""),
+            "details": weights.describe(parent=""),
+        }
+
+    def _describe_loaded(self, resident: Resident) -> dict[str, Any]:
+        weights = self.registry.get_weights(resident.weights)
+        return {
+            "name": resident.name,
+            "model": resident.name,
+            "size": weights.size,
+            "digest": resident.digest,
+            "details": weights.describe(parent=""),
+            "expires_at": format_time(resident.expires_at),
+            "size_vram": 0,
+            "context_length": resident.num_ctx,
         }
 
 

@@ -15,28 +15,19 @@ from __future__ import annotations
 
 import http.client
 import json
-import logging
 import os
 import secrets
-import threading
-import time
 import urllib.parse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# The OpenMP runtime reads this when llama.cpp's library is loaded, so it comes before that import. Threads that
-# wait must not spin: on a busy machine spinning made a prompt up to three times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 import xllamacpp  # type: ignore[import-untyped]  # it ships no types
 
+from .loading import LoadedWeights, ask_vectors, call, make_embedding, make_params, translate
 from .options import INVALID_SCHEMA, build_grammar, check_patterns
 from .wire import TOO_LONG, ApiError, ClientGone
-
-log = logging.getLogger(__name__)
 
 # A text to embed is one batch, and the cost of attention grows with the square of its length.
 EMBED_CTX = 512
@@ -61,48 +52,17 @@ class Completion:
     logprobs: list[dict[str, Any]]
 
 
-class Engine:
-    """Loads the weights on first use. Safe to call from several threads."""
+class Engine(LoadedWeights):
+    """The chat model. Loads the weights on first use. Safe to call from several threads."""
 
     def __init__(self, *, path: Path, num_ctx: int, slots: int, own_template: str = "") -> None:
         """`num_ctx`: most tokens of a prompt. `slots`: prompts kept ready. `own_template`: the gguf file's (Jinja)."""
+        super().__init__(path)
         self.num_ctx = num_ctx
         self.own_template = own_template
-        self._path = path
         self._slots = slots
         self._secret = secrets.token_hex(16)
-        self._lock = threading.Lock()
-        self._users = 0
-        self._server: xllamacpp.Server | None = None
         self._embedder: xllamacpp.Server | None = None
-
-    @contextmanager
-    def use(self) -> Iterator[int]:
-        """Keeps the weights loaded; gives the nanoseconds it took to load them (almost 0 when they are)."""
-        started = time.perf_counter_ns()
-        with self._lock:
-            if self._server is None:
-                self._server = self._start(n_ctx=(self.num_ctx + ANSWER_ROOM) * self._slots, n_parallel=self._slots)
-                log.info("loaded %s in %.2f s", self._path.name, (time.perf_counter_ns() - started) / 1e9)
-            self._users += 1
-        try:
-            yield time.perf_counter_ns() - started
-        finally:
-            with self._lock:
-                self._users -= 1
-
-    def unload(self) -> bool:
-        """Frees the weights and caches, unless a request uses them; True when they are free."""
-        with self._lock:
-            if self._users:
-                return False
-            self._server = self._embedder = None
-            return True
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether the weights are in memory."""
-        return self._server is not None
 
     def render(self, messages: list[dict[str, str]]) -> str:
         """The prompt for chat messages, by the gguf file's template. Raises ApiError when that refuses them."""
@@ -172,9 +132,9 @@ class Engine:
                     on_text(pieces[-1], chances)
             return is_gone()
 
-        _call(self._loaded().handle_completions, body, take)
+        call(self._loaded().handle_completions, body, take)
         if "error" in last:
-            raise _translate(last["error"])
+            raise translate(last["error"])
         if "timings" not in last:
             raise ClientGone
         timings = last["timings"]
@@ -190,11 +150,10 @@ class Engine:
             logprobs=logprobs,
         )
 
-    def embed(self, texts: list[str], *, truncate: bool) -> tuple[list[list[float]], int]:
-        """Unit vectors (the mean over a text's tokens) and the number of tokens read.
-
-        Raises ApiError 400 for a text longer than the context, unless it may be truncated.
-        """
+    def embed(
+        self, texts: list[str], *, num_ctx: int, truncate: bool, is_gone: Callable[[], bool]
+    ) -> tuple[list[list[float]], int]:
+        """See LoadedWeights. Of a text, at most EMBED_CTX tokens are read, whatever `num_ctx` is."""
         # llama.cpp adds tokens of its own, and refuses a text that fills the whole batch.
         room = EMBED_CTX - 8
         fitted = []
@@ -207,26 +166,24 @@ class Engine:
             if self._embedder is None:
                 self._embedder = self._start(n_ctx=EMBED_CTX, n_parallel=1, embedding=True)
             embedder = self._embedder
-        answer = _call(embedder.handle_embeddings, {"input": fitted})
-        if "error" in answer:
-            raise _translate(answer["error"])
-        rows = sorted(answer["data"], key=lambda row: row["index"])
-        return [row["embedding"] for row in rows], answer["usage"]["prompt_tokens"]
+        return ask_vectors(embedder, fitted)
+
+    def _load(self) -> xllamacpp.Server:
+        return self._start(n_ctx=(self.num_ctx + ANSWER_ROOM) * self._slots, n_parallel=self._slots)
+
+    def _free(self) -> None:
+        super()._free()
+        self._embedder = None
 
     def _start(self, *, n_ctx: int, n_parallel: int, embedding: bool = False) -> xllamacpp.Server:
-        params = xllamacpp.CommonParams()
-        params.model.path = str(self._path)
+        params = make_params(self._path)
         params.n_ctx = n_ctx
         params.n_parallel = n_parallel
         params.kv_unified = False
         params.cache_prompt = True
         params.cache_ram_mib = PREFIX_CACHE_MIB
         params.n_batch = BATCH_TOKENS
-        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
         params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
-        params.no_extra_bufts = True
-        params.ui = False
-        params.verbosity = 0
         params.api_keys = [self._secret]
         # Generation leaves one core free: with two threads on two cores another busy process halved its speed, with
         # one thread it hardly mattered. Reading a prompt gains from every core.
@@ -234,15 +191,8 @@ class Engine:
         params.cpuparams.n_threads = max(1, cores - 1)
         params.cpuparams_batch.n_threads = cores
         if embedding:
-            params.embedding = True
-            params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-            params.n_batch = params.n_ubatch = n_ctx
+            make_embedding(params)
         return xllamacpp.Server(params)
-
-    def _loaded(self) -> xllamacpp.Server:
-        if self._server is None:
-            raise RuntimeError("The engine is used outside of use().")
-        return self._server
 
     def _ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """One of llama.cpp's own addresses on loopback."""
@@ -256,20 +206,5 @@ class Engine:
         finally:
             connection.close()
         if response.status != http.HTTPStatus.OK:
-            raise _translate(answer.get("error", answer))
+            raise translate(answer.get("error", answer))
         return answer
-
-
-def _call(method: Callable[..., Any], *args: Any) -> Any:
-    try:
-        return method(*args)
-    except (RuntimeError, ValueError) as error:
-        raise ApiError(400, f"llama.cpp refused the request: {error}") from error
-
-
-def _translate(error: Any) -> ApiError:
-    details = error if isinstance(error, dict) else {"message": str(error)}
-    if details.get("type") == "exceed_context_size_error":
-        return ApiError(400, TOO_LONG)
-    status = 400 if details.get("code") == 400 else 500
-    return ApiError(status, str(details.get("message", error)))

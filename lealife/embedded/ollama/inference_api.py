@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from .engine import ANSWER_ROOM, Completion, Engine
 from .exchange import Exchange
+from .loading import LoadedWeights
 from .occupancy import Admission, Residency
 from .options import DEFAULTS, build_sampling, read_format, read_options
 from .prompts import Message, cut_tokens, fit_messages, render_messages
@@ -39,19 +40,31 @@ class Settings:
         return left if wanted < 1 else min(wanted, left)
 
 
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A loadable model, and the queue of requests for it."""
+
+    model: LoadedWeights
+    admission: Admission
+
+
 class InferenceApi:
     """The addresses that need the weights."""
 
-    def __init__(self, *, registry: Registry, residency: Residency, engine: Engine, admission: Admission) -> None:
+    def __init__(
+        self, *, registry: Registry, residency: Residency, engine: Engine, runners: Mapping[str, Runner]
+    ) -> None:
+        """`engine`: the chat model's. `runners`: by the digest of their weights."""
         self._registry = registry
         self._residency = residency
         self._engine = engine
-        self._admission = admission
+        self._runners = runners
 
     def chat(self, exchange: Exchange) -> None:
         """`POST /api/chat`. The tag's system message comes first, unless the request begins with one."""
         body = exchange.body
         tag, settings = self._read(body, invalid=ApiError(400, "model is required"))
+        self._refuse_embedder(tag, body, "chat")
         if body.get("tools"):
             raise ApiError(400, f"{spell_fully(tag.name)} does not support tools")
         asked = body.get("messages") or []
@@ -77,6 +90,7 @@ class InferenceApi:
         body = exchange.body
         name = body.get("model", "")
         tag, settings = self._read(body, invalid=ApiError(404, f"model '{name}' not found"))
+        self._refuse_embedder(tag, body, "generate")
         raw = bool(body.get("raw"))
         if body.get("suffix"):
             raise ApiError(400, f"{spell_fully(tag.name)} does not support insert")
@@ -104,14 +118,15 @@ class InferenceApi:
         body = exchange.body
         tag, settings = self._read_embedding(body)
         texts = body.get("input", [])
-        texts = [texts] if isinstance(texts, str) else texts
+        if isinstance(texts, str):
+            texts = [texts] if texts else []
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ApiError(400, "invalid input type")
-        if not any(texts):
+        if not texts:
             exchange.answer({"model": tag.name, "embeddings": []})
             return
         with self._admitted(exchange, tag, settings) as (started, load_ns):
-            vectors, count = self._engine.embed(texts, truncate=settings.truncate)
+            vectors, count = self._embed(exchange, tag, settings, texts)
             exchange.answer(
                 {
                     "model": tag.name,
@@ -127,7 +142,7 @@ class InferenceApi:
         tag, settings = self._read_embedding(exchange.body)
         text = exchange.body.get("prompt", "")
         with self._admitted(exchange, tag, settings):
-            vectors = self._engine.embed([text], truncate=True)[0] if text else [[]]
+            vectors = self._embed(exchange, tag, settings, [text])[0] if text else [[]]
             exchange.answer({"embedding": vectors[0]})
 
     def _read(self, body: dict[str, Any], *, invalid: ApiError) -> tuple[Tag, Settings]:
@@ -146,11 +161,25 @@ class InferenceApi:
         options = {**DEFAULTS, **read_options(tag.manifest.parameters), **read_options(body.get("options"))}
         return tag, Settings(
             options=options,
-            num_ctx=min(max(options["num_ctx"], 4), self._engine.num_ctx),
+            num_ctx=min(max(options["num_ctx"], 4), self._find_runner(tag).model.num_ctx),
             schema=read_format(body.get("format")),
             keep_alive=parse_keep_alive(body.get("keep_alive")),
             truncate=body.get("truncate", True),
             logprobs=max(wanted, 1) if body.get("logprobs") else 0,
+        )
+
+    def _find_runner(self, tag: Tag) -> Runner:
+        return self._runners[tag.manifest.weights]
+
+    def _refuse_embedder(self, tag: Tag, body: dict[str, Any], what: str) -> None:
+        if "completion" not in self._registry.get_weights(tag.manifest.weights).capabilities:
+            raise ApiError(400, f'"{body["model"]}" does not support {what}')
+
+    def _embed(
+        self, exchange: Exchange, tag: Tag, settings: Settings, texts: list[str]
+    ) -> tuple[list[list[float]], int]:
+        return self._find_runner(tag).model.embed(
+            texts, num_ctx=settings.num_ctx, truncate=settings.truncate, is_gone=exchange.is_gone
         )
 
     def _read_embedding(self, body: dict[str, Any]) -> tuple[Tag, Settings]:
@@ -163,16 +192,24 @@ class InferenceApi:
     def _admitted(self, exchange: Exchange, tag: Tag, settings: Settings) -> Iterator[tuple[int, int]]:
         """Waits for a turn and loads the weights; gives when it was asked for and how long loading took, in ns."""
         started = time.perf_counter_ns()
-        with self._admission.admit(is_gone=exchange.is_gone):
+        runner = self._find_runner(tag)
+        with runner.admission.admit(is_gone=exchange.is_gone):
             self._keep(tag, settings, seconds=None)
             try:
-                with self._engine.use() as load_ns:
+                with runner.model.use() as load_ns:
                     yield started, load_ns
             finally:
                 self._keep(tag, settings, seconds=settings.keep_alive)
 
     def _keep(self, tag: Tag, settings: Settings, *, seconds: float | None) -> None:
-        self._residency.keep(name=tag.name, digest=tag.digest, num_ctx=settings.num_ctx, seconds=seconds, now=now())
+        self._residency.keep(
+            name=tag.name,
+            digest=tag.digest,
+            weights=tag.manifest.weights,
+            num_ctx=settings.num_ctx,
+            seconds=seconds,
+            now=now(),
+        )
 
     def _load_only(self, exchange: Exchange, tag: Tag, settings: Settings, part: dict[str, Any]) -> None:
         """A request without a prompt loads the tag; one with `keep_alive` 0 unloads it."""

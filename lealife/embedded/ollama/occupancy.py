@@ -17,7 +17,7 @@ LOOK_EVERY_S = 0.5
 class Admission:
     """`parallel` requests run at once, `max_queue` more wait in order of arrival, the others get Ollama's 503."""
 
-    def __init__(self, *, parallel: int, max_queue: int) -> None:
+    def __init__(self, parallel: int, *, max_queue: int) -> None:
         self._free = parallel
         self._max_queue = max_queue
         self._line: list[object] = []
@@ -50,31 +50,32 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """A loaded tag: its digest at loading, its context in tokens, and when it is unloaded."""
+    """A loaded tag: its digest and its weights' at loading, its context in tokens, and when it is unloaded."""
 
     name: str
     digest: str
+    weights: str
     num_ctx: int
     expires_at: datetime
 
 
 class Residency:
-    """The loaded tags, which `/api/ps` lists. All share one set of weights; when the last has left, it can be freed."""
+    """The loaded tags, which `/api/ps` lists. Several share one set of weights: the last to leave lets it be freed."""
 
     def __init__(self) -> None:
         self._residents: dict[str, Resident] = {}
         self._lock = threading.Lock()
-        self._was_used = False
+        self._used: set[str] = set()
 
-    def keep(self, *, name: str, digest: str, num_ctx: int, seconds: float | None, now: datetime) -> None:
+    def keep(self, *, name: str, digest: str, weights: str, num_ctx: int, seconds: float | None, now: datetime) -> None:
         """Keeps a tag loaded for `seconds` from now; None: for ever, 0: unloads it."""
         with self._lock:
-            self._was_used = True
+            self._used.add(weights)
             if seconds == 0:
                 self._residents.pop(name, None)
                 return
             stay = FOREVER if seconds is None else timedelta(seconds=seconds)
-            self._residents[name] = Resident(name, digest, num_ctx, now + stay)
+            self._residents[name] = Resident(name, digest, weights, num_ctx, now + stay)
 
     def drop(self, name: str) -> None:
         """Forgets a tag that was unloaded or deleted."""
@@ -87,6 +88,9 @@ class Residency:
             self._residents = {n: r for n, r in self._residents.items() if r.expires_at > now}
             return sorted(self._residents.values(), key=lambda r: r.expires_at, reverse=True)
 
-    def is_spent(self, *, now: datetime) -> bool:
-        """Whether tags were loaded and all have left. False at the start, so that the first request need not load."""
-        return not self.list(now=now) and self._was_used
+    def is_spent(self, weights: str, *, now: datetime) -> bool:
+        """Whether tags with these weights were loaded and all have left.
+
+        False before the first request, so that it finds weights that were loaded at the start.
+        """
+        return weights in self._used and all(resident.weights != weights for resident in self.list(now=now))

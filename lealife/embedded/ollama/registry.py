@@ -1,4 +1,4 @@
-"""What is kept on disk: tags, what each is made of, and files that were sent.
+"""What is kept on disk: tags, and what each is made of.
 
 A manifest holds all that decides how a tag answers: weights, template, system, parameters, messages, licence.
 Its digest is the sha256 of its canonical JSON: the same recipe gives the same digest under any name, on any
@@ -7,56 +7,25 @@ machine. Name, parent and time of change are stored next to the manifest, not in
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import re
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from .weights import CARRIED_NAMES, Weights
+from .manifest import Carried, Manifest
+from .weights import Weights
 from .wire import ApiError, format_time
 
 log = logging.getLogger(__name__)
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
-_DIGEST = re.compile(r"sha256[:-]([0-9a-fA-F]{64})")
-_GGUF = b"GGUF"
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """All that decides how a tag answers."""
-
-    weights: str
-    template: str
-    system: str
-    parameters: dict[str, Any]
-    messages: list[dict[str, str]]
-    license: list[str]
-
-    @property
-    def canonical(self) -> bytes:
-        """Canonical JSON: sorted keys, no spaces, ASCII only."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode("ascii")
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the canonical JSON, hex."""
-        return hashlib.sha256(self.canonical).hexdigest()
-
-    @property
-    def layers(self) -> list[str]:
-        """A digest for each part that is there: the weights first."""
-        parts = (self.template, *self.license, self.system, self.parameters, self.messages)
-        texts = [part if isinstance(part, str) else json.dumps(part, sort_keys=True) for part in parts if part]
-        return [f"sha256:{self.weights}", *(f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" for text in texts)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +42,35 @@ class Tag:
 class Registry:
     """The tags under one folder. Every write is atomic: it writes a second file and renames it."""
 
-    def __init__(self, *, folder: Path, weights: Weights, now: datetime) -> None:
-        """Reads the tags in `folder`. When the folder is new, it gets the carried model's tag."""
-        self.weights = weights
+    def __init__(self, *, folder: Path, carried: Sequence[Carried], now: datetime) -> None:
+        """Reads the tags in `folder`. Each carried model gets its tag once: when that is deleted, it stays away."""
+        self._carried = {name: model.build_manifest() for model in carried for name in model.names}
+        self._weights = {model.weights.digest: model.weights for model in carried}
         self._folder = folder
         self._lock = threading.Lock()
-        first_start = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         # The keys are in lower case: names that differ only in case are one name. It keeps its first spelling.
         self._tags = {tag.name.lower(): tag for path in sorted(folder.glob("*.json")) if (tag := self._read(path))}
-        if first_start:
-            self.save(name=CARRIED_NAMES[0], manifest=self.build_carried(), parent="", now=now)
+        self._offer(carried, now=now)
 
-    def build_carried(self) -> Manifest:
-        """The manifest of the carried model: only weights and their template."""
-        return Manifest(self.weights.digest, self.weights.template, "", {}, [], [])
+    def _offer(self, carried: Sequence[Carried], *, now: datetime) -> None:
+        # Not a .json file, so that it is no tag.
+        record = self._folder / "offered"
+        offered = record.read_text(encoding="ascii").split() if record.exists() else []
+        new = [model for model in carried if model.weights.digest not in offered]
+        for model in new:
+            if self.find(model.names[0]) is None:
+                self.save(name=model.names[0], manifest=model.build_manifest(), parent="", now=now)
+        if new:
+            record.write_text("\n".join([*offered, *(model.weights.digest for model in new)]) + "\n", encoding="ascii")
+
+    def find_carried(self, name: str) -> Manifest | None:
+        """The manifest of the carried model of that normalised name; None when the server carries none."""
+        return self._carried.get(name)
+
+    def get_weights(self, digest: str) -> Weights:
+        """The carried weights of that digest."""
+        return self._weights[digest]
 
     def list(self) -> list[Tag]:
         """All tags, the last changed first."""
@@ -160,56 +143,10 @@ class Registry:
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("left out %s: cannot read it (%s)", path.name, error)
             return None
-        if manifest.weights != self.weights.digest:
+        if manifest.weights not in self._weights:
             log.warning("left out %s: it needs weights %s", path.name, manifest.weights[:12])
             return None
         return tag
-
-
-class Blobs:
-    """Files that clients sent, under one folder. A create may name them, but this server cannot use them."""
-
-    def __init__(self, *, folder: Path) -> None:
-        self._folder = folder
-
-    def has(self, digest: str) -> bool:
-        """Whether a file of that digest is here. Raises ApiError 400 for what is not a digest."""
-        return self._path(digest).exists()
-
-    def save(self, digest: str, content: bytes) -> None:
-        """Keeps a file. Raises ApiError 400 when it has another digest."""
-        path, found = self._path(digest), hashlib.sha256(content).hexdigest()
-        if not path.name.endswith(found):
-            raise ApiError(400, f'digest mismatch, expected "{digest}", got "sha256:{found}"')
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as aside:
-            aside.write(content)
-        Path(aside.name).replace(path)
-
-    def refuse_adapters(self, files: dict[str, str]) -> None:
-        """Raises ApiError: Ollama's own for a file that is missing or not gguf, else that it takes no adapters."""
-        self._refuse_unreadable(files, missing=400)
-        raise ApiError(400, "adapters are not supported by this server: it carries one model as it is")
-
-    def refuse_files(self, files: dict[str, str]) -> None:
-        """Raises ApiError: Ollama's own for a file that is missing or not gguf, else that it takes no files."""
-        self._refuse_unreadable(files, missing=500)
-        raise ApiError(400, "files are not supported by this server: it carries one model as it is")
-
-    def _refuse_unreadable(self, files: dict[str, str], *, missing: int) -> None:
-        for digest in files.values():
-            path = self._path(digest)
-            if not path.exists():
-                raise ApiError(missing, f"open {path}: no such file or directory")
-            with path.open("rb") as file:
-                if file.read(len(_GGUF)) != _GGUF:
-                    raise ApiError(400, "supplied file was not in GGUF format")
-
-    def _path(self, digest: str) -> Path:
-        found = _DIGEST.fullmatch(digest)
-        if found is None:
-            raise ApiError(400, "invalid digest format")
-        return self._folder / f"sha256-{found[1].lower()}"
 
 
 class BadName(ValueError):

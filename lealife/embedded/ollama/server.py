@@ -7,18 +7,19 @@ import logging
 import re
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NoReturn, cast
 
 from .addresses import BLOBS, allow_origin, find_redirect, is_own_host, is_own_origin, list_methods, read_origin
 from .api import TagApi
+from .blobs import Blobs
 from .engine import Engine
 from .exchange import Exchange, write_json
-from .inference_api import InferenceApi
-from .occupancy import Admission, Residency
-from .registry import Blobs, Registry
+from .inference_api import InferenceApi, Runner
+from .occupancy import Residency
+from .registry import Registry
 from .wire import ApiError, ClientGone, now, read_body
 
 log = logging.getLogger(__name__)
@@ -63,11 +64,11 @@ class OllamaServer(ThreadingHTTPServer):
         host, port = str(self.server_address[0]), self.server_address[1]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    def open(self, *, registry: Registry, blobs: Blobs, engine: Engine, admission: Admission) -> None:
-        """Begins to serve, and to free unused weights, each in its own thread."""
+    def open(self, *, registry: Registry, blobs: Blobs, engine: Engine, runners: Mapping[str, Runner]) -> None:
+        """Begins to serve, and to free unused weights, each in its own thread. See InferenceApi."""
         residency = Residency()
         self.tags = tags = TagApi(registry=registry, residency=residency, blobs=blobs)
-        inference = InferenceApi(registry=registry, residency=residency, engine=engine, admission=admission)
+        inference = InferenceApi(registry=registry, residency=residency, engine=engine, runners=runners)
         self.routes = {
             ("GET", "/"): _greet,
             ("GET", "/api/version"): tags.version,
@@ -85,7 +86,7 @@ class OllamaServer(ThreadingHTTPServer):
             ("POST", "/api/embeddings"): inference.embeddings,
         }
         threading.Thread(target=self.serve_forever, daemon=True).start()
-        threading.Thread(target=self._sweep, args=(residency, engine), daemon=True).start()
+        threading.Thread(target=self._sweep, args=(residency, runners), daemon=True).start()
 
     def stop(self) -> None:
         """Takes no more requests and ends the running ones at their next token."""
@@ -93,11 +94,12 @@ class OllamaServer(ThreadingHTTPServer):
         self.shutdown()
         self.server_close()
 
-    def _sweep(self, residency: Residency, engine: Engine) -> None:
-        """Frees the weights once no tag is loaded."""
+    def _sweep(self, residency: Residency, runners: Mapping[str, Runner]) -> None:
+        """Frees weights once no tag with them is loaded."""
         while not self.closing.wait(SWEEP_EVERY_S):
-            if engine.is_loaded and residency.is_spent(now=now()) and engine.unload():
-                log.info("unloaded the weights: no tag is in use")
+            for digest, runner in runners.items():
+                if runner.model.is_loaded and residency.is_spent(digest, now=now()) and runner.model.unload():
+                    log.info("unloaded the weights %s: no tag is in use", digest[:12])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection broke outside of a request: nothing to answer, and the others go on."""
