@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import regex
 
 from training.agent.errors import AgentError, ErrorCode
+from training.agent.reading.passages import Block, SectionReader
 from training.agent.reading.text import clean_text, measure_length
 
 PASSAGE_MIN = 40
@@ -27,6 +28,9 @@ _BLOCK_TAGS = (
     "table tbody td tfoot th thead tr ul"
 )
 BLOCK_TAGS = frozenset(_BLOCK_TAGS.split())
+_HEADING_LEVELS = {f"h{level}": level for level in range(1, 7)}
+# Signs of links to the heading itself, which manuals put after it.
+_HEADING_MARKS = "¶§# \u200b"
 # Tags that start, and tags that end, a row, entry or list item, whose short pieces belong together.
 _FACT_STARTS = frozenset({"dt", "li", "tr"})
 _FACT_ENDS = frozenset({"dl", "li", "menu", "ol", "table", "tbody", "tfoot", "thead", "tr", "ul"})
@@ -41,7 +45,7 @@ _SENTENCE_END = regex.compile(
 
 
 class BlockReader:
-    """Collects the text of a page: `lines`, one for each block, and `passages`, in order.
+    """Collects the text of a page: `lines`, one for each block, `passages` that can be quoted, and `sections`.
 
     A blank line, from <br> or in <pre>, ends a block as an element does.
     """
@@ -49,6 +53,8 @@ class BlockReader:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.passages: dict[str, None] = {}
+        self.sections = SectionReader()
+        self._heading_level = 0
         self._pieces: list[str] = []
         self._held = self._linked = self._read = self._lines_read = 0
         self._line_is_blank = True
@@ -68,6 +74,7 @@ class BlockReader:
             self._fact_tag = tag
         self._tag = tag if tag in ("dt", "dd") or self._fact_tag != "dt" else self._tag
         self._in_pre = tag == "pre"
+        self._heading_level = _HEADING_LEVELS.get(tag, self._heading_level)
 
     def end_block(self, tag: str) -> None:
         """A block element closes."""
@@ -75,6 +82,8 @@ class BlockReader:
         if tag in _FACT_ENDS:
             self._end_fact()
         self._in_pre = False
+        if tag in _HEADING_LEVELS:
+            self._heading_level = 0
 
     def add_text(self, text: str, *, in_link: bool) -> None:
         """Text as it stands in the markup. Raises AgentError too_large."""
@@ -119,10 +128,14 @@ class BlockReader:
         text = clean_text("".join(self._pieces))
         if text:
             self.lines.append(text)
+            if self._heading_level:
+                self.sections.open_section(self._heading_level, text.rstrip(_HEADING_MARKS))
             if self._fact_tag:
                 self._fact.append((text, self._linked, self._tag))
             else:
                 self._keep_passages(text, self._linked)
+                if not self._heading_level and self._linked <= len(text) * _LINK_SHARE_MAX:
+                    self.sections.add_block(Block(text))
         self._pieces.clear()
         self._held = self._linked = 0
         self._line_is_blank = True
@@ -133,6 +146,7 @@ class BlockReader:
         if not fact:
             return
         joined = " ".join(text for text, _, _ in fact)
+        self._add_fact(fact, joined)
         is_short = measure_length(joined) >= FACT_MIN and len(joined) <= PASSAGE_MAX
         if is_short and _says_one_thing(fact, tag):
             if sum(linked for _, linked, _ in fact) <= len(joined) * _LINK_SHARE_MAX:
@@ -140,6 +154,13 @@ class BlockReader:
             return
         for text, linked, _ in fact:
             self._keep_passages(text, linked)
+
+    def _add_fact(self, fact: list[tuple[str, int, str]], joined: str) -> None:
+        if sum(linked for _, linked, _ in fact) > len(joined) * _LINK_SHARE_MAX:
+            return
+        term = " ".join(text for text, _, tag in fact if tag == "dt")
+        said = " ".join(text for text, _, tag in fact if tag != "dt")
+        self.sections.add_block(Block(said, term) if said else Block(term))
 
     def _keep_passages(self, text: str, linked: int) -> None:
         if linked <= len(text) * _LINK_SHARE_MAX and measure_length(text) >= PASSAGE_MIN:

@@ -12,6 +12,7 @@ from training.agent.reading.blocks import BLOCK_TAGS, BlockReader, read_plain
 from training.agent.reading.charset import PLAIN_TEXT, XHTML, bare_type, decode_body, read_forbidden, read_robots_rules
 from training.agent.reading.links import Link, LinkReader, resolve
 from training.agent.reading.markup import Tag, read_markup
+from training.agent.reading.passages import Section
 from training.agent.reading.text import clean_text
 from training.agent.task import Site
 from training.agent.web.address import is_same_site
@@ -25,7 +26,7 @@ _SHELL_TEXT_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
-    """The content of a page: `passages` can be quoted, `text` has a line per block.
+    """The content of a page: `passages` can be quoted, `text` has a line per block, `sections` have its headings.
 
     A passage is sentences of 40 to 300 characters, or a row, an entry or a list item that may be shorter.
     `canonical` is the address on this site that the page names as its own (`<link rel="canonical">`), or empty.
@@ -41,6 +42,7 @@ class ParsedPage:
     canonical: str = ""
     noindex: bool = False
     needs_scripts: bool = False
+    sections: tuple[Section, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -98,7 +100,15 @@ def parse_page(*, body: bytes, media_type: str, url: str, site: Site) -> ParsedP
     if bare_type(media_type) == PLAIN_TEXT:
         blocks = read_plain(text)
         said = "\n".join(blocks.lines)
-        return ParsedPage(url, "", (), tuple(blocks.passages), said, noindex="noindex" in forbidden)
+        return ParsedPage(
+            url,
+            "",
+            (),
+            tuple(blocks.passages),
+            said,
+            noindex="noindex" in forbidden,
+            sections=blocks.sections.close(),
+        )
     reader = _PageReader(forbidden)
     for piece in read_markup(text, is_xml=bare_type(media_type) == XHTML):
         reader.read(piece)
@@ -150,6 +160,7 @@ class _PageReader:
             canonical=canonical if canonical and is_same_site(canonical, site=site) else "",
             noindex="noindex" in self._forbidden,
             needs_scripts=self._has_scripts and len(text) <= _SHELL_TEXT_MAX,
+            sections=self._blocks.sections.close(),
         )
 
     def _read_tag(self, tag: Tag) -> None:

@@ -1,0 +1,124 @@
+"""Which passages of the pages read are quoted, and how likely they answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from training.agent.brain import PASSAGE, Recalled
+from training.agent.quoting import (
+    find_sentence,
+    holds_phrases,
+    measure_support,
+    quote_best,
+    quote_phrases,
+    rank_passages,
+)
+from training.agent.ranking import FIRST_SUPPORT, FIRST_WEIGHTS
+from training.agent.reading.evidence import ReadPage
+from training.agent.reading.page import parse_page
+from training.agent.reading.passages import Passage
+from training.agent.reading.words import read_question
+from training.agent.task import Site
+
+SITE = Site("stub", "http://site.example/")
+FRAME = "<p>This garden is kept by volunteers, who meet on the first Saturday.</p>"
+
+
+def evidence(path: str, title: str, *paragraphs: str) -> ReadPage:
+    url = f"http://site.example/{path}"
+    body = f"<title>{title}</title>{FRAME}" + "".join(f"<p>{text}</p>" for text in paragraphs)
+    page = parse_page(body=body.encode(), media_type="text/html", url=url, site=SITE)
+    return ReadPage(page, frozenset({url}), f"digest of {path}")
+
+
+ROSES = evidence(
+    "roses",
+    "About roses",
+    "They are pruned in late winter, before the buds begin to swell.",
+    "Water is best given in the morning, at the root and not on the leaves.",
+)
+TREES = evidence("trees", "About trees", "An old oak stands at the gate and has stood there for long.")
+PAGES = (ROSES, TREES)
+
+
+def quotes(prompt: str) -> list[str]:
+    """The sentences that the quotes answer with, or the phrases found."""
+    question = read_question(prompt)
+    if question.phrases:
+        return [quote.text for quote in quote_phrases(question, PAGES)]
+    ranked = rank_passages(question, PAGES, recalled=(), weights=FIRST_WEIGHTS)
+    return [quote.answer for quote in quote_best(question, ranked)]
+
+
+def test_the_passage_that_covers_the_question_is_quoted() -> None:
+    assert quotes("Where does the old oak stand?")[0].startswith("An old oak")
+
+
+def test_the_title_says_what_a_passage_is_about() -> None:
+    assert quotes("When are roses pruned?") == ["They are pruned in late winter, before the buds begin to swell."]
+
+
+def test_a_question_about_something_else_has_no_quotes() -> None:
+    assert quotes("What is the capital of France?") == []
+
+
+def test_a_quoted_phrase_is_found_literally_or_not_at_all() -> None:
+    assert quotes("Who says \u201cBEFORE the buds\u00a0begin\u201d?")[0].startswith("They are pruned")
+    assert quotes("Who says \u201cbefore the leaves begin\u201d?") == []
+
+
+def test_a_phrase_over_two_passages_is_found_whatever_its_marks_and_letters() -> None:
+    spelled = evidence("a", "A", "It isn\u2019t done in \ufb01ne weather \u2013 not at all.", "Au\u200cf Wiedersehen.")
+    question = read_question("Who says \u201cisn't done in fine weather - not at all. auf wied\u201d?")
+    found = [quote.text for quote in quote_phrases(question, [spelled])]
+    assert found == ["isn\u2019t done in \ufb01ne weather \u2013 not at all. Au\u200cf Wiedersehen."]
+
+
+def test_a_phrase_over_two_passages_is_cut_out_of_the_page() -> None:
+    phrase = "begin to swell. Water is best"
+    assert quotes(f"Who says \u201c{phrase}\u201d?") == [phrase]
+    assert holds_phrases(read_question(f"Who says \u201c{phrase}\u201d?"), PAGES)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("Who says \u201cbefore the buds begin\u201d?", True),
+        ("Who says \u201cbefore the buds end\u201d?", False),
+    ],
+)
+def test_a_question_is_settled_by_what_is_literally_there(prompt: str, expected: bool) -> None:
+    assert holds_phrases(read_question(prompt), PAGES) is expected
+
+
+def test_what_the_index_knows_of_a_passage_decides() -> None:
+    question = read_question("When do flowers get cut?")
+    [passage] = [each.passage for each in rank_passages(question, [TREES], recalled=(), weights=FIRST_WEIGHTS)]
+    known = Recalled(1, PASSAGE, "http://site.example/trees", "About trees", passage.text, 2.5, cosine=0.7)
+    best = rank_passages(question, PAGES, recalled=[known], weights=FIRST_WEIGHTS)[0]
+    assert (best.evidence, best.score, best.features.cosine) == (TREES, 2.5, 0.7)
+
+
+def test_passages_of_pages_that_are_not_indexed_are_compared_in_meaning() -> None:
+    def embed(texts):
+        return [(1.0, 0.0) if "oak" in text or "tree" in text.lower() else (0.0, 1.0) for text in texts]
+
+    question = read_question("What does the plant with acorns look like, tree or not?")
+    best = rank_passages(question, PAGES, recalled=(), weights=FIRST_WEIGHTS, embed=embed)[0]
+    assert (best.evidence, best.features.cosine) == (TREES, 1.0)
+
+
+def test_by_words_alone_only_nearly_all_of_them_are_support() -> None:
+    def support(prompt: str) -> float:
+        ranked = rank_passages(read_question(prompt), PAGES, recalled=(), weights=FIRST_WEIGHTS)
+        return measure_support(FIRST_SUPPORT, ranked)
+
+    assert support("Where does the old oak stand?") >= FIRST_SUPPORT.threshold
+    assert support("Where do old oaks stand in a wet summer of storms?") < FIRST_SUPPORT.threshold
+    assert measure_support(FIRST_SUPPORT, []) == 0
+
+
+def test_what_is_asked_in_the_question_s_own_words_is_no_answer() -> None:
+    asked = "When are the roses of this garden pruned each year?"
+    passage = Passage("", f"{asked}\nRoses are pruned in late winter, as a rule.")
+    assert find_sentence(read_question(asked), passage) == "Roses are pruned in late winter, as a rule."

@@ -1,0 +1,210 @@
+"""Quoting: which passages of the pages read answer best, and how likely it is that they do."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from operator import mul
+
+from training.agent.brain import PASSAGE, Recalled
+from training.agent.ranking import Features, Support, Weights, measure_share, score_bm25
+from training.agent.reading.blocks import split_passages
+from training.agent.reading.evidence import ReadPage, find_distinct
+from training.agent.reading.passages import HEADINGS_JOINED_BY, Passage, cut_passages, describe_text
+from training.agent.reading.text import squeeze
+from training.agent.reading.words import Question, Rarity, content_words, fold, split_words, weigh_rarity
+from training.agent.trajectory import Quote
+
+QUOTES_MAX = 3
+# A phrase of the question that is found outside of every passage is quoted with no more characters than this.
+PHRASE_QUOTE_MAX = 600
+# Passages of pages that the site index does not hold, whose meaning is compared with the question's: the best by words.
+COMPARED = 12
+# A passage that is worth less than this share of the best one is not quoted next to it.
+WEAK_SHARE = 0.5
+# What the words of a sentence are worth when its meaning is compared too.
+WORDS_WORTH = 0.3
+# One common word is no evidence.
+NEAR_WORDS = 2
+
+Vector = Sequence[float]
+# Makes a vector of unit length of each text; empty when no model can.
+Embed = Callable[[Sequence[str]], Sequence[Vector]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A passage of a page that was read, its features and the ranker's score."""
+
+    evidence: ReadPage
+    passage: Passage
+    features: Features
+    score: float
+
+
+def rank_passages(
+    question: Question,
+    pages: Sequence[ReadPage],
+    *,
+    recalled: Iterable[Recalled],
+    weights: Weights,
+    embed: Embed | None = None,
+) -> list[Scored]:
+    """The passages of the pages read, best first, without those that several pages share: these are frames.
+
+    What the site index knows of a passage is used; of the others the best are compared with the question by `embed`.
+    """
+    known = {(item.url, item.text): item for item in recalled if item.kind == PASSAGE}
+    indexed = {url for url, _ in known}
+    cut = _cut_own(pages)
+    terms = [split_words(f"{evidence.page.title} {passage.heading} {passage.text}") for evidence, passage in cut]
+    rarity = weigh_rarity(terms)
+    average = max(1.0, sum(map(len, terms)) / max(1, len(terms)))
+    scored = []
+    for (evidence, passage), words in zip(cut, terms, strict=True):
+        item = known.get((evidence.page.url, passage.text))
+        features = _describe(question, evidence.page.title, passage, words=words, rarity=rarity, average=average)
+        if item is not None:
+            scored.append(Scored(evidence, passage, replace(features, cosine=item.cosine), item.score))
+        else:
+            scored.append(Scored(evidence, passage, features, weights.score(features)))
+    if embed is not None:
+        scored = _compare(question, scored, indexed=indexed, weights=weights, embed=embed)
+    # Of equals the one that was read first.
+    return sorted(scored, key=lambda each: -each.score)
+
+
+def measure_support(support: Support, ranked: Sequence[Scored]) -> float:
+    """How likely the best of the ranked passages answer, 0 to 1; 0 without any."""
+    best = ranked[:QUOTES_MAX]
+    if not best:
+        return 0.0
+    return support.measure(
+        score=sum(each.score for each in best) / len(best),
+        words=best[0].features.text,
+        has_vectors=best[0].features.cosine > 0,
+    )
+
+
+def quote_best(question: Question, ranked: Sequence[Scored], *, embed: Embed | None = None) -> tuple[Quote, ...]:
+    """Up to three passages as quotes, best first, each with the sentence in it that bears most on the question."""
+    needed = min(NEAR_WORDS, len(question.words))
+    near = [each for each in ranked if _count_held(question, each) >= max(needed, 1)]
+    floor = near[0].score * WEAK_SHARE if near else 0.0
+    return tuple(
+        Quote(
+            text=each.passage.text,
+            url=each.evidence.page.url,
+            body_digest=each.evidence.digest,
+            heading=each.passage.heading,
+            highlight=find_sentence(question, each.passage, embed=embed),
+        )
+        for each in near[:QUOTES_MAX]
+        if each.score >= floor
+    )
+
+
+def holds_phrases(question: Question, pages: Sequence[ReadPage]) -> bool:
+    """Whether all quoted phrases of the question stand on the pages literally."""
+    texts = [fold(evidence.page.text) for evidence in pages]
+    return all(any(phrase in text for text in texts) for phrase in question.phrases)
+
+
+def quote_phrases(question: Question, pages: Sequence[ReadPage]) -> tuple[Quote, ...]:
+    """The passages that hold the question's quoted phrases literally."""
+    found: list[tuple[str, ReadPage]] = []
+    texts = [fold(evidence.page.text) for evidence in pages]
+    for phrase in question.phrases:
+        for evidence, text in zip(pages, texts, strict=True):
+            if phrase in text:
+                passage = next((each for each in evidence.page.passages if phrase in fold(each)), "")
+                found.append((passage or _cut_out(phrase, evidence.page.text), evidence))
+    quotes: dict[str, Quote] = {}
+    for text, evidence in found:
+        if text:
+            quotes.setdefault(text, Quote(text, evidence.page.url, evidence.digest))
+    return tuple(quotes.values())[:QUOTES_MAX]
+
+
+def find_sentence(question: Question, passage: Passage, *, embed: Embed | None = None) -> str:
+    """The sentence, row or line of a passage that bears most on the question, by words and meaning; the first of
+    equals.
+
+    What is asked in the question's own words is no answer: a sentence that ends with a question mark comes last.
+    """
+    sentences = [each for line in passage.text.split("\n") for each in split_passages(line) or [line]]
+    rarity = weigh_rarity(split_words(sentence) for sentence in sentences)
+    about = passage.heading.rpartition(HEADINGS_JOINED_BY)[2]
+    texts = [question.prompt, *(f"{about}: {sentence}" for sentence in sentences)]
+    vectors = embed(texts) if embed is not None and len(sentences) > 1 else ()
+    asked, *others = vectors or [()] * len(texts)
+
+    def worth(place: int) -> tuple[bool, float]:
+        share = measure_share(question, set(split_words(sentences[place])), rarity=rarity)
+        return not sentences[place].endswith("?"), sum(map(mul, asked, others[place])) + WORDS_WORTH * share
+
+    return sentences[max(range(len(sentences)), key=worth)]
+
+
+def _cut_own(pages: Sequence[ReadPage]) -> list[tuple[ReadPage, Passage]]:
+    cut = [(evidence, passage) for evidence in find_distinct(pages) for passage in cut_passages(evidence.page.sections)]
+    spread = Counter(passage.text for _, passage in cut)
+    return [(evidence, passage) for evidence, passage in cut if spread[passage.text] == 1]
+
+
+def _describe(
+    question: Question, title: str, passage: Passage, *, words: Sequence[str], rarity: Rarity, average: float
+) -> Features:
+    counts = Counter(words)
+    return Features(
+        bm25=score_bm25(counts, length=len(words), average=average, question=question, rarity=rarity),
+        text=measure_share(question, counts.keys(), rarity=rarity),
+        heading=measure_share(question, set(split_words(passage.heading)), rarity=rarity),
+        title=measure_share(question, set(split_words(title)), rarity=rarity),
+    )
+
+
+def _compare(
+    question: Question, scored: Sequence[Scored], *, indexed: set[str], weights: Weights, embed: Embed
+) -> list[Scored]:
+    fresh = [each for each in scored if each.evidence.page.url not in indexed]
+    fresh.sort(key=lambda each: -each.score)
+    vectors = (
+        embed([question.prompt, *(describe_text(each.evidence.page.title, each.passage) for each in fresh[:COMPARED])])
+        if fresh
+        else ()
+    )
+    if not vectors:
+        return list(scored)
+    asked, *others = vectors
+    changed = {}
+    for each, vector in zip(fresh[:COMPARED], others, strict=True):
+        features = replace(each.features, cosine=max(0.0, sum(map(mul, asked, vector))))
+        changed[id(each)] = replace(each, features=features, score=weights.score(features))
+    return [changed.get(id(each), each) for each in scored]
+
+
+def _count_held(question: Question, scored: Scored) -> int:
+    held = content_words(f"{scored.evidence.page.title} {scored.passage.heading} {scored.passage.text}")
+    return len(question.words & held)
+
+
+def _cut_out(phrase: str, text: str) -> str:
+    """The phrase as the page spells it, perhaps over several passages; whole words if only the folded text matches."""
+    pattern = r"\s+".join(re.escape(word) for word in phrase.split())
+    match = re.search(pattern, text, re.IGNORECASE)
+    if match:
+        return squeeze(match.group())[:PHRASE_QUOTE_MAX]
+    words = text.split()
+    folded = [fold(word) for word in words]
+    start = " ".join(folded).find(phrase)
+    if start < 0:
+        return ""
+    # Where each word ends, in the folded text.
+    ends = list(accumulate(folded, lambda end, word: end + 1 + len(word), initial=-1))[1:]
+    first, last = bisect_right(ends, start), bisect_left(ends, start + len(phrase))
+    return " ".join(words[first : last + 1])[:PHRASE_QUOTE_MAX]
