@@ -18,11 +18,15 @@ from learning.memory import purge_memory, retire_items
 from learning.models import (
     CurriculumTask,
     FrontierPage,
+    HostIndex,
+    IndexedPage,
+    IndexedPassage,
     MemoryCount,
     MemoryEvidence,
     MemoryItem,
     MissingPage,
     RunLearningOutcome,
+    TermCount,
 )
 
 CONFIRMATION = "purge"
@@ -160,3 +164,38 @@ class CurriculumTaskAdmin(ReadOnlyAdmin):
     list_filter = ("split", "ambiguous", "host")
     list_select_related = ("host",)
     search_fields = ("=id", "prompt")
+
+
+@admin.register(HostIndex)
+class HostIndexAdmin(ReadOnlyAdmin):
+    """How large the index of each host is."""
+
+    list_display = ("host", "passages", "counted_passages", "changed_since")
+    list_select_related = ("host",)
+
+
+@admin.register(IndexedPage)
+class IndexedPageAdmin(ReadOnlyAdmin):
+    """Pages that can be searched."""
+
+    list_display = ("title", "url", "host", "updated_at")
+    list_select_related = ("host",)
+    search_fields = ("url", "title")
+
+
+@admin.register(IndexedPassage)
+class IndexedPassageAdmin(ReadOnlyAdmin):
+    """The passages of those pages."""
+
+    list_display = ("heading", "page", "place")
+    list_select_related = ("page",)
+    exclude = ("vector",)
+
+
+@admin.register(TermCount)
+class TermCountAdmin(ReadOnlyAdmin):
+    """How many passages hold a word."""
+
+    list_display = ("term", "passages", "host")
+    list_select_related = ("host",)
+    search_fields = ("term",)

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from lealife.core.digest import digest_bytes
 from learning.curriculum.tasks import restore_tasks, retire_tasks
+from learning.index.indexing import forget_addresses
 from learning.lessons import Visit, item_key
 from learning.memory import retire
 from learning.missing import GONE_FOR_GOOD
@@ -34,6 +35,7 @@ def expire_lessons(*, host_id: int, visits: Iterable[Visit], now: datetime) -> N
             remembered = MemoryItem.objects.filter(host_id=host_id, url=visit.url).exclude(kind=Kind.PITFALL)
             retire(remembered, reason=Reason.CHANGED, now=now)
             retire_tasks(host_id=host_id, url=visit.url, text="", now=now)
+            forget_addresses(host_id=host_id, urls=[visit.url])
 
 
 def _learn_presence(visit: Visit, page: ParsedPage, *, host_id: int, now: datetime) -> None:
@@ -44,6 +46,7 @@ def _learn_presence(visit: Visit, page: ParsedPage, *, host_id: int, now: dateti
     if visit.asked != visit.url:
         moved = items.filter(kind=Kind.PAGE, key=item_key("page", visit.asked), status=Status.TRUSTED)
         moved.update(status=Status.QUARANTINED, reason=Reason.MOVED, sightings=0, updated_at=now)
+        forget_addresses(host_id=host_id, urls=[visit.asked])
     claims = items.filter(kind__in=MemoryItem.CLAIMS, url=visit.url).exclude(status=Status.RETIRED)
     _settle_claims(claims.exclude(content_hash=page.content_digest).only("text"), page, now=now)
     text = squeeze(page.text)
@@ -77,6 +80,7 @@ def _learn_absence(visit: Visit, *, host_id: int, now: datetime) -> None:
             continue
         retire(items.filter(url=url).exclude(kind=Kind.PITFALL), reason=Reason.GONE, now=now)
         retire_tasks(host_id=host_id, url=url, text="", now=now)
+        forget_addresses(host_id=host_id, urls=[url])
         FrontierPage.objects.filter(host_id=host_id, url_digest=digest_bytes(url.encode())).update(
             state=FrontierPage.State.UNREADABLE,
             error_code="fetch_failed",

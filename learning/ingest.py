@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
@@ -11,7 +12,8 @@ from django.db.models.lookups import IsNull
 from lealife.core.announce import announce
 from lealife.core.errors import NotFound
 from learning.expiry import expire_lessons
-from learning.lessons import draw_lessons, find_vouched, is_checked, read_visits
+from learning.index.indexing import Reading, follow_readings
+from learning.lessons import Visit, draw_lessons, find_vouched, is_checked, read_visits
 from learning.memory import count_recalls, lock_memory, store_lessons
 from learning.models import CurriculumTask, MemoryItem, RunLearningOutcome
 from training.agent.brain import VISITABLE_KINDS
@@ -96,6 +98,7 @@ def _learn(outcome: TrainingOutcome, *, now: datetime, error: str) -> int:
     lessons = [] if error else draw_lessons(outcome, visits, vouched=vouched)
     written = store_lessons(outcome=outcome, lessons=lessons, now=now)
     expire_lessons(host_id=outcome.host_id, visits=visits, now=now)
+    follow_readings(host_id=outcome.host_id, readings=_list_readings(outcome, visits), now=now)
     shown = [item["id"] for item in outcome.run.memories if item.get("kind", "page") in VISITABLE_KINDS]
     # What was followed helped when its own page passes the check, not when another page of the run does.
     helped = MemoryItem.objects.filter(pk__in=outcome.memory_used, url__in=vouched).values_list("pk", flat=True)
@@ -103,6 +106,20 @@ def _learn(outcome: TrainingOutcome, *, now: datetime, error: str) -> int:
     if outcome.error_code not in UNSERVED:
         _record_attempt(outcome)
     return written
+
+
+def _list_readings(outcome: TrainingOutcome, visits: Iterable[Visit]) -> list[Reading]:
+    """What the run read, once a page, and whether memory trusts what the page says."""
+    pages = {visit.url: (visit, visit.page) for visit in visits if visit.page is not None}
+    if not pages:
+        return []
+    items = MemoryItem.objects.recallable().filter(host_id=outcome.host_id, kind=MemoryItem.Kind.PAGE)
+    said = {url: page.content_digest for url, (_, page) in pages.items()}
+    trusted = set(items.filter(content_hash__in=said.values()).values_list("content_hash", flat=True))
+    return [
+        Reading(url, page, visit.step.snapshot_id or "", is_trusted=said[url] in trusted)
+        for url, (visit, page) in pages.items()
+    ]
 
 
 def _record_attempt(outcome: TrainingOutcome) -> None:

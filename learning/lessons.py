@@ -9,8 +9,8 @@ from typing import Any
 from lealife.core.digest import digest_value
 from learning.missing import GONE, GONE_FOR_GOOD, OK_BELOW, PASSING_STATUSES, read_missing_digest, says_missing
 from learning.models import MemoryItem
-from training.agent.answerer import ReadPage
 from training.agent.errors import AgentError
+from training.agent.reading.evidence import ReadPage
 from training.agent.reading.page import ParsedPage, parse_page
 from training.agent.task import Site, SuccessCheck, Task
 from training.agent.trajectory import Quote
@@ -119,7 +119,7 @@ def find_vouched(outcome: TrainingOutcome, visits: Iterable[Visit]) -> frozenset
             if canonical_url(quote["url"]) == visit.url
         )
         evidence = ReadPage(visit.page, frozenset({visit.asked, visit.url}), digest)
-        if check_gathered(task=task, gathered=Gathered(pages=(evidence,), quotes=quotes)).success:
+        if check_gathered(task=task, gathered=Gathered(pages=(evidence,), quotes=quotes), threshold=1.0).success:
             vouched.add(visit.url)
     return frozenset(vouched)
 

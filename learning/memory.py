@@ -9,13 +9,15 @@ from datetime import datetime
 from django.contrib.postgres.search import SearchVector
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import InvalidInput
+from learning.index.indexing import forget_pages
 from learning.lessons import Lesson
-from learning.models import FrontierPage, MemoryEvidence, MemoryItem
+from learning.models import FrontierPage, IndexedPage, MemoryEvidence, MemoryItem
 from training.agent.reading.page import ParsedPage, is_same_page, parse_kept
 from training.agent.reading.words import pair_characters
 from training.audit import record_audit
@@ -296,6 +298,7 @@ def purge_memory(*, host_id: int | None, outcome_id: int | None, since: datetime
     with transaction.atomic():
         _lock_memory_of(chosen)
         ids = list(chosen.values_list("pk", flat=True))
+        _forget_indexed(chosen.filter(kind=MemoryItem.Kind.PAGE), host_id=host_id, since=since)
         with connection.cursor() as cursor:
             # Evidence of what is forgotten goes with it; the outcomes themselves stay.
             cursor.execute("SET LOCAL lealife.purging = 'on'")
@@ -304,3 +307,19 @@ def purge_memory(*, host_id: int | None, outcome_id: int | None, since: datetime
         record_audit(actor=by, origin=origin, action="purge memory", subject=f"{len(ids)} items")
         announce("ingest")
     return len(ids)
+
+
+def _forget_indexed(items: QuerySet[MemoryItem], *, host_id: int | None, since: datetime | None) -> None:
+    """Takes the pages of these items out of the site index, and all that were indexed for a host or since a time.
+
+    The crawl reads them again: a purge forgets what was read, not that the page is there.
+    """
+    of_items = Exists(items.filter(host_id=OuterRef("host_id"), url=OuterRef("url")))
+    pages = IndexedPage.objects.filter(of_items)
+    if host_id is not None or since is not None:
+        indexed = IndexedPage.objects.all() if host_id is None else IndexedPage.objects.filter(host_id=host_id)
+        pages |= indexed if since is None else indexed.filter(updated_at__gte=since)
+    again = Exists(pages.filter(host_id=OuterRef("host_id"), url_digest=OuterRef("url_digest")))
+    read = FrontierPage.objects.filter(again, state=FrontierPage.State.READ)
+    read.update(state=FrontierPage.State.KNOWN, not_before=Now())
+    forget_pages(pages)

@@ -13,7 +13,22 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from lealife.core.triggers import Trigger, keep_rows
+from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount
 from training.models import Host, PageSnapshot, TrainingOutcome, TrainingSource
+
+__all__ = [
+    "CurriculumTask",
+    "FrontierPage",
+    "HostIndex",
+    "IndexedPage",
+    "IndexedPassage",
+    "MemoryCount",
+    "MemoryEvidence",
+    "MemoryItem",
+    "MissingPage",
+    "RunLearningOutcome",
+    "TermCount",
+]
 
 
 class RunLearningOutcome(models.Model):

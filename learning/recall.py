@@ -1,75 +1,36 @@
-"""Recall: which memory items a run is given. Deterministic: same prompt and memory, same items in same order."""
+"""Recall: the passages and memory items that a run is given. Deterministic: same prompt and index, same list."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-import regex
 from django.db import connection
 
 from lealife.core.digest import unit_interval
+from learning.index.search import Found, search_passages
 from learning.memory import SEARCH_CONFIG, read_pages, split_identifiers
 from learning.misleading import MISLED_WHY, read_misled
 from learning.models import MemoryItem
-from training.agent.brain import MISLED, PITFALL, RULED_OUT, VISITABLE_KINDS, Recalled
+from training.agent.brain import MISLED, PASSAGE, PITFALL, RULED_OUT, VISITABLE_KINDS, Recalled
+from training.agent.quoting import Embed
+from training.agent.ranking import FIRST_WEIGHTS, Features, Weights
 from training.agent.reading.page import ParsedPage
-from training.agent.reading.words import (
-    UNSPACED,
-    Question,
-    content_words,
-    find_phrases,
-    fold,
-    has_unspaced,
-    read_question,
-    split_words,
-)
-from training.agent.shortlist import ENOUGH_COVERED
+from training.agent.reading.words import fold, has_unspaced, read_question
 
 LIMIT = 8
+# Passages of the site index that a run is given.
+PASSAGES = 30
 RULED_OUT_MAX = 1_000
 # One recalled item in twenty-five is withheld from training runs, to see what it would have been worth.
 WITHHOLD_SHARE = 0.04
-# Words of three letters, or the pairs of characters that stand for words where no blanks part them.
-_WORD = regex.compile(rf"(?<!\S)[{UNSPACED}]{{2}}(?!\S)|[^\W_]{{3,}}")
-_TERMS = 12
-_WORDS_ASKED = 100
 Row = tuple[Any, ...]
-
-# What the name of a page (its title and address) adds to what its best passage holds of the question (0 to 1).
-NAMED_BONUS = 0.75
 # Checked runs that each item is thought to have failed before its record begins.
 RECORD_PRIOR = 2
-# Items whose pages are read passage by passage; all others hold less of the question.
-RANKED = 16
 PITFALLS_MAX = 30
 RECALLABLE = "host_id = %(host)s AND status = 'trusted' AND kind IN ('page', 'route')"
 _FIELDS = "item.id, item.kind, item.url, item.title, item.text, item.helped_count, item.checked_count"
-
-# Which items hold which words, by the index alone: how often a page says a word adds nothing. A word counts once to
-# twice, the more the fewer items have it. Of equals the shorter one comes first, then the one known first.
-_SEARCH = f"""
-    WITH asked AS (
-        SELECT place, plainto_tsquery('{SEARCH_CONFIG}', word) AS query
-        FROM unnest(%(words)s::text[]) WITH ORDINALITY AS asked (word, place)
-    ), hits AS (
-        SELECT item.id, asked.place FROM asked JOIN memory_items AS item ON item.search @@ asked.query
-        WHERE {RECALLABLE}
-    ), spread AS (
-        SELECT place, count(hits.id)::float8 AS items FROM asked LEFT JOIN hits USING (place) GROUP BY place
-    ), worth AS (
-        SELECT place, 1 + ln(1 + (total - items + 0.5) / (items + 0.5)) / ln(1 + (total + 0.5) / 0.5) AS weight
-        FROM spread, (SELECT count(*)::float8 AS total FROM memory_items WHERE {RECALLABLE}) AS counted
-    ), found AS (
-        SELECT id, sum(weight) AS held FROM hits JOIN worth USING (place) GROUP BY id
-    )
-    SELECT {_FIELDS}, (SELECT array_agg(weight ORDER BY place) FROM worth)
-    FROM found JOIN memory_items AS item USING (id)
-    ORDER BY round(held::numeric, 6) DESC, length(item.search), id LIMIT {RANKED}
-"""  # noqa: S608  constants of our own
 
 _SEARCH_PHRASE = f"""
     SELECT {_FIELDS} FROM memory_items AS item
@@ -82,22 +43,20 @@ _SEARCHABLE = f"""
     FROM unnest(%s::text[]) AS asked (phrase)
 """  # noqa: S608  the configuration's name only
 
-# Terms that stand on every other page say nothing and cost the most: the planner's own statistics know them.
-_TELLING = f"""
-    SELECT word FROM unnest(%(words)s::text[]) WITH ORDINALITY AS asked (word, place),
-        tsvector_to_array(to_tsvector('{SEARCH_CONFIG}', word)) AS stems
-    WHERE stems <> '{{}}' AND NOT stems && ARRAY(
-        SELECT element FROM pg_stats,
-            unnest(most_common_elems::text::text[], most_common_elem_freqs) AS common (element, frequency)
-        WHERE tablename = 'memory_items' AND attname = 'search' AND frequency > 0.2
-    )
-    ORDER BY place
-    LIMIT %(limit)s
-"""  # noqa: S608  the configuration's name only
 
+def recall(
+    *,
+    host_id: int,
+    prompt: str,
+    limit: int = LIMIT,
+    weights: Weights = FIRST_WEIGHTS,
+    embed: Embed | None = None,
+) -> tuple[Recalled, ...]:
+    """The passages of the host's index and at most `limit` trusted items that bear on a question, each best first;
+    then the addresses that failed and are ruled out.
 
-def recall(*, host_id: int, prompt: str, limit: int = LIMIT) -> tuple[Recalled, ...]:
-    """At most `limit` trusted items of the host, best first, then the addresses that failed and are ruled out.
+    `embed` makes the question's vector; without it words alone are compared. It asks a model server, so this is not
+    called within a transaction.
 
     A prompt that quotes a phrase is answered by the pages that hold it literally; known pages that do not are
     ruled out, and a run that looks for the phrase leaves them for last. Other prompts get the items that hold most
@@ -105,18 +64,76 @@ def recall(*, host_id: int, prompt: str, limit: int = LIMIT) -> tuple[Recalled, 
     """
     question = read_question(prompt)
     phrases = list(question.phrases)
-    ruled_out: list[Recalled] = []
+    # Quoted words are looked for to the letter.
+    vectors = embed([prompt]) if embed is not None and not phrases else ()
+    passages = search_passages(
+        host_id=host_id, question=question, weights=weights, vector=vectors[0] if vectors else None, limit=PASSAGES
+    )
     if phrases:
-        searched = [_search_phrase(phrase, question=question, host_id=host_id, limit=limit) for phrase in phrases]
-        found = [item for held, _ in searched for item in held]
-        spared = {item.url for item in found}.union(*[unseen for _, unseen in searched])
+        passages = [each for each in passages if each.features.phrase]
+    found, ruled_out = _recall_passages(passages, host_id=host_id, weights=weights), list[Recalled]()
+    if phrases:
+        searched = [_search_phrase(phrase, host_id=host_id, limit=limit, weights=weights) for phrase in phrases]
+        held = [item for items, _ in searched for item in items]
+        literal = {each.url for each in passages}
+        spared = literal.union({item.url for item in held}, *[unseen for _, unseen in searched])
+        found = _sort([*held, *found])
         if _can_search(phrases):
             ruled_out = _rule_out(host_id=host_id, spared=spared)
-    else:
-        found = _search_words(question, host_id=host_id, limit=limit)
     misled = read_misled(host_id=host_id, question=question)
-    good = _unique([item for item in found if item.url not in misled], limit=limit)
-    return (*good, *_warn(misled, host_id=host_id), *_read_pitfalls(host_id), *ruled_out)
+    good = [item for item in found if item.url not in misled]
+    passages_found = [item for item in good if item.kind == PASSAGE]
+    items = _unique([item for item in good if item.kind != PASSAGE], limit=limit)
+    return (*passages_found, *items, *_warn(misled, host_id=host_id), *_read_pitfalls(host_id), *ruled_out)
+
+
+def _recall_passages(passages: Sequence[Found], *, host_id: int, weights: Weights) -> list[Recalled]:
+    """The passages, each with what the record of its page adds to its score; and the items that hold the record."""
+    passages = _drop_retired(passages, host_id=host_id)
+    urls = {each.url for each in passages}
+    rows = MemoryItem.objects.recallable().filter(host_id=host_id, kind__in=VISITABLE_KINDS, url__in=urls)
+    fields = ("pk", "kind", "url", "helped_count", "checked_count")
+    records: dict[str, list[tuple[float, Any]]] = {}
+    for row in rows.order_by("pk").values_list(*fields):
+        records.setdefault(row[2], []).append((measure_record(kind=row[1], helped=row[3], checked=row[4]), row))
+    recalled = []
+    first = dict[str, Found]()
+    for each in passages:
+        first.setdefault(each.url, each)
+        record = max((value for value, _ in records.get(each.url, ())), default=0.0)
+        recalled.append(
+            Recalled(
+                item_id=0,
+                kind=PASSAGE,
+                url=each.url,
+                title=each.title,
+                text=each.text,
+                score=round(each.score + weights.score(Features(record=record)), 6),
+                why=f"Holds {each.features.text:.0%} of the question’s words.",
+                heading=each.heading,
+                cosine=round(each.features.cosine, 6),
+            )
+        )
+    for url, held in records.items():
+        best = first[url]
+        for record, (pk, kind, _, helped, checked) in held:
+            score = best.score + weights.score(Features(record=record))
+            why = f"Helped in {helped} of {checked} checked runs."
+            recalled.append(Recalled(pk, kind, url, best.title, best.text, round(score, 6), why, best.heading))
+    return _sort(recalled)
+
+
+def _drop_retired(passages: Sequence[Found], *, host_id: int) -> list[Found]:
+    """Without the pages that a person took out of recall."""
+    retired = MemoryItem.objects.filter(
+        host_id=host_id,
+        kind=MemoryItem.Kind.PAGE,
+        status=MemoryItem.Status.RETIRED,
+        reason=MemoryItem.Reason.BY_HAND,
+        url__in={each.url for each in passages},
+    )
+    urls = set(retired.values_list("url", flat=True))
+    return [each for each in passages if each.url not in urls]
 
 
 def shown(items: tuple[Recalled, ...]) -> tuple[Recalled, ...]:
@@ -147,36 +164,13 @@ def _unique(items: list[Recalled], *, limit: int) -> tuple[Recalled, ...]:
     return tuple(by_url.values())[:limit]
 
 
-def _search_words(question: Question, *, host_id: int, limit: int) -> list[Recalled]:
-    """The best items for a question, each with the passage of its page that holds most of it."""
-    words = telling_words(question.prompt)
-    rows = _read_rows(_SEARCH, {"words": words, "host": host_id}) if words else []
-    pages = _read_kept(rows)
-    found = []
-    for row in rows:
-        weights = {stem: weight for word, weight in zip(words, row[-1], strict=True) for stem in split_words(word)}
-        held, text = _find_passage(pages.get(row[0]), text=row[4], title=row[3], weights=weights)
-        found.append(_rate(row, held=held, text=text, question=question))
-    return _sort(found)
-
-
-def _find_passage(page: ParsedPage | None, *, text: str, title: str, weights: Mapping[str, float]) -> tuple[float, str]:
-    """What the best passage and the title hold of the question, 0 to 1, and the passage; the first of equals."""
-    named = weights.keys() & set(split_words(title))
-    passages = page.passages if page is not None and page.passages else (text,)
-    held = [named.union(weights.keys() & set(split_words(passage))) for passage in passages]
-    shares = [sum(weights[word] for word in sorted(words)) / sum(weights.values()) for words in held]
-    best = max(range(len(shares)), key=lambda place: (shares[place], -place))
-    return shares[best], passages[best]
-
-
-def _search_phrase(phrase: str, *, question: Question, host_id: int, limit: int) -> tuple[list[Recalled], set[str]]:
+def _search_phrase(phrase: str, *, host_id: int, limit: int, weights: Weights) -> tuple[list[Recalled], set[str]]:
     """Items whose page holds the phrase to the letter; stems and word order alone would also match others.
 
     And the addresses of matches past the limit: they were not read to see whether they hold it.
     """
     rows = _read_rows(_SEARCH_PHRASE, {"phrase": split_identifiers(phrase), "host": host_id})
-    found = _sort([_rate(row, held=1.0, text=row[4], question=question) for row in rows])
+    found = _sort([_rate(row, text=row[4], weights=weights) for row in rows])
     pages = _read_kept([row for row in rows if row[0] in {item.item_id for item in found[:limit]}])
     kept = []
     for item in found[:limit]:
@@ -233,47 +227,26 @@ def withhold(items: tuple[Recalled, ...], *, run_id: int) -> tuple[tuple[Recalle
     return tuple(item for item in items if item.item_id not in withheld), withheld
 
 
-def telling_words(prompt: str) -> list[str]:
-    """At most 12 distinct words of the prompt, quoted ones first, longest first; those on every page left out."""
-    quoted = " ".join(find_phrases(prompt))
-    words: dict[str, None] = {}
-    for text in (quoted, prompt):
-        found = [word for word in _WORD.findall(split_identifiers(text)) if split_words(word)]
-        for word in sorted(found, key=lambda word: (-len(word), word)):
-            words.setdefault(word)
-    with connection.cursor() as cursor:
-        cursor.execute(_TELLING, {"words": list(words)[:_WORDS_ASKED], "limit": _TERMS})
-        return [word for (word,) in cursor.fetchall()]
-
-
 def _read_rows(statement: str, asked: dict[str, Any]) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(statement, asked)
         return cursor.fetchall()
 
 
-def _rate(row: Row, *, held: float, text: str, question: Question) -> Recalled:
-    """The item with its score. More of the question than is enough to bear on it adds nothing.
+def _rate(row: Row, *, weights: Weights, text: str) -> Recalled:
+    pk, kind, url, title, _, helped, checked = row
+    record = measure_record(kind=kind, helped=helped, checked=checked)
+    score = weights.score(Features(bm25=1.0, text=1.0, phrase=1.0, record=record))
+    why = f"Holds the quoted words; helped in {helped} of {checked} checked runs."
+    return Recalled(item_id=pk, kind=kind, url=url, title=title, text=text, score=round(score, 6), why=why)
 
-    A page can be filled with the words of all questions. A record, the names of pages and being known first are
-    harder to come by.
-    """
-    pk, kind, url, title, _, helped, checked = row[:7]
-    named = _measure_name(f"{title} {urlsplit(url).path}", question)
+
+def measure_record(*, kind: str, helped: int, checked: int) -> float:
+    """How often an item led to a right answer, 0 to 1; with few checked runs it is near 0."""
     # A trusted route was found right once before: by the run that taught it.
     taught = int(kind == MemoryItem.Kind.ROUTE)
-    record = (helped + taught) / (RECORD_PRIOR + checked + taught)
-    score = min(held, ENOUGH_COVERED) / ENOUGH_COVERED * (1 + record) + NAMED_BONUS * named
-    why = f"Covers {held:.0%} of the question; helped in {helped} of {checked} checked runs."
-    return Recalled(item_id=pk, kind=kind, url=url, title=title, text=text, score=round(score, 6), why=why)
+    return (helped + taught) / (RECORD_PRIOR + checked + taught)
 
 
 def _sort(found: list[Recalled]) -> list[Recalled]:
     return sorted(found, key=lambda item: (-item.score, item.item_id))
-
-
-def _measure_name(name: str, question: Question) -> float:
-    """How alike a name and the question are, 0 to 1: the cosine of their words. A name stuffed with words is not."""
-    words = content_words(name)
-    shared = len(words & question.words)
-    return shared / math.sqrt(len(words) * len(question.words)) if shared else 0.0

@@ -12,6 +12,7 @@ from django.db.models import F
 from lealife.core.announce import announce
 from lealife.core.digest import digest_bytes
 from learning.curriculum.tasks import make_tasks
+from learning.index.indexing import index_page
 from learning.memory import confirm_crawled
 from learning.missing import OK_BELOW, PASSING, PASSING_STATUSES, learn_missing_page, read_missing_digest, says_missing
 from learning.models import CurriculumTask, FrontierPage
@@ -26,8 +27,6 @@ from training.runs import keep_snapshot
 FRONTIER_MAX = 2_000
 DEPTH_MAX = 4
 SERVER_ERROR = 500
-# Enough waiting work for a while; more would only grow stale.
-PENDING_ENOUGH = 60
 PAGES_A_VISIT = 10
 # A mastered task rests twice as long after every success in a row.
 REST = timedelta(minutes=10)
@@ -44,8 +43,8 @@ class CrawlResult:
     tasks: int
 
 
-def find_hungry_host(*, now: datetime) -> Host | None:
-    """A host whose curriculum runs low and whose frontier has a page to read; least recently served first."""
+def find_unread_host(*, now: datetime) -> Host | None:
+    """A host whose frontier has a page to read; least recently served first."""
     for host in Host.objects.filter(enabled=True, seed_curriculum=True).order_by(
         F("last_served_at").asc(nulls_first=True), "id"
     ):
@@ -53,8 +52,7 @@ def find_hungry_host(*, now: datetime) -> Host | None:
         FrontierPage.objects.get_or_create(
             host=host, url_digest=digest_bytes(start.encode()), defaults={"url": start, "not_before": now}
         )
-        waiting = TrainingSource.objects.ready(now=now).curriculum().filter(host=host)[:PENDING_ENOUGH].count()
-        if waiting < PENDING_ENOUGH and FrontierPage.objects.due(now=now).filter(host=host).exists():
+        if FrontierPage.objects.due(now=now).filter(host=host).exists():
             return host
     return None
 
@@ -67,7 +65,9 @@ def crawl_host(
     pages: int = PAGES_A_VISIT,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> CrawlResult:
-    """Reads a few pages of the frontier, breadth first, and makes tasks of them. Network outside transactions.
+    """Reads a few pages of the frontier, breadth first, into the index, and makes tasks of them.
+
+    Network outside transactions.
 
     A page that did not come is asked for again later; one that is no page is not. `should_stop` is asked before
     each.
@@ -114,7 +114,7 @@ def _set_aside(entry: FrontierPage, *, code: ErrorCode, passes: bool, now: datet
 
 
 def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> int:
-    """Stores a crawled page: its links join the frontier, its passages become tasks. Returns the tasks made."""
+    """Stores a crawled page: its links join the frontier, its passages the index; returns the tasks made of it."""
     url = canonical_url(page.final_url)
     try:
         parsed = parse_page(body=page.body, media_type=page.media_type, url=url, site=entry.host.as_site())
@@ -139,6 +139,7 @@ def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> int:
         if parsed.noindex:
             return 0
         confirm_crawled(host_id=entry.host_id, content_hash=entry.content_digest, now=now)
+        index_page(host_id=entry.host_id, url=url, page=parsed, snapshot_digest=page.digest, now=now)
         made = make_tasks(entry, url=url, parsed=parsed, now=now)
         announce("sources")
         return made

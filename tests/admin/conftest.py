@@ -125,6 +125,10 @@ def _make_memory(host: happened.Host, snapshot: happened.PageSnapshot, outcome: 
     learned.RunLearningOutcome.objects.create(outcome=outcome, success=True, items_written=1)
     learned.FrontierPage.objects.create(host=host, url=host.base_url, url_digest="u", snapshot=snapshot)
     learned.MissingPage.objects.create(host=host, digest="d", asked_at=host.created_at)
+    page = learned.IndexedPage.objects.create(host=host, url=f"{host.base_url}a", url_digest="u", content_hash="c")
+    learned.IndexedPassage.objects.create(page=page, host=host, place=0, text="A text.", terms=["text"])
+    learned.TermCount.objects.create(host=host, term="text", passages=1)
+    learned.HostIndex.objects.create(host=host, passages=1)
     learned.CurriculumTask.objects.create(
         host=host,
         split="evaluation",

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from lealife.core.digest import digest_bytes
-from learning.curriculum.seeding import find_hungry_host
+from learning.curriculum.seeding import find_unread_host
 from learning.models import FrontierPage
 from training.models import AuditEntry, Host
 
@@ -42,19 +42,19 @@ def test_pages_that_were_blocked_are_due_again(staff: Client, changes: dict[str,
     host = Host.objects.create(name="intranet", base_url="http://intranet.example/")
     blocked = add_page(host, host.base_url, state=State.UNREADABLE, code="blocked_by_policy")
     broken = add_page(host, f"{host.base_url}picture", state=State.UNREADABLE, code="not_html")
-    assert find_hungry_host(now=timezone.now()) is None
+    assert find_unread_host(now=timezone.now()) is None
     change(staff, host, **changes)
     blocked.refresh_from_db()
     broken.refresh_from_db()
     assert (blocked.state, blocked.error_code, broken.state) == (State.KNOWN, "", State.UNREADABLE)
-    assert find_hungry_host(now=timezone.now()) == host
+    assert find_unread_host(now=timezone.now()) == host
 
 
 def test_another_change_leaves_blocked_pages_alone(staff: Client) -> None:
     host = Host.objects.create(name="intranet", base_url="http://intranet.example/")
     add_page(host, host.base_url, state=State.UNREADABLE, code="blocked_by_policy")
     change(staff, host, politeness_delay_ms=2000)
-    assert find_hungry_host(now=timezone.now()) is None
+    assert find_unread_host(now=timezone.now()) is None
 
 
 @pytest.mark.parametrize("bulk", [False, True])

@@ -12,6 +12,8 @@ from django.urls import reverse
 
 from lealife.core.readonly_admin import ReadOnlyAdmin
 from tests.admin.conftest import MODELS
+from tests.guards import behind_guards
+from training.models import Run
 
 Rows = dict[type[Model], Model]
 EDITABLE = {"host", "campaign", "taskdefinition", "trainingsource", "runtimesettings", "apikey"}
@@ -72,6 +74,35 @@ def test_only_what_no_outcome_can_need_may_be_deleted(staff: Client, rows: Rows,
 def test_every_other_registered_list_opens_too(staff: Client) -> None:
     for model in admin.site._registry:
         assert staff.get(address(model, "changelist")).status_code == 200, model
+
+
+def test_runs_are_listed_with_how_sure_their_answers_are_and_narrowed_to_it(staff: Client, rows: Rows) -> None:
+    with behind_guards():
+        Run.objects.update(answer_state="unsure", answer_score=0.25)
+    listed = staff.get(address(Run, "changelist"), {"answer_state__exact": "unsure"}).content.decode()
+    assert "unsure</td>" in listed
+    assert "0.25" in listed
+    assert "0 runs" in staff.get(address(Run, "changelist"), {"answer_state__exact": "verified"}).content.decode()
+    shown = staff.get(address(Run, "change", rows[Run].pk)).content.decode()
+    for label in ("Answer state", "Answer score", "Is quoted"):
+        assert label in shown
+    assert 'name="answer_state"' not in shown
+
+
+def test_what_an_unsure_run_wrote_is_a_draft_and_no_answer(staff: Client, rows: Rows) -> None:
+    for status, state, answer, draft in (
+        ("failed", "unsure", "", "A line."),
+        ("succeeded", "supported", "A line.", ""),
+    ):
+        with behind_guards():
+            Run.objects.update(status=status, answer_state=state, answer="A line.")
+        page = staff.get(address(Run, "change", rows[Run].pk)).content.decode()
+        shown = {
+            name: re.search(rf'field-{name}">.*?<div class="readonly">(.*?)</div>', page, re.DOTALL)[1]
+            for name in ("given_answer", "draft")
+        }
+        assert shown == {"given_answer": answer, "draft": draft}
+        assert 'field-answer"' not in page
 
 
 @each_model

@@ -126,7 +126,7 @@ def test_what_a_page_taught_is_retired_when_it_says_noindex(visits):
 
 
 def test_a_gone_page_is_not_recalled_and_its_address_is_a_pitfall(visits):
-    assert {item.kind for item in recall(host_id=visits.host.pk, prompt=QUESTION)} <= {"page", "route"}
+    assert {item.kind for item in recall(host_id=visits.host.pk, prompt=QUESTION)} <= {"page", "route", "passage"}
     visits.miss()
     visits.miss()
     [pitfall] = recall(host_id=visits.host.pk, prompt=QUESTION)

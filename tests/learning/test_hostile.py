@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from learning.curriculum.seeding import crawl_host, find_hungry_host
+from learning.curriculum.seeding import crawl_host, find_unread_host
 from learning.ingest import ingest_outcome
 from learning.models import CurriculumTask, MemoryItem
 from learning.recall import recall
@@ -124,7 +124,7 @@ class Trial:
 
     def crawl(self) -> None:
         """Reads all that the curriculum knows of the site."""
-        assert find_hungry_host(now=later(days=9)) == self.host
+        assert find_unread_host(now=later(days=9)) == self.host
         with HttpBrowser(site=self.host.as_site()) as browser:
             while crawl_host(host=self.host, browser=browser, now=later(days=9)).pages:
                 pass
@@ -135,10 +135,8 @@ class Trial:
 
     def answers_honestly(self, name: str) -> bool:
         said, question = FACTS[name]
-        trajectory = self.run(question)
-        return trajectory.success and [trajectory.quotes[0].url, trajectory.quotes[0].text] == [
-            f"{self.host.base_url}{name}", said,
-        ]  # fmt: skip
+        quotes = self.run(question).quotes
+        return bool(quotes) and [quotes[0].url, quotes[0].answer] == [f"{self.host.base_url}{name}", said]
 
 
 def make_site() -> dict[str, bytes]:

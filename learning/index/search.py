@@ -1,0 +1,133 @@
+"""Search: the passages of a host that bear most on a question, best first. Deterministic."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+
+from django.db.models import QuerySet, Value
+
+from learning.index.models import HostIndex, IndexedPassage, TermCount
+from learning.index.vectors import measure_cosines
+from training.agent.ranking import Features, Weights, measure_share, score_bm25
+from training.agent.reading.words import Question, Rarity, fold, split_words
+
+# Passages that are looked up by their words, rarest words first: words that stand nearly everywhere cost nothing.
+LOOKED_UP = 5_000
+# Of these so many are read and ranked: those that hold the most and the rarest of the question's words.
+READ = 200
+# A question has few words that matter. Of a longer one the rarest are looked up.
+WORDS = 24
+# However often a page repeats itself, so many of its passages are found at most.
+PER_PAGE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage that bears on a question. `score` is the ranker's."""
+
+    passage_id: int
+    url: str
+    title: str
+    heading: str
+    text: str
+    features: Features
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class HostWords:
+    """How many passages of a host hold each word of a question, how rare that makes it, and the average length.
+
+    A word that has come since the words were counted last counts as held by none.
+    """
+
+    counts: Mapping[str, int]
+    rarity: Rarity
+    average: float
+
+
+def search_passages(
+    *, host_id: int, question: Question, weights: Weights, vector: Sequence[float] | None, limit: int
+) -> list[Found]:
+    """At most `limit` passages of the host, best first; at most five of a page.
+
+    `vector` is the question's, of unit length; None: words alone are compared.
+    """
+    known = read_host_words(host_id=host_id, question=question)
+    chosen = _look_up(host_id=host_id, known=known)
+    passages = IndexedPassage.objects.filter(pk__in=chosen).select_related("page").order_by("pk")
+    rows = list(passages.only("text", "heading", "terms", "vector", "page__url", "page__title"))
+    cosines = measure_cosines([bytes(row.vector) if row.vector is not None else None for row in rows], vector)
+    found = []
+    for row, cosine in zip(rows, cosines, strict=True):
+        features = _describe(row, cosine=cosine, question=question, known=known)
+        score = round(weights.score(features), 6)
+        found.append(Found(row.pk, row.page.url, row.page.title, row.heading, row.text, features, score))
+    found.sort(key=lambda each: (-each.score, each.passage_id))
+    return _keep_few_per_page(found)[:limit]
+
+
+def read_host_words(*, host_id: int, question: Question) -> HostWords:
+    """What the host's index knows of the question's words."""
+    size = HostIndex.objects.filter(host_id=host_id).values_list("counted_passages", "average_terms").first()
+    total, average = size or (0, 0.0)
+    held = TermCount.objects.filter(host_id=host_id, term__in=question.words)
+    counts = {**dict.fromkeys(question.words, 0), **dict(held.values_list("term", "passages"))}
+    values = {term: _weigh(count, total=total) for term, count in counts.items()}
+    return HostWords(counts, Rarity(values, unseen=_weigh(0, total=total)), average or 1.0)
+
+
+def _weigh(count: int, *, total: int) -> float:
+    # The inverse document frequency of BM25, as `weigh_rarity` has it.
+    return math.log(1 + (max(total, count) - count + 0.5) / (count + 0.5))
+
+
+def _look_up(*, host_id: int, known: HostWords) -> list[int]:
+    """The passages that hold the most and the rarest words, by the database's index alone; at most `READ`."""
+    passages = IndexedPassage.objects.filter(host_id=host_id)
+    searches: list[QuerySet[IndexedPassage, tuple[int, str]]] = []
+    expected = 0
+    rarest = sorted(known.counts.items(), key=lambda entry: (entry[1], entry[0]))
+    for term, count in rarest[:WORDS]:
+        expected += count
+        if searches and expected > LOOKED_UP:
+            break
+        holding = passages.filter(terms__contains=[term]).annotate(term=Value(term)).order_by("pk")
+        searches.append(holding.values_list("pk", "term")[:LOOKED_UP])
+    weight: dict[int, float] = {}
+    # Read in one order, so that sums of weights come out the same in every process.
+    for pk, term in sorted(searches[0].union(*searches[1:], all=True) if searches else ()):
+        weight[pk] = weight.get(pk, 0.0) + known.rarity.values[term]
+    return nsmallest(READ, weight, key=lambda pk: (-weight[pk], pk))
+
+
+def _describe(row: IndexedPassage, *, cosine: float, question: Question, known: HostWords) -> Features:
+    counts = Counter(row.terms)
+    title, heading = row.page.title, row.heading
+
+    def share(text: str) -> float:
+        return measure_share(question, set(split_words(text)), rarity=known.rarity)
+
+    folded = fold(row.text) if question.phrases else ""
+    return Features(
+        bm25=score_bm25(counts, length=len(row.terms), average=known.average, question=question, rarity=known.rarity),
+        cosine=cosine,
+        text=measure_share(question, counts.keys(), rarity=known.rarity),
+        heading=share(heading),
+        title=share(title),
+        phrase=float(any(phrase in folded for phrase in question.phrases)),
+    )
+
+
+def _keep_few_per_page(found: Sequence[Found]) -> list[Found]:
+    of_page: Counter[str] = Counter()
+    kept = []
+    for each in found:
+        of_page[each.url] += 1
+        if of_page[each.url] <= PER_PAGE:
+            kept.append(each)
+    return kept

@@ -1,0 +1,193 @@
+"""The site index: what it holds of a page, what it finds, and what leaves it again."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from lealife.core.actors import command_line
+from learning.index.indexing import count_terms, find_uncounted_host, forget_addresses, index_page
+from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount
+from learning.index.search import READ, search_passages
+from learning.index.vectors import lack_vectors, make_vectors, measure_cosines, pack_vector, unpack_vector
+from learning.ingest import ingest_outcome
+from learning.memory import purge_memory
+from tests.factories import START, make_host, make_html, make_outcome, make_step
+from training.agent.ranking import FIRST_WEIGHTS
+from training.agent.reading.page import parse_page
+from training.agent.reading.words import read_question
+from training.models import Host
+
+
+def index(host: Host, name: str, *paragraphs: str, title: str = "") -> int:
+    """Puts a page into the index; returns how many passages came."""
+    url = f"{host.base_url}{name}"
+    body = make_html(title or name, *paragraphs)
+    page = parse_page(body=body, media_type="text/html", url=url, site=host.as_site())
+    return index_page(host_id=host.pk, url=url, page=page, snapshot_digest="", now=START)
+
+
+def find(host: Host, prompt: str, *, vector: tuple[float, ...] | None = None, limit: int = 10) -> list[str]:
+    """The names of the pages of the passages found, in order."""
+    found = search_passages(
+        host_id=host.pk, question=read_question(prompt), weights=FIRST_WEIGHTS, vector=vector, limit=limit
+    )
+    return [each.url.removeprefix(host.base_url) for each in found]
+
+
+def test_a_page_is_indexed_once_per_content(host):
+    assert index(host, "roses", "Roses are pruned in late winter.") == 1
+    assert index(host, "roses", "Roses are pruned in late winter.") == 0
+    twin = f"{host.base_url}twin"
+    body = make_html("roses", "Roses are pruned in late winter.")
+    page = parse_page(body=body, media_type="text/html", url=twin, site=host.as_site())
+    assert index_page(host_id=host.pk, url=twin, page=page, snapshot_digest="", now=START) == 0
+    assert IndexedPage.objects.count() == 1
+
+
+def test_a_page_that_changed_loses_what_it_said_before(host):
+    index(host, "roses", "Roses are pruned in late winter.")
+    index(host, "roses", "Roses are pruned in early spring.")
+    assert [passage.text for passage in IndexedPassage.objects.all()] == ["Roses are pruned in early spring."]
+    assert find(host, "late winter") == []
+
+
+def test_the_words_of_a_host_are_counted_again_when_a_tenth_of_it_changed(host):
+    for number in range(20):
+        index(host, f"p{number}", f"Bell number {number} rings.")
+    assert find_uncounted_host() == host.pk
+    assert count_terms(host.pk) == 20
+    assert find_uncounted_host() is None
+    assert dict(TermCount.objects.filter(term__in=("bell", "17")).values_list("term", "passages")) == {
+        "bell": 20,
+        "17": 1,
+    }
+    index(host, "p20", "Bell number 20 rings.")
+    assert find_uncounted_host() is None
+    for number in (21, 22):
+        index(host, f"p{number}", f"Bell number {number} rings.")
+    assert find_uncounted_host() == host.pk
+
+
+def test_rare_words_weigh_more_than_common_ones(host):
+    for number in range(20):
+        index(host, f"p{number}", f"The bell of house {number} rings at noon.")
+    index(host, "owl", "An owl lives in the tower.")
+    count_terms(host.pk)
+    assert find(host, "Which bell rings for the owl?")[0] == "owl"
+
+
+def test_headings_count_and_say_where_a_passage_stands(host):
+    body = b"""<title>Manual</title><h1>Roses</h1><p>They are pruned in late winter.</p>
+        <h2>Water</h2><p>In the morning, at the root.</p>"""
+    url = f"{host.base_url}manual"
+    page = parse_page(body=body, media_type="text/html", url=url, site=host.as_site())
+    index_page(host_id=host.pk, url=url, page=page, snapshot_digest="", now=START)
+    headings = list(IndexedPassage.objects.order_by("place").values_list("heading", flat=True))
+    assert headings == ["Roses", "Roses › Water"]
+    found = search_passages(
+        host_id=host.pk, question=read_question("water"), weights=FIRST_WEIGHTS, vector=None, limit=5
+    )
+    assert found[0].heading == "Roses › Water"
+
+
+def test_another_host_is_not_searched(host):
+    index(host, "roses", "Roses are pruned in late winter.")
+    assert find(make_host(), "roses in winter") == []
+
+
+def test_meaning_ranks_what_words_found(host):
+    index(host, "first", "The bell rings at noon, as it always has.")
+    index(host, "second", "At noon the bell of the tower is heard.")
+    for name, vector in (("first", (0.0, 1.0)), ("second", (1.0, 0.0))):
+        passage = IndexedPassage.objects.get(page__url=f"{host.base_url}{name}")
+        IndexedPassage.objects.filter(pk=passage.pk).update(vector=pack_vector(vector))
+    assert find(host, "noon bell", vector=(0.0, 1.0))[0] == "first"
+    assert find(host, "noon bell", vector=(1.0, 0.0))[0] == "second"
+
+
+def test_a_vector_is_stored_in_two_bytes_a_number():
+    assert unpack_vector(pack_vector((0.5, -0.25, 1.0))) == (0.5, -0.25, 1.0)
+    assert len(pack_vector([0.1] * 384)) == 768
+
+
+def test_a_passage_without_a_vector_counts_as_the_average_of_the_others():
+    stored = [pack_vector((1.0, 0.0)), None, pack_vector((0.0, 1.0)), pack_vector((1.0,))]
+    assert measure_cosines(stored, (1.0, 0.0)) == [1.0, 0.5, 0.0, 0.5]
+    assert measure_cosines(stored, None) == [0.0] * 4
+
+
+def test_vectors_are_made_a_few_at_a_time_newest_first(host):
+    for number in range(20):
+        index(host, f"p{number}", f"Bell number {number} rings.")
+    asked: list[str] = []
+
+    def embed(texts):
+        asked.extend(texts)
+        return [(1.0, 0.0)] * len(texts)
+
+    assert make_vectors(embed=embed) == 16
+    assert asked[0] == "p19. . Bell number 19 rings."
+    assert lack_vectors()
+    assert make_vectors(embed=embed) == 4
+    assert not lack_vectors()
+    assert make_vectors(embed=embed) == 0
+    assert make_vectors(embed=lambda texts: []) == 0
+
+
+def test_a_page_that_only_one_run_saw_waits_for_a_second_reading(host):
+    body = make_html("Foxes", "Quick foxes live near the river bank.")
+    step = make_step(url=f"{host.base_url}foxes", body=body)
+    ingest_outcome(outcome_id=make_outcome(host, steps=[step]).pk, now=START)
+    assert not IndexedPage.objects.exists()
+    ingest_outcome(outcome_id=make_outcome(host, steps=[step]).pk, now=START + timedelta(hours=1))
+    assert IndexedPage.objects.get().url == f"{host.base_url}foxes"
+
+
+def test_what_is_purged_leaves_the_index(host):
+    other = make_host()
+    for each in (host, other):
+        index(each, "roses", "Roses are pruned in late winter.")
+    purge_memory(host_id=host.pk, outcome_id=None, since=None, by=command_line("ada"), origin="tests")
+    assert list(IndexedPage.objects.values_list("host", flat=True)) == [other.pk]
+    assert HostIndex.objects.get(host=host).passages == 0
+    assert forget_addresses(host_id=other.pk, urls=[f"{other.base_url}roses"]) == 1
+    assert not IndexedPassage.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["", "???", "\x00", "a " * 5_000, "Where do the bells ring? " * 400, "日本語のページ", "{}' ; DROP TABLE --"],
+)
+def test_any_question_is_only_a_question(host, prompt):
+    index(host, "bells", "The bells ring at noon.")
+    with CaptureQueriesContext(connection) as captured:
+        find(host, prompt)
+    assert len(captured) <= 5
+
+
+def test_a_page_cannot_raise_its_rank_by_repetition(host):
+    index(host, "bells", "The bells of the harbour ring at noon, for an hour.")
+    index(host, "stuffed", "Bells harbour ring noon. " * 200)
+    stuffed = [name for name in find(host, "When do the harbour bells ring?", limit=30) if name == "stuffed"]
+    assert len(stuffed) <= 5
+    assert "bells" in find(host, "When do the harbour bells ring?", limit=30)
+
+
+def test_the_same_question_finds_the_same_in_the_same_order(host):
+    for number in range(READ + 50):
+        index(host, f"p{number}", f"The bell of house {number % 7} rings at noon.")
+    assert find(host, "bell at noon") == find(host, "bell at noon")
+
+
+def test_a_question_of_words_that_stand_everywhere_costs_little(host):
+    for number in range(300):
+        index(host, f"p{number}", f"The bell of house {number} rings at noon.")
+    count_terms(host.pk)
+    began = time.process_time()
+    assert len(find(host, "bell house rings noon")) == 10
+    assert time.process_time() - began < 0.5
