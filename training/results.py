@@ -18,6 +18,9 @@ class Result:
     error_code: str = ""
     error: str = ""
     answer: str = ""
+    answer_state: str = ""
+    answer_score: float | None = None
+    is_quoted: bool = False
     quotes: tuple[dict[str, Any], ...] = ()
     verifier: str = ""
     pages: int = 0
@@ -37,8 +40,18 @@ class Result:
             error_code=str(trajectory.error_code),
             error=trajectory.error,
             answer=trajectory.answer,
+            answer_state=trajectory.answer_state,
+            answer_score=trajectory.answer_score,
+            is_quoted=trajectory.is_quoted,
             quotes=tuple(
-                {"text": quote.text, "url": quote.url, "digest": quote.body_digest} for quote in trajectory.quotes
+                {
+                    "text": quote.text,
+                    "url": quote.url,
+                    "digest": quote.body_digest,
+                    "heading": quote.heading,
+                    "highlight": quote.highlight,
+                }
+                for quote in trajectory.quotes
             ),
             verifier=trajectory.verifier,
             pages=trajectory.pages,
@@ -87,7 +100,14 @@ def judge_served(result: Result, *, claimed: tuple[str, str], served: tuple[str,
     error = " ".join(
         f"The {role} was served by {found[:19]}, not by {promised[:19]}." for role, promised, found in wrong
     )
-    return replace(result, success=False, error_code=str(ErrorCode.SERVED_OTHER_DIGEST), error=error, verifier="")
+    return replace(
+        result,
+        success=False,
+        error_code=str(ErrorCode.SERVED_OTHER_DIGEST),
+        error=error,
+        verifier="",
+        answer_state=Run.AnswerState.UNSURE if result.quotes else "",
+    )
 
 
 def _clean(value: Any) -> Any:

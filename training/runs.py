@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -120,6 +121,7 @@ def record_brain(*, run_id: int, fence: int, brain: Brain, withheld: list[int]) 
                 "title": item.title,
                 "score": item.score,
                 "why": item.why,
+                "heading": item.heading,
             }
             for item in brain.memories
             if item.kind != RULED_OUT
@@ -145,10 +147,7 @@ def record_step(*, run_id: int, fence: int, step: AgentStep, now: datetime) -> N
             title=step.title[:500],
             status_code=step.status,
             snapshot=keep_snapshot(step.body, digest=step.body_digest, media_type=step.media_type),
-            shortlist=[
-                {"url": choice.url, "title": choice.title, "score": round(choice.score, 4), "why": choice.why}
-                for choice in step.shortlist
-            ],
+            shortlist=[asdict(choice) for choice in step.shortlist],
             picked_by=step.picked_by,
             recalled=list(step.recalled),
             latency_ms=step.latency_ms,

@@ -45,6 +45,9 @@ class RunAdmin(ReadOnlyAdmin):
         "id",
         "lane",
         "status",
+        "answer_state",
+        "answer_score",
+        "is_quoted",
         "host",
         "error_code",
         "pages",
@@ -53,11 +56,14 @@ class RunAdmin(ReadOnlyAdmin):
         "requested_by",
         "created_at",
     )
-    list_filter = ("lane", "status", "host")
+    list_filter = ("lane", "status", "answer_state", "host")
     list_select_related = ("host",)
     search_fields = ("=id",)
     search_help_text = "The run's number."
     inlines = (StepInline,)
+    # In the place of the column, which also holds what is no answer.
+    exclude = ("answer",)
+    readonly_fields = ("given_answer", "draft")
 
 
 @admin.register(Step)

@@ -1,8 +1,10 @@
-"""The model-side input of a run: the routed tags and the recalled memory."""
+"""What a run is given: the routed tags, the ranker's weights, and what was recalled."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from training.agent.ranking import FIRST_SUPPORT, FIRST_WEIGHTS, Support, Weights
 
 # A recalled page that is known not to have the phrase that the prompt quotes: visited only when nothing else is left.
 RULED_OUT = "ruled_out"
@@ -10,13 +12,17 @@ RULED_OUT = "ruled_out"
 MISLED = "misled"
 # An address that failed before: ranked lower in the shortlist.
 PITFALL = "pitfall"
+# A passage of the site index.
+PASSAGE = "passage"
 VISITABLE_KINDS = frozenset({"page", "route"})
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """One memory item recalled for this task. `score` only ranks the items of one recall.
+    """One memory item, or passage of the site index, recalled for this task. `score` is the ranker's.
 
+    A passage has the id 0. `heading`: the headings above it. `cosine`: how alike it and the question are in meaning,
+    0 to 1.
     `why`: the reason for recalling it, in words, where the kind does not show it.
     """
 
@@ -27,6 +33,8 @@ class Recalled:
     text: str
     score: float
     why: str = ""
+    heading: str = ""
+    cosine: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +49,5 @@ class Brain:
     num_ctx: int = 4096
     seed: int = 0
     memories: tuple[Recalled, ...] = ()
+    weights: Weights = FIRST_WEIGHTS
+    support: Support = FIRST_SUPPORT

@@ -18,6 +18,7 @@ class ErrorCode(StrEnum):
     MODEL_UNAVAILABLE = "model_unavailable"
     MODEL_INVALID = "model_invalid"
     SERVED_OTHER_DIGEST = "served_other_digest"
+    UNSURE = "unsure"
     VERIFICATION_FAILED = "verification_failed"
     WORKER_LOST = "worker_lost"
     TIMEOUT = "timeout"

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from training.agent.answerer import ReadPage, choose_quotes, find_distinct, is_covered, write_answer
+from training.agent.answerer import write_answer
 from training.agent.brain import Brain
 from training.agent.controller import pick_next
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model, Reply
+from training.agent.quoting import (
+    Embed,
+    Scored,
+    Vector,
+    holds_phrases,
+    measure_support,
+    quote_best,
+    quote_phrases,
+    rank_passages,
+)
+from training.agent.reading.evidence import ReadPage, find_distinct
 from training.agent.reading.page import parse_page
 from training.agent.reading.words import read_question
 from training.agent.shortlist import Candidates
 from training.agent.task import Task
-from training.agent.trajectory import Choice, Quote, Step, Trajectory
-from training.agent.verifier import CheckResult, Gathered, check_gathered, check_quotes, check_visits
+from training.agent.trajectory import AnswerState, Choice, Quote, Step, Trajectory
+from training.agent.verifier import (
+    CheckResult,
+    Gathered,
+    check_gathered,
+    check_quotes,
+    check_visits,
+    is_telling,
+    read_expected,
+)
 from training.agent.web.address import canonical_url
 from training.agent.web.browser import ERRORS_FROM, Browser, Page
 
@@ -34,15 +53,17 @@ def navigate(
     model: Model,
     on_step: Callable[[Step], None] | None = None,
     should_stop: Callable[[], str | None] | None = None,
+    embed: Embed | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Trajectory:
     """Runs the task and returns everything that happened. The agent's failures are in the trajectory, not raised.
 
     `on_step` is called with each finished step; an exception from it ends the run (a lost lease raises one).
     `should_stop` is called before each pick, visit and answer; an error code or a reason ends the run.
-    `clock` returns seconds; the deadline and the latencies are measured with it.
+    `embed` makes vectors of texts, where a model does that. `clock` returns seconds; the deadline and the latencies are
+    measured with it.
     """
-    run = _Run(task, brain, browser, model, on_step, should_stop, clock)
+    run = _Run(task, brain, browser, model, on_step, should_stop, embed, clock)
     try:
         ended_by = run.visit_pages()
         verdict = run.answer_and_verify()
@@ -63,13 +84,16 @@ class _Run:
         model: Model,
         on_step: Callable[[Step], None] | None,
         should_stop: Callable[[], str | None] | None,
+        embed: Embed | None,
         clock: Callable[[], float],
     ) -> None:
         self.task, self.brain, self.browser, self.model = task, brain, browser, model
-        self.on_step, self.should_stop, self.clock = on_step, should_stop, clock
+        self.on_step, self.should_stop, self.embed, self.clock = on_step, should_stop, embed, clock
         self.started = clock()
         self.question = read_question(task.prompt)
-        self.candidates = Candidates(question=self.question, site=task.site, memories=brain.memories)
+        self.candidates = Candidates(
+            question=self.question, site=task.site, memories=brain.memories, weights=brain.weights
+        )
         self.steps: list[Step] = []
         self.evidence: list[ReadPage] = []
         self.visited: set[str] = set()
@@ -79,7 +103,12 @@ class _Run:
         self.task_reply: Reply | None = None
         self.controller_calls = self.invalid_picks = 0
         self.answer = ""
+        self.is_quoted = False
         self.quotes: tuple[Quote, ...] = ()
+        # Whether quotes were looked for, and how likely the best one answers; None while nothing is quoted.
+        self.has_chosen = False
+        self.score: float | None = None
+        self._vectors: dict[str, Vector] = {}
         # Whether there is nothing more to read.
         self.has_read_all = False
         # A page that has almost no text without its scripts, and how many pages with more text were read.
@@ -108,16 +137,47 @@ class _Run:
 
     def answer_and_verify(self) -> CheckResult:
         """Chooses and checks the quotes, lets the task model write from them, and runs the checks."""
-        chosen = choose_quotes(self.question, self.evidence)
+        chosen, score = self._choose_quotes()
         self.quotes = check_quotes(quotes=chosen, pages=self.evidence)
-        gathered = Gathered(pages=tuple(self.evidence), quotes=self.quotes)
+        self.has_chosen = bool(self.evidence)
+        self.score = score if self.quotes else None
+        gathered = Gathered(pages=tuple(self.evidence), quotes=self.quotes, score=self.score or 0.0)
         task = self._reachable_task()
         visits = check_visits(task=task, gathered=gathered)
         if not visits.success:
             return visits
         if self.quotes:
-            self.answer = self._write_answer()
-        return check_gathered(task=task, gathered=replace(gathered, answer=self.answer))
+            self._write_answer()
+        return check_gathered(
+            task=task, gathered=replace(gathered, answer=self.answer), threshold=self.brain.support.threshold
+        )
+
+    def _choose_quotes(self) -> tuple[tuple[Quote, ...], float]:
+        """The best quotes, and how likely the first of them answers. Words in quotation marks are found or not."""
+        if self.question.phrases:
+            return quote_phrases(self.question, self.evidence), float(holds_phrases(self.question, self.evidence))
+        ranked = self._rank_passages()
+        expected = read_expected(self.task.check)
+        of_expected = [each for each in ranked if each.evidence.addresses & expected]
+        quotes = quote_best(self.question, of_expected or ranked, embed=self._embed if self.embed is not None else None)
+        return quotes, measure_support(self.brain.support, ranked)
+
+    def _rank_passages(self) -> list[Scored]:
+        return rank_passages(
+            self.question,
+            self.evidence,
+            recalled=self.brain.memories,
+            weights=self.brain.weights,
+            embed=self._embed if self.embed is not None else None,
+        )
+
+    def _embed(self, texts: Sequence[str]) -> list[Vector]:
+        """The vectors of the texts, each made once a run; none when no model can make them."""
+        new = [text for text in texts if text not in self._vectors]
+        if new and self.embed is not None:
+            self._vectors.update(zip(new, self.embed(new), strict=False))
+        made = [self._vectors.get(text) for text in texts]
+        return [vector for vector in made if vector is not None] if None not in made else []
 
     def _reachable_task(self) -> Task:
         """The task, with a pages target that is no larger than the number of pages there are."""
@@ -126,8 +186,18 @@ class _Run:
         return replace(self.task, pages_target=min(self.task.pages_target, self._count_pages()))
 
     def name_failure(self, ended_by: ErrorCode) -> str:
-        """The code of a run whose checks failed: why no page could be read, or else how the visits ended."""
-        return ended_by if self.evidence else self.steps[-1].error_code or ended_by
+        """The code of a run that did not succeed: why no page was read, how the visits ended, or how sure it is."""
+        if not self.evidence:
+            return self.steps[-1].error_code or ended_by
+        is_unsure = self.score is not None and self.score < self.brain.support.threshold
+        return ErrorCode.UNSURE if is_unsure and not is_telling(self.task.check) else ended_by
+
+    def _name_state(self, *, success: bool) -> str:
+        if success:
+            return AnswerState.VERIFIED if is_telling(self.task.check) else AnswerState.SUPPORTED
+        if not self.has_chosen:
+            return ""
+        return AnswerState.UNSURE if self.quotes else AnswerState.NOT_FOUND
 
     def close(self, *, verdict: CheckResult, code: str) -> Trajectory:
         """The finished run as a value."""
@@ -141,6 +211,9 @@ class _Run:
         return Trajectory(
             steps=tuple(self.steps),
             answer=self.answer,
+            answer_state=self._name_state(success=verdict.success),
+            answer_score=self.score,
+            is_quoted=self.is_quoted,
             quotes=self.quotes,
             success=verdict.success,
             error_code=code,
@@ -225,18 +298,20 @@ class _Run:
     def _knows_enough(self) -> bool:
         # A check says itself how many pages it wants; without one the target is part of the proof.
         needed = self.task.pages_target if self.task.check.is_empty else self.task.check.min_pages
-        count = self._count_pages()
-        if is_covered(self.question, self.evidence):
-            return count >= max(needed, 1)
-        if self.question.phrases or count < max(self.task.pages_target, needed):
-            # Words in quotation marks are looked for until they are found or the calls are spent.
+        if self._count_pages() < max(needed, 1):
             return False
-        # Without anything to quote the run fails, unless its check holds all the same: it goes on while it may.
-        return bool(choose_quotes(self.question, self.evidence)) or self._holds_already()
+        if self.question.phrases:
+            # Words in quotation marks are looked for until they are found or the calls are spent.
+            return holds_phrases(self.question, self.evidence)
+        score = measure_support(self.brain.support, self._rank_passages())
+        return score >= self.brain.support.threshold or self._holds_already()
 
     def _holds_already(self) -> bool:
         gathered = Gathered(pages=tuple(self.evidence))
-        return not self.task.check.is_empty and check_gathered(task=self.task, gathered=gathered).success
+        return (
+            not self.task.check.is_empty
+            and check_gathered(task=self.task, gathered=gathered, threshold=self.brain.support.threshold).success
+        )
 
     def _check_may_go_on(self) -> None:
         reason = self.should_stop() if self.should_stop else None
@@ -246,19 +321,19 @@ class _Run:
         if self.clock() - self.started > self.task.deadline_s:
             raise AgentError(ErrorCode.TIMEOUT, f"The run took longer than {self.task.deadline_s:g} seconds.")
 
-    def _write_answer(self) -> str:
+    def _write_answer(self) -> None:
         if not self.task.write_answer:
-            return self.quotes[0].text
+            self.answer, self.is_quoted = self.quotes[0].answer, True
+            return
         self._check_may_go_on()
         answer = write_answer(
             model=self.model,
             brain=self.brain,
-            question=self.question,
+            prompt=self.question.prompt,
             quotes=self.quotes,
             schema=self.task.check.json_schema,
         )
-        self.task_reply = answer.reply
-        return answer.text
+        self.answer, self.is_quoted, self.task_reply = answer.text, answer.is_quoted, answer.reply
 
     def _count_pages(self) -> int:
         return len(find_distinct(self.evidence))

@@ -37,8 +37,8 @@ class SuccessCheck:
     """The deterministic check of a run; all given parts must hold.
 
     `expected_urls`: one of them visited, and a checked quote from one of them when there are quotes.
-    `expected_text`: on a visited page or in the answer, ignoring white space and case.
-    `pattern`: a regular expression that matches in the answer or on a visited page.
+    `expected_text`: in the answer or in one of its quotes, ignoring white space and case.
+    `pattern`: a regular expression that matches in the answer or in one of its quotes.
     `json_schema`: the answer is JSON of that shape (type, properties, required, enum, items).
     `min_pages`: distinct pages fetched.
     Raises ValueError for a pattern that is too long or does not compile, and for out-of-range parts.

@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class AnswerState(StrEnum):
+    """How sure an answer is. Only the first two are successes."""
+
+    VERIFIED = "verified"  # a check found it right
+    SUPPORTED = "supported"  # its quote answers, by the calibrated score
+    UNSURE = "unsure"  # the closest text is no answer for certain
+    NOT_FOUND = "not_found"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One entry of a shortlist. `why` is "link" or "memory"; `score` orders the list, higher first."""
+    """One entry of a shortlist. `score` orders the list, higher first.
+
+    `why` is "link", "memory" or "index" (a passage of the site index). `heading` and `excerpt`: where on the page the
+    best passage stands, and its words that match best.
+    """
 
     url: str
     title: str
     score: float
     why: str
+    heading: str = ""
+    excerpt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Words that are literally on a page, with the digest of the page's content."""
+    """Words that are literally on a page, a line per block, with the digest of the page's content.
+
+    `heading`: the headings above them. `highlight`: the sentence, row or line in them that answers.
+    """
 
     text: str
     url: str
     body_digest: str
+    heading: str = ""
+    highlight: str = ""
+
+    @property
+    def answer(self) -> str:
+        """The words that answer, when no model writes from them."""
+        return self.highlight or self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +84,9 @@ class Step:
 class Trajectory:
     """A finished run. `verifier` names the check that decided; `pages` counts distinct, successfully fetched pages.
 
+    `answer_state`: how sure the answer is. `answer_score`: how likely the best quote answers, 0 to 1; None when
+    nothing was quoted. `is_quoted`: the answer is the best quote, word for word.
+
     `controller_calls` and `task_replies` count received replies.
     `memory_ids` are the recalled items whose URL was visited. Durations are milliseconds.
     """
@@ -80,3 +109,6 @@ class Trajectory:
     controller_digests: tuple[str, ...]
     task_digests: tuple[str, ...]
     task_replies: int = 0
+    answer_state: str = ""
+    answer_score: float | None = None
+    is_quoted: bool = False

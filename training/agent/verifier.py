@@ -9,7 +9,7 @@ from typing import Any
 
 import regex
 
-from training.agent.answerer import ReadPage, find_distinct
+from training.agent.reading.evidence import ReadPage, find_distinct
 from training.agent.reading.text import squeeze
 from training.agent.reading.words import fold
 from training.agent.schema import find_mismatch
@@ -25,11 +25,12 @@ TITLES_MAX, TITLE_MAX = 3, 60
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The input of the checks: the pages read, the answer and its quotes."""
+    """The input of the checks: the pages read, the answer, its quotes, and how likely the first of them answers."""
 
     pages: tuple[ReadPage, ...]
     answer: str = ""
     quotes: tuple[Quote, ...] = ()
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,18 @@ class CheckResult:
     reason: str
 
 
-def check_gathered(*, task: Task, gathered: Gathered) -> CheckResult:
-    """All given checks, in order; without any: a checked quote and the pages target."""
-    if task.check.is_empty:
-        verdict = _run_checks(_list_default(task), gathered)
-        return replace(verdict, verifier="quotes") if verdict.success else verdict
-    return _run_checks(_list_checks(task.check), gathered)
+def is_telling(check: SuccessCheck) -> bool:
+    """Whether a check can tell a right answer from a wrong one. Pages are only counted, a schema is only a shape."""
+    return bool(check.expected_urls or check.expected_text or check.pattern)
+
+
+def check_gathered(*, task: Task, gathered: Gathered, threshold: float) -> CheckResult:
+    """All given checks, in order. Where none of them tells right from wrong, the quotes must answer by their score."""
+    checks = _list_checks(task.check) or _list_default(task)
+    if not is_telling(task.check):
+        checks.append(("supported", lambda gathered: _check_support(threshold, gathered)))
+    verdict = _run_checks(checks, gathered)
+    return replace(verdict, verifier="supported") if verdict.success and task.check.is_empty else verdict
 
 
 def check_visits(*, task: Task, gathered: Gathered) -> CheckResult:
@@ -56,13 +63,14 @@ def check_visits(*, task: Task, gathered: Gathered) -> CheckResult:
 
 
 def check_quotes(*, quotes: Sequence[Quote], pages: Iterable[ReadPage]) -> tuple[Quote, ...]:
-    """The quotes that are literally on the page that they name, ignoring white space."""
+    """The quotes whose every line is literally on the page that they name, ignoring white space."""
     texts = {(evidence.page.url, evidence.digest): squeeze(evidence.page.text) for evidence in pages}
-    return tuple(
-        quote
-        for quote in quotes
-        if quote.text.strip() and squeeze(quote.text) in texts.get((quote.url, quote.body_digest), "")
-    )
+
+    def stands(quote: Quote) -> bool:
+        lines = [squeeze(line) for line in quote.text.split("\n") if line.strip()]
+        return bool(lines) and all(line in texts.get((quote.url, quote.body_digest), "") for line in lines)
+
+    return tuple(quote for quote in quotes if stands(quote))
 
 
 Check = tuple[str, Callable[[Gathered], str]]
@@ -84,7 +92,7 @@ def _public_name(name: str) -> str:
 def _list_checks(check: SuccessCheck) -> list[Check]:
     checks: list[Check] = []
     if check.expected_urls:
-        expected = _canonical_set(check.expected_urls)
+        expected = read_expected(check)
         checks.append(("visited", lambda gathered: _check_visited(expected, gathered)))
         checks.append(("quoted", lambda gathered: _check_quoted(expected, gathered)))
     if check.expected_text:
@@ -119,6 +127,12 @@ def _check_any_quote(gathered: Gathered) -> str:
     return f"{len(names)} {was} read ({named}), and no passage was close enough to the question to be quoted"
 
 
+def _check_support(threshold: float, gathered: Gathered) -> str:
+    if gathered.score >= threshold:
+        return ""
+    return f"the closest text answers with {gathered.score:.0%} at most, and {threshold:.0%} are needed"
+
+
 def _check_visited(expected: frozenset[str], gathered: Gathered) -> str:
     if any(evidence.addresses & expected for evidence in gathered.pages):
         return ""
@@ -136,18 +150,25 @@ def _check_quoted(expected: frozenset[str], gathered: Gathered) -> str:
 
 def _check_text(expected: str, gathered: Gathered) -> str:
     wanted = fold(expected)
-    texts = [gathered.answer, *(evidence.page.text for evidence in gathered.pages)]
-    return "" if any(wanted in fold(text) for text in texts) else "the text is on no visited page and not in the answer"
+    return (
+        ""
+        if any(wanted in fold(text) for text in _list_said(gathered))
+        else "the text is not in the answer or its quotes"
+    )
 
 
 def _check_pattern(pattern: str, gathered: Gathered) -> str:
-    texts = [gathered.answer, *(evidence.page.text for evidence in gathered.pages)]
+    texts = _list_said(gathered)
     compiled = regex.compile(pattern)
     try:
         found = any(compiled.search(text[:PATTERN_TEXT_MAX], timeout=PATTERN_S) for text in texts)
     except TimeoutError:
         return f"the pattern was still searching after {PATTERN_S:g} s: it may backtrack without end"
-    return "" if found else "the pattern is in neither the answer nor a visited page"
+    return "" if found else "the pattern is in neither the answer nor its quotes"
+
+
+def _list_said(gathered: Gathered) -> list[str]:
+    return [gathered.answer, *(quote.text for quote in gathered.quotes)]
 
 
 def _check_json(schema: dict[str, Any], gathered: Gathered) -> str:
@@ -163,9 +184,10 @@ def _check_pages(target: int, gathered: Gathered) -> str:
     return "" if count >= target else f"{count} of {target} pages were read"
 
 
-def _canonical_set(urls: Iterable[str]) -> frozenset[str]:
+def read_expected(check: SuccessCheck) -> frozenset[str]:
+    """The expected addresses of a check, canonical; those that are none are left out."""
     found = set()
-    for url in urls:
+    for url in check.expected_urls:
         try:
             found.add(canonical_url(url))
         except ValueError:

@@ -105,9 +105,16 @@ class Run(models.Model):
         FAILED = "failed", "failed"
         CANCELLED = "cancelled", "cancelled"
 
+    class AnswerState(models.TextChoices):
+        VERIFIED = "verified", "verified"  # a check or a person found it right
+        SUPPORTED = "supported", "supported"  # its quote answers, by the calibrated score
+        UNSURE = "unsure", "unsure"  # the closest text is no answer for certain
+        NOT_FOUND = "not_found", "not found"
+
     OPEN = (Status.CLAIMED, Status.RUNNING)
     TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
     CYCLE_LANES = (Lane.TRAINING, Lane.CANARY)
+    QUESTION_LANES = (Lane.STANDARD, Lane.MANUAL)  # what people and programs ask
 
     lane = models.CharField(max_length=12, choices=Lane)
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
@@ -139,6 +146,11 @@ class Run(models.Model):
     memory_withheld = models.JSONField(default=list, blank=True, help_text="Ids withheld to measure their uplift.")
 
     answer = models.TextField(blank=True)
+    answer_state = models.CharField(
+        max_length=10, choices=AnswerState, blank=True, help_text="How sure the answer is; empty without one."
+    )
+    answer_score = models.FloatField(null=True, blank=True, help_text="How likely the best quote answers, 0 to 1.")
+    is_quoted = models.BooleanField(default=False, help_text="The answer is the best quote, word for word.")
     quotes = models.JSONField(default=list, blank=True)
     verifier = models.CharField(max_length=60, blank=True, help_text="The check that decided.")
     error_code = models.CharField(max_length=40, blank=True)
@@ -184,6 +196,16 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.pk} ({self.lane})"
+
+    @property
+    def given_answer(self) -> str:
+        """The answer of a run that succeeded. What another one wrote from the closest text is no answer."""
+        return self.answer if self.status == self.Status.SUCCEEDED else ""
+
+    @property
+    def draft(self) -> str:
+        """What the model wrote in a run that did not succeed; empty when that is only a quote."""
+        return "" if self.given_answer or self.is_quoted else self.answer
 
 
 class PageSnapshot(models.Model):

@@ -64,6 +64,7 @@ def expecting(stub: StubSite, path: str) -> dict[str, Any]:
 def test_a_question_is_answered_with_evidence(garden: StubSite) -> None:
     trajectory = run(garden, changes=expecting(garden, "roses.html"))
     assert (trajectory.success, trajectory.verifier, trajectory.error_code) == (True, "expected_url", "")
+    assert (trajectory.answer_state, trajectory.is_quoted) == ("verified", False)
     assert [step.picked_by for step in trajectory.steps] == ["start", "model"]
     assert [quote.url for quote in trajectory.quotes] == [garden.url + "roses.html"]
     assert trajectory.quotes[0].text == "Roses are pruned in late winter, before the buds begin to swell."
@@ -98,12 +99,12 @@ def test_remembered_pages_are_picked_without_a_search(garden: StubSite) -> None:
 
 def test_without_a_check_the_pages_target_is_met_first(garden: StubSite) -> None:
     trajectory = run(garden, changes={"pages_target": 3})
-    assert (trajectory.success, trajectory.verifier, trajectory.pages) == (True, "quotes", 3)
+    assert (trajectory.success, trajectory.verifier, trajectory.pages) == (True, "supported", 3)
 
 
-def test_a_run_whose_check_holds_without_a_quote_reads_no_more(garden: StubSite) -> None:
+def test_counting_pages_is_no_success(garden: StubSite) -> None:
     trajectory = run(garden, "Zyzzyva?", changes={"check": SuccessCheck(min_pages=2), "pages_target": 2})
-    assert (trajectory.success, trajectory.verifier, trajectory.pages) == (True, "min_pages", 2)
+    assert (trajectory.success, trajectory.verifier, trajectory.answer_state) == (False, "supported", "not_found")
 
 
 def test_nothing_found_is_no_success(garden: StubSite) -> None:
@@ -175,7 +176,7 @@ def test_a_json_answer_is_asked_for_by_schema(garden: StubSite) -> None:
     schema = {"type": "object", "properties": {"when": {"type": "string"}}, "required": ["when"]}
     model = ScriptedModel(answer='{"when": "late winter"}')
     trajectory = run(garden, model=model, changes={"check": SuccessCheck(json_schema=schema)})
-    assert (trajectory.success, trajectory.verifier) == (True, "json_schema")
+    assert (trajectory.success, trajectory.verifier) == (True, "json_schema+supported")
     assert model.asked[-1]["schema"] == schema
 
 
@@ -236,7 +237,7 @@ def test_a_page_of_links_alone_leads_on() -> None:
 def test_where_there_is_nothing_more_to_read_fewer_pages_are_enough() -> None:
     with serve({"/": GARDEN["/tools/spade.html"].replace(b"href", b"name")}) as stub:
         trajectory = run(stub, SHED, changes={"pages_target": 3})
-        assert (trajectory.success, trajectory.verifier, trajectory.pages) == (True, "quotes", 1)
+        assert (trajectory.success, trajectory.verifier, trajectory.pages) == (True, "supported", 1)
         strict = run(stub, SHED, changes={"check": SuccessCheck(min_pages=2)})
     assert (strict.success, strict.error_code) == (False, "no_route")
 

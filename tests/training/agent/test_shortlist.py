@@ -6,6 +6,7 @@ import time
 
 from tests.training.agent.sites import remembered
 from training.agent.brain import Recalled
+from training.agent.ranking import FIRST_WEIGHTS
 from training.agent.reading.links import Link
 from training.agent.reading.words import read_question
 from training.agent.shortlist import Candidates
@@ -16,7 +17,7 @@ SITE = Site("stub", "http://site.example/")
 
 
 def rank(prompt: str, links: list[tuple[str, str]], *memories: Recalled, size: int = 5) -> list[Choice]:
-    candidates = Candidates(question=read_question(prompt), site=SITE, memories=memories)
+    candidates = Candidates(question=read_question(prompt), site=SITE, memories=memories, weights=FIRST_WEIGHTS)
     candidates.add_links(Link(f"http://site.example/{path}", text) for path, text in links)
     return list(candidates.rank(visited=frozenset(), size=size))
 
@@ -47,7 +48,7 @@ def test_a_remembered_page_with_the_quoted_words_comes_first() -> None:
     shortlist = rank(
         "Which page says \u201cpruned in late winter\u201d?",
         [("winter.html", "late winter"), ("pruned.html", "pruned")],
-        remembered("http://site.example/roses.html", "Roses are pruned in late winter."),
+        remembered("http://site.example/roses.html", "Roses are pruned in late winter.", score=2.0),
     )
     assert (shortlist[0].url, shortlist[0].why) == ("http://site.example/roses.html", "memory")
 
@@ -94,14 +95,16 @@ def test_links_without_evidence_give_way_to_those_with() -> None:
 
 
 def test_the_list_is_no_longer_than_asked_and_leaves_out_the_visited() -> None:
-    candidates = Candidates(question=read_question("x"), site=SITE, memories=())
+    candidates = Candidates(question=read_question("x"), site=SITE, memories=(), weights=FIRST_WEIGHTS)
     candidates.add_links(Link(f"http://site.example/{n}", str(n)) for n in range(9))
     ranked = candidates.rank(visited={"http://site.example/0"}, size=3)
     assert [choice.title for choice in ranked] == ["1", "2", "3"]
 
 
 def test_ranking_2000_links_is_quick() -> None:
-    candidates = Candidates(question=read_question("module 77 of the library"), site=SITE, memories=())
+    candidates = Candidates(
+        question=read_question("module 77 of the library"), site=SITE, memories=(), weights=FIRST_WEIGHTS
+    )
     candidates.add_links(Link(f"http://site.example/m{n}.html", f"module {n}") for n in range(2000))
     started = time.thread_time()
     assert candidates.rank(visited=frozenset(), size=5)[0].title == "module 77"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from training.agent.answerer import ReadPage
+from training.agent.reading.evidence import ReadPage
 from training.agent.reading.page import ParsedPage
 from training.agent.task import Site, SuccessCheck, Task
 from training.agent.trajectory import Quote
@@ -24,12 +25,12 @@ def evidence(url: str, text: str, *, asked: str = "", digest: str = "") -> ReadP
 
 PAGES = (evidence(ROSES, "Prune in\u00a0late\nwinter. 12 roses."), evidence(TREES, "An old oak."))
 QUOTE = Quote("Prune in late winter.", ROSES, f"digest of {ROSES}")
-GATHERED = Gathered(pages=PAGES, answer="In late winter.", quotes=(QUOTE,))
+GATHERED = Gathered(pages=PAGES, answer="In late winter.", quotes=(QUOTE,), score=0.8)
 
 
 def check(gathered: Gathered = GATHERED, *, pages_target: int = 1, **parts: Any) -> tuple[bool, str]:
     task = Task("?", Site("s", "http://site.example/"), SuccessCheck(**parts), pages_target, 5)
-    verdict = check_gathered(task=task, gathered=gathered)
+    verdict = check_gathered(task=task, gathered=gathered, threshold=0.5)
     assert verdict.success is (verdict.reason == "")
     assert verdict.success or verdict.reason.startswith(verdict.verifier)
     return verdict.success, verdict.verifier
@@ -45,10 +46,13 @@ def check(gathered: Gathered = GATHERED, *, pages_target: int = 1, **parts: Any)
         ({"expected_urls": ("no address",)}, (False, "expected_url")),
         ({"expected_text": "prune in LATE winter"}, (True, "expected_text")),
         ({"expected_text": "in summer"}, (False, "expected_text")),
-        ({"pattern": r"\d+ roses"}, (True, "pattern")),
+        ({"pattern": r"^Prune"}, (True, "pattern")),
+        # It stands on a page, but no answer says so.
+        ({"pattern": r"\d+ roses"}, (False, "pattern")),
+        ({"expected_text": "12 roses"}, (False, "expected_text")),
         ({"pattern": r"^In late"}, (True, "pattern")),
         ({"pattern": r"\d+ tulips"}, (False, "pattern")),
-        ({"min_pages": 2}, (True, "min_pages")),
+        ({"min_pages": 2}, (True, "min_pages+supported")),
         ({"min_pages": 3}, (False, "min_pages")),
         ({"json_schema": {"type": "object"}}, (False, "json_schema")),
         ({"expected_urls": (ROSES,), "min_pages": 2}, (True, "expected_url+min_pages")),
@@ -67,8 +71,10 @@ def test_a_pattern_that_backtracks_without_end_fails_in_a_second() -> None:
     assert time.process_time() - started < 3 * PATTERN_S
 
 
-def test_without_a_check_quotes_and_the_pages_target_decide() -> None:
-    assert check(pages_target=2) == (True, "quotes")
+def test_without_a_check_the_score_of_the_quotes_and_the_pages_target_decide() -> None:
+    assert check(pages_target=2) == (True, "supported")
+    assert check(replace(GATHERED, score=0.4)) == (False, "supported")
+    assert check(replace(GATHERED, score=0.4), min_pages=1) == (False, "supported")
     assert check(pages_target=3) == (False, "pages_target")
     assert check(Gathered(pages=PAGES, answer="I am sure of it.")) == (False, "quotes")
     assert check(Gathered(pages=()), pages_target=0) == (False, "quotes")
@@ -116,8 +122,8 @@ def test_one_page_under_the_address_that_it_names_is_one_page() -> None:
 def test_a_json_answer_is_held_against_its_schema(answer: str, is_valid: bool) -> None:
     tags = {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}}
     schema = {"type": "object", "properties": {"n": {"type": "integer"}, "tags": tags}, "required": ["n"]}
-    gathered = Gathered(pages=PAGES, answer=answer, quotes=(QUOTE,))
-    assert check(gathered, json_schema=schema) == (is_valid, "json_schema")
+    gathered = replace(GATHERED, answer=answer)
+    assert check(gathered, json_schema=schema) == (is_valid, "json_schema+supported" if is_valid else "json_schema")
 
 
 def test_a_quote_must_stand_on_the_page_it_names() -> None:
@@ -141,11 +147,11 @@ def test_a_run_without_a_quote_says_what_was_read_and_what_was_missing() -> None
     task = Task("?", Site("s", "http://site.example/"), SuccessCheck(), 1, 5)
     titled = ReadPage(ParsedPage(ROSES, "All about roses", (), (), ""), frozenset({ROSES}), "d1")
     many = [evidence(f"http://site.example/{number}.html", "") for number in range(3)]
-    reason = check_gathered(task=task, gathered=Gathered(pages=(titled,))).reason
+    reason = check_gathered(task=task, gathered=Gathered(pages=(titled,)), threshold=0.5).reason
     assert reason == (
         "quotes: 1 page was read (All about roses), and no passage was close enough to the question to be quoted"
     )
-    reason = check_gathered(task=task, gathered=Gathered(pages=(titled, *many))).reason
+    reason = check_gathered(task=task, gathered=Gathered(pages=(titled, *many)), threshold=0.5).reason
     assert reason.startswith("quotes: 4 pages were read (All about roses; http://site.example/0.html; ")
     assert " and 1 more), " in reason
-    assert check_gathered(task=task, gathered=Gathered(pages=())).reason == "quotes: no page was read"
+    assert check_gathered(task=task, gathered=Gathered(pages=()), threshold=0.5).reason == "quotes: no page was read"
