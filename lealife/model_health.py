@@ -104,7 +104,14 @@ def check_models(suspects: Suspects) -> ModelHealth:
     )
     if well := suspects.failed.intersection(check.host for check in checks if check.serves):
         forget_faults(well, before=began)
-    return replace(judge_servers(checks), embeds=any(check.embeds for check in checks))
+    health = replace(judge_servers(checks), embeds=any(check.embeds for check in checks))
+    if health.state != UP or health.embeds or not settings.LEALIFE_EMBED_MODEL:
+        return health
+    name = settings.LEALIFE_EMBED_MODEL
+    missing = (
+        f"No model server has {name}, so questions are answered by their words alone. `ollama pull {name}` brings it."
+    )
+    return replace(health, reasons=(*health.reasons, missing))
 
 
 def judge_servers(checks: list[ServerCheck]) -> ModelHealth:

@@ -16,6 +16,7 @@ from lealife.pipeline.bell import ring
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.database_wait import patiently
 from lealife.pipeline.pool import MISSING, MIXED, PoolModel, read_served_digest
+from lealife.pipeline.vectors import embed_if_possible
 from learning.memory import count_recalls, lock_memory
 from learning.recall import recall, withhold
 from promotion.evaluation.arms import make_brain
@@ -87,7 +88,7 @@ def assemble_brain(run: Run) -> tuple[Brain, list[int]]:
     """The frozen input of the run: routed tags and recalled memory; and the ids of items withheld on purpose."""
     canary = run.lane == Run.Lane.CANARY and run.canary_id is not None
     controller, task = (read_canary_routing(run.canary_id) if canary else route_run(run)).require()
-    items = recall(host_id=run.host_id, prompt=run.prompt)
+    items = recall(host_id=run.host_id, prompt=run.prompt, embed=embed_if_possible)
     withheld: list[int] = []
     if run.lane in Run.CYCLE_LANES:
         items, withheld = withhold(items, run_id=run.pk)
@@ -120,6 +121,7 @@ def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> R
                     lambda: record_step(run_id=run.pk, fence=run.fence, step=step, now=timezone.now())
                 ),
                 should_stop=lease.why_stop,
+                embed=embed_if_possible,
             )
         _note_served(served, brain=brain, before=before, trajectory=trajectory)
         return Result.from_trajectory(trajectory)

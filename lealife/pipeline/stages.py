@@ -27,14 +27,14 @@ from lealife.core.clock import go_on_from
 from lealife.core.errors import GateRefused
 from lealife.core.gateway import ModelError
 from lealife.models import IdempotentAnswer, WrongKeys
-from lealife.pipeline import bell, promotion_stages
+from lealife.pipeline import bell, promotion_stages, reading_stages
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.draining import is_draining
 from lealife.pipeline.execution import LeaseKeeper, execute_run, patiently
 from lealife.pipeline.ingestion import ingest_next
 from lealife.pipeline.launching import launch_queued, launch_training, take_training
 from lealife.pipeline.pool import PoolModel, get_pool, read_served_digest
-from learning.curriculum.seeding import crawl_host, find_hungry_host, find_rested_sources, revive_rested_tasks
+from lealife.pipeline.vectors import embed_if_possible
 from learning.ingest import read_uningested
 from promotion.candidates.building import plan_candidate, register_candidate
 from promotion.candidates.windows import is_window_due, move_window, reach_window
@@ -266,15 +266,8 @@ def arm_tools() -> ArmTools:
         worker=worker_name(),
         should_stop=lambda: "cancelled" if is_draining() else None,
         keep_lease=LeaseKeeper,
+        embed=embed_if_possible,
     )
-
-
-def _seed(now: datetime) -> bool:
-    host = find_hungry_host(now=now)
-    if host is None:
-        return bool(revive_rested_tasks(now=now))
-    with open_browser(host) as browser:
-        return bool(crawl_host(host=host, browser=browser, now=now, should_stop=is_draining).pages)
 
 
 def _tags(now: datetime) -> bool:
@@ -304,17 +297,13 @@ def _ready_tags(now: datetime) -> bool:
     return routing.controller is None or routing.task is None
 
 
-def _ready_seed(now: datetime) -> bool:
-    if not read_coordinator().enabled:
-        return False
-    return find_hungry_host(now=now) is not None or bool(find_rested_sources(now=now, limit=1))
-
-
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("tags", _ready_tags, _tags),
-        Stage("seed", _ready_seed, _seed),
+        Stage("read", reading_stages.is_read_ready, reading_stages.work_read),
+        Stage("index", reading_stages.is_index_ready, reading_stages.work_index),
+        Stage("revive", reading_stages.is_revive_ready, reading_stages.work_revive),
         Stage(
             "execute", lambda now: Run.objects.filter(status="claimed", claimed_by="").exists(), _execute, alone=False
         ),

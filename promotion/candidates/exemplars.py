@@ -97,10 +97,7 @@ def read_exemplars(*, shortlist_size: int) -> list[Exemplar]:
         step, right = steps.get((item.data["run"], item.data["step"])), item.data["right"]
         if step is None or right >= shortlist_size or len(step.run.prompt) > EXEMPLAR_PROMPT_MAX:
             continue
-        shortlist = tuple(
-            Choice(url=choice["url"], title=choice["title"], score=choice["score"], why=choice["why"])
-            for choice in step.shortlist[:shortlist_size]
-        )
+        shortlist = tuple(Choice(**choice) for choice in step.shortlist[:shortlist_size])
         if len(shortlist) > 1:
             found.append(Exemplar(step.run_id, step.run.prompt, shortlist, right, item.pk))
     return found

@@ -19,6 +19,7 @@ from training.agent.brain import Brain, Recalled
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model
 from training.agent.navigate import navigate
+from training.agent.quoting import Embed
 from training.agent.version import read_agent_version
 from training.agent.web.browser import Browser, Page
 from training.models import Host, Run
@@ -92,7 +93,7 @@ class ArmInputs:
 class ArmTools:
     """The tools of an arm: a browser for pages that are not frozen yet, the model, and a reader of served digests.
 
-    `keep_lease` renews a run's lease during long model calls.
+    `keep_lease` renews a run's lease during long model calls; `embed` makes vectors of texts, where a model does.
     """
 
     open_browser: Callable[[Host], AbstractContextManager[Browser]]
@@ -101,6 +102,7 @@ class ArmTools:
     worker: str
     should_stop: Callable[[], str | None]
     keep_lease: Callable[[Run], AbstractContextManager[object]] = nullcontext
+    embed: Embed | None = None
 
 
 def make_brain(*, controller: ModelTag, task: ModelTag, memories: tuple[Recalled, ...], seed: int = 0) -> Brain:
@@ -155,6 +157,7 @@ def _run_opened(
                 model=tools.model,
                 on_step=lambda step: record_step(run_id=run.pk, fence=run.fence, step=step, now=timezone.now()),
                 should_stop=tools.should_stop,
+                embed=tools.embed,
             )
         asked = (bool(trajectory.controller_calls), bool(trajectory.task_replies))
         result = Result.from_trajectory(trajectory)

@@ -59,7 +59,7 @@ def test_the_crawl_waits_for_a_busy_host_no_longer_than_a_run(slept: list[float]
     with serve(GARDEN) as stub:
         host = make_host(base_url=stub.url, seed_curriculum=True)
         HostPace.of(host).postpone(seconds=200)
-        STAGES["seed"].work(timezone.now())
+        STAGES["read"].work(timezone.now())
     assert (slept, stub.asked) == ([], [])
 
 

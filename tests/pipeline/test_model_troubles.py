@@ -27,7 +27,8 @@ BROKEN = [*REFUSALS, "drips", "hangs", "breaks off", "never ends", "only thinks"
 def servers(
     settings: LazySettings, transactional_db: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Scripted, Scripted]]:
-    """Two servers with the first tags made on both."""
+    """Two servers with the first tags made on both. No model for vectors is wanted."""
+    settings.LEALIFE_EMBED_MODEL = ""
     monkeypatch.setattr("lealife.core.server_checks.CHAT_S", 1.0)
     settings.LEALIFE_MODEL_DEADLINE_S = 4
     settings.LEALIFE_BASE_MODEL = BASE
@@ -166,3 +167,13 @@ def test_a_role_that_asked_nothing_is_served_by_nothing(host: Host, server: Scri
     assert outcome.success
     assert outcome.served_controller_digest == ""
     assert outcome.served_task_digest == outcome.task_digest
+
+
+def test_a_missing_model_for_vectors_is_named_and_nothing_is_down(server: Scripted, settings: LazySettings):
+    settings.LEALIFE_EMBED_MODEL = "all-minilm"
+    health = check_models(name_suspects(routing=read_routing(), failed=read_faults()))
+    assert (health.state, health.embeds) == ("up", False)
+    assert health.reasons == (
+        "No model server has all-minilm, so questions are answered by their words alone. `ollama pull all-minilm` "
+        "brings it.",
+    )

@@ -66,9 +66,11 @@ def run_some(evaluation: Evaluation, tools: ArmTools, *, pairs: int) -> None:
 
 
 def test_opening_freezes_the_tasks_and_the_memory_both_arms_recall(tags, host):
-    MemoryItem.objects.create(host=host, kind="page", key="k", status="trusted", url=f"{host.base_url}p01.html")
+    MemoryItem.objects.create(
+        host=host, kind="page", key="k", status="trusted", url=f"{host.base_url}p01.html", text="It stands passage p01."
+    )
     MemoryItem.objects.update(search=SearchVector(Value("stands passage p01"), config="english"))
-    CurriculumTask.objects.update(prompt="stands passage p01")
+    CurriculumTask.objects.update(prompt="Who says “stands passage p01”?")
     evaluation = open_evaluation(window_id=make_window().pk, candidate=tags[1], now=timezone.now())
     before = list(evaluation.tasks.values_list("task_id", "memories"))
     assert all(memories for _, memories in before)

@@ -1,0 +1,54 @@
+"""The stages that read sites: read, index and revive.
+
+Reading a site through and indexing it are no training: questions may be asked of it before any training begins.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lealife.pipeline.browsers import open_browser
+from lealife.pipeline.draining import is_draining
+from lealife.pipeline.vectors import can_embed, embed_if_possible
+from learning.curriculum.seeding import crawl_host, find_rested_sources, find_unread_host, revive_rested_tasks
+from learning.index.indexing import count_terms, find_uncounted_host
+from learning.index.vectors import lack_vectors, make_vectors
+from training.coordinator import read_coordinator
+
+
+def is_read_ready(now: datetime) -> bool:
+    """Whether a site has a page that was not read yet."""
+    return find_unread_host(now=now) is not None
+
+
+def work_read(now: datetime) -> bool:
+    """Reads a few pages of one site."""
+    host = find_unread_host(now=now)
+    if host is None:
+        return False
+    with open_browser(host) as browser:
+        return bool(crawl_host(host=host, browser=browser, now=now, should_stop=is_draining).pages)
+
+
+def is_index_ready(now: datetime) -> bool:
+    """Whether the words of a site want to be counted, or passages have no vectors and a model could make them."""
+    return find_uncounted_host() is not None or (can_embed() and lack_vectors())
+
+
+def work_index(now: datetime) -> bool:
+    """Counts the words of one site, or makes the vectors of a few passages."""
+    host_id = find_uncounted_host()
+    if host_id is not None:
+        count_terms(host_id)
+        return True
+    return bool(make_vectors(embed=embed_if_possible))
+
+
+def is_revive_ready(now: datetime) -> bool:
+    """Whether training goes on and finished tasks have rested long enough."""
+    return read_coordinator().enabled and bool(find_rested_sources(now=now, limit=1))
+
+
+def work_revive(now: datetime) -> bool:
+    """Puts rested tasks back into the queue."""
+    return bool(revive_rested_tasks(now=now))
