@@ -124,7 +124,7 @@ def suggest_check(run: Run, *, verdict: OperatorVerdict | None) -> dict[str, Any
     """The success check for a training source made from the run: the run's own, or one made from its quotes.
 
     A run whose answer was judged right, or that succeeded and was not judged, gives this check: visit one of the
-    pages that it quoted, and find the text of its first quote. Any other run proves nothing and gives no check.
+    pages that it quoted, and find what answers in its first quote. Any other run proves nothing and gives no check.
     """
     if run.check_spec:
         return run.check_spec
@@ -132,7 +132,8 @@ def suggest_check(run: Run, *, verdict: OperatorVerdict | None) -> dict[str, Any
     if not stands or not run.quotes:
         return {}
     urls = list(dict.fromkeys(str(quote["url"]) for quote in run.quotes))[:URLS_MAX]
-    return {"expected_urls": urls, "expected_text": str(run.quotes[0]["text"])[:TEXT_MAX]}
+    best = run.quotes[0]
+    return {"expected_urls": urls, "expected_text": str(best.get("highlight") or best["text"])[:TEXT_MAX]}
 
 
 @requires("training.give_verdict")

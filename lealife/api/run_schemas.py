@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from ninja import Schema
 from pydantic import Field
 
 from lealife.api.schemas import STORABLE, Check, Input, Title
 from training.operator_verdicts import NOTE_MAX
+
+AnswerState = Literal["verified", "supported", "unsure", "not_found", ""]
 
 
 class TaskQueuedOut(Schema):
@@ -37,9 +39,23 @@ class PageOut(Schema):
     error_code: str
 
 
-class TaskSummaryOut(TaskQueuedOut):
-    """A task in a list."""
+class QuoteOut(Schema):
+    """A passage that is literally on a page, a line per block; `digest` is the sha256 of the page's content.
 
+    `heading`: the headings above it. `highlight`: the sentence, row or line in it that answers. Both may be empty.
+    """
+
+    text: str
+    url: str
+    digest: str
+    heading: str = ""
+    highlight: str = ""
+
+
+class TaskSummaryOut(TaskQueuedOut):
+    """A task in a list. `answer_state`: how sure its answer is; empty until it has ended, or when it broke down."""
+
+    answer_state: AnswerState
     prompt: str
     host: str
     created_at: datetime
@@ -81,10 +97,18 @@ class VerdictOut(Schema):
 
 
 class TaskOut(TaskSummaryOut):
-    """A task with its answer and the evidence for it."""
+    """A task with its answer and the evidence for it.
+
+    `answer` is empty unless the task succeeded. Of another task, `quotes` are the closest text that was read, and
+    `draft` is what the model wrote from it: neither is an answer. `answer_score`: how likely the best quote answers, 0
+    to 1; null without quotes. `is_quoted`: the answer is the page's own words.
+    """
 
     answer: str
-    quotes: list[dict[str, Any]]
+    answer_score: float | None
+    is_quoted: bool
+    draft: str
+    quotes: list[QuoteOut]
     pages: list[PageOut]
     controller: TagOut
     task: TagOut

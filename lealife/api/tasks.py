@@ -36,7 +36,6 @@ from training.models import OperatorVerdict, Run
 from training.operator_verdicts import read_latest_verdict
 
 ORIGIN = "api"
-LANES = (Run.Lane.STANDARD, Run.Lane.MANUAL)
 router = Router(tags=["tasks"])
 
 
@@ -54,15 +53,15 @@ def list_tasks(
     before: Before = None,
 ) -> TaskListOut:
     """Tasks, newest first."""
-    page = read_page(Run.objects.filter(lane__in=LANES).select_related("host"), before=before, size=limit)
+    page = read_page(Run.objects.filter(lane__in=Run.QUESTION_LANES).select_related("host"), before=before, size=limit)
     tasks = [fill_schema(TaskSummaryOut, run, host=run.host.name, href=build_href(run.pk)) for run in page.rows]
     return TaskListOut(tasks=tasks, next_before=page.next_before)
 
 
 @router.get("/{task_id}", response=declare_responses(200, TaskOut, 404), url_name="task")
 def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
-    """One task: status, answer, quotes, pages, the tags and digests that served it, what it recalled."""
-    run = Run.objects.filter(pk=task_id, lane__in=LANES).select_related("host").first()
+    """One task: status, answer and how sure it is, quotes, pages, tags and digests that served it, what it recalled."""
+    run = Run.objects.filter(pk=task_id, lane__in=Run.QUESTION_LANES).select_related("host").first()
     if run is None:
         raise NotFound(f"There is no task {task_id}.")
     verdict = read_latest_verdict(task_id)
@@ -71,6 +70,7 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
         run,
         host=run.host.name,
         href=build_href(run.pk),
+        answer=run.given_answer,
         pages=[
             fill_schema(PageOut, step, url=step.final_url or step.url, status=step.status_code)
             for step in run.steps.order_by("index")

@@ -43,7 +43,7 @@ class TaskForm(ActionForm):
         label="Expected text",
         max_length=2_000,
         required=False,
-        help_text="Optional success check: words that must be on a visited page or in the answer.",
+        help_text="Optional success check: words that must be in the answer or in one of its quotes.",
     )
     expected_url = forms.CharField(
         label="Expected page",
@@ -82,6 +82,20 @@ class TaskForm(ActionForm):
         return {name: part for name, part in parts.items() if part}
 
 
+class AskForm(TaskForm):
+    """The box on the dashboard: a question and a website. It posts to the page of a new task, which explains more."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields = {name: self.fields[name] for name in ("prompt", "host")}
+        self.fields["prompt"].label, self.fields["host"].label = "Ask a question", "Website"
+        self.fields["host"].empty_label = "Named in the question"
+        # On one line Enter sends it.
+        self.fields["prompt"].widget = forms.TextInput(attrs={"autocomplete": "off"})
+        for field in self.fields.values():
+            field.help_text = ""
+
+
 class QueueForm(TaskForm):
     """A training task, once or as a campaign of `size` runs."""
 
@@ -91,7 +105,7 @@ class QueueForm(TaskForm):
         max_length=PATTERN_MAX,
         required=False,
         strip=False,
-        help_text=r"A regular expression that must match in the answer or on a visited page, such as v\d+\.\d+",
+        help_text=r"A regular expression that must match in the answer or in one of its quotes, such as v\d+\.\d+",
     )
     min_pages = forms.IntegerField(
         label="Minimum pages",
@@ -117,7 +131,7 @@ class QueueForm(TaskForm):
         # On this form the check has its own heading, so its fields need not repeat “Optional success check”.
         super().__init__(*args, **kwargs)
         self.fields["prompt"].help_text = "This prompt is what the LLM follows during training execution."
-        self.fields["expected_text"].help_text = "Words that must be on a visited page or in the answer."
+        self.fields["expected_text"].help_text = "Words that must be in the answer or in one of its quotes."
         self.fields["expected_url"].help_text = "The address of the page that must be visited and quoted."
         self.fields["pages_target"].help_text = "How many to read, 1–50. When empty, the runtime settings’ default."
 

@@ -22,7 +22,7 @@ _HINT = (
 @register.simple_tag
 def mark(state: str, word: str = "") -> SafeString:
     """A state as a coloured mark, with the state's own word or another."""
-    said = word or state or "unknown"
+    said = word or state.replace("_", " ") or "unknown"
     return format_html(_MARK, state or "unknown", said[:1].upper() + said[1:])
 
 

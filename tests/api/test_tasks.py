@@ -39,8 +39,19 @@ def test_a_tasks_answer_comes_with_its_evidence(host: Host, reader: Client) -> N
         memories=[{"id": 7, "kind": "page", "url": "http://127.0.0.1:9/queue", "title": "queue", "score": 0.5}],
         memory_used=[7],
         answer="The page queue.",
-        quotes=[{"text": "A queue", "url": "http://127.0.0.1:9/queue", "digest": "cc"}],
-        verifier="quotes",
+        answer_state=Run.AnswerState.SUPPORTED,
+        answer_score=0.75,
+        is_quoted=True,
+        quotes=[
+            {
+                "text": "A queue",
+                "url": "http://127.0.0.1:9/queue",
+                "digest": "cc",
+                "heading": "Lines › Queues",
+                "highlight": "queue",
+            }
+        ],
+        verifier="supported",
         finished_at=timezone.now(),
     )
     Step.objects.create(
@@ -55,7 +66,8 @@ def test_a_tasks_answer_comes_with_its_evidence(host: Host, reader: Client) -> N
     answer = reader.get(f"/api/tasks/{run.pk}").json()
     assert answer["status"] == "succeeded"
     assert answer["answer"] == "The page queue."
-    assert answer["quotes"][0]["text"] == "A queue"
+    assert (answer["answer_state"], answer["answer_score"], answer["is_quoted"]) == ("supported", 0.75, True)
+    assert answer["quotes"] == run.quotes
     assert answer["pages"] == [{"url": "http://127.0.0.1:9/queue", "title": "queue", "status": 200, "error_code": ""}]
     assert answer["controller"] == {
         "tag": "lealife-controller:1",
@@ -64,6 +76,18 @@ def test_a_tasks_answer_comes_with_its_evidence(host: Host, reader: Client) -> N
     }
     assert answer["recalled"][0]["id"] == 7
     assert answer["memory_used"] == [7]
+
+
+def test_what_is_unsure_is_given_as_a_draft_and_never_as_an_answer(host: Host, reader: Client) -> None:
+    old_quote = {"text": "A queue is a line.", "url": "http://127.0.0.1:9/queue", "digest": "d"}
+    run = make_run(
+        host, status="failed", answer_state="unsure", answer_score=0.3, error_code="unsure", quotes=[old_quote]
+    )
+    task = reader.get(f"/api/tasks/{run.pk}").json()
+    assert (task["status"], task["answer_state"], task["error_code"]) == ("failed", "unsure", "unsure")
+    assert (task["answer"], task["draft"]) == ("", "A line.")
+    assert task["quotes"] == [old_quote | {"heading": "", "highlight": ""}]
+    assert reader.get("/api/tasks").json()["tasks"][0]["answer_state"] == "unsure"
 
 
 def test_a_training_run_is_no_task(host: Host, reader: Client) -> None:

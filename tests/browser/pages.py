@@ -42,6 +42,10 @@ def list_pages() -> list[Page]:
     newest = (
         newest or Run.objects.filter(steps__isnull=False).order_by("-id").first() or Run.objects.order_by("-id").first()
     )
+    for state in Run.AnswerState.values:
+        of_state = Run.objects.filter(answer_state=state, steps__isnull=False).order_by("-id").first()
+        if of_state is not None and of_state != newest:
+            pages.append(Page(f"run-{state}", f"/runs/{of_state.pk}/"))
     if newest is not None:
         pages.append(Page("run", f"/runs/{newest.pk}/"))
         step = newest.steps.filter(snapshot__isnull=False).first()

@@ -15,6 +15,14 @@ from training.runs import keep_snapshot
 SITES = ("PostgreSQL manual", "Python documentation", "Django documentation")
 TOPICS = ("VACUUM", "partial indexes", "LISTEN", "row locks", "generators", "context managers", "QuerySet.update")
 PASSAGE = "Partial indexes are built over a subset of a table; the subset is defined by a conditional expression."
+# Blocks of a page, as the agent quotes them: a line each.
+BLOCKS = (
+    f"{PASSAGE} The index contains entries only for those table rows that satisfy the predicate.",
+    "Partial indexes are a specialized feature, but there are several situations in which they are useful.",
+    "One major reason for using a partial index is to avoid indexing common values. Since a query searching for a "
+    "common value will not use the index anyway, there is no point in keeping those rows in the index at all.",
+)
+HEADING = "Indexes › Partial Indexes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +67,17 @@ def make_steps(run: Run, *, count: int) -> None:
     base = run.host.base_url
     for index in range(count):
         topic = TOPICS[(run.pk + index) % len(TOPICS)]
-        body = f"<html><title>{topic}</title><h1>{topic}</h1><p>{PASSAGE}</p></html>".encode()
+        blocks = "".join(f"<p>{block}</p>" for block in BLOCKS)
+        body = f"<html><title>{topic}</title><h1>Indexes</h1><h2>Partial Indexes</h2>{blocks}</html>".encode()
         shortlist = [
-            {"url": f"{base}{name}.html", "title": name, "score": round(0.9 - 0.2 * place, 2), "why": "link"}
+            {
+                "url": f"{base}{name}.html",
+                "title": name,
+                "score": round(0.9 - 0.2 * place, 2),
+                "why": "link" if place else "index",
+                "heading": "" if place else HEADING,
+                "excerpt": "" if place else "are built over a subset of a table; the subset is defined by",
+            }
             for place, name in enumerate(TOPICS[:4])
         ]
         Step.objects.create(

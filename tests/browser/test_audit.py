@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,13 @@ import axe_playwright_python
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.utils import timezone
 
 from tests.browser.conftest import PASSWORD
 from tests.browser.pages import list_pages
-from training.models import Run
+from tests.browser.rows import World
+from tests.browser.world import make_answers, make_tag
+from training.models import Host, Run
 
 pytestmark = pytest.mark.browser
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
@@ -60,6 +64,23 @@ def audit_one(page, name: str) -> list[str]:
 
 def test_axe_finds_nothing_on_a_busy_system(sign_in, web, busy: Run) -> None:
     assert audit(sign_in(path="/"), web.address) == []
+
+
+def test_axe_finds_nothing_on_a_run_in_any_state_of_its_answer(sign_in, web) -> None:
+    host = Host.objects.create(name="manual", base_url="https://docs.example/")
+    controller, task = (make_tag(role, 0, "active") for role in ("controller", "task"))
+    make_answers(
+        World(now=timezone.now(), chance=random.Random(1), hosts=[host], controllers=[controller] * 3, task_tag=task)
+    )
+    page, found = sign_in(path="/"), []
+    for run in Run.objects.all():
+        page.goto(f"{web.address}/runs/{run.pk}/")
+        for closed in page.locator("main summary:visible").all():
+            closed.click()
+            page.keyboard.press("Escape")
+        found += audit_one(page, run.answer_state)
+    assert Run.objects.values("answer_state").distinct().count() == len(Run.AnswerState)
+    assert found == []
 
 
 @pytest.mark.soak  # the fast suite looks at the busy one

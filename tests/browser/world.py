@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from typing import Any
 
 from django.utils import timezone
 
 from lealife.core.actors import command_line
 from lealife.core.digest import digest_value
-from learning.models import MemoryItem, RunLearningOutcome
+from learning.index.models import HostIndex, IndexedPage
+from learning.models import FrontierPage, MemoryItem, RunLearningOutcome
 from promotion.models import ModelTag
-from tests.browser.rows import PASSAGE, TOPICS, World, digest_tag, make_run, make_steps
+from tests.browser.rows import BLOCKS, HEADING, PASSAGE, TOPICS, World, digest_tag, make_run, make_steps
 from tests.browser.trials import SWITCHES, make_evaluation, make_switches
 from tests.guards import behind_guards
 from training.campaigns import create_campaign
@@ -54,7 +56,8 @@ def build_world() -> None:
     make_evaluation(world)
     make_waiting(world)
     make_memory(world, outcomes[-1])
-    make_answer(world)
+    make_index(world)
+    make_answers(world)
     make_running(world)
     while seal_outcomes():
         pass
@@ -159,28 +162,67 @@ def make_memory(world: World, outcome: TrainingOutcome) -> None:
     )
 
 
-def make_answer(world: World) -> None:
-    """A question of an operator's, answered with a quote."""
+def make_index(world: World) -> None:
+    """Pages of two sites in the index; the second site is still being read."""
+    for host, read, known in zip(world.hosts, (380, 140), (0, 85), strict=False):
+        pages = [(f"{host.base_url}{number}.html", digest_value(number)) for number in range(read + known)]
+        FrontierPage.objects.bulk_create(
+            FrontierPage(host=host, url=url, url_digest=digest, state="read" if place < read else "known")
+            for place, (url, digest) in enumerate(pages)
+        )
+        IndexedPage.objects.bulk_create(
+            IndexedPage(host=host, url=url, url_digest=digest) for url, digest in pages[:read]
+        )
+        HostIndex.objects.create(host=host, passages=8 * read)
+
+
+def make_answers(world: World) -> None:
+    """Questions of an operator's, one in each state; the newest is supported."""
+    nothing_near = "quotes: 3 pages were read (VACUUM; row locks), and no passage was close enough to be quoted"
+    too_little = "supported: the closest text answers with 31% at most, and 50% are needed"
+    nowhere = {"answer_state": "not_found", "error_code": "not_found", "error": nothing_near, "verifier": "quotes"}
+    unsure = {"answer_state": "unsure", "error_code": "unsure", "error": too_little, "answer_score": 0.31}
+    make_answer(world, success=False, quotes=0, **nowhere)
+    make_answer(world, success=False, **unsure)
+    expected = {"expected_urls": [f"{world.hosts[0].base_url}{TOPICS[1]}.html"]}
+    found = {"verifier": "expected_url", "check_spec": expected}
+    make_answer(world, answer_state="verified", answer_score=0.91, is_quoted=True, quotes=1, **found)
+    make_answer(world, answer_state="supported", answer_score=0.83)
+
+
+def make_answer(world: World, *, quotes: int = 2, success: bool = True, **values: Any) -> None:
+    """A question with its quotes, asked three minutes ago."""
+    first, second, _ = BLOCKS
+    answer = PASSAGE if values.get("is_quoted") else "A partial index is built over a subset of a table."
     run = make_run(
         world,
         lane="standard",
         prompt="What is a partial index built over?",
         host=world.hosts[0],
         at=world.now - timedelta(minutes=3),
-        success=True,
+        success=success,
         requested_by="ada",
         controller_tag=world.controllers[2].name,
         task_tag=world.task_tag.name,
         controller_calls=2,
         pages=3,
-        answer="A partial index is built over a subset of a table.",
-        verifier="quotes",
+        **{"verifier": "supported", "answer": answer if quotes else "", **values},
     )
     make_steps(run, count=3)
-    first = run.steps.first()
-    quotes = [{"text": PASSAGE, "url": first.url, "digest": first.snapshot_id}]
+    steps = run.steps.all()[:quotes]
+    highlights = (PASSAGE, second)
+    kept = [
+        {
+            "text": "\n".join(BLOCKS) if not place else f"{first}\n{second}",
+            "url": step.url,
+            "digest": step.snapshot_id,
+            "heading": HEADING,
+            "highlight": highlights[place],
+        }
+        for place, step in enumerate(steps)
+    ]
     with behind_guards():
-        Run.objects.filter(pk=run.pk).update(quotes=quotes)
+        Run.objects.filter(pk=run.pk).update(quotes=kept)
 
 
 def make_running(world: World) -> None:

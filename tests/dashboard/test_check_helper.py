@@ -23,7 +23,7 @@ def say(browser: Client, **typed: str) -> str:
         ({}, "No check of its own"),
         (
             {"expected_text": "read committed"},
-            "The words “read committed” must be on a visited page or in the answer",
+            "The words “read committed” must be in the answer or in one of its quotes",
         ),
         ({"expected_url": "http://127.0.0.1:9/a"}, "The page http://127.0.0.1:9/a must be visited"),
         ({"pattern": r"v\d+"}, r"The pattern v\d+ must be found"),

@@ -130,20 +130,41 @@ def test_it_costs_one_query(host: Host, django_assert_num_queries) -> None:
 
 def test_quotes_that_overlap_span_lines_or_repeat_each_have_their_anchor() -> None:
     lines = ["one two three", "four five"]
-    spans = find_quotes(lines, ["two three four", "three", "absent", "four  five", "three"])
+    spans = find_quotes(lines, [(text, "") for text in ("two three four", "three", "absent", "four  five", "three")])
     assert [span.quote for span in spans] == [1, 2, 5, 4]
     shown, left_out = cut_lines(lines, spans)
     assert shown == (
-        (Piece("one "), Piece("two ", True, ("quote",)), Piece("three", True, ("quote-2", "quote-5"))),
-        (Piece("four", True, ("quote-4",)), Piece(" five", True)),
+        (Piece("one "), Piece("two ", True, True, ("quote",)), Piece("three", True, True, ("quote-2", "quote-5"))),
+        (Piece("four", True, True, ("quote-4",)), Piece(" five", True, True)),
     )
     assert left_out == 0
+
+
+def test_of_a_passage_only_what_answers_is_marked_and_jumped_to() -> None:
+    lines = ["Above.", "A queue is a line. It waits.", "Below."]
+    shown, _ = cut_lines(lines, find_quotes(lines, [("Above.\nA queue is a line. It waits.", "It waits.")]))
+    assert shown == (
+        (Piece("Above.", True),),
+        (Piece("A queue is a line. ", True), Piece("It waits.", True, True, ("quote",))),
+        (Piece("Below."),),
+    )
+
+
+def test_a_passage_that_the_page_parts_is_found_line_by_line() -> None:
+    lines = ["One line.", "A frame.", "Another line."]
+    spans = find_quotes(lines, [("One line.\nAnother line.", "Another line."), ("One line.\nNot there.", "")])
+    shown, _ = cut_lines(lines, spans)
+    assert shown == (
+        (Piece("One line.", True),),
+        (Piece("A frame."),),
+        (Piece("Another line.", True, True, ("quote",)),),
+    )
 
 
 def test_a_page_without_end_is_shown_from_its_quote_on(monkeypatch) -> None:
     monkeypatch.setattr(frozen_page, "SHOWN_MAX", 1_000)
     lines = [f"line {number} of very many" for number in range(1_000)]
-    shown, left_out = cut_lines(lines, find_quotes(lines, ["line 700 of"]))
-    assert shown[frozen_page.LINES_BEFORE][0] == Piece("line 700 of", True, ("quote",))
+    shown, left_out = cut_lines(lines, find_quotes(lines, [("line 700 of", "")]))
+    assert shown[frozen_page.LINES_BEFORE][0] == Piece("line 700 of", True, True, ("quote",))
     assert sum(len(piece.text) for line in shown for piece in line) + left_out == sum(map(len, lines))
     assert left_out > 0

@@ -13,15 +13,15 @@ def describe_check(check_spec: dict[str, Any], *, pages_target: int | None) -> t
         pages = "the usual number of pages"
         if pages_target:
             pages = f"{pages_target} page{'s' if pages_target != 1 else ''}"
-        return (f"No check of its own: the run must quote a page word for word, and read {pages}.",)
+        return (f"No check of its own: the run must find a quote that is likely enough to answer, and read {pages}.",)
     sentences = []
     if urls := check_spec.get("expected_urls"):
         more = f" or {len(urls) - 1} more" if len(urls) > 1 else ""
         sentences.append(f"The page {_shorten(urls[0])}{more} must be visited, and a quote must come from it.")
     if text := check_spec.get("expected_text"):
-        sentences.append(f"The words “{_shorten(text)}” must be on a visited page or in the answer, in any case.")
+        sentences.append(f"The words “{_shorten(text)}” must be in the answer or in one of its quotes, in any case.")
     if pattern := check_spec.get("pattern"):
-        sentences.append(f"The pattern {_shorten(pattern)} must be found in the answer or on a visited page.")
+        sentences.append(f"The pattern {_shorten(pattern)} must be found in the answer or in one of its quotes.")
     if check_spec.get("json_schema"):
         sentences.append("The answer must be JSON that fits the given schema.")
     if pages := check_spec.get("min_pages"):

@@ -19,6 +19,24 @@ HOSTS_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
+class WorthPanel:
+    """What can be asked about: enabled sites, and the pages and passages of theirs that the index holds.
+
+    `is_bounded`: a site has more pages than are counted.
+    """
+
+    sites: int
+    pages: int
+    passages: int
+    is_bounded: bool
+
+    @property
+    def pages_words(self) -> str:
+        """How many pages, as it is shown."""
+        return f"more than {self.pages:,}" if self.is_bounded else f"{self.pages:,}"
+
+
+@dataclass(frozen=True, slots=True)
 class CountersPanel:
     """What was achieved so far. `memory_*` count items by status."""
 
@@ -67,6 +85,7 @@ class RecentPanel:
 class HomePage:
     """The panels of `/`, in the order of the page."""
 
+    worth: WorthPanel
     headline: HeadlinePanel
     state: StatePanel
     counters: CountersPanel
@@ -78,14 +97,25 @@ class HomePage:
 def build_home_page(*, now: datetime) -> HomePage:
     """Reads and builds all panels at `now` (aware UTC)."""
     vitals = take_vitals(now=now)
-    standing = read_standing()
+    standing, hosts = read_standing(), read_host_facts()
     return HomePage(
+        worth=build_worth_panel(vitals.facts, hosts=hosts),
         headline=build_headline_panel(vitals),
         state=build_state_panel(vitals),
         counters=build_counters_panel(vitals, memory=standing.counts),
         trend=build_trend_panel(),
-        knowledge=build_knowledge_panel(vitals.facts, standing=standing),
+        knowledge=build_knowledge_panel(vitals.facts, standing=standing, hosts=hosts),
         recent=RecentPanel(rows=read_recent_runs(limit=8)),
+    )
+
+
+def build_worth_panel(facts: Facts, *, hosts: tuple[HostFacts, ...]) -> WorthPanel:
+    """The panel from what was read before; no query of its own."""
+    return WorthPanel(
+        sites=facts.waiting.hosts,
+        pages=sum(host.indexed_counted for host in hosts),
+        passages=sum(host.passages for host in hosts),
+        is_bounded=len(hosts) < facts.waiting.hosts or any(host.indexed > host.indexed_counted for host in hosts),
     )
 
 
@@ -104,9 +134,8 @@ def build_counters_panel(vitals: Vitals, *, memory: dict[str, int]) -> CountersP
     )
 
 
-def build_knowledge_panel(facts: Facts, *, standing: Standing) -> KnowledgePanel:
-    """The panel from what was read before, and from the hosts: one query, at a bounded cost."""
-    hosts = read_host_facts()
+def build_knowledge_panel(facts: Facts, *, standing: Standing, hosts: tuple[HostFacts, ...]) -> KnowledgePanel:
+    """The panel from what was read before; no query of its own."""
     return KnowledgePanel(
         hosts=hosts[:HOSTS_SHOWN],
         hosts_more=max(0, len(hosts) - HOSTS_SHOWN),

@@ -56,9 +56,14 @@ WORDS: dict[str, ErrorWords] = {
         "Another model answered than the one that routing chose, so the result proves nothing.",
         "`manage.py tags` shows what is wrong on which server. When the digests agree again, repeat the run.",
     ),
+    ErrorCode.UNSURE: ErrorWords(
+        "The run found text about the question, but none that is certain enough to be an answer.",
+        "Read the closest text. If it answers, say so under “Was this right?”. If not, ask in words that the site "
+        "itself uses, or name the page that you expect.",
+    ),
     ErrorCode.VERIFICATION_FAILED: ErrorWords(
         "The run read pages, but its result did not pass the success check.",
-        "If there is an answer and it is right, say so below and correct the check. If there is none, ask in words "
+        "If the closest text is right, say so under “Was this right?” and correct the check. If not, ask in words "
         "that the pages use.",
     ),
     ErrorCode.WORKER_LOST: ErrorWords(

@@ -24,10 +24,14 @@ ANCHOR = "quote"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a line, quoted or not; `anchors` are the fragments of the quotes that begin with it."""
+    """A stretch of a line: quoted or not, and whether it answers.
+
+    `anchors` are the fragments of the quotes whose answer begins with it.
+    """
 
     text: str
     is_quoted: bool = False
+    answers: bool = False
     anchors: tuple[str, ...] = ()
 
 
@@ -59,11 +63,15 @@ class FrozenPage:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a quote stands in the text of a page, in characters; the end is exclusive."""
+    """Where a quote, or what answers in it, stands in the text of a page, in characters; the end is exclusive.
+
+    `quote` is its number, from 1. Each quote has one span that answers.
+    """
 
     start: int
     end: int
     quote: int
+    answers: bool = False
 
 
 def read_frozen_page(*, run_id: int, digest: str) -> FrozenPage:
@@ -84,9 +92,13 @@ def read_frozen_page(*, run_id: int, digest: str) -> FrozenPage:
         page = parse_page(body=body, media_type=snapshot.media_type, url=base, site=run.host.as_site())
     except AgentError as error:
         page, unread = ParsedPage(base, "", (), (), ""), error.message
-    texts = [str(quote.get("text", "")) for quote in run.quotes if quote.get("digest") == digest]
+    quotes = [
+        (str(quote.get("text", "")), str(quote.get("highlight", "")))
+        for quote in run.quotes
+        if quote.get("digest") == digest
+    ]
     lines = [line for line in page.text.split("\n") if line]
-    spans = find_quotes(lines, texts)
+    spans = find_quotes(lines, quotes)
     shown, left_out = cut_lines(lines, spans)
     return FrozenPage(
         run_id=run_id,
@@ -102,27 +114,44 @@ def read_frozen_page(*, run_id: int, digest: str) -> FrozenPage:
         fetched_at=step.created_at,
         kept_at=snapshot.created_at,
         lines=shown,
-        quotes=len(texts),
-        anchors=tuple(name_anchor(number) for number in sorted(span.quote for span in spans)),
+        quotes=len(quotes),
+        anchors=tuple(name_anchor(number) for number in sorted({span.quote for span in spans})),
         left_out=left_out,
         unread=unread,
     )
 
 
-def find_quotes(lines: Sequence[str], texts: Iterable[str]) -> tuple[Span, ...]:
+def find_quotes(lines: Sequence[str], quotes: Iterable[tuple[str, str]]) -> tuple[Span, ...]:
     """Where quotes stand in the lines joined by blanks, first come first; numbered from 1 as they are given.
 
-    The agent checked them against the same text, white space squeezed; one that is not there is left out. Those of
-    older runs are cleaned as the text is.
+    A quote is its text and the words in it that answer, which may be empty: then all of it answers. The agent checked
+    the text against the same lines, white space squeezed; one that is not there is left out. Quotes of older runs are
+    cleaned as the text is.
     """
     whole = " ".join(lines)
     found = []
-    for number, text in enumerate(texts, 1):
-        wanted = clean_text(text)
-        start = whole.find(wanted) if wanted else -1
-        if start >= 0:
-            found.append(Span(start, start + len(wanted), number))
+    for number, (text, highlight) in enumerate(quotes, 1):
+        places = _find_text(whole, text)
+        if places:
+            answer = _find_words(whole, highlight, since=places[0][0]) or places[0]
+            found.append(Span(*answer, number, answers=True))
+            found += [Span(*place, number) for place in places if place != answer]
     return tuple(sorted(found, key=lambda span: (span.start, span.quote)))
+
+
+def _find_text(whole: str, text: str) -> list[tuple[int, int]]:
+    """Where a text stands: in one piece or, where other lines of the page part it, line by line."""
+    place = _find_words(whole, text)
+    if place:
+        return [place]
+    places = [_find_words(whole, line) for line in text.split("\n") if line.strip()]
+    return [place for place in places if place] if all(places) else []
+
+
+def _find_words(whole: str, text: str, *, since: int = 0) -> tuple[int, int] | None:
+    wanted = clean_text(text)
+    start = whole.find(wanted, since) if wanted else -1
+    return (start, start + len(wanted)) if start >= 0 else None
 
 
 def cut_lines(lines: Sequence[str], spans: Sequence[Span]) -> tuple[tuple[tuple[Piece, ...], ...], int]:
@@ -157,7 +186,8 @@ def _cut_line(line: str, *, at: int, spans: Sequence[Span]) -> Iterable[Piece]:
         yield Piece(
             text=line[start:end],
             is_quoted=any(span.start < at + end and span.end > at + start for span in here),
-            anchors=tuple(name_anchor(span.quote) for span in here if span.start == at + start),
+            answers=any(span.answers and span.start < at + end and span.end > at + start for span in here),
+            anchors=tuple(name_anchor(span.quote) for span in here if span.answers and span.start == at + start),
         )
 
 

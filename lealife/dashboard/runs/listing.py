@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 
 from lealife.core.paging import read_page
 from lealife.dashboard.rows import fill_row
+from lealife.dashboard.runs.answer_words import name_state
 from training.models import Host, Run
 from training.tasks import clean_text
 
@@ -21,18 +22,18 @@ HOSTS_MAX = 500
 TEXT_MAX = 200
 # What a list shows of a run, which has twenty columns more.
 ROW_COLUMNS = (
-    *("host", "lane", "status", "prompt", "requested_by", "controller_tag", "task_tag", "error_code"),
+    *("host", "lane", "status", "prompt", "requested_by", "controller_tag", "task_tag", "error_code", "answer_state"),
     *("pages", "controller_calls", "duration_ms", "created_at", "finished_at"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run; duration in seconds, None before its end."""
+    """One run; duration in seconds, None before its end. `state` is what it is marked with."""
 
     id: int
     lane: str
-    status: str
+    state: str
     prompt: str
     host: str
     requested_by: str
@@ -47,7 +48,10 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """What a list shows; empty parts let everything through. `tag` is a tag's name or a digest's beginning."""
+    """What a list shows; empty parts let everything through.
+
+    `status` is a status, or the state of an answer. `tag` is a tag's name or a digest's beginning.
+    """
 
     lane: str = ""
     status: str = ""
@@ -59,7 +63,7 @@ class RunFilter:
     def from_query(cls, query: Mapping[str, str]) -> RunFilter:
         """The filter that an address asks for; unknown lanes and statuses are none."""
         parts = {name: clean_text(query.get(name, ""))[:TEXT_MAX] for name in ("lane", "status", "host", "tag", "q")}
-        known = {"lane": Run.Lane.values, "status": Run.Status.values}
+        known = {"lane": Run.Lane.values, "status": [*Run.Status.values, *Run.AnswerState.values]}
         return cls(**{name: text if text in known.get(name, [text]) else "" for name, text in parts.items()})
 
     @property
@@ -74,7 +78,9 @@ class RunFilter:
 
     def narrow(self, runs: QuerySet[Run]) -> QuerySet[Run]:
         """The runs that pass what no index serves."""
-        if self.status:
+        if self.status in Run.AnswerState.values:
+            runs = runs.filter(answer_state=self.status)
+        elif self.status:
             runs = runs.filter(status=self.status)
         if self.host:
             runs = runs.filter(host__name=self.host)
@@ -111,6 +117,7 @@ class RunList:
     chosen: RunFilter
     tabs: tuple[Tab, ...]
     statuses: tuple[str, ...]
+    answer_states: tuple[tuple[str, str], ...]  # with their words
     hosts: tuple[str, ...]
     next_before: int | None
     looked_back_to: int | None
@@ -142,6 +149,7 @@ def read_runs(*, chosen: RunFilter, before: int | None) -> RunList:
         chosen=chosen,
         tabs=tabs + tuple(Tab(str(name), chosen.address(lane=name), chosen.lane == name) for name in Run.Lane.values),
         statuses=tuple(str(value) for value in Run.Status.values),
+        answer_states=tuple((str(value), str(word)) for value, word in Run.AnswerState.choices),
         hosts=tuple(Host.objects.order_by("name").values_list("name", flat=True)[:HOSTS_MAX]),
         next_before=page.next_before or floor,
         looked_back_to=None if page.next_before else floor,
@@ -165,6 +173,7 @@ def view_row(run: Run) -> RunRow:
     return fill_row(
         RunRow,
         run,
+        state=name_state(run),
         prompt=run.prompt[:160],
         host=run.host.name,
         seconds=run.duration_ms / 1000 if run.finished_at else None,

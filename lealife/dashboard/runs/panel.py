@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 
 from lealife.dashboard.ask.check_words import describe_check
 from lealife.dashboard.rows import fill_row
+from lealife.dashboard.runs.answer_words import describe_certainty, name_state
 from lealife.dashboard.runs.error_words import ErrorWords, explain_error
-from lealife.dashboard.runs.frozen_page import name_anchor
-from lealife.dashboard.runs.trail import StepView, link_address, view_step
+from lealife.dashboard.runs.quotes import QuoteView, view_quotes
+from lealife.dashboard.runs.trail import StepView, view_step
 from lealife.run_actions import find_run, suggest_check, why_not_judge, why_not_repeat, why_not_train
 from learning.models import MemoryItem
+from training.agent.brain import PASSAGE
 from training.models import OperatorVerdict, Run, TrainingCycle
 from training.operator_verdicts import read_latest_verdict
 
-
-@dataclass(frozen=True, slots=True)
-class QuoteView:
-    """Words that are literally on a page; `digest` names the kept page, and `anchor` the place on it.
-
-    `digest` is empty when no step of the run kept that content.
-    """
-
-    text: str
-    url: str
-    digest: str
-    anchor: str
-
-    @property
-    def link(self) -> str:
-        """The page's address of today, when a browser may follow it."""
-        return link_address(self.url)
+# A run is given some thirty; the first ones tell enough.
+PASSAGES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +37,17 @@ class MemoryView:
     used: bool
     status: str
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PassageView:
+    """A passage of the site index that was found for the run; `visited` when the run went to its page."""
+
+    url: str
+    title: str
+    heading: str
+    score: float | None
+    visited: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +78,16 @@ class VerdictView:
 
 @dataclass(frozen=True, slots=True)
 class RunPanel:
-    """A run and everything that is known about it. `cannot_…`: why an action is refused, "" when it is not."""
+    """A run and everything that is known about it. `cannot_…`: why an action is refused, "" when it is not.
+
+    `state` is what the run is marked with; `certainty` says how sure the answer is. `draft`: what was written but is no
+    answer.
+    """
 
     id: int
     lane: str
     status: str
+    state: str
     doing: str
     prompt: str
     host: str
@@ -93,6 +96,10 @@ class RunPanel:
     source_title: str | None
     outcome_id: int | None
     answer: str
+    answer_state: str
+    certainty: str
+    is_quoted: bool
+    draft: str
     quotes: tuple[QuoteView, ...]
     verifier: str
     check: tuple[str, ...]
@@ -100,6 +107,8 @@ class RunPanel:
     error: str
     error_words: ErrorWords | None
     served: tuple[ServedView, ...]
+    passages: tuple[PassageView, ...]
+    passages_found: int
     memories: tuple[MemoryView, ...]
     withheld: tuple[MemoryView, ...]
     steps: tuple[StepView, ...]
@@ -130,6 +139,23 @@ class RunPanel:
         return self.status in Run.TERMINAL
 
     @property
+    def answer_title(self) -> str:
+        """The heading above the answer, or above what was found in its place."""
+        if self.answer or not self.is_over:
+            return "Answer"
+        return "No certain answer" if self.quotes else "No answer"
+
+    @property
+    def decided_by(self) -> str:
+        """The check that decided, in words where its name is none."""
+        return "the score of the best quote" if self.verifier == "supported" else self.verifier
+
+    @property
+    def failed_as(self) -> str:
+        """The state that marks why there is no answer: being unsure is no breakdown."""
+        return self.error_code if self.error_code == self.answer_state else "error"
+
+    @property
     def helped(self) -> int:
         """How many recalled items the run went to."""
         return sum(item.used for item in self.memories)
@@ -152,7 +178,7 @@ def build_run_page(run_id: int) -> RunPage:
     run = find_run(run_id)
     cycle = TrainingCycle.objects.select_related("source", "outcome").filter(run_id=run_id).first()
     outcome = getattr(cycle, "outcome", None)
-    titles = {item["id"]: str(item.get("title", "")) for item in run.memories}
+    titles = {item["id"]: str(item.get("title", "")) for item in run.memories if item.get("kind") != PASSAGE}
     steps = tuple(
         view_step(step, started_at=run.started_at, titles=titles) for step in run.steps.order_by("index").all()
     )
@@ -168,13 +194,20 @@ def build_run_page(run_id: int) -> RunPage:
         source_id=cycle.source_id if cycle else None,
         source_title=cycle.source.title if cycle else None,
         outcome_id=outcome.pk if outcome else None,
-        quotes=tuple(_view_quotes(run, kept={step.snapshot for step in steps})),
+        state=name_state(run),
+        answer=run.given_answer,
+        certainty=describe_certainty(run),
+        quotes=view_quotes(run, steps=steps),
         check=describe_check(run.check_spec, pages_target=run.pages_target),
+        # The check that decided has a place of its own on the page.
+        error=run.error.removeprefix(f"{run.verifier}: "),
         error_words=explain_error(run.error_code, sentence=run.error),
         served=(
             _view_served("controller", run.controller_tag, run.controller_digest, run.served_controller_digest),
             _view_served("task", run.task_tag, run.task_digest, run.served_task_digest),
         ),
+        passages=tuple(_view_passages(run, visited={step.url for step in steps}))[:PASSAGES_SHOWN],
+        passages_found=sum(item.get("kind") == PASSAGE for item in run.memories),
         memories=tuple(_view_memories(run, items=items)),
         withheld=tuple(_view_withheld(run, items=items)),
         steps=steps,
@@ -203,26 +236,27 @@ def describe_doing(run: Run, *, steps: int) -> str:
     return f"{steps} page visit{'s' if steps != 1 else ''} so far. The controller chooses the next page."
 
 
-def _view_quotes(run: Run, *, kept: set[str]) -> Iterable[QuoteView]:
-    counts: dict[str, int] = {}
-    for quote in run.quotes:
-        digest = str(quote.get("digest", ""))
-        counts[digest] = counts.get(digest, 0) + 1
-        yield QuoteView(
-            text=str(quote.get("text", "")),
-            url=str(quote.get("url", "")),
-            digest=digest if digest in kept else "",
-            anchor=name_anchor(counts[digest]),
-        )
-
-
 def _view_served(role: str, tag: str, digest: str, served: str) -> ServedView:
     state = "unasked" if not served else "unknown" if not digest else "green" if served == digest else "red"
     return ServedView(role, tag, digest, served, state)
 
 
+def _view_passages(run: Run, *, visited: Set[str]) -> Iterable[PassageView]:
+    for shown in run.memories:
+        if shown.get("kind") == PASSAGE:
+            yield PassageView(
+                url=str(shown.get("url", "")),
+                title=str(shown.get("title", "")),
+                heading=str(shown.get("heading", "")),
+                score=shown.get("score"),
+                visited=shown.get("url") in visited,
+            )
+
+
 def _view_memories(run: Run, *, items: Mapping[int, MemoryItem]) -> Iterable[MemoryView]:
     for shown in run.memories:
+        if shown.get("kind") == PASSAGE:
+            continue
         item = items.get(shown["id"])
         yield MemoryView(
             id=shown["id"],

@@ -16,17 +16,22 @@ PICKED_BY = {
     "fallback": "the model's pick was invalid, so the first of the shortlist was taken",
     "only": "the only page on the shortlist, so no call was needed",
 }
-WHY = {"link": "a link on the page", "memory": "recalled from memory"}
+WHY = {"link": "a link on the page", "memory": "recalled from memory", "index": "found in the site index"}
 
 
 @dataclass(frozen=True, slots=True)
 class OfferView:
-    """One entry of a shortlist; `why` is link or memory."""
+    """One entry of a shortlist; `why` is link, memory or index.
+
+    `heading` and `excerpt` say where on the page its best passage stands, and which words in it match best.
+    """
 
     url: str
     title: str
     score: float | None
     why: str
+    heading: str
+    excerpt: str
     picked: bool
 
     @property
@@ -117,6 +122,8 @@ def _view_offer(offer: dict[str, Any], *, picked: bool) -> OfferView:
         title=str(offer.get("title", "")),
         score=offer.get("score"),
         why=str(offer.get("why", "")),
+        heading=str(offer.get("heading", "")),
+        excerpt=str(offer.get("excerpt", "")),
         picked=picked,
     )
 

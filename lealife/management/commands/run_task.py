@@ -79,7 +79,11 @@ def describe(run: Run) -> dict[str, Any]:
     return {
         "id": run.pk,
         "status": run.status,
-        "answer": run.answer,
+        "answer": run.given_answer,
+        "answer_state": run.answer_state,
+        "answer_score": run.answer_score,
+        "is_quoted": run.is_quoted,
+        "draft": run.draft,
         "quotes": run.quotes,
         "pages": [{"url": step.final_url or step.url, "title": step.title} for step in run.steps.order_by("index")],
         "controller": {"tag": run.controller_tag, "digest": run.served_controller_digest},
