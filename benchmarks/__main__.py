@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 import django
 
+from benchmarks.manuals import SITES
 from benchmarks.measurement import DoesNotHold, Measurement, report
 from lealife.embedded.postgres import ensure_database_url
 
@@ -18,7 +20,11 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lealife.settings")
     ensure_database_url()
     django.setup()
-    if options.name == "chaos":
+    if options.name == "answers":
+        from benchmarks.answers import measure_answers
+
+        report(measure_answers(names=options.site, log=options.log), as_json=options.json)
+    elif options.name == "chaos":
         from benchmarks.chaos.command import run_chaos
 
         seed, measurements = run_chaos(kills=options.kills, workers=options.workers or 6, seed=options.seed)
@@ -51,6 +57,13 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
         one.add_argument("--rounds", type=int, default=5, help="How often each load is measured, in turn.")
         one.add_argument("--workers", type=int, default=4, help="Processes of a load of several.")
         one.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
+    text = "Natural questions about manuals of Debian's packages, asked of the agent on the real models."
+    answers = names.add_parser("answers", help=text, description=text)
+    answers.add_argument("--site", choices=SITES, nargs="+", default=SITES, help="Which manuals; all when left out.")
+    answers.add_argument(
+        "--log", type=Path, help="A file for one line of JSON a question: what was asked and answered."
+    )
+    answers.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
     text = "Starts a whole stack on data of its own, stops training, and measures what it uses while idle."
     idle = names.add_parser("idle", help=text, description=text)
     idle.add_argument("--minutes", type=read_count, default=10, help="How long it is watched.")
