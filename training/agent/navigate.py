@@ -159,7 +159,7 @@ class _Run:
         ranked = self._rank_passages()
         expected = read_expected(self.task.check)
         of_expected = [each for each in ranked if each.evidence.addresses & expected]
-        quotes = quote_best(self.question, of_expected or ranked, embed=self._embed if self.embed is not None else None)
+        quotes = quote_best(self.question, of_expected or ranked, embed=self._embed)
         return quotes, measure_support(self.brain.support, ranked)
 
     def _rank_passages(self) -> list[Scored]:
@@ -168,7 +168,7 @@ class _Run:
             self.evidence,
             recalled=self.brain.memories,
             weights=self.brain.weights,
-            embed=self._embed if self.embed is not None else None,
+            embed=self._embed,
         )
 
     def _embed(self, texts: Sequence[str]) -> list[Vector]:
