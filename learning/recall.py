@@ -71,7 +71,7 @@ def recall(
     )
     if phrases:
         passages = [each for each in passages if each.features.phrase]
-    found, ruled_out = _recall_passages(passages, host_id=host_id, weights=weights), list[Recalled]()
+    found, ruled_out = _recall_passages(passages, host_id=host_id), list[Recalled]()
     if phrases:
         searched = [_search_phrase(phrase, host_id=host_id, limit=limit, weights=weights) for phrase in phrases]
         held = [item for items, _ in searched for item in items]
@@ -87,8 +87,8 @@ def recall(
     return (*passages_found, *items, *_warn(misled, host_id=host_id), *_read_pitfalls(host_id), *ruled_out)
 
 
-def _recall_passages(passages: Sequence[Found], *, host_id: int, weights: Weights) -> list[Recalled]:
-    """The passages, each with what the record of its page adds to its score; and the items that hold the record."""
+def _recall_passages(passages: Sequence[Found], *, host_id: int) -> list[Recalled]:
+    """The passages, each with the record of its page; and the items that hold the record."""
     passages = _drop_retired(passages, host_id=host_id)
     urls = {each.url for each in passages}
     rows = MemoryItem.objects.recallable().filter(host_id=host_id, kind__in=VISITABLE_KINDS, url__in=urls)
@@ -108,7 +108,8 @@ def _recall_passages(passages: Sequence[Found], *, host_id: int, weights: Weight
                 url=each.url,
                 title=each.title,
                 text=each.text,
-                score=round(each.score + weights.score(Features(record=record)), 6),
+                score=each.score,
+                record=round(record, 6),
                 why=f"Holds {each.features.text:.0%} of the question’s words.",
                 heading=each.heading,
                 cosine=round(each.features.cosine, 6),
@@ -117,9 +118,10 @@ def _recall_passages(passages: Sequence[Found], *, host_id: int, weights: Weight
     for url, held in records.items():
         best = first[url]
         for record, (pk, kind, _, helped, checked) in held:
-            score = best.score + weights.score(Features(record=record))
             why = f"Helped in {helped} of {checked} checked runs."
-            recalled.append(Recalled(pk, kind, url, best.title, best.text, round(score, 6), why, best.heading))
+            recalled.append(
+                Recalled(pk, kind, url, best.title, best.text, best.score, why, best.heading, record=round(record, 6))
+            )
     return _sort(recalled)
 
 
@@ -221,10 +223,17 @@ def _rule_out(*, host_id: int, spared: set[str]) -> list[Recalled]:
 
 
 def withhold(items: tuple[Recalled, ...], *, run_id: int) -> tuple[tuple[Recalled, ...], list[int]]:
-    """Leaves each item out with a small probability that depends only on run and item; returns kept and withheld."""
+    """Leaves each item out with a small probability that depends only on run and item; returns kept and withheld.
+
+    The passages of its page stay, for they are on the page whatever was learned, but without its record.
+    """
     candidates = [item.item_id for item in shown(items)]
     withheld = [pk for pk in candidates if unit_interval("withhold", run_id, pk) < WITHHOLD_SHARE]
-    return tuple(item for item in items if item.item_id not in withheld), withheld
+    urls = {item.url for item in items if item.item_id in withheld}
+    kept = (item for item in items if item.kind == PASSAGE or item.item_id not in withheld)
+    return tuple(
+        replace(item, record=0.0) if item.kind == PASSAGE and item.url in urls else item for item in kept
+    ), withheld
 
 
 def _read_rows(statement: str, asked: dict[str, Any]) -> list[Row]:
@@ -236,9 +245,11 @@ def _read_rows(statement: str, asked: dict[str, Any]) -> list[Row]:
 def _rate(row: Row, *, weights: Weights, text: str) -> Recalled:
     pk, kind, url, title, _, helped, checked = row
     record = measure_record(kind=kind, helped=helped, checked=checked)
-    score = weights.score(Features(bm25=1.0, text=1.0, phrase=1.0, record=record))
+    score = weights.score(Features(bm25=1.0, text=1.0, phrase=1.0))
     why = f"Holds the quoted words; helped in {helped} of {checked} checked runs."
-    return Recalled(item_id=pk, kind=kind, url=url, title=title, text=text, score=round(score, 6), why=why)
+    return Recalled(
+        item_id=pk, kind=kind, url=url, title=title, text=text, score=round(score, 6), why=why, record=round(record, 6)
+    )
 
 
 def measure_record(*, kind: str, helped: int, checked: int) -> float:
@@ -249,4 +260,4 @@ def measure_record(*, kind: str, helped: int, checked: int) -> float:
 
 
 def _sort(found: list[Recalled]) -> list[Recalled]:
-    return sorted(found, key=lambda item: (-item.score, item.item_id))
+    return sorted(found, key=lambda item: (-item.score - item.record, item.item_id))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from lealife.core.gateway import ModelUnavailable
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.draining import is_draining
-from lealife.pipeline.vectors import can_embed, embed_if_possible
+from lealife.pipeline.pool import embed_texts
+from lealife.pipeline.vectors import can_embed, pause_embedding
 from learning.curriculum.seeding import crawl_host, find_rested_sources, find_unread_host, revive_rested_tasks
 from learning.index.indexing import count_terms, find_uncounted_host
 from learning.index.vectors import lack_vectors, make_vectors
@@ -41,7 +43,11 @@ def work_index(now: datetime) -> bool:
     if host_id is not None:
         count_terms(host_id)
         return True
-    return bool(make_vectors(embed=embed_if_possible))
+    try:
+        return can_embed() and make_vectors(embed=embed_texts) > 0
+    except ModelUnavailable as error:
+        pause_embedding(error)
+        return False
 
 
 def is_revive_ready(now: datetime) -> bool:

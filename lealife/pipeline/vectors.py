@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
-from lealife.core.gateway import ModelError
+from lealife.core.gateway import ModelError, ModelUnavailable
 from lealife.pipeline.pool import embed_texts
 
 log = logging.getLogger(__name__)
@@ -25,12 +25,19 @@ def can_embed() -> bool:
 
 def embed_if_possible(texts: Sequence[str]) -> list[list[float]]:
     """One unit vector per text; empty when no model server makes them, which is no error here."""
-    global _paused_until
     if not can_embed():
         return []
     try:
         return embed_texts(texts)
+    except ModelUnavailable as error:
+        pause_embedding(error)
     except ModelError as error:
-        _paused_until = time.monotonic() + PAUSE_S
-        log.warning("no vectors for %g seconds: %s", PAUSE_S, error)
-        return []
+        log.warning("a text was refused, so its question is answered by its words alone: %s", error)
+    return []
+
+
+def pause_embedding(error: ModelUnavailable) -> None:
+    """No server makes vectors now: asks none for a while."""
+    global _paused_until
+    _paused_until = time.monotonic() + PAUSE_S
+    log.warning("no vectors for %g seconds: %s", PAUSE_S, error)

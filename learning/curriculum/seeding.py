@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import OuterRef
 
 from lealife.core.announce import announce
 from lealife.core.digest import digest_bytes
+from lealife.core.row_count import RowCount
 from learning.curriculum.tasks import make_tasks
-from learning.index.indexing import index_page
-from learning.memory import confirm_crawled
+from learning.index.indexing import forget_addresses, index_page
+from learning.memory import confirm_crawled, lock_memory
 from learning.missing import OK_BELOW, PASSING, PASSING_STATUSES, learn_missing_page, read_missing_digest, says_missing
 from learning.models import CurriculumTask, FrontierPage
 from training.agent.errors import AgentError, ErrorCode
@@ -44,10 +45,10 @@ class CrawlResult:
 
 
 def find_unread_host(*, now: datetime) -> Host | None:
-    """A host whose frontier has a page to read; least recently served first."""
-    for host in Host.objects.filter(enabled=True, seed_curriculum=True).order_by(
-        F("last_served_at").asc(nulls_first=True), "id"
-    ):
+    """A host whose frontier has a page to read; the one of which fewest were read comes first."""
+    read = FrontierPage.objects.filter(host=OuterRef("pk"), state=FrontierPage.State.READ).order_by()
+    hosts = Host.objects.filter(enabled=True, seed_curriculum=True).annotate(read=RowCount(read))
+    for host in hosts.order_by("read", "id"):
         start = canonical_url(host.base_url)
         FrontierPage.objects.get_or_create(
             host=host, url_digest=digest_bytes(start.encode()), defaults={"url": start, "not_before": now}
@@ -107,7 +108,10 @@ def reopen_blocked_pages(*, host_id: int, now: datetime) -> int:
 def _set_aside(entry: FrontierPage, *, code: ErrorCode, passes: bool, now: datetime) -> None:
     rows = FrontierPage.objects.filter(pk=entry.pk)
     if not passes:
-        rows.update(state=FrontierPage.State.UNREADABLE, error_code=str(code))
+        with transaction.atomic():
+            rows.update(state=FrontierPage.State.UNREADABLE, error_code=str(code))
+            lock_memory(entry.host_id)
+            forget_addresses(host_id=entry.host_id, urls=[entry.url])
         return
     # The first failure may be a moment's; after that the site is asked once an hour.
     rows.update(error_code=str(code), not_before=now + (ASK_AGAIN_LATER if entry.error_code else ASK_AGAIN))
@@ -137,6 +141,8 @@ def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> int:
             return 0
         _extend_frontier(entry, parsed)
         if parsed.noindex:
+            lock_memory(entry.host_id)
+            forget_addresses(host_id=entry.host_id, urls=[entry.url, url])
             return 0
         confirm_crawled(host_id=entry.host_id, content_hash=entry.content_digest, now=now)
         index_page(host_id=entry.host_id, url=url, page=parsed, snapshot_digest=page.digest, now=now)

@@ -17,6 +17,8 @@ from training.agent.reading.words import split_words
 
 # What a page is called and what stands above a passage says more about it than one of its words.
 HEADING_WEIGHT = 2
+# What is longer is a key, a hash or a dump, which no question spells out; and the database's index has a bound.
+TERM_MAX = 100
 # The words of a host are counted again when so large a share of its passages has changed.
 COUNT_AGAIN_SHARE = 0.1
 
@@ -46,7 +48,8 @@ def index_page(*, host_id: int, url: str, page: ParsedPage, snapshot_digest: str
     """
     others = IndexedPage.objects.filter(host_id=host_id, content_hash=page.content_digest)
     if others.exists():
-        # The page is known, under this address or another one.
+        # The page is known, under this address or another one. What this address said before is no longer there.
+        forget_pages(_at(host_id, [url]).exclude(content_hash=page.content_digest))
         return 0
     entry, _ = IndexedPage.objects.update_or_create(
         host_id=host_id,
@@ -79,7 +82,7 @@ def index_page(*, host_id: int, url: str, page: ParsedPage, snapshot_digest: str
 def list_terms(passage: Passage, *, title: str) -> list[str]:
     """The terms of a passage, as its row holds them."""
     named = [*split_words(title), *split_words(passage.heading)]
-    return [*split_words(passage.text), *named * HEADING_WEIGHT]
+    return [term for term in (*split_words(passage.text), *named * HEADING_WEIGHT) if len(term) <= TERM_MAX]
 
 
 def forget_pages(pages: QuerySet[IndexedPage]) -> int:
@@ -95,8 +98,12 @@ def forget_pages(pages: QuerySet[IndexedPage]) -> int:
 
 def forget_addresses(*, host_id: int, urls: Iterable[str]) -> int:
     """Deletes the pages at these addresses, as `forget_pages` does."""
+    return forget_pages(_at(host_id, urls))
+
+
+def _at(host_id: int, urls: Iterable[str]) -> QuerySet[IndexedPage]:
     digests = [digest_bytes(url.encode()) for url in urls]
-    return forget_pages(IndexedPage.objects.filter(host_id=host_id, url_digest__in=digests))
+    return IndexedPage.objects.filter(host_id=host_id, url_digest__in=digests)
 
 
 def follow_readings(*, host_id: int, readings: Iterable[Reading], now: datetime) -> None:

@@ -20,7 +20,7 @@ LOOKED_UP = 5_000
 # Of these so many are read and ranked: those that hold the most and the rarest of the question's words.
 READ = 200
 # A question has few words that matter. Of a longer one the rarest are looked up.
-WORDS = 24
+WORDS, NEW_WORDS = 24, 4
 # However often a page repeats itself, so many of its passages are found at most.
 PER_PAGE = 5
 
@@ -92,10 +92,13 @@ def _look_up(*, host_id: int, known: HostWords) -> list[int]:
     searches: list[QuerySet[IndexedPassage, tuple[int, str]]] = []
     expected = 0
     rarest = sorted(known.counts.items(), key=lambda entry: (entry[1], entry[0]))
-    for term, count in rarest[:WORDS]:
+    held = [entry for entry in rarest if entry[1]]
+    # Words that came since the last count are looked up too, but must not take the place of those that are known.
+    new = [entry for entry in rarest if not entry[1]]
+    for term, count in (*held[:WORDS], *new[: max(NEW_WORDS, WORDS - len(held))]):
+        if searches and expected + count > LOOKED_UP:
+            continue
         expected += count
-        if searches and expected > LOOKED_UP:
-            break
         holding = passages.filter(terms__contains=[term]).annotate(term=Value(term)).order_by("pk")
         searches.append(holding.values_list("pk", "term")[:LOOKED_UP])
     weight: dict[int, float] = {}

@@ -6,8 +6,10 @@ import struct
 from collections.abc import Sequence
 from operator import mul
 
+from lealife.core.gateway import ModelInvalid
 from learning.index.models import IndexedPassage
 from training.agent.quoting import Embed
+from training.agent.ranking import LEAST_COSINE
 from training.agent.reading.passages import Passage, describe_text
 
 # Passages whose vectors are made with one request.
@@ -20,14 +22,29 @@ def lack_vectors() -> bool:
 
 
 def make_vectors(*, embed: Embed) -> int:
-    """Makes the vectors of a few passages, newest first; returns how many. The model is asked outside transactions."""
+    """Makes the vectors of a few passages, newest first; returns how many. The model is asked outside transactions.
+
+    A text that the model refuses gets an empty vector, so that it does not stop the others. Raises ModelUnavailable as
+    `embed` does.
+    """
     waiting = IndexedPassage.objects.filter(vector=None).select_related("page").order_by("-pk")
     rows = list(waiting.only("heading", "text", "page__title")[:AT_ONCE])
-    made = embed([describe_text(row.page.title, Passage(row.heading, row.text)) for row in rows]) if rows else ()
+    texts = [describe_text(row.page.title, Passage(row.heading, row.text)) for row in rows]
+    try:
+        made = [pack_vector(vector) for vector in embed(texts)] if texts else []
+    except ModelInvalid:
+        made = [_make_vector(text, embed=embed) for text in texts]
     for row, vector in zip(rows, made, strict=False):
         # A page that changed meanwhile has other passages by now.
-        IndexedPassage.objects.filter(pk=row.pk, vector=None).update(vector=pack_vector(vector))
+        IndexedPassage.objects.filter(pk=row.pk, vector=None).update(vector=vector)
     return len(made)
+
+
+def _make_vector(text: str, *, embed: Embed) -> bytes:
+    try:
+        return pack_vector(embed([text])[0])
+    except ModelInvalid:
+        return b""
 
 
 def pack_vector(vector: Sequence[float]) -> bytes:
@@ -41,7 +58,7 @@ def unpack_vector(stored: bytes) -> tuple[float, ...]:
 
 
 def measure_cosines(stored: Sequence[bytes | None], vector: Sequence[float] | None) -> list[float]:
-    """The cosine of each stored unit vector and `vector`, at least 0.
+    """The cosine of each stored unit vector and `vector`; 0 without `vector`, and otherwise a little more at least.
 
     A passage whose vector was not made yet, or by a model of another size, counts as the average of the others.
     """
@@ -52,7 +69,7 @@ def measure_cosines(stored: Sequence[bytes | None], vector: Sequence[float] | No
         if each is None or len(each) != 2 * len(vector):
             measured.append(None)
         else:
-            measured.append(max(0.0, sum(map(mul, unpack_vector(each), vector))))
+            measured.append(max(LEAST_COSINE, sum(map(mul, unpack_vector(each), vector))))
     known = [cosine for cosine in measured if cosine is not None]
     average = sum(known) / len(known) if known else 0.0
     return [average if cosine is None else cosine for cosine in measured]

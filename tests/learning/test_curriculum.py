@@ -196,8 +196,8 @@ def test_a_site_that_is_away_at_first_gets_its_curriculum_later(host):
     assert find_unread_host(now=later(days=1, minutes=5)) == host
 
 
-def test_a_host_that_was_never_served_is_read_first(host):
-    Host.objects.filter(pk=host.pk).update(last_served_at=START)
+def test_the_host_of_which_fewest_pages_were_read_comes_next(host):
+    FrontierPage.objects.create(host=host, url=f"{host.base_url}a", url_digest="a", state="read")
     fresh = make_host(name="fresh", base_url="http://fresh.test/")
     assert find_unread_host(now=later(minutes=1)) == fresh
 

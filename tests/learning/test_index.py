@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from lealife.core.actors import command_line
+from lealife.core.gateway import ModelInvalid
 from learning.index.indexing import count_terms, find_uncounted_host, forget_addresses, index_page
 from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount
 from learning.index.search import READ, search_passages
@@ -117,7 +118,7 @@ def test_a_vector_is_stored_in_two_bytes_a_number():
 
 def test_a_passage_without_a_vector_counts_as_the_average_of_the_others():
     stored = [pack_vector((1.0, 0.0)), None, pack_vector((0.0, 1.0)), pack_vector((1.0,))]
-    assert measure_cosines(stored, (1.0, 0.0)) == [1.0, 0.5, 0.0, 0.5]
+    assert measure_cosines(stored, (1.0, 0.0)) == [1.0, 0.5005, 0.001, 0.5005]
     assert measure_cosines(stored, None) == [0.0] * 4
 
 
@@ -191,3 +192,37 @@ def test_a_question_of_words_that_stand_everywhere_costs_little(host):
     began = time.process_time()
     assert len(find(host, "bell house rings noon")) == 10
     assert time.process_time() - began < 0.5
+
+
+def test_a_word_without_end_is_left_out_and_its_page_is_indexed(host):
+    assert index(host, "dump", f"The dump begins: {'0123456789abcdef' * 500} and ends at noon.") > 0
+    assert find(host, "When does the dump end?") == ["dump"] * len(find(host, "When does the dump end?"))
+
+
+def test_words_that_stand_nowhere_take_no_place_from_those_that_do(host):
+    for number in range(3):
+        index(host, f"p{number}", f"The bell of house {number} rings at noon.")
+    count_terms(host.pk)
+    unknown = " ".join(f"unknown{number}x" for number in range(40))
+    assert find(host, f"{unknown} When does the bell ring?") != []
+
+
+def test_a_page_that_says_what_another_says_keeps_nothing_of_its_own(host):
+    index(host, "a", "The bell rings at noon.", title="Same")
+    index(host, "b", "The owl lives in the tower.", title="Same")
+    index(host, "b", "The bell rings at noon.", title="Same")
+    assert find(host, "owl tower") == []
+
+
+def test_a_text_that_is_refused_stops_no_others(host):
+    for number in range(5):
+        index(host, f"p{number}", f"Bell number {number} rings.")
+
+    def embed(texts):
+        if any("number 3" in text for text in texts):
+            raise ModelInvalid("refused")
+        return [(1.0, 0.0)] * len(texts)
+
+    assert make_vectors(embed=embed) == 5
+    assert not lack_vectors()
+    assert IndexedPassage.objects.filter(vector=b"").count() == 1

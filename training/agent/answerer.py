@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,7 @@ SHOWN_MAX = 700
 # Numbers, and what is written like the names of programs: joined by signs, with digits, or in mixed case.
 _IDENTIFIER = re.compile(r"(?:[\w$@#%.:/()\[\]<>+*=~^-]|(?<=\d),(?=\d))*[\w)\]>+*]")
 _NO = re.compile(r"\b(?:no|not|never|cannot|nor|none|neither|without)\b|n't\b", re.IGNORECASE)
-_YES_OR_NO = re.compile(r"\s*(?P<word>yes|no)\b", re.IGNORECASE)
+_YES = content_words("yes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +69,50 @@ def _write_json(*, model: Model, brain: Brain, content: str, quotes: Sequence[Qu
     if len(reply.text) > JSON_ANSWER_MAX:
         raise AgentError(ErrorCode.MODEL_INVALID, f"The JSON answer is longer than {JSON_ANSWER_MAX:,} characters.")
     text = reply.text.strip()
-    return Answer(text or quotes[0].answer, reply, is_quoted=not text)
+    if text and all(stands_in(leaf, quotes=quotes) for leaf in _list_leaves(text, schema=schema)):
+        return Answer(text, reply, is_quoted=False)
+    return Answer(quotes[0].answer, reply, is_quoted=True)
+
+
+def _list_leaves(text: str, *, schema: dict[str, Any]) -> list[str]:
+    """The texts and numbers in a JSON answer, without those that its schema offers; none when it is no JSON."""
+    try:
+        return [leaf for leaf in _walk(json.loads(text)) if leaf not in _list_offered(schema)]
+    except (ValueError, RecursionError):
+        return []
+
+
+def _walk(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _walk(each)
+    elif isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        yield str(value)
+
+
+def _list_offered(schema: Any) -> set[str]:
+    """The values that a schema offers to choose from."""
+    if isinstance(schema, list):
+        return set().union(*map(_list_offered, schema))
+    if not isinstance(schema, dict):
+        return set()
+    own = schema.get("enum")
+    return {str(each) for each in own or ()}.union(*map(_list_offered, schema.values()))
 
 
 def stands_in(text: str, *, quotes: Sequence[Quote]) -> bool:
     """Whether a text says nothing that the quotes do not say, as far as words can show.
 
-    Every content word, number and name in it stands in the quotes; and a “yes” or “no” agrees with whether the quote
-    that it is taken from says “not”.
+    Every content word, number and name in it stands in the quotes, and it denies only what the best quote denies.
     """
-    said = [f"{quote.heading} {quote.text}" for quote in quotes]
-    words = content_words(text)
-    if not words or not words <= content_words(" ".join(said)):
+    said = " ".join(f"{quote.heading} {quote.text}" for quote in quotes)
+    words = content_words(text) - _YES
+    if not words or not words <= content_words(said):
         return False
-    folded = fold(" ".join(said))
-    if not all(fold(name) in folded for name in find_names(text)):
+    folded = fold(said)
+    if not all(re.search(rf"(?<!\w){re.escape(fold(name))}(?!\w)", folded) for name in find_names(text)):
         return False
-    begins = _YES_OR_NO.match(text)
-    if begins is None:
-        return True
-    denied = bool(_NO.search(quotes[0].answer))
-    return denied == (begins["word"].lower() == "no")
+    return bool(_NO.search(text)) == bool(_NO.search(quotes[0].answer))
 
 
 def find_names(text: str) -> list[str]:

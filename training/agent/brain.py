@@ -22,7 +22,7 @@ class Recalled:
     """One memory item, or passage of the site index, recalled for this task. `score` is the ranker's.
 
     A passage has the id 0. `heading`: the headings above it. `cosine`: how alike it and the question are in meaning,
-    0 to 1.
+    0 to 1. `record`: how often its page answered right. It leads to a page, but makes no answer surer.
     `why`: the reason for recalling it, in words, where the kind does not show it.
     """
 
@@ -35,6 +35,7 @@ class Recalled:
     why: str = ""
     heading: str = ""
     cosine: float = 0.0
+    record: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,16 @@ from training.agent.quoting import (
     Embed,
     Scored,
     Vector,
+    choose_passages,
     holds_phrases,
     measure_support,
-    quote_best,
+    quote,
     quote_phrases,
     rank_passages,
 )
 from training.agent.reading.evidence import ReadPage, find_distinct
 from training.agent.reading.page import parse_page
-from training.agent.reading.words import read_question
+from training.agent.reading.words import content_words, fold, read_question
 from training.agent.shortlist import Candidates
 from training.agent.task import Task
 from training.agent.trajectory import AnswerState, Choice, Quote, Step, Trajectory
@@ -155,12 +156,29 @@ class _Run:
     def _choose_quotes(self) -> tuple[tuple[Quote, ...], float]:
         """The best quotes, and how likely the first of them answers. Words in quotation marks are found or not."""
         if self.question.phrases:
-            return quote_phrases(self.question, self.evidence), float(holds_phrases(self.question, self.evidence))
+            return quote_phrases(self.question, self.evidence), self._measure_phrases()
         ranked = self._rank_passages()
         expected = read_expected(self.task.check)
         of_expected = [each for each in ranked if each.evidence.addresses & expected]
-        quotes = quote_best(self.question, of_expected or ranked, embed=self._embed)
-        return quotes, measure_support(self.brain.support, ranked)
+        # A task that names its page quotes from it.
+        chosen = choose_passages(self.question, of_expected or ranked) or of_expected[:1]
+        return quote(self.question, chosen, embed=self._embed), self._measure(chosen)
+
+    def _measure(self, chosen: Sequence[Scored]) -> float:
+        return measure_support(self.brain.support, self.question, chosen)
+
+    def _measure_phrases(self) -> float:
+        """Words in quotation marks are found or not. What else is asked, the passages that hold them must answer."""
+        if not holds_phrases(self.question, self.evidence):
+            return 0.0
+        if self.question.words <= content_words(" ".join(self.question.phrases)):
+            return 1.0
+        holding = [
+            each
+            for each in self._rank_passages()
+            if any(phrase in fold(each.passage.text) for phrase in self.question.phrases)
+        ]
+        return self._measure(choose_passages(self.question, holding))
 
     def _rank_passages(self) -> list[Scored]:
         return rank_passages(
@@ -303,15 +321,13 @@ class _Run:
         if self.question.phrases:
             # Words in quotation marks are looked for until they are found or the calls are spent.
             return holds_phrases(self.question, self.evidence)
-        score = measure_support(self.brain.support, self._rank_passages())
+        score = self._measure(choose_passages(self.question, self._rank_passages()))
         return score >= self.brain.support.threshold or self._holds_already()
 
     def _holds_already(self) -> bool:
+        """Whether an expected page was read: there is nothing better to look for."""
         gathered = Gathered(pages=tuple(self.evidence))
-        return (
-            not self.task.check.is_empty
-            and check_gathered(task=self.task, gathered=gathered, threshold=self.brain.support.threshold).success
-        )
+        return bool(self.task.check.expected_urls) and check_visits(task=self.task, gathered=gathered).success
 
     def _check_may_go_on(self) -> None:
         reason = self.should_stop() if self.should_stop else None

@@ -11,7 +11,7 @@ from itertools import accumulate
 from operator import mul
 
 from training.agent.brain import PASSAGE, Recalled
-from training.agent.ranking import Features, Support, Weights, measure_share, score_bm25
+from training.agent.ranking import LEAST_COSINE, Features, Support, Weights, measure_share, score_bm25
 from training.agent.reading.blocks import split_passages
 from training.agent.reading.evidence import ReadPage, find_distinct
 from training.agent.reading.passages import HEADINGS_JOINED_BY, Passage, cut_passages, describe_text
@@ -38,12 +38,13 @@ Embed = Callable[[Sequence[str]], Sequence[Vector]]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A passage of a page that was read, its features and the ranker's score."""
+    """A passage of a page that was read, its features, the ranker's score, and the record of its page."""
 
     evidence: ReadPage
     passage: Passage
     features: Features
     score: float
+    record: float = 0.0
 
 
 def rank_passages(
@@ -69,32 +70,37 @@ def rank_passages(
         item = known.get((evidence.page.url, passage.text))
         features = _describe(question, evidence.page.title, passage, words=words, rarity=rarity, average=average)
         if item is not None:
-            scored.append(Scored(evidence, passage, replace(features, cosine=item.cosine), item.score))
+            features = replace(features, cosine=item.cosine)
+            scored.append(Scored(evidence, passage, features, item.score, item.record))
         else:
             scored.append(Scored(evidence, passage, features, weights.score(features)))
     if embed is not None:
         scored = _compare(question, scored, indexed=indexed, weights=weights, embed=embed)
-    # Of equals the one that was read first.
-    return sorted(scored, key=lambda each: -each.score)
+    # What answered right before is quoted first; of equals the one that was read first.
+    return sorted(scored, key=lambda each: -each.score - weights.record * each.record)
 
 
-def measure_support(support: Support, ranked: Sequence[Scored]) -> float:
-    """How likely the best of the ranked passages answer, 0 to 1; 0 without any."""
-    best = ranked[:QUOTES_MAX]
-    if not best:
-        return 0.0
-    return support.measure(
-        score=sum(each.score for each in best) / len(best),
-        words=best[0].features.text,
-        has_vectors=best[0].features.cosine > 0,
-    )
-
-
-def quote_best(question: Question, ranked: Sequence[Scored], *, embed: Embed | None = None) -> tuple[Quote, ...]:
-    """Up to three passages as quotes, best first, each with the sentence in it that bears most on the question."""
+def choose_passages(question: Question, ranked: Sequence[Scored]) -> list[Scored]:
+    """Up to three of the ranked passages that are near enough to the question to be quoted, best first."""
     needed = min(NEAR_WORDS, len(question.words))
     near = [each for each in ranked if _count_held(question, each) >= max(needed, 1)]
     floor = near[0].score * WEAK_SHARE if near else 0.0
+    return [each for each in near[:QUOTES_MAX] if each.score >= floor]
+
+
+def measure_support(support: Support, question: Question, chosen: Sequence[Scored]) -> float:
+    """How likely the chosen passages answer, 0 to 1; 0 without any. One word alone is no question."""
+    if not chosen:
+        return 0.0
+    return support.measure(
+        score=sum(each.score for each in chosen) / len(chosen),
+        words=chosen[0].features.text if len(question.words) >= NEAR_WORDS else 0.0,
+        has_vectors=chosen[0].features.cosine > 0,
+    )
+
+
+def quote(question: Question, chosen: Sequence[Scored], *, embed: Embed | None = None) -> tuple[Quote, ...]:
+    """The chosen passages as quotes, each with the sentence in it that bears most on the question."""
     return tuple(
         Quote(
             text=each.passage.text,
@@ -103,8 +109,7 @@ def quote_best(question: Question, ranked: Sequence[Scored], *, embed: Embed | N
             heading=each.passage.heading,
             highlight=find_sentence(question, each.passage, embed=embed),
         )
-        for each in near[:QUOTES_MAX]
-        if each.score >= floor
+        for each in chosen
     )
 
 
@@ -183,7 +188,7 @@ def _compare(
     asked, *others = vectors
     changed = {}
     for each, vector in zip(fresh[:COMPARED], others, strict=True):
-        features = replace(each.features, cosine=max(0.0, sum(map(mul, asked, vector))))
+        features = replace(each.features, cosine=max(LEAST_COSINE, sum(map(mul, asked, vector))))
         changed[id(each)] = replace(each, features=features, score=weights.score(features))
     return [changed.get(id(each), each) for each in scored]
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from training.agent.reading.words import Question, Rarity, measure_coverage
 
 K1, B = 1.2, 0.5
+# The cosine of what has nothing in common: 0 stands for what was not compared.
+LEAST_COSINE = 0.001
 
 
 @dataclass(frozen=True, slots=True)

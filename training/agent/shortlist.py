@@ -38,7 +38,7 @@ class _Candidate:
 
     @property
     def best(self) -> Recalled | None:
-        return max(self.recalled, key=lambda item: item.score, default=None)
+        return max(self.recalled, key=lambda item: item.score + item.record, default=None)
 
 
 class Candidates:
@@ -110,7 +110,8 @@ class Candidates:
             exact=float(self._is_spelled(candidate)),
             pitfall=float(candidate.url in self._pitfalls),
         )
-        return (best.score if best else 0.0) + self._weights.score(names)
+        recalled = best.score + self._weights.record * best.record if best else 0.0
+        return recalled + self._weights.score(names)
 
     def _measure_name(self, words: set[str], rarity: Rarity) -> float:
         """How much of the question a name holds; of two alike the one with fewer other words comes first."""

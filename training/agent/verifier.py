@@ -143,7 +143,7 @@ def _check_quoted(expected: frozenset[str], gathered: Gathered) -> str:
     # By content: the same page may have been read under two addresses.
     wanted = {evidence.page.content_digest for evidence in gathered.pages if evidence.addresses & expected}
     digests = {evidence.digest for evidence in gathered.pages if evidence.page.content_digest in wanted}
-    if not gathered.quotes or any(quote.body_digest in digests for quote in gathered.quotes):
+    if any(quote.body_digest in digests for quote in gathered.quotes):
         return ""
     return "no quote comes from an expected address"
 

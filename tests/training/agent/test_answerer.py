@@ -69,7 +69,10 @@ def test_names_and_numbers_are_found_as_they_are_spelled(text: str, expected: li
     assert find_names(text) == expected
 
 
-SAID = Quote("Call sqlite3_backup_init() first. The limit is 4300 digits. It is not on by default.", "u", "d")
+SAID = Quote(
+    "Call sqlite3_backup_init() first. The limit is 4300 digits. It is not on by default.", "u", "d",
+    highlight="The limit is 4300 digits.",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,8 @@ SAID = Quote("Call sqlite3_backup_init() first. The limit is 4300 digits. It is 
     [
         ("Call sqlite3_backup_init() first.", True),
         ("Call sqlite3_back_up() first.", False),
+        ("Call sqlite3_backup first.", False),
+        ("The limit is not 4300 digits.", False),
         ("The limit is 4300 digits.", True),
         ("The limit is 430 digits.", False),
         ("The default limit is digits.", True),
@@ -92,5 +97,5 @@ def test_a_text_stands_in_its_quotes_with_every_word_number_and_name(text: str, 
     ("text", "expected"), [("Yes, it is on by default.", False), ("No, it is not on by default.", True)]
 )
 def test_a_yes_or_no_that_contradicts_its_quote_is_caught(text: str, expected: bool) -> None:
-    quote = Quote("It is not on by default. Yes or no are words.", "u", "d", highlight="It is not on by default.")
+    quote = Quote("It is not on by default.", "u", "d", highlight="It is not on by default.")
     assert stands_in(text, quotes=[quote]) is expected

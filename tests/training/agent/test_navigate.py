@@ -371,3 +371,23 @@ def test_words_of_a_page_are_never_instructions(garden: StubSite) -> None:
         assert run(stub, SHED, model=model).success
     assert all([message["role"] for message in call["messages"]] == ["user"] for call in model.asked)
     assert len(model.asked[0]["messages"][0]["content"].splitlines()) == 4
+
+
+def test_quoted_words_answer_no_more_than_what_is_asked_of_them(garden: StubSite) -> None:
+    other = "How many litres of paint does the shed \u201cbehind the green door\u201d need in summer?"
+    trajectory = run(garden, other)
+    assert (trajectory.success, trajectory.answer_state) == (False, "unsure")
+    assert run(garden, "Who says \u201cbehind the green door\u201d?").answer_state == "supported"
+
+
+def test_a_json_answer_with_an_invented_name_is_not_supported(garden: StubSite) -> None:
+    schema = {"type": "object", "properties": {"when": {"type": "string"}}, "required": ["when"]}
+    model = ScriptedModel(answer='{"when": "rose_cut_9000"}')
+    trajectory = run(garden, model=model, changes={"check": SuccessCheck(json_schema=schema)})
+    assert (trajectory.success, trajectory.is_quoted) == (False, True)
+
+
+def test_an_expected_page_is_quoted_even_when_it_says_little_of_the_question(garden: StubSite) -> None:
+    trajectory = run(garden, "Zyzzyva?", changes={**expecting(garden, "roses.html"), "max_calls": 6})
+    assert trajectory.success is bool(trajectory.quotes)
+    assert all(quote.url == f"{garden.url}roses.html" for quote in trajectory.quotes)

@@ -6,10 +6,11 @@ import pytest
 
 from training.agent.brain import PASSAGE, Recalled
 from training.agent.quoting import (
+    choose_passages,
     find_sentence,
     holds_phrases,
     measure_support,
-    quote_best,
+    quote,
     quote_phrases,
     rank_passages,
 )
@@ -47,7 +48,7 @@ def quotes(prompt: str) -> list[str]:
     if question.phrases:
         return [quote.text for quote in quote_phrases(question, PAGES)]
     ranked = rank_passages(question, PAGES, recalled=(), weights=FIRST_WEIGHTS)
-    return [quote.answer for quote in quote_best(question, ranked)]
+    return [each.answer for each in quote(question, choose_passages(question, ranked))]
 
 
 def test_the_passage_that_covers_the_question_is_quoted() -> None:
@@ -111,11 +112,12 @@ def test_passages_of_pages_that_are_not_indexed_are_compared_in_meaning() -> Non
 def test_by_words_alone_only_nearly_all_of_them_are_support() -> None:
     def support(prompt: str) -> float:
         ranked = rank_passages(read_question(prompt), PAGES, recalled=(), weights=FIRST_WEIGHTS)
-        return measure_support(FIRST_SUPPORT, ranked)
+        return measure_support(FIRST_SUPPORT, read_question(prompt), choose_passages(read_question(prompt), ranked))
 
     assert support("Where does the old oak stand?") >= FIRST_SUPPORT.threshold
     assert support("Where do old oaks stand in a wet summer of storms?") < FIRST_SUPPORT.threshold
-    assert measure_support(FIRST_SUPPORT, []) == 0
+    assert support("Oak?") < FIRST_SUPPORT.threshold
+    assert measure_support(FIRST_SUPPORT, read_question("Where?"), []) == 0
 
 
 def test_what_is_asked_in_the_question_s_own_words_is_no_answer() -> None:
