@@ -128,12 +128,16 @@ def test_the_best_harmless_pair_is_the_maximum_that_scipy_finds(candidate, basel
     assert best >= -found.fun - 1e-6
 
 
+NEVER_IN = 20
+
+
 @given(candidate=arms(), baseline=arms())
 def test_a_further_failure_never_takes_back_evidence_of_harm(candidate, baseline):
     successes, observations = candidate
     before = e_harm(candidate=candidate, baseline=baseline)
-    # Below 1 there is none: a mixture over rates of at least one per cent fits a hopeless candidate ever worse.
-    if successes and before >= 1:
+    # A mixture over rates of at least one per cent fits a hopeless candidate ever worse: below 1 there is no evidence,
+    # and one that never succeeds in dozens of runs may lose some (1 of 48 against 1 of 1: 1.35, then 1.34).
+    if successes and before >= 1 and (successes > 1 or observations < NEVER_IN):
         assert e_harm(candidate=(successes - 1, observations), baseline=baseline) >= before * (1 - 1e-9)
 
 

@@ -14,17 +14,19 @@ from training.agent.model import Model, Reply
 from training.agent.quoting import (
     Embed,
     Scored,
-    Vector,
+    asks_beyond_phrases,
     choose_passages,
     holds_phrases,
+    measure_phrases,
     measure_support,
     quote,
     quote_phrases,
     rank_passages,
+    remember_vectors,
 )
 from training.agent.reading.evidence import ReadPage, find_distinct
 from training.agent.reading.page import parse_page
-from training.agent.reading.words import content_words, fold, read_question
+from training.agent.reading.words import read_question
 from training.agent.shortlist import Candidates
 from training.agent.task import Task
 from training.agent.trajectory import AnswerState, Choice, Quote, Step, Trajectory
@@ -89,7 +91,8 @@ class _Run:
         clock: Callable[[], float],
     ) -> None:
         self.task, self.brain, self.browser, self.model = task, brain, browser, model
-        self.on_step, self.should_stop, self.embed, self.clock = on_step, should_stop, embed, clock
+        self.on_step, self.should_stop, self.clock = on_step, should_stop, clock
+        self.embed = remember_vectors(embed) if embed is not None else None
         self.started = clock()
         self.question = read_question(task.prompt)
         self.candidates = Candidates(
@@ -109,7 +112,6 @@ class _Run:
         # Whether quotes were looked for, and how likely the best one answers; None while nothing is quoted.
         self.has_chosen = False
         self.score: float | None = None
-        self._vectors: dict[str, Vector] = {}
         # Whether there is nothing more to read.
         self.has_read_all = False
         # A page that has almost no text without its scripts, and how many pages with more text were read.
@@ -156,29 +158,18 @@ class _Run:
     def _choose_quotes(self) -> tuple[tuple[Quote, ...], float]:
         """The best quotes, and how likely the first of them answers. Words in quotation marks are found or not."""
         if self.question.phrases:
-            return quote_phrases(self.question, self.evidence), self._measure_phrases()
+            ranked = self._rank_passages() if asks_beyond_phrases(self.question) else None
+            score = measure_phrases(self.brain.support, self.question, self.evidence, ranked=ranked)
+            return quote_phrases(self.question, self.evidence), score
         ranked = self._rank_passages()
         expected = read_expected(self.task.check)
         of_expected = [each for each in ranked if each.evidence.addresses & expected]
         # A task that names its page quotes from it.
         chosen = choose_passages(self.question, of_expected or ranked) or of_expected[:1]
-        return quote(self.question, chosen, embed=self._embed), self._measure(chosen)
+        return quote(self.question, chosen, embed=self.embed), self._measure(chosen)
 
     def _measure(self, chosen: Sequence[Scored]) -> float:
         return measure_support(self.brain.support, self.question, chosen)
-
-    def _measure_phrases(self) -> float:
-        """Words in quotation marks are found or not. What else is asked, the passages that hold them must answer."""
-        if not holds_phrases(self.question, self.evidence):
-            return 0.0
-        if self.question.words <= content_words(" ".join(self.question.phrases)):
-            return 1.0
-        holding = [
-            each
-            for each in self._rank_passages()
-            if any(phrase in fold(each.passage.text) for phrase in self.question.phrases)
-        ]
-        return self._measure(choose_passages(self.question, holding))
 
     def _rank_passages(self) -> list[Scored]:
         return rank_passages(
@@ -186,16 +177,8 @@ class _Run:
             self.evidence,
             recalled=self.brain.memories,
             weights=self.brain.weights,
-            embed=self._embed,
+            embed=self.embed,
         )
-
-    def _embed(self, texts: Sequence[str]) -> list[Vector]:
-        """The vectors of the texts, each made once a run; none when no model can make them."""
-        new = [text for text in texts if text not in self._vectors]
-        if new and self.embed is not None:
-            self._vectors.update(zip(new, self.embed(new), strict=False))
-        made = [self._vectors.get(text) for text in texts]
-        return [vector for vector in made if vector is not None] if None not in made else []
 
     def _reachable_task(self) -> Task:
         """The task, with a pages target that is no larger than the number of pages there are."""

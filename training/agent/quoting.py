@@ -113,6 +113,38 @@ def quote(question: Question, chosen: Sequence[Scored], *, embed: Embed | None =
     )
 
 
+def remember_vectors(embed: Embed) -> Embed:
+    """The same, but each text is sent once; empty when one of them has no vector."""
+    known: dict[str, Vector] = {}
+
+    def embed_new(texts: Sequence[str]) -> list[Vector]:
+        new = list(dict.fromkeys(text for text in texts if text not in known))
+        known.update(zip(new, embed(new) if new else (), strict=False))
+        return [known[text] for text in texts] if known.keys() >= set(texts) else []
+
+    return embed_new
+
+
+def asks_beyond_phrases(question: Question) -> bool:
+    """Whether a question asks more than where its quoted words stand."""
+    return not question.words <= content_words(" ".join(question.phrases))
+
+
+def measure_phrases(
+    support: Support, question: Question, pages: Sequence[ReadPage], *, ranked: Sequence[Scored] | None
+) -> float:
+    """How likely the pages answer a question with quoted words, 0 to 1.
+
+    Quoted words are found or not. What else is asked, by the `ranked` passages, those that hold them must answer.
+    """
+    if not holds_phrases(question, pages):
+        return 0.0
+    if ranked is None:
+        return 1.0
+    holding = [each for each in ranked if any(phrase in fold(each.passage.text) for phrase in question.phrases)]
+    return measure_support(support, question, choose_passages(question, holding))
+
+
 def holds_phrases(question: Question, pages: Sequence[ReadPage]) -> bool:
     """Whether all quoted phrases of the question stand on the pages literally."""
     texts = [fold(evidence.page.text) for evidence in pages]
