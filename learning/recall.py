@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection
@@ -26,6 +26,18 @@ RULED_OUT_MAX = 1_000
 # One recalled item in twenty-five is withheld from training runs, to see what it would have been worth.
 WITHHOLD_SHARE = 0.04
 Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A memory item, and how often it led to a right answer."""
+
+    pk: int
+    kind: str
+    record: float
+    why: str
+
+
 # Checked runs that each item is thought to have failed before its record begins.
 RECORD_PRIOR = 2
 PITFALLS_MAX = 30
@@ -77,52 +89,65 @@ def recall(
         held = [item for items, _ in searched for item in items]
         literal = {each.url for each in passages}
         spared = literal.union({item.url for item in held}, *[unseen for _, unseen in searched])
-        found = _sort([*held, *found])
+        # A page whose passage was found needs no other excerpt.
+        found += [item for item in held if item.url not in literal]
         if _can_search(phrases):
             ruled_out = _rule_out(host_id=host_id, spared=spared)
     misled = read_misled(host_id=host_id, question=question)
-    good = [item for item in found if item.url not in misled]
-    passages_found = [item for item in good if item.kind == PASSAGE]
-    items = _unique([item for item in good if item.kind != PASSAGE], limit=limit)
-    return (*passages_found, *items, *_warn(misled, host_id=host_id), *_read_pitfalls(host_id), *ruled_out)
+    good = _attach_items([item for item in found if item.url not in misled], host_id=host_id, limit=limit)
+    return (*good, *_warn(misled, host_id=host_id), *_read_pitfalls(host_id), *ruled_out)
 
 
 def _recall_passages(passages: Sequence[Found], *, host_id: int) -> list[Recalled]:
-    """The passages, each with the record of its page; and the items that hold the record."""
-    passages = _drop_retired(passages, host_id=host_id)
-    urls = {each.url for each in passages}
-    rows = MemoryItem.objects.recallable().filter(host_id=host_id, kind__in=VISITABLE_KINDS, url__in=urls)
-    fields = ("pk", "kind", "url", "helped_count", "checked_count")
-    records: dict[str, list[tuple[float, Any]]] = {}
-    for row in rows.order_by("pk").values_list(*fields):
-        records.setdefault(row[2], []).append((measure_record(kind=row[1], helped=row[3], checked=row[4]), row))
-    recalled = []
-    first = dict[str, Found]()
-    for each in passages:
-        first.setdefault(each.url, each)
-        record = max((value for value, _ in records.get(each.url, ())), default=0.0)
-        recalled.append(
-            Recalled(
-                item_id=0,
-                kind=PASSAGE,
-                url=each.url,
-                title=each.title,
-                text=each.text,
-                score=each.score,
-                record=round(record, 6),
-                why=f"Holds {each.features.text:.0%} of the question’s words.",
-                heading=each.heading,
-                cosine=round(each.features.cosine, 6),
-            )
+    return [
+        Recalled(
+            item_id=0,
+            kind=PASSAGE,
+            url=each.url,
+            title=each.title,
+            text=each.text,
+            score=each.score,
+            why=f"Holds {each.features.text:.0%} of the question’s words.",
+            heading=each.heading,
+            cosine=round(each.features.cosine, 6),
+            is_passage=True,
         )
-    for url, held in records.items():
-        best = first[url]
-        for record, (pk, kind, _, helped, checked) in held:
-            why = f"Helped in {helped} of {checked} checked runs."
-            recalled.append(
-                Recalled(pk, kind, url, best.title, best.text, best.score, why, best.heading, record=round(record, 6))
-            )
-    return _sort(recalled)
+        for each in _drop_retired(passages, host_id=host_id)
+    ]
+
+
+def _attach_items(found: Sequence[Recalled], *, host_id: int, limit: int) -> list[Recalled]:
+    """What was found, best first: passages with the record of their page, and at most `limit` memory items.
+
+    The best passage of a page stands for the page's item, so that a page is not given twice.
+    """
+    best = _read_records({each.url for each in found if each.is_passage}, host_id=host_id)
+    ranked = _sort([replace(each, record=best[each.url].record) if each.url in best else each for each in found])
+    attached, taken = list[Recalled](), set[str]()
+    for each in ranked:
+        may_take = each.url not in taken and len(taken) < limit
+        item = best.get(each.url)
+        if each.is_passage and item is not None and may_take:
+            taken.add(each.url)
+            attached.append(replace(each, item_id=item.pk, kind=item.kind, why=f"{each.why} {item.why}"))
+        elif each.is_passage:
+            attached.append(each)
+        elif may_take:
+            taken.add(each.url)
+            attached.append(each)
+    return attached
+
+
+def _read_records(urls: Set[str], *, host_id: int) -> dict[str, _Record]:
+    """The trusted item of each page that has the best record."""
+    items = MemoryItem.objects.recallable().filter(host_id=host_id, kind__in=VISITABLE_KINDS, url__in=urls)
+    best: dict[str, _Record] = {}
+    fields = ("pk", "kind", "url", "helped_count", "checked_count")
+    for pk, kind, url, helped, checked in items.order_by("pk").values_list(*fields):
+        record = round(measure_record(kind=kind, helped=helped, checked=checked), 6)
+        if url not in best or record > best[url].record:
+            best[url] = _Record(pk, kind, record, f"Helped in {helped} of {checked} checked runs.")
+    return best
 
 
 def _drop_retired(passages: Sequence[Found], *, host_id: int) -> list[Found]:
@@ -157,13 +182,6 @@ def _read_pitfalls(host_id: int) -> list[Recalled]:
         Recalled(item_id=pk, kind=PITFALL, url=url, title=title, text="", score=0.0, why=f"This address failed: {text}")
         for pk, url, title, text in pitfalls.values_list("pk", "url", "title", "text")[:PITFALLS_MAX]
     ]
-
-
-def _unique(items: list[Recalled], *, limit: int) -> tuple[Recalled, ...]:
-    by_url: dict[str, Recalled] = {}
-    for item in items:
-        by_url.setdefault(item.url, item)
-    return tuple(by_url.values())[:limit]
 
 
 def _search_phrase(phrase: str, *, host_id: int, limit: int, weights: Weights) -> tuple[list[Recalled], set[str]]:
@@ -227,13 +245,16 @@ def withhold(items: tuple[Recalled, ...], *, run_id: int) -> tuple[tuple[Recalle
 
     The passages of its page stay, for they are on the page whatever was learned, but without its record.
     """
-    candidates = [item.item_id for item in shown(items)]
-    withheld = [pk for pk in candidates if unit_interval("withhold", run_id, pk) < WITHHOLD_SHARE]
+    withheld = [
+        item.item_id for item in shown(items) if unit_interval("withhold", run_id, item.item_id) < WITHHOLD_SHARE
+    ]
     urls = {item.url for item in items if item.item_id in withheld}
-    kept = (item for item in items if item.kind == PASSAGE or item.item_id not in withheld)
-    return tuple(
-        replace(item, record=0.0) if item.kind == PASSAGE and item.url in urls else item for item in kept
-    ), withheld
+    kept = (item for item in items if item.is_passage or item.item_id not in withheld)
+    return tuple(_forget_item(item) if item.url in urls else item for item in kept), withheld
+
+
+def _forget_item(passage: Recalled) -> Recalled:
+    return replace(passage, item_id=0, kind=PASSAGE, record=0.0)
 
 
 def _read_rows(statement: str, asked: dict[str, Any]) -> list[Row]:

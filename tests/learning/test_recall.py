@@ -178,9 +178,26 @@ def test_a_sighting_more_moves_nothing(host):
 def test_an_item_says_why_it_is_recalled(host):
     remember(host, "a", "A giraffe eats leaves.")
     MemoryItem.objects.update(checked_count=4, helped_count=3)
-    passage, item = recall(host_id=host.pk, prompt="giraffe leaves")
-    assert passage.why == "Holds 100% of the question’s words."
-    assert item.why == "Helped in 3 of 4 checked runs."
+    [item] = recall(host_id=host.pk, prompt="giraffe leaves")
+    assert item.why == "Holds 100% of the question’s words. Helped in 3 of 4 checked runs."
+
+
+def test_a_passage_stands_for_the_item_of_its_page(host):
+    item_id = remember(host, "a", "A giraffe eats leaves.")
+    MemoryItem.objects.update(checked_count=4, helped_count=4)
+    [item] = recall(host_id=host.pk, prompt="giraffe leaves")
+    assert (item.item_id, item.kind, item.is_passage, item.text) == (item_id, "page", True, "A giraffe eats leaves.")
+    assert item.record > 0.5
+
+
+def test_a_withheld_item_leaves_its_passage_without_the_record(host):
+    item_id = remember(host, "a", "A giraffe eats leaves.")
+    MemoryItem.objects.update(checked_count=4, helped_count=4)
+    items = recall(host_id=host.pk, prompt="giraffe leaves")
+    run_id = next(number for number in range(1_000) if withhold(items, run_id=number)[1])
+    [passage], withheld = withhold(items, run_id=run_id)
+    assert withheld == [item_id]
+    assert (passage.item_id, passage.kind, passage.record, passage.text) == (0, PASSAGE, 0.0, items[0].text)
 
 
 def judge(host: Host, prompt: str, url: str, *, right: bool, run: Run | None = None) -> Run:

@@ -21,7 +21,8 @@ VISITABLE_KINDS = frozenset({"page", "route"})
 class Recalled:
     """One memory item, or passage of the site index, recalled for this task. `score` is the ranker's.
 
-    A passage has the id 0. `heading`: the headings above it. `cosine`: how alike it and the question are in meaning,
+    `is_passage`: the text is a passage of the site index. One that stands for no memory item has the id 0 and the kind
+    “passage”. `heading`: the headings above it. `cosine`: how alike it and the question are in meaning,
     0 to 1. `record`: how often its page answered right. It leads to a page, but makes no answer surer.
     `why`: the reason for recalling it, in words, where the kind does not show it.
     """
@@ -36,6 +37,7 @@ class Recalled:
     heading: str = ""
     cosine: float = 0.0
     record: float = 0.0
+    is_passage: bool = False
 
 
 @dataclass(frozen=True, slots=True)

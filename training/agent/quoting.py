@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import mul
 
-from training.agent.brain import PASSAGE, Recalled
+from training.agent.brain import Recalled
 from training.agent.ranking import LEAST_COSINE, Features, Support, Weights, measure_share, score_bm25
 from training.agent.reading.blocks import split_passages
 from training.agent.reading.evidence import ReadPage, find_distinct
@@ -59,7 +59,7 @@ def rank_passages(
 
     What the site index knows of a passage is used; of the others the best are compared with the question by `embed`.
     """
-    known = {(item.url, item.text): item for item in recalled if item.kind == PASSAGE}
+    known = {(item.url, item.text): item for item in recalled if item.is_passage}
     indexed = {url for url, _ in known}
     cut = _cut_own(pages)
     terms = [split_words(f"{evidence.page.title} {passage.heading} {passage.text}") for evidence, passage in cut]

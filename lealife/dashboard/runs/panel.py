@@ -207,7 +207,7 @@ def build_run_page(run_id: int) -> RunPage:
             _view_served("task", run.task_tag, run.task_digest, run.served_task_digest),
         ),
         passages=tuple(_view_passages(run, visited={step.url for step in steps}))[:PASSAGES_SHOWN],
-        passages_found=sum(item.get("kind") == PASSAGE for item in run.memories),
+        passages_found=sum(item.get("is_passage", False) for item in run.memories),
         memories=tuple(_view_memories(run, items=items)),
         withheld=tuple(_view_withheld(run, items=items)),
         steps=steps,
@@ -243,7 +243,7 @@ def _view_served(role: str, tag: str, digest: str, served: str) -> ServedView:
 
 def _view_passages(run: Run, *, visited: Set[str]) -> Iterable[PassageView]:
     for shown in run.memories:
-        if shown.get("kind") == PASSAGE:
+        if shown.get("is_passage"):
             yield PassageView(
                 url=str(shown.get("url", "")),
                 title=str(shown.get("title", "")),

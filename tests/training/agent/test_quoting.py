@@ -95,7 +95,9 @@ def test_a_question_is_settled_by_what_is_literally_there(prompt: str, expected:
 def test_what_the_index_knows_of_a_passage_decides() -> None:
     question = read_question("When do flowers get cut?")
     [passage] = [each.passage for each in rank_passages(question, [TREES], recalled=(), weights=FIRST_WEIGHTS)]
-    known = Recalled(1, PASSAGE, "http://site.example/trees", "About trees", passage.text, 2.5, cosine=0.7)
+    known = Recalled(
+        0, PASSAGE, "http://site.example/trees", "About trees", passage.text, 2.5, cosine=0.7, is_passage=True
+    )
     best = rank_passages(question, PAGES, recalled=[known], weights=FIRST_WEIGHTS)[0]
     assert (best.evidence, best.score, best.features.cosine) == (TREES, 2.5, 0.7)
 
