@@ -47,6 +47,7 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
         "degradation": "Full cycles beside a long history; size: finished cycles in it.",
         "gate": "The gate's error rates and power, by simulation through the decision code; size: lifetimes.",
         "snapshot": "Looks at the pages beside a short history and a long one; size: outcomes of the long one.",
+        "retrieval": "Searches of one large host, by words and with vectors; size: its passages.",
         "sockets": "Many sockets under a load of commits; size: sockets.",
         "prefix": "Two evaluations on the real model in one memory snapshot; size: pairs of each.",
         "vectors": "Passages embedded, their memory, and a chat next to them; size: passages.",
@@ -109,6 +110,11 @@ def measure(options: argparse.Namespace) -> list[Measurement]:
             from benchmarks.snapshot import LONG, measure_snapshots
 
             return measure_snapshots(finished=size or LONG, rounds=rounds)
+        case "retrieval":
+            from benchmarks.retrieval import PASSAGES as SEARCHED
+            from benchmarks.retrieval import measure_retrieval
+
+            return measure_retrieval(passages=size or SEARCHED, rounds=rounds)
         case "sockets":
             from benchmarks.sockets import SOCKETS, measure_sockets
 

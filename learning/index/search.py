@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nsmallest
+from typing import NamedTuple
 
 from django.db.models import QuerySet, Value
 
@@ -38,6 +39,21 @@ class Found:
     score: float
 
 
+class _Row(NamedTuple):
+    """What is read of a passage. Many are read for one question, so no model instances are made of them."""
+
+    pk: int
+    url: str
+    title: str
+    heading: str
+    text: str
+    terms: list[str]
+    vector: bytes | None
+
+
+_FIELDS = ("pk", "page__url", "page__title", "heading", "text", "terms", "vector")
+
+
 @dataclass(frozen=True, slots=True)
 class HostWords:
     """How many passages of a host hold each word of a question, how rare that makes it, and the average length.
@@ -48,6 +64,19 @@ class HostWords:
     counts: Mapping[str, int]
     rarity: Rarity
     average: float
+    passages: int
+
+    @property
+    def rarest_first(self) -> list[str]:
+        """The words that are held, rarest first."""
+        return sorted(
+            (term for term, count in self.counts.items() if count), key=lambda term: (self.counts[term], term)
+        )
+
+    @property
+    def new(self) -> list[str]:
+        """The words that no passage held when they were counted."""
+        return sorted(term for term, count in self.counts.items() if not count)
 
 
 def search_passages(
@@ -58,15 +87,16 @@ def search_passages(
     `vector` is the question's, of unit length; None: words alone are compared.
     """
     known = read_host_words(host_id=host_id, question=question)
-    chosen = _look_up(host_id=host_id, known=known)
-    passages = IndexedPassage.objects.filter(pk__in=chosen).select_related("page").order_by("pk")
-    rows = list(passages.only("text", "heading", "terms", "vector", "page__url", "page__title"))
+    question = _keep_rarest(question, known=known)
+    chosen = _look_up(question, host_id=host_id, known=known)
+    passages = IndexedPassage.objects.filter(pk__in=chosen).order_by("pk")
+    rows = [_Row(*values) for values in passages.values_list(*_FIELDS)]
     cosines = measure_cosines([bytes(row.vector) if row.vector is not None else None for row in rows], vector)
     found = []
     for row, cosine in zip(rows, cosines, strict=True):
         features = _describe(row, cosine=cosine, question=question, known=known)
         score = round(weights.score(features), 6)
-        found.append(Found(row.pk, row.page.url, row.page.title, row.heading, row.text, features, score))
+        found.append(Found(row.pk, row.url, row.title, row.heading, row.text, features, score))
     found.sort(key=lambda each: (-each.score, each.passage_id))
     return _keep_few_per_page(found)[:limit]
 
@@ -78,7 +108,7 @@ def read_host_words(*, host_id: int, question: Question) -> HostWords:
     held = TermCount.objects.filter(host_id=host_id, term__in=question.words)
     counts = {**dict.fromkeys(question.words, 0), **dict(held.values_list("term", "passages"))}
     values = {term: _weigh(count, total=total) for term, count in counts.items()}
-    return HostWords(counts, Rarity(values, unseen=_weigh(0, total=total)), average or 1.0)
+    return HostWords(counts, Rarity(values, unseen=_weigh(0, total=total)), average or 1.0, total)
 
 
 def _weigh(count: int, *, total: int) -> float:
@@ -86,31 +116,65 @@ def _weigh(count: int, *, total: int) -> float:
     return math.log(1 + (max(total, count) - count + 0.5) / (count + 0.5))
 
 
-def _look_up(*, host_id: int, known: HostWords) -> list[int]:
+def _keep_rarest(question: Question, *, known: HostWords) -> Question:
+    """The question with the words that matter. Words that came since the last count matter too, but must not take the
+    place of those that are known.
+    """
+    held = known.rarest_first[:WORDS]
+    kept = {*held, *known.new[: max(NEW_WORDS, WORDS - len(held))]}
+    return replace(
+        question,
+        words=frozenset(kept),
+        weights={word: weight for word, weight in question.weights.items() if word in kept},
+    )
+
+
+def _look_up(question: Question, *, host_id: int, known: HostWords) -> list[int]:
     """The passages that hold the most and the rarest words, by the database's index alone; at most `READ`."""
     passages = IndexedPassage.objects.filter(host_id=host_id)
-    searches: list[QuerySet[IndexedPassage, tuple[int, str]]] = []
-    expected = 0
-    rarest = sorted(known.counts.items(), key=lambda entry: (entry[1], entry[0]))
-    held = [entry for entry in rarest if entry[1]]
-    # Words that came since the last count are looked up too, but must not take the place of those that are known.
-    new = [entry for entry in rarest if not entry[1]]
-    for term, count in (*held[:WORDS], *new[: max(NEW_WORDS, WORDS - len(held))]):
-        if searches and expected + count > LOOKED_UP:
-            continue
-        expected += count
-        holding = passages.filter(terms__contains=[term]).annotate(term=Value(term)).order_by("pk")
-        searches.append(holding.values_list("pk", "term")[:LOOKED_UP])
+    searches: list[QuerySet[IndexedPassage, tuple[int, int]]] = []
+    groups = _group_words(question, known=known)
+    for number, terms in enumerate(groups):
+        holding = passages.filter(terms__contains=terms).annotate(group=Value(number)).order_by("pk")
+        searches.append(holding.values_list("pk", "group")[:LOOKED_UP])
     weight: dict[int, float] = {}
     # Read in one order, so that sums of weights come out the same in every process.
-    for pk, term in sorted(searches[0].union(*searches[1:], all=True) if searches else ()):
-        weight[pk] = weight.get(pk, 0.0) + known.rarity.values[term]
+    for pk, number in sorted(searches[0].union(*searches[1:], all=True) if searches else ()):
+        weight[pk] = weight.get(pk, 0.0) + sum(known.rarity.values[term] for term in groups[number])
     return nsmallest(READ, weight, key=lambda pk: (-weight[pk], pk))
 
 
-def _describe(row: IndexedPassage, *, cosine: float, question: Question, known: HostWords) -> Features:
+def _group_words(question: Question, *, known: HostWords) -> list[list[str]]:
+    """The words to look up, rarest first, until enough passages are in hand.
+
+    Each is looked up by itself. Where all of them are frequent, those are looked up that hold several: of a passage
+    that holds one of many frequent words nothing is known.
+    """
+    held = [term for term in known.rarest_first if term in question.words]
+    singles, expected = list[list[str]](), 0
+    for term in held:
+        if expected + known.counts[term] <= LOOKED_UP:
+            singles.append([term])
+            expected += known.counts[term]
+    new = [[term] for term in known.new if term in question.words]
+    return [*(singles or _group_frequent(held, known=known)), *new]
+
+
+def _group_frequent(terms: Sequence[str], *, known: HostWords) -> list[list[str]]:
+    """Frequent words in groups, each of so many that few enough passages hold them all, as far as chance goes."""
+    groups, group, expected = list[list[str]](), list[str](), float(known.passages)
+    for term in terms:
+        group.append(term)
+        expected *= known.counts[term] / known.passages
+        if expected <= LOOKED_UP:
+            groups.append(group)
+            group, expected = [], float(known.passages)
+    return groups or ([group] if group else [])
+
+
+def _describe(row: _Row, *, cosine: float, question: Question, known: HostWords) -> Features:
     counts = Counter(row.terms)
-    title, heading = row.page.title, row.heading
+    title, heading = row.title, row.heading
 
     def share(text: str) -> float:
         return measure_share(question, set(split_words(text)), rarity=known.rarity)

@@ -194,6 +194,26 @@ def test_a_question_of_words_that_stand_everywhere_costs_little(host):
     assert time.process_time() - began < 0.5
 
 
+def test_of_words_that_are_all_frequent_passages_are_looked_up_that_hold_several(host, monkeypatch):
+    monkeypatch.setattr("learning.index.search.LOOKED_UP", 4)
+    for number in range(20):
+        word = "bell" if number % 2 else "noon"
+        index(host, f"p{number}", f"The {word} of house {number} is known to all.")
+    index(host, "both", "The bell is heard at noon, as is known to all.")
+    count_terms(host.pk)
+    # The ten of one word that come first would fill what may be looked up.
+    assert find(host, "bell noon") == ["both"]
+
+
+def test_a_question_of_hundreds_of_words_is_searched_by_its_rarest(host):
+    for number in range(60):
+        index(host, f"p{number}", " ".join(f"word{place}x" for place in range(number, number + 30)))
+    count_terms(host.pk)
+    began = time.process_time()
+    assert find(host, " ".join(f"word{place}x" for place in range(90)))
+    assert time.process_time() - began < 0.2
+
+
 def test_a_word_without_end_is_left_out_and_its_page_is_indexed(host):
     assert index(host, "dump", f"The dump begins: {'0123456789abcdef' * 500} and ends at noon.") > 0
     assert find(host, "When does the dump end?") == ["dump"] * len(find(host, "When does the dump end?"))
