@@ -24,7 +24,7 @@ class _CountVisitable(Func):
 
     template = (
         "jsonb_array_length(jsonb_path_query_array(%(expressions)s, "
-        """'$[*] ? (!(@.kind == "pitfall" || @.kind == "misled"))'))"""
+        """'$[*] ? (@.kind == "page" || @.kind == "route")'))"""
     )
     output_field = IntegerField()
 

@@ -38,7 +38,25 @@ def test_pairs_of_runs_and_items_are_counted(host):
         outcome = make_outcome(host, success=not withholds)
         with behind_guards():
             Run.objects.filter(pk=outcome.run_id).update(
-                memories=[{"id": 1}, {"id": 2}] if not withholds else [], memory_withheld=[3] if withholds else []
+                memories=[_give(1), _give(2)] if not withholds else [], memory_withheld=[3] if withholds else []
             )
     uplift = read_standing().uplift
     assert (uplift.points, uplift.runs_given, uplift.runs_withheld) == (100.0, LEAST_RUNS, LEAST_RUNS)
+
+
+def test_what_is_never_withheld_is_not_compared(host):
+    for number in range(2 * LEAST_RUNS):
+        withholds = number % 2
+        outcome = make_outcome(host, success=True)
+        # Every run was given a passage that is no memory item, and a page to visit last.
+        others = [_give(0, kind="passage"), _give(4, kind="ruled_out")]
+        with behind_guards():
+            Run.objects.filter(pk=outcome.run_id).update(
+                memories=others if withholds else [*others, _give(1)], memory_withheld=[3] if withholds else []
+            )
+    uplift = read_standing().uplift
+    assert (uplift.runs_given, uplift.runs_withheld) == (LEAST_RUNS, LEAST_RUNS)
+
+
+def _give(number: int, *, kind: str = "page") -> dict[str, object]:
+    return {"id": number, "kind": kind}
