@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from benchmarks.database import open_database
-from benchmarks.manuals import Manual, Question, read_manual, serve
+from benchmarks.fitting import Case, fit_support, fit_weights, judge_ranking, read_cases
+from benchmarks.manuals import SITES, Manual, Question, read_manual, serve
 from benchmarks.measurement import Measurement
 from lealife.core.digest import digest_bytes
 from lealife.core.places import data_dir
@@ -30,7 +32,9 @@ from promotion.evaluation.arms import make_brain
 from promotion.routing import read_routing
 from promotion.tags import ensure_base_tags
 from training.agent.answerer import find_names
+from training.agent.brain import Recalled
 from training.agent.navigate import navigate
+from training.agent.ranking import Support, Weights
 from training.agent.reading.page import parse_kept
 from training.agent.reading.words import fold
 from training.agent.task import SuccessCheck, Task
@@ -39,15 +43,17 @@ from training.agent.web.http_browser import HttpBrowser
 from training.models import Host
 
 CALLS, COLD_CALLS = 3, 5
+COLD_BEFORE = {"python": 0.0, "git": 0.0, "sqlite": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question and what the agent did; `address` is where the manual was served."""
+    """A question and what the agent did; `address` is where the manual was served, `recall_ms` what recall took."""
 
     question: Question
     trajectory: Trajectory
     address: str
+    recall_ms: float = 0.0
 
     @property
     def visited(self) -> bool:
@@ -66,26 +72,74 @@ class Asked:
         """Whether the answer is shown as one."""
         return self.trajectory.answer_state == AnswerState.SUPPORTED
 
+    @property
+    def total_ms(self) -> float:
+        """How long the person waits, from recall to the end."""
+        return self.recall_ms + self.trajectory.duration_ms
+
+    @property
+    def visits_ms(self) -> float:
+        """What picking, fetching and reading took."""
+        return float(sum(step.latency_ms for step in self.trajectory.steps))
+
     def _is_right_page(self, url: str) -> bool:
         return url.removeprefix(self.address) in self.question.pages
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A manual that is served and was read through, and what its index finds for each of its questions."""
+
+    manual: Manual
+    host: Host
+    address: str
+    cases: tuple[Case, ...]
+
+
 def measure_answers(*, names: Sequence[str], log: Path | None = None) -> list[Measurement]:
-    """Every manual read through, then its questions asked, each by itself; in a database apart."""
+    """The questions of the named manuals, asked of the agent; in a database of its own.
+
+    Every manual is read through. The weights and the threshold with which the questions of one are asked are fitted to
+    the questions of the others. Then the same questions are asked of a site of which nothing is known.
+    """
     ensure_ollama()
     found = []
-    with open_database():
+    with open_database(), ExitStack() as stack:
         ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
-        for name in names:
+        sites = []
+        for name in SITES:
             manual = read_manual(name)
-            with serve(manual.root) as address:
-                host = add_host(manual, address)
-                found += measure_reading(host, manual)
-                asked = [ask(question, host=host, address=address) for question in manual.questions]
-                if log is not None:
-                    log_answers(asked, manual, path=log)
-                found += judge(asked, manual)
+            address = stack.enter_context(serve(manual.root))
+            host = add_host(manual, address)
+            reading = measure_reading(host, manual)
+            found += reading if name in names else []
+            sites.append(Site(manual, host, address, tuple(read_cases(host, manual, address=address))))
+        for site in sites:
+            if site.manual.name in names:
+                found += measure_site(site, others=[each for each in sites if each is not site], log=log)
     return found
+
+
+def measure_site(site: Site, *, others: Sequence[Site], log: Path | None) -> list[Measurement]:
+    """The claims about one manual, with what is fitted to the others."""
+    cases = [case for each in others for case in each.cases]
+    weights = fit_weights(cases)
+    support = fit_support(cases, weights)
+    asked = [ask(question, site, weights=weights, support=support) for question in site.manual.questions]
+    cold = [ask_cold(question, site, weights=weights, support=support) for question in site.manual.questions]
+    if log is not None:
+        log_answers(asked, site.manual, path=log)
+    standing = judge_ranking(site.cases, weights)
+    answerable = sum(case.question.is_answerable for case in site.cases)
+    name = site.manual.name
+    fitted = f"first / in 3 / in 5, quoted: {standing}; fitted to {' and '.join(each.manual.name for each in others)}"
+    return [
+        _at_least(
+            f"{name}: right pages among three, by ranking alone", standing.in_three / answerable, 0.74, "", fitted
+        ),
+        *judge(asked, site.manual),
+        *judge_memory(asked, cold, site.manual),
+    ]
 
 
 def add_host(manual: Manual, address: str) -> Host:
@@ -152,15 +206,30 @@ def remember_vectors(path: Path) -> Callable[[Sequence[str]], list[list[float]]]
     return embed
 
 
-def ask(question: Question, *, host: Host, address: str, calls: int = CALLS, cold: bool = False) -> Asked:
-    """Asks the agent one question as the product does; `cold`: with nothing recalled."""
+def ask(question: Question, site: Site, *, weights: Weights, support: Support) -> Asked:
+    """Asks the agent one question as the product does."""
+    began = time.monotonic()
+    items = recall(host_id=site.host.pk, prompt=question.prompt, weights=weights, embed=embed_texts)
+    recall_ms = 1000 * (time.monotonic() - began)
+    trajectory = _navigate(question, site, items=items, calls=CALLS, weights=weights, support=support)
+    return Asked(question, trajectory, site.address, recall_ms)
+
+
+def ask_cold(question: Question, site: Site, *, weights: Weights, support: Support) -> Asked:
+    """The same with nothing recalled, as on a site that was never read; with more calls."""
+    trajectory = _navigate(question, site, items=(), calls=COLD_CALLS, weights=weights, support=support)
+    return Asked(question, trajectory, site.address)
+
+
+def _navigate(
+    question: Question, site: Site, *, items: tuple[Recalled, ...], calls: int, weights: Weights, support: Support
+) -> Trajectory:
     controller, task_tag = read_routing().require()
-    items = () if cold else recall(host_id=host.pk, prompt=question.prompt, embed=embed_texts)
     brain = make_brain(controller=controller, task=task_tag, memories=items)
-    task = Task(question.prompt, host.as_site(), SuccessCheck(), pages_target=1, max_calls=calls)
-    with HttpBrowser(site=host.as_site()) as browser:
-        trajectory = navigate(task=task, brain=brain, browser=browser, model=PoolModel(), embed=embed_texts)
-    return Asked(question, trajectory, address)
+    brain = replace(brain, weights=weights, support=support)
+    task = Task(question.prompt, site.host.as_site(), SuccessCheck(), pages_target=1, max_calls=calls)
+    with HttpBrowser(site=site.host.as_site()) as browser:
+        return navigate(task=task, brain=brain, browser=browser, model=PoolModel(), embed=embed_texts)
 
 
 def judge(asked: Sequence[Asked], manual: Manual) -> list[Measurement]:
@@ -170,7 +239,12 @@ def judge(asked: Sequence[Asked], manual: Manual) -> list[Measurement]:
     supported = [each for each in asked if each.is_supported]
     right = [each for each in supported if each.is_right]
     refused = sum(not each.is_supported for each in others)
-    seconds = sorted(each.trajectory.duration_ms / 1000 for each in asked)
+    seconds = sorted(each.total_ms / 1000 for each in asked)
+    writing = median(each.trajectory.duration_ms - each.visits_ms for each in asked)
+    steps = (
+        f"medians: recall {median(each.recall_ms for each in asked):.0f} ms, visits "
+        f"{median(each.visits_ms for each in asked):.0f} ms, quoting and writing {writing:.0f} ms"
+    )
     name, setup = manual.name, f"{manual.name}: {len(answerable)} answerable questions, {len(others)} others"
     invented = [one for each in asked for one in find_invented(each)]
     return [
@@ -192,8 +266,27 @@ def judge(asked: Sequence[Asked], manual: Manual) -> list[Measurement]:
         ),
         _at_least(f"{name}: other questions not answered", refused / max(1, len(others)), 0.8, "", setup),
         _at_most(f"{name}: invented numbers and names", len(invented), 0, "", "; ".join(invented[:3]) or setup),
-        _at_most(f"{name}: an answer, median", median(seconds), 3, "s", setup),
+        _at_most(f"{name}: an answer, median", median(seconds), 3, "s", steps),
         _at_most(f"{name}: an answer, p95", seconds[int(len(seconds) * 0.95)], 8, "s", setup),
+    ]  # fmt: skip
+
+
+def judge_memory(asked: Sequence[Asked], cold: Sequence[Asked], manual: Manual) -> list[Measurement]:
+    """What is worth having read the site: with nothing recalled, the same questions get more calls."""
+    pairs = [(on, off) for on, off in zip(asked, cold, strict=True) if on.question.is_answerable]
+    gains = [on.is_right - off.is_right for on, off in pairs]
+    half_width = 1.96 * stdev(gains) / len(gains) ** 0.5
+    visited = _share(off.visited for _, off in pairs)
+    setup = f"{mean(gains):+.2f} ± {half_width:.2f}; {CALLS} calls with memory, {COLD_CALLS} without"
+    return [
+        _at_least(
+            f"{manual.name}: a right page visited on a cold site within {COLD_CALLS} calls", visited,
+            COLD_BEFORE[manual.name], "", "the bound is what the agent did before passages were indexed",
+        ),
+        _at_least(
+            f"{manual.name}: right quotes with memory minus without, lower end", mean(gains) - half_width, 0.0, "",
+            setup,
+        ),
     ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -43,8 +43,9 @@ class Exemplar:
         return urlsplit(self.shortlist[0].url).netloc if self.shortlist else ""
 
     def turns(self) -> tuple[tuple[str, str], ...]:
-        """The question exactly as the controller is asked it."""
-        return ("user", format_situation(self.prompt, self.shortlist)), ("assistant", format_pick(self.right))
+        """The question as the controller is asked it, without text of the pages: some of them are held out."""
+        named = [replace(choice, heading="", excerpt="") for choice in self.shortlist]
+        return ("user", format_situation(self.prompt, named)), ("assistant", format_pick(self.right))
 
 
 @dataclass(frozen=True, slots=True)

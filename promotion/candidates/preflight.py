@@ -21,7 +21,7 @@ LEAST_WORDS = 4
 CHARACTERS_A_TOKEN = 3.5
 TURN_TOKENS = 8
 # Tokens that must be left for the longest question, eight entries to choose from, and the answer.
-QUESTION_TOKENS = 1_200
+QUESTION_TOKENS = 1_600
 # Page text that addresses a model instead of a reader.
 _COMMANDS = re.compile(
     r"\b(ignore|disregard|forget|override)\b[^.\n]{0,40}\b(instructions?|rules?|prompts?|above|previous|earlier)\b"

@@ -102,6 +102,14 @@ def test_exemplars_are_written_in_the_words_of_the_controller():
     assert assistant == ("assistant", '{"pick": 3}')
 
 
+def test_an_exemplar_names_pages_and_says_nothing_of_what_stands_on_them():
+    exemplar = make_exemplar(1, right=2)
+    shown = [replace(choice, heading="Secret heading", excerpt="secret words") for choice in exemplar.shortlist]
+    [(_, user), _] = format_exemplars([replace(exemplar, shortlist=tuple(shown))])
+    assert "ecret" not in user
+    assert user == format_situation(exemplar.prompt, exemplar.shortlist)
+
+
 def test_only_trusted_situations_are_read_and_cut_to_the_shortlist(host):
     remember_exemplar(host, 1, right=2)
     remember_exemplar(host, 2, right=4)

@@ -96,7 +96,7 @@ def test_memory_that_was_purged_meanwhile_is_named():
 
 
 def test_a_recipe_that_leaves_no_room_for_the_question_is_refused():
-    assert "its context has room for 2,896" in refuse(saying("word " * 3000))
+    assert "its context has room for 2,496" in refuse(saying("word " * 3000))
 
 
 def test_a_base_that_one_server_of_the_pool_lacks_is_named_with_the_server():
