@@ -24,6 +24,10 @@ def main(arguments: list[str] | None = None) -> None:
         from benchmarks.answers import measure_answers
 
         report(measure_answers(names=options.site, log=options.log), as_json=options.json)
+    elif options.name == "ranking":
+        from benchmarks.ranking import measure_ranking
+
+        report(measure_ranking(), as_json=options.json)
     elif options.name == "chaos":
         from benchmarks.chaos.command import run_chaos
 
@@ -65,6 +69,9 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
         "--log", type=Path, help="A file for one line of JSON a question: what was asked and answered."
     )
     answers.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
+    text = "How far words, vectors and fitted weights carry the same questions, with no model that picks."
+    ranking = names.add_parser("ranking", help=text, description=text)
+    ranking.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
     text = "Starts a whole stack on data of its own, stops training, and measures what it uses while idle."
     idle = names.add_parser("idle", help=text, description=text)
     idle.add_argument("--minutes", type=read_count, default=10, help="How long it is watched.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize  # type: ignore[import-untyped]  # it ships no types
 
 from benchmarks.manuals import Manual, Question
 from lealife.pipeline.pool import embed_texts
@@ -155,7 +155,8 @@ def judge_ranking(cases: Sequence[Case], weights: Weights) -> Standing:
         right = [place for place, url in enumerate(pages) if url in case.question.pages]
         places.append(right[0] if right else len(pages))
         quoted += any(each.has_right_text for each in _choose_quotes(ranked))
-    return Standing(*(sum(place < most for place in places) for most in (1, 3, 5)), quoted)
+    first, in_three, in_five = (sum(place < most for place in places) for most in (1, 3, 5))
+    return Standing(first, in_three, in_five, quoted)
 
 
 def _rank(case: Case, weights: Weights) -> list[Found]:

@@ -29,6 +29,16 @@ class Measurement:
     setup: str
 
 
+def at_least(claim: str, figure: float, bound: float, unit: str, setup: str) -> Measurement:
+    """A claim that holds when the figure is no smaller than its bound."""
+    return Measurement(claim, round(figure, 3), bound, unit, figure >= bound, setup)
+
+
+def at_most(claim: str, figure: float, bound: float, unit: str, setup: str) -> Measurement:
+    """A claim that holds when the figure is no larger than its bound."""
+    return Measurement(claim, round(figure, 3), bound, unit, figure <= bound, setup)
+
+
 def report(measurements: Sequence[Measurement], *, as_json: bool, note: str = "") -> None:
     """Prints a table, or one JSON object per line. Raises DoesNotHold when a bound is missed; `note` ends its text."""
     if as_json:

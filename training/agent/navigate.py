@@ -35,6 +35,7 @@ from training.agent.verifier import (
     Gathered,
     check_gathered,
     check_quotes,
+    check_support,
     check_visits,
     is_telling,
     read_expected,
@@ -139,7 +140,7 @@ class _Run:
         return ErrorCode.VERIFICATION_FAILED
 
     def answer_and_verify(self) -> CheckResult:
-        """Chooses and checks the quotes, lets the task model write from them, and runs the checks."""
+        """Chooses and checks the quotes, lets the task model write from those that may answer, and runs the checks."""
         chosen, score = self._choose_quotes()
         self.quotes = check_quotes(quotes=chosen, pages=self.evidence)
         self.has_chosen = bool(self.evidence)
@@ -149,11 +150,14 @@ class _Run:
         visits = check_visits(task=task, gathered=gathered)
         if not visits.success:
             return visits
+        threshold = self.brain.support.threshold
+        support = check_support(task=task, gathered=gathered, threshold=threshold)
+        if not support.success:
+            # The closest text is shown as a lead. What a model writes from it would be no answer.
+            return support
         if self.quotes:
             self._write_answer()
-        return check_gathered(
-            task=task, gathered=replace(gathered, answer=self.answer), threshold=self.brain.support.threshold
-        )
+        return check_gathered(task=task, gathered=replace(gathered, answer=self.answer), threshold=threshold)
 
     def _choose_quotes(self) -> tuple[tuple[Quote, ...], float]:
         """The best quotes, and how likely the first of them answers. Words in quotation marks are found or not."""

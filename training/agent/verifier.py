@@ -21,6 +21,7 @@ from training.agent.web.address import canonical_url
 PATTERN_TEXT_MAX, PATTERN_S = 20_000, 1.0
 # How many of the pages read a sentence names, and how many characters of each title.
 TITLES_MAX, TITLE_MAX = 3, 60
+SUPPORTED = "supported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,16 @@ def check_gathered(*, task: Task, gathered: Gathered, threshold: float) -> Check
     """All given checks, in order. Where none of them tells right from wrong, the quotes must answer by their score."""
     checks = _list_checks(task.check) or _list_default(task)
     if not is_telling(task.check):
-        checks.append(("supported", lambda gathered: _check_support(threshold, gathered)))
+        checks.append(_make_support(threshold))
     verdict = _run_checks(checks, gathered)
-    return replace(verdict, verifier="supported") if verdict.success and task.check.is_empty else verdict
+    return replace(verdict, verifier=SUPPORTED) if verdict.success and task.check.is_empty else verdict
+
+
+def check_support(*, task: Task, gathered: Gathered, threshold: float) -> CheckResult:
+    """Whether the quotes may answer, which no answer can change: by their score, or because a check will tell."""
+    if is_telling(task.check):
+        return CheckResult(True, "", "")
+    return _run_checks([("quotes", _check_any_quote), _make_support(threshold)], gathered)
 
 
 def check_visits(*, task: Task, gathered: Gathered) -> CheckResult:
@@ -125,6 +133,10 @@ def _check_any_quote(gathered: Gathered) -> str:
     named = "; ".join(names[:TITLES_MAX]) + (f" and {len(names) - TITLES_MAX} more" if len(names) > TITLES_MAX else "")
     was = "page was" if len(names) == 1 else "pages were"
     return f"{len(names)} {was} read ({named}), and no passage was close enough to the question to be quoted"
+
+
+def _make_support(threshold: float) -> Check:
+    return SUPPORTED, lambda gathered: _check_support(threshold, gathered)
 
 
 def _check_support(threshold: float, gathered: Gathered) -> str:

@@ -104,7 +104,7 @@ def test_without_a_check_the_pages_target_is_met_first(garden: StubSite) -> None
 
 def test_counting_pages_is_no_success(garden: StubSite) -> None:
     trajectory = run(garden, "Zyzzyva?", changes={"check": SuccessCheck(min_pages=2), "pages_target": 2})
-    assert (trajectory.success, trajectory.verifier, trajectory.answer_state) == (False, "supported", "not_found")
+    assert (trajectory.success, trajectory.verifier, trajectory.answer_state) == (False, "quotes", "not_found")
 
 
 def test_nothing_found_is_no_success(garden: StubSite) -> None:
@@ -375,8 +375,12 @@ def test_words_of_a_page_are_never_instructions(garden: StubSite) -> None:
 
 def test_quoted_words_answer_no_more_than_what_is_asked_of_them(garden: StubSite) -> None:
     other = "How many litres of paint does the shed \u201cbehind the green door\u201d need in summer?"
-    trajectory = run(garden, other)
+    model = ScriptedModel()
+    trajectory = run(garden, other, model=model)
     assert (trajectory.success, trajectory.answer_state) == (False, "unsure")
+    # The closest text is a lead. No model is asked to make an answer of it.
+    assert (trajectory.answer, trajectory.task_replies, bool(trajectory.quotes)) == ("", 0, True)
+    assert all(call["schema"] for call in model.asked)
     assert run(garden, "Who says \u201cbehind the green door\u201d?").answer_state == "supported"
 
 
