@@ -11,8 +11,10 @@ from django.utils import timezone
 from lealife.core.actors import Actor, requires
 from lealife.core.errors import Conflict, NotFound
 from lealife.pipeline.launching import ask
+from learning.cases import check_right_answer, is_held_out, keep_case
+from learning.corrections import read_quoted
 from learning.judgement import Effect, judge_outcome
-from learning.models import CurriculumTask
+from learning.memory import lock_memory
 from training.agent.task import TEXT_MAX, URLS_MAX
 from training.audit import record_audit
 from training.models import OperatorVerdict, Run, TrainingOutcome, TrainingSource
@@ -95,7 +97,7 @@ def train_on_run(
     """
     run = find_run(run_id)
     _refuse(why_not_train(run))
-    if CurriculumTask.objects.filter(host=run.host, split=CurriculumTask.Split.EVALUATION, prompt=run.prompt).exists():
+    if is_held_out(host=run.host, prompt=run.prompt):
         raise Conflict("This question is held out for evaluations. Held-out tasks are never used for training.")
     given = suggest_check(run, verdict=read_latest_verdict(run_id)) if check_spec is None else check_spec
     check = check_success_check(given, host=run.host)
@@ -137,20 +139,37 @@ def suggest_check(run: Run, *, verdict: OperatorVerdict | None) -> dict[str, Any
 
 
 @requires("training.give_verdict")
-def judge_run(*, run_id: int, right: bool, note: str = "", by: Actor, origin: str) -> OperatorVerdict:
-    """Stores a verdict on the run's answer, and moves the memory that came from it (docs/decisions/0019).
+def judge_run(
+    *, run_id: int, right: bool, note: str = "", right_url: str = "", right_text: str = "", by: Actor, origin: str
+) -> OperatorVerdict:
+    """Stores a verdict on the run's answer, moves the memory that came from it, and keeps the question as a case
+    where it is known what is right (docs/decisions/0019 and 0030).
 
-    Raises NotFound, InvalidInput, or Conflict for a run that cannot be judged now.
+    With a “no”, `right_url` and `right_text` may say which page would have been right, and its words. Raises
+    NotFound, InvalidInput, or Conflict for a run that cannot be judged now.
     """
+    named = check_right_answer(run=find_run(run_id), right=right, url=right_url, text=right_text)
     with transaction.atomic():
         # The lock orders verdicts on one run: each sees what the one before it changed.
-        run = Run.objects.select_for_update(of=("self",)).filter(pk=run_id).first()
-        if run is None:
-            raise NotFound(f"There is no run {run_id}.")
+        run = Run.objects.select_for_update(of=("self",)).select_related("host").get(pk=run_id)
         check_judgeable(run)
+        # And this one verdicts on other runs with the same question: the later one makes the case.
+        lock_memory(run.host_id)
+        now = timezone.now()
         outcome = TrainingOutcome.objects.filter(run=run).first()
-        effect = judge_outcome(outcome=outcome, right=right, now=timezone.now()) if outcome else Effect()
-        return record_verdict(run=run, right=right, note=note, by=by.name, origin=origin, effect=asdict(effect))
+        effect = judge_outcome(outcome=outcome, right=right, now=now) if outcome else Effect()
+        verdict = record_verdict(
+            run=run,
+            right=right,
+            note=note,
+            right_url=named.url if named else "",
+            right_text=named.text if named else "",
+            by=by.name,
+            origin=origin,
+            effect=asdict(effect),
+        )
+        keep_case(run=run, verdict=verdict, answer=read_quoted(run.quotes) if right else named, now=now)
+        return verdict
 
 
 def _refuse(sentence: str) -> None:

@@ -158,10 +158,13 @@ class MissingPageAdmin(ReadOnlyAdmin):
 
 @admin.register(CurriculumTask)
 class CurriculumTaskAdmin(ReadOnlyAdmin):
-    """Verifiable tasks seeded from pages; the evaluation split is never trained on."""
+    """Verifiable tasks seeded from pages, and cases from verdicts; the evaluation split is never trained on."""
 
-    list_display = ("id", "prompt", "host", "split", "ambiguous", "gone_at", "attempts", "successes", "streak")
-    list_filter = ("split", "ambiguous", "host")
+    list_display = (
+        *("id", "prompt", "host", "kind", "split", "ambiguous", "gone_at", "replaced_at"),
+        *("attempts", "successes", "streak"),
+    )
+    list_filter = ("kind", "split", "ambiguous", "host")
     list_select_related = ("host",)
     search_fields = ("=id", "prompt")
 

@@ -13,8 +13,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from lealife.core.triggers import Trigger, keep_rows
+from learning.curriculum.models import CurriculumTask
 from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount
-from training.models import Host, PageSnapshot, TrainingOutcome, TrainingSource
+from training.models import Host, PageSnapshot, TrainingOutcome
 
 __all__ = [
     "CurriculumTask",
@@ -273,62 +274,3 @@ class MissingPage(models.Model):
 
     def __str__(self) -> str:
         return f"missing page of host {self.host_id}"
-
-
-class CurriculumTaskQuerySet(models.QuerySet["CurriculumTask"]):
-    """Reads of the curriculum as actions."""
-
-    def asked(self) -> CurriculumTaskQuerySet:
-        """Whose page is there and is the only one that answers."""
-        return self.filter(ambiguous=False, gone_at=None)
-
-
-class CurriculumTask(models.Model):
-    """A verifiable task seeded from a page: “which page says …”, with the page that does."""
-
-    class Split(models.TextChoices):
-        TRAIN = "train", "train"
-        EVALUATION = "evaluation", "evaluation"  # held out: never trained on
-
-    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
-    split = models.CharField(max_length=10, choices=Split)
-    expected_url = models.TextField()
-    page_digest = models.CharField(max_length=64, help_text="sha256 of the URL; decides the split.")
-    passage = models.TextField()
-    prompt = models.TextField()
-    check_spec = models.JSONField(default=dict)
-    source = models.OneToOneField(
-        TrainingSource,
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="+",
-        help_text="The training source made from it; none for held-out tasks.",
-    )
-    ambiguous = models.BooleanField(
-        default=False, help_text="Several pages have this content, so it is not asked any more."
-    )
-    gone_at = models.DateTimeField(
-        null=True, blank=True, help_text="Since when its page does not have this content any more."
-    )
-    attempts = models.PositiveIntegerField(default=0)
-    successes = models.PositiveIntegerField(default=0)
-    streak = models.PositiveIntegerField(default=0, help_text="Successes in a row; mastered tasks rest longer.")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    objects = CurriculumTaskQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["id"]
-        constraints = [
-            models.UniqueConstraint(fields=["host", "page_digest", "passage"], name="one_task_per_passage"),
-            models.CheckConstraint(condition=Q(split="train") | Q(source=None), name="held_out_tasks_are_never_queued"),
-        ]
-        indexes = [
-            models.Index(fields=["host", "split", "id"], name="curriculum_of_host"),
-            # Ingest asks for the tasks of each page that a run saw.
-            HashIndex(fields=["expected_url"], name="curriculum_of_page"),
-        ]
-
-    def __str__(self) -> str:
-        return self.prompt[:80]

@@ -8,12 +8,13 @@ from typing import Any
 
 from django.db import connection
 
-from lealife.core.digest import unit_interval
+from lealife.core.digest import digest_bytes, unit_interval
+from learning.corrections import MISLED_WHY, NAMED_WHY, Corrections, read_corrections
+from learning.index.models import IndexedPage
 from learning.index.search import Found, search_passages
 from learning.memory import SEARCH_CONFIG, read_pages, split_identifiers
-from learning.misleading import MISLED_WHY, read_misled
 from learning.models import MemoryItem
-from training.agent.brain import MISLED, PASSAGE, PITFALL, RULED_OUT, VISITABLE_KINDS, Recalled
+from training.agent.brain import MISLED, NAMED, PASSAGE, PITFALL, RULED_OUT, TOLD_KINDS, VISITABLE_KINDS, Recalled
 from training.agent.quoting import Embed
 from training.agent.ranking import FIRST_WEIGHTS, Features, Weights
 from training.agent.reading.page import ParsedPage
@@ -63,6 +64,7 @@ def recall(
     limit: int = LIMIT,
     weights: Weights = FIRST_WEIGHTS,
     embed: Embed | None = None,
+    told: Set[str] = TOLD_KINDS,
 ) -> tuple[Recalled, ...]:
     """The passages of the host's index and at most `limit` trusted items that bear on a question, each best first;
     then the addresses that failed and are ruled out.
@@ -72,7 +74,8 @@ def recall(
 
     A prompt that quotes a phrase is answered by the pages that hold it literally; known pages that do not are
     ruled out, and a run that looks for the phrase leaves them for last. Other prompts get the items that hold most
-    of their telling words. A page whose answer to a question like this was judged wrong is given as such.
+    of their telling words. Of what people's verdicts say of questions like this, the run is `told` the pages that
+    misled, the pages that were named as right, or both.
     """
     question = read_question(prompt)
     phrases = list(question.phrases)
@@ -93,9 +96,12 @@ def recall(
         found += [item for item in held if item.url not in literal]
         if _can_search(phrases):
             ruled_out = _rule_out(host_id=host_id, spared=spared)
-    misled = read_misled(host_id=host_id, question=question)
+    corrections = read_corrections(host_id=host_id, question=question) if told else Corrections()
+    misled = corrections.misled if MISLED in told else frozenset[str]()
     good = _attach_items([item for item in found if item.url not in misled], host_id=host_id, limit=limit)
-    return (*good, *_warn(misled, host_id=host_id), *_read_pitfalls(host_id), *ruled_out)
+    pitfalls = _read_pitfalls(host_id)
+    tell = _tell(corrections, told, host_id=host_id, gone={item.url for item in pitfalls})
+    return (*good, *tell, *pitfalls, *ruled_out)
 
 
 def _recall_passages(passages: Sequence[Found], *, host_id: int) -> list[Recalled]:
@@ -152,15 +158,19 @@ def _read_records(urls: Set[str], *, host_id: int) -> dict[str, _Record]:
 
 def _drop_retired(passages: Sequence[Found], *, host_id: int) -> list[Found]:
     """Without the pages that a person took out of recall."""
+    retired = _find_retired({each.url for each in passages}, host_id=host_id)
+    return [each for each in passages if each.url not in retired]
+
+
+def _find_retired(urls: Set[str], *, host_id: int) -> set[str]:
     retired = MemoryItem.objects.filter(
         host_id=host_id,
         kind=MemoryItem.Kind.PAGE,
         status=MemoryItem.Status.RETIRED,
         reason=MemoryItem.Reason.BY_HAND,
-        url__in={each.url for each in passages},
+        url__in=urls,
     )
-    urls = set(retired.values_list("url", flat=True))
-    return [each for each in passages if each.url not in urls]
+    return set(retired.values_list("url", flat=True))
 
 
 def shown(items: tuple[Recalled, ...]) -> tuple[Recalled, ...]:
@@ -168,11 +178,31 @@ def shown(items: tuple[Recalled, ...]) -> tuple[Recalled, ...]:
     return tuple(item for item in items if item.kind in VISITABLE_KINDS)
 
 
-def _warn(misled: frozenset[str], *, host_id: int) -> list[Recalled]:
-    pages = MemoryItem.objects.filter(host_id=host_id, kind=MemoryItem.Kind.PAGE, url__in=misled).order_by("pk")
+def _tell(corrections: Corrections, told: Set[str], *, host_id: int, gone: Set[str]) -> list[Recalled]:
+    """What was quoted where an answer was judged wrong, and the pages that people named and that are still there."""
+    # Who is not told that a page was named must not leave it for last either.
+    wrong = [each for each in corrections.wrong if NAMED in told or each.url in corrections.misled]
+    kinds = [(MISLED, MISLED_WHY, wrong), (NAMED, NAMED_WHY, corrections.named)]
+    wanted = [(kind, why, place) for kind, why, places in kinds if kind in told for place in places]
+    if not wanted:
+        return []
+    urls = {place.url for _, _, place in wanted}
+    gone = gone | _find_retired(urls, host_id=host_id)
+    digests = {digest_bytes(url.encode()) for url in urls}
+    pages = IndexedPage.objects.filter(host_id=host_id, url_digest__in=digests)
+    titles = dict(pages.values_list("url", "title"))
     return [
-        Recalled(item_id=pk, kind=MISLED, url=url, title=title, text="", score=0.0, why=MISLED_WHY)
-        for pk, url, title in pages.values_list("pk", "url", "title")
+        Recalled(
+            item_id=0,
+            kind=kind,
+            url=place.url,
+            title=titles.get(place.url, ""),
+            text=place.passage if kind == MISLED else place.text,
+            score=float(place.is_same),
+            why=why,
+        )
+        for kind, why, place in wanted
+        if kind == MISLED or place.url not in gone
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from django.db import transaction
 
@@ -38,11 +39,30 @@ def read_latest_verdict(run_id: int) -> OperatorVerdict | None:
     return OperatorVerdict.objects.filter(run_id=run_id).order_by("-id").first()
 
 
+def read_effect(run_id: int) -> dict[str, set[int]]:
+    """The memory items that the verdict that counts has changed, and those before it that said the same."""
+    verdicts = OperatorVerdict.objects.filter(run_id=run_id).order_by("-id").values_list("right", "effect")
+    moved: dict[str, set[int]] = {}
+    for _, effect in takewhile(lambda row: row[0] == verdicts[0][0], verdicts):
+        for status, ids in effect.items():
+            moved.setdefault(status, set()).update(ids)
+    return moved
+
+
 def record_verdict(
-    *, run: Run, right: bool, note: str, by: str, origin: str, effect: Mapping[str, Sequence[int]]
+    *,
+    run: Run,
+    right: bool,
+    note: str,
+    by: str,
+    origin: str,
+    effect: Mapping[str, Sequence[int]],
+    right_url: str = "",
+    right_text: str = "",
 ) -> OperatorVerdict:
     """Adds a verdict; `effect` names the memory items that it changed, by their new status.
 
+    `right_url` and `right_text`: where the right answer stands, checked before.
     Raises Conflict for a run that cannot be judged, InvalidInput for a note that is too long.
     """
     check_judgeable(run)
@@ -51,6 +71,8 @@ def record_verdict(
             run=run,
             right=right,
             note=check_note(note),
+            right_url=right_url,
+            right_text=right_text,
             by=by[:150],
             origin=origin,
             effect={status: list(ids) for status, ids in effect.items()},

@@ -81,6 +81,21 @@ def _check_reachable(urls: Iterable[str], *, host: Host) -> None:
             raise ValueError(f"{url[:100]} is not on {host.name}, and a run visits only pages of its host")
 
 
+def check_page(url: str, *, host: Host, field: str) -> str:
+    """The canonical address of a page of the host; empty when none is given.
+
+    Raises InvalidInput for one that no run on the host can visit.
+    """
+    cleaned = clean_text(url)
+    if not cleaned:
+        return ""
+    try:
+        _check_reachable([cleaned], host=host)
+        return canonical_url(cleaned)
+    except ValueError as error:
+        raise InvalidInput(f"The address cannot be used: {error}.", field=field) from None
+
+
 def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
     """The host row that a name, a URL or the prompt's own URL means; the only enabled one when nothing says.
 

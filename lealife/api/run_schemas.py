@@ -9,8 +9,11 @@ from ninja import Schema
 from pydantic import Field
 
 from lealife.api.schemas import STORABLE, Check, Input, Title
+from training.agent.task import TEXT_MAX
 from training.operator_verdicts import NOTE_MAX
 
+# What browsers and servers take.
+ADDRESS_MAX = 2_000
 AnswerState = Literal["verified", "supported", "unsure", "not_found", ""]
 
 
@@ -78,22 +81,36 @@ class TrainIn(Input):
 
 
 class VerdictIn(Input):
-    """Whether the run's answer was right, and why; the note is for people and never becomes memory."""
+    """Whether the run's answer was right, and why; the note is for people and never becomes memory.
+
+    When it was wrong, `right_url` and `right_text` may say which page of the host is right, and its words that answer.
+    """
 
     right: Annotated[bool, Field(strict=True)]
     note: Annotated[str, Field(max_length=NOTE_MAX), STORABLE] = ""
+    right_url: Annotated[str, Field(max_length=ADDRESS_MAX), STORABLE] = ""
+    right_text: Annotated[str, Field(max_length=TEXT_MAX), STORABLE] = ""
 
 
 class VerdictOut(Schema):
-    """A person's verdict on a run's answer. `effect`: ids of the memory items that it changed, by new status."""
+    """A person's verdict on a run's answer. `effect`: ids of the memory items that it changed, by new status.
+
+    `changes` says in sentences what it changed. `case` is the task of the host's question set that the question is by
+    this verdict, and `case_split` whether it is for training (`train`) or held out (`evaluation`); null without one.
+    """
 
     id: int
     run: int
     right: bool
     note: str
+    right_url: str
+    right_text: str
     by: str
     at: datetime
     effect: dict[str, list[int]]
+    changes: list[str]
+    case: int | None
+    case_split: Literal["train", "evaluation"] | None
 
 
 class TaskOut(TaskSummaryOut):

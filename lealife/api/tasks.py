@@ -32,6 +32,7 @@ from lealife.auth import ActorRequest, allow
 from lealife.core.errors import NotFound
 from lealife.core.paging import read_page
 from lealife.pipeline import launching
+from lealife.verdict_words import describe_changes
 from training.models import OperatorVerdict, Run
 from training.operator_verdicts import read_latest_verdict
 
@@ -82,7 +83,7 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
         ),
         task=TagOut(tag=run.task_tag, claimed_digest=run.task_digest, served_digest=run.served_task_digest),
         recalled=run.memories,
-        verdict=describe_verdict(verdict) if verdict else None,
+        verdict=describe_verdict(verdict, run=run) if verdict else None,
     )
 
 
@@ -119,15 +120,24 @@ def train_on_task(request: ActorRequest, task_id: RowId, body: TrainIn | None = 
 def judge_task(request: ActorRequest, task_id: RowId, body: VerdictIn) -> Status:
     """Records whether a run's answer was right. The latest verdict counts, and changes the memory made from the run.
 
-    Training runs can be judged here too; evaluation runs are refused.
+    Where it is known what is right, the question becomes a case of the host. Training runs can be judged here too;
+    evaluation runs are refused.
     """
-    verdict = run_actions.judge_run(run_id=task_id, right=body.right, note=body.note, by=request.auth, origin=ORIGIN)
-    return Status(201, describe_verdict(verdict))
+    verdict = run_actions.judge_run(run_id=task_id, by=request.auth, origin=ORIGIN, **body.dict())
+    return Status(201, describe_verdict(verdict, run=run_actions.find_run(task_id)))
 
 
-def describe_verdict(verdict: OperatorVerdict) -> VerdictOut:
-    """A verdict as JSON."""
-    return fill_schema(VerdictOut, verdict, run=verdict.run_id)
+def describe_verdict(verdict: OperatorVerdict, *, run: Run) -> VerdictOut:
+    """A verdict as JSON, with what it changed."""
+    changes, case = describe_changes(verdict, run=run)
+    return fill_schema(
+        VerdictOut,
+        verdict,
+        run=run.pk,
+        changes=changes,
+        case=case.pk if case else None,
+        case_split=case.split if case else None,
+    )
 
 
 def build_href(task_id: int) -> str:

@@ -13,8 +13,9 @@ from django.db.models import QuerySet
 from lealife.core.digest import digest_bytes, unit_interval
 from learning.models import CurriculumTask, FrontierPage
 from training.agent.reading.page import ParsedPage
+from training.agent.reading.words import fold
 from training.audit import record_audit
-from training.models import Host, TrainingSource
+from training.models import TrainingSource
 from training.models.sources import queue_rank
 
 EVALUATION_SHARE = 0.3
@@ -64,7 +65,9 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
     if not entry.depth:
         return 0
     split = CurriculumTask.Split(split_of(url))
-    there = CurriculumTask.objects.filter(host=entry.host, page_digest=digest_bytes(url.encode()))
+    there = CurriculumTask.objects.filter(
+        host=entry.host, page_digest=digest_bytes(url.encode()), kind=CurriculumTask.Kind.PASSAGE
+    )
     known = set(there.values_list("passage", flat=True))
     own = [text for text in passages if passage_key(text) not in repeated and text not in known]
     tasks = [
@@ -80,7 +83,7 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
         for passage in choose_passages(own, count=TASKS_PER_PAGE[split] - there.asked().count())
     ]
     CurriculumTask.objects.bulk_create(tasks)
-    _queue_training(entry.host, tasks, now=now)
+    queue_training(tasks, queued_from="curriculum", now=now)
     return len(tasks)
 
 
@@ -114,11 +117,13 @@ def _withdraw_common(entry: FrontierPage, *, url: str, pages: QuerySet[FrontierP
     common = {key for key, count in spread.items() if count >= COMMON_PAGES}
     if not common:
         return
-    asked = CurriculumTask.objects.asked().filter(host=entry.host).exclude(expected_url=url)
+    # A case is about the page that a person named, whoever repeats it.
+    asked = CurriculumTask.objects.asked().filter(host=entry.host, kind=CurriculumTask.Kind.PASSAGE)
+    asked = asked.exclude(expected_url=url)
     # Compared by key, as pages are: case aside.
     withdrawn = [task for task in asked if passage_key(task.passage) in common][:WITHDRAWN_PER_PAGE]
     for task in withdrawn:
-        _end_task(task, reason="Several other pages say the same.")
+        end_task(task, reason="Several other pages say the same.")
     CurriculumTask.objects.filter(pk__in=[task.pk for task in withdrawn]).update(ambiguous=True)
 
 
@@ -128,16 +133,16 @@ def retire_tasks(*, host_id: int, url: str, text: str, now: datetime) -> int:
     An empty text: the page is gone.
     """
     of_page = CurriculumTask.objects.asked().filter(host_id=host_id, expected_url=url)
-    gone = [task for task in of_page if task.passage not in text]
+    gone = [task for task in of_page if not _stands(task, text)]
     for task in gone:
-        _end_task(task, reason=GONE_REASON)
+        end_task(task, reason=GONE_REASON)
     return CurriculumTask.objects.filter(pk__in=[task.pk for task in gone]).update(gone_at=now)
 
 
 def restore_tasks(*, host_id: int, url: str, text: str, now: datetime) -> int:
     """Asks again for passages that stand on their page again; returns how many tasks that were."""
     of_page = CurriculumTask.objects.filter(host_id=host_id, expected_url=url)
-    back = [task for task in of_page.exclude(gone_at=None) if task.passage in text]
+    back = [task for task in of_page.filter(replaced_at=None).exclude(gone_at=None) if _stands(task, text)]
     ids = [task.pk for task in back]
     TrainingSource.objects.filter(
         pk__in=[task.source_id for task in back], status=TrainingSource.Status.CANCELLED, status_reason=GONE_REASON
@@ -145,7 +150,15 @@ def restore_tasks(*, host_id: int, url: str, text: str, now: datetime) -> int:
     return CurriculumTask.objects.filter(pk__in=ids).update(gone_at=None)
 
 
-def _end_task(task: CurriculumTask, *, reason: str) -> None:
+def _stands(task: CurriculumTask, text: str) -> bool:
+    if task.kind == CurriculumTask.Kind.PERSON:
+        # A person may spell the words in another way, or name the page alone.
+        return bool(text) and fold(task.passage) in fold(text)
+    return task.passage in text
+
+
+def end_task(task: CurriculumTask, *, reason: str) -> None:
+    """Cancels the task's training source within the caller's transaction, and records the end of a held-out task."""
     # A held-out task is what candidates are judged by: that it is no longer asked must be seen.
     if task.split == CurriculumTask.Split.EVALUATION:
         record_audit(
@@ -176,7 +189,8 @@ def _reads_like_prose(passage: str) -> bool:
     return letters / len(passage) > 0.85 and len(passage.split()) >= 6 and not set('“”"') & set(passage)
 
 
-def _queue_training(host: Host, tasks: Iterable[CurriculumTask], *, now: datetime) -> None:
+def queue_training(tasks: Iterable[CurriculumTask], *, queued_from: str, now: datetime, priority: int = 0) -> None:
+    """Queues those of the tasks that are for training, within the caller's transaction."""
     for task in tasks:
         if task.split != CurriculumTask.Split.TRAIN:
             continue
@@ -184,9 +198,10 @@ def _queue_training(host: Host, tasks: Iterable[CurriculumTask], *, now: datetim
             kind=TrainingSource.Kind.CURRICULUM,
             title=task.prompt[:200],
             prompt=task.prompt,
-            host=host,
+            host=task.host,
             check_spec=task.check_spec,
-            queued_from="curriculum",
-            queue_rank=queue_rank(queued_at=now, priority=0),
+            queued_from=queued_from,
+            priority=priority,
+            queue_rank=queue_rank(queued_at=now, priority=priority),
         )
         task.save(update_fields=["source"])

@@ -84,7 +84,10 @@ def freeze_inputs() -> Frozen:
     tasks = choose_tasks(count=read_settings().evaluation_pairs, seed=read_memory_seed())
     if not tasks:
         raise GateRefused(NO_TASKS)
-    memories = [[asdict(item) for item in recall(host_id=task.host_id, prompt=task.prompt)] for task in tasks]
+    # Of a case, a verdict would give the answer away.
+    memories = [
+        [asdict(item) for item in recall(host_id=task.host_id, prompt=task.prompt, told=frozenset())] for task in tasks
+    ]
     # Independent of order: the same tasks with the same memory share their frozen pages and stored arms.
     digest = digest_value(sorted([task.pk, items] for task, items in zip(tasks, memories, strict=True)))
     return Frozen(tuple(tasks), tuple(memories), digest)
@@ -144,9 +147,10 @@ def _choose_level(row: RuntimeSettings, *, tasks: int) -> tuple[int, float]:
 
 
 def choose_tasks(*, count: int, seed: int | str) -> list[CurriculumTask]:
-    """Held-out tasks of enabled hosts, in an order that depends only on the seed."""
+    """Held-out tasks of enabled hosts: people's cases first, then the others, each in an order by the seed alone."""
     tasks = CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.EVALUATION, host__enabled=True)
-    return sorted(tasks, key=lambda task: unit_interval("task", seed, task.pk))[:count]
+    person = CurriculumTask.Kind.PERSON
+    return sorted(tasks, key=lambda task: (task.kind != person, unit_interval("task", seed, task.pk)))[:count]
 
 
 def run_pairs(*, evaluation_id: int, tools: ArmTools, now: datetime) -> rule.Decision | None:

@@ -6,6 +6,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
+from learning.models import CurriculumTask
 from tests.api.test_problems import assert_problem
 from training.models import Host, Run, Step, TrainingSource
 
@@ -150,6 +151,21 @@ def test_a_verdict_is_given_and_stands_in_the_task(host: Host, operator: Client)
     assert (verdict["right"], verdict["note"], verdict["by"]) == (False, "The other queue.", "key:test operate")
     for nonsense in ({}, {"right": "yes"}, {"right": 1}, {"right": True, "note": "x" * 2_001}, {"right": True, "x": 1}):
         assert_problem(act(operator, run, "verdict", nonsense), 422)
+
+
+def test_a_wrong_answer_is_corrected_and_the_verdict_says_what_changed(host: Host, operator: Client) -> None:
+    run = make_run(host)
+    right = {"right_url": "http://127.0.0.1:9/stack", "right_text": "A stack is a pile."}
+    verdict = act(operator, run, "verdict", {"right": False, **right}).json()
+    assert {name: verdict[name] for name in right} == right
+    assert "http://127.0.0.1:9/queue is visited last for this question and similar ones." in verdict["changes"]
+    case = CurriculumTask.objects.get()
+    assert (verdict["case"], verdict["case_split"]) == (case.pk, case.split)
+    bare = act(operator, make_run(host, prompt="Else?"), "verdict", {"right": False}).json()
+    assert (bare["case"], bare["case_split"], bare["right_url"]) == (None, None, "")
+    assert_problem(act(operator, run, "verdict", {"right": True, **right}), 422, field="right_url")
+    elsewhere = {"right": False, "right_url": "http://elsewhere.example/"}
+    assert_problem(act(operator, run, "verdict", elsewhere), 422, field="right_url")
 
 
 def test_what_must_stay_as_it_is_refuses_every_action_in_a_sentence(host: Host, operator: Client) -> None:

@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from lealife.core.actors import command_line
 from lealife.core.digest import digest_value
+from lealife.run_actions import judge_run
+from learning.corrections import MISLED_WHY, NAMED_WHY
 from learning.index.models import HostIndex, IndexedPage
 from learning.models import FrontierPage, MemoryItem, RunLearningOutcome
 from promotion.models import ModelTag
@@ -58,6 +60,7 @@ def build_world() -> None:
     make_memory(world, outcomes[-1])
     make_index(world)
     make_answers(world)
+    make_verdicts()
     make_running(world)
     while seal_outcomes():
         pass
@@ -185,9 +188,23 @@ def make_answers(world: World) -> None:
     make_answer(world, success=False, quotes=0, **nowhere)
     make_answer(world, success=False, **unsure)
     expected = {"expected_urls": [f"{world.hosts[0].base_url}{TOPICS[1]}.html"]}
-    found = {"verifier": "expected_url", "check_spec": expected}
+    why = {"misled": MISLED_WHY, "named": NAMED_WHY}
+    told = [
+        {"id": 0, "kind": kind, "url": f"{world.hosts[0].base_url}{topic}.html", "title": topic, "why": why[kind]}
+        for kind, topic in zip(("named", "misled"), TOPICS, strict=False)
+    ]
+    found = {"verifier": "expected_url", "check_spec": expected, "memories": told}
     make_answer(world, answer_state="verified", answer_score=0.91, is_quoted=True, quotes=1, **found)
     make_answer(world, answer_state="supported", answer_score=0.83)
+
+
+def make_verdicts() -> None:
+    """The verified answer is judged right; the unsure one wrong, with the page that is right."""
+    by = {"by": command_line("ada"), "origin": "page"}
+    verified, unsure = (Run.objects.filter(answer_state=state).latest("pk") for state in ("verified", "unsure"))
+    judge_run(run_id=verified.pk, right=True, **by)
+    step = unsure.steps.latest("index")
+    judge_run(run_id=unsure.pk, right=False, note="It asks what the index is built over.", right_url=step.url, **by)
 
 
 def make_answer(world: World, *, quotes: int = 2, success: bool = True, **values: Any) -> None:

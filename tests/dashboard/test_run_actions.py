@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
-from training.models import Host, OperatorVerdict, Run, TrainingSource
+from lealife.core.actors import command_line
+from lealife.dashboard.runs.panel import build_run_page
+from lealife.run_actions import judge_run
+from training.models import Host, OperatorVerdict, Run, Step, TrainingSource
 
 URL = "http://127.0.0.1:9/queue"
 
@@ -59,6 +63,70 @@ def test_a_verdict_is_kept_and_shown_with_its_note(browser: Client, host: Host) 
     assert OperatorVerdict.objects.count() == 2
     assert "Choose yes or no." in press(browser, run, "judge", right="perhaps")
     assert OperatorVerdict.objects.count() == 2
+
+
+def test_after_a_no_the_page_asks_what_would_have_been_right_and_says_what_changed(browser: Client, host: Host) -> None:
+    run = make_run(host)
+    Step.objects.create(run=run, index=0, url=URL, picked_by="start", title="Queues")
+    page = press(browser, run, "judge", right="no", note="Too old.")
+    for words in (
+        "What this changed", "“Queues” is visited last for this question and similar ones.",
+        "This question is no case of manual while it is not known what is right.",
+        "What would have been right?", 'value="Too old."', "Ask again",
+    ):  # fmt: skip
+        assert words in page
+    page = press(browser, run, "judge", right="no", right_url=f"{URL}2", right_text="A <b>line</b>.", note="Too old.")
+    for words in (
+        f'Right is <a href="{URL}2" rel="noopener noreferrer nofollow">{URL}2</a>: “A &lt;b&gt;line&lt;/b&gt;.”',
+        f"{URL}2 is visited first for this question", "This question is now a case of manual",
+        f'value="{URL}2"', ">A &lt;b&gt;line&lt;/b&gt;.</textarea>",
+    ):  # fmt: skip
+        assert words in page
+    page = press(browser, run, "judge", right="no", right_url="http://elsewhere.example/", right_text="A heap.")
+    assert "is not on manual" in page
+    assert "You wrote: http://elsewhere.example/ A heap." in page
+    assert OperatorVerdict.objects.count() == 2
+
+
+def test_after_a_yes_the_page_says_what_changed_and_asks_for_nothing(browser: Client, host: Host) -> None:
+    page = press(browser, make_run(host), "judge", right="yes")
+    assert f"{URL} is visited first for this question and similar ones." in page
+    assert "This question is now a case of manual" in page
+    assert "What would have been right?" not in page
+
+
+def test_a_verdict_that_a_later_one_on_the_question_outdates_says_so(browser: Client, host: Host) -> None:
+    first, second = make_run(host), make_run(host)
+    press(browser, first, "judge", right="yes")
+    press(browser, second, "judge", right="no", right_url=f"{URL}2")
+    page = browser.get(f"/runs/{first.pk}/").content.decode()
+    assert "A later verdict on this question says what is right, and counts now." in page
+    assert "visited first" not in page.partition("What this changed")[2].partition("</ul>")[0]
+    press(browser, make_run(host, quotes=[]), "judge", right="no")
+    third = Run.objects.latest("pk")
+    assert (
+        "This question is a case of manual by an earlier verdict." in browser.get(f"/runs/{third.pk}/").content.decode()
+    )
+
+
+def test_what_changed_adds_up_over_verdicts_that_say_the_same(browser: Client, host: Host) -> None:
+    run = make_run(host)
+    for right, effect in ((True, {"trusted": [1]}), (False, {"retired": [1, 2]}), (False, {"unhelped": [3]})):
+        OperatorVerdict.objects.create(run=run, right=right, by="ada", origin="page", effect=effect)
+    page = browser.get(f"/runs/{run.pk}/").content.decode()
+    assert "2 memory items retired" in page
+    assert "1 memory item no longer counted as having helped." in page
+    assert "confirmed" not in page.partition("What this changed")[2].partition("</ul>")[0]
+
+
+def test_a_judged_run_costs_the_same_however_often_it_was_judged(
+    host: Host, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    run = make_run(host)
+    for right in (True, False, False):
+        judge_run(run_id=run.pk, right=right, by=command_line("ada"), origin="page")
+    with django_assert_max_num_queries(9):
+        build_run_page(run.pk)
 
 
 def test_what_is_refused_says_so_and_shows_no_button_for_it(browser: Client, host: Host) -> None:

@@ -61,12 +61,12 @@ def test_a_run_shows_why_memory_was_recalled_and_which_page_misled(browser: Clie
         status="succeeded",
         answer="Read committed.",
         quotes=[{"text": "The default is read committed.", "url": "http://127.0.0.1:9/iso", "digest": "d"}],
-        memories=[{"id": 7, "kind": "misled", "url": "http://127.0.0.1:9/old", "title": "Old", "score": 0, "why": why}],
+        memories=[{"id": 0, "kind": "misled", "url": "http://127.0.0.1:9/old", "title": "Old", "score": 0, "why": why}],
     )
     judge_run(run_id=run.pk, right=False, by=command_line("ada"), origin="page")
     page = browser.get(f"/runs/{run.pk}/").content.decode()
     assert why in page
-    assert "For this question and similar ones, runs visit http://127.0.0.1:9/iso last." in page
+    assert "http://127.0.0.1:9/iso is visited last for this question and similar ones." in page
 
 
 def test_an_address_that_is_no_web_address_is_never_a_link(browser: Client, host: Host) -> None:

@@ -8,7 +8,7 @@ from learning.ingest import ingest_outcome
 from learning.models import CurriculumTask, FrontierPage, MemoryItem
 from learning.recall import recall
 from tests.factories import PASSAGE, later, make_crawled, make_curriculum_source, make_html, make_outcome, make_step
-from training.models import AuditEntry, Host, TrainingSource
+from training.models import AuditEntry, Host, OperatorVerdict, Run, TrainingSource
 
 FOX = make_html("Foxes", PASSAGE)
 QUESTION = "Where does the quick brown fox jump?"
@@ -165,3 +165,24 @@ def test_a_held_out_task_is_never_retired_in_silence(visits):
     entry = AuditEntry.objects.get(action="withdraw held-out task")
     assert (entry.actor, entry.subject) == ("curriculum", f"task {task.pk}")
     assert entry.details["page"] == visits.url
+
+
+def test_a_case_rests_while_its_page_is_gone_or_its_words_are(visits):
+    def read_asked() -> list[str]:
+        return list(CurriculumTask.objects.asked().order_by("pk").values_list("prompt", flat=True))
+
+    run = Run.objects.create(host=visits.host, lane="standard", prompt=QUESTION, pages_target=1, max_calls=1)
+    verdict = OperatorVerdict.objects.create(run=run, right=True, by="ada", origin="page")
+    for number, passage in enumerate(("", PASSAGE.upper())):
+        CurriculumTask.objects.create(
+            host=visits.host, kind="person", verdict=verdict, split="train", expected_url=visits.url, page_digest="d",
+            passage=passage, prompt=f"{number}",
+        )  # fmt: skip
+    visits.go()
+    assert read_asked() == ["0", "1"]
+    visits.go(body=make_html("Foxes", "The fox has left, and nobody knows where it went to."))
+    assert read_asked() == ["0"]
+    visits.miss(410)
+    assert read_asked() == []
+    visits.go()
+    assert read_asked() == ["0", "1"]

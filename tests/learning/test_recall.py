@@ -21,13 +21,9 @@ from learning.recall import (
     withhold,
 )
 from tests.factories import START, make_host, make_html, make_outcome
-from training.agent.brain import MISLED, PASSAGE, RULED_OUT, Recalled
-from training.agent.ranking import FIRST_WEIGHTS
-from training.agent.reading.links import Link
+from training.agent.brain import PASSAGE, RULED_OUT, Recalled
 from training.agent.reading.page import parse_page
-from training.agent.reading.words import read_question
-from training.agent.shortlist import Candidates
-from training.models import Host, OperatorVerdict, Run
+from training.models import Host
 from training.runs import keep_snapshot
 
 PAGES = {
@@ -198,47 +194,6 @@ def test_a_withheld_item_leaves_its_passage_without_the_record(host):
     [passage], withheld = withhold(items, run_id=run_id)
     assert withheld == [item_id]
     assert (passage.item_id, passage.kind, passage.record, passage.text) == (0, PASSAGE, 0.0, items[0].text)
-
-
-def judge(host: Host, prompt: str, url: str, *, right: bool, run: Run | None = None) -> Run:
-    """A verdict on an answer from the page at `url`."""
-    run = run or Run.objects.create(
-        lane="standard", host=host, prompt=prompt, pages_target=1, max_calls=3, status="succeeded",
-        quotes=[{"text": "said", "url": url, "digest": ""}],
-    )  # fmt: skip
-    OperatorVerdict.objects.create(run=run, right=right, by="ada", origin="page")
-    return run
-
-
-def recall_kinds(host: Host, prompt: str) -> dict[str, str]:
-    items = recall(host_id=host.pk, prompt=prompt)
-    return {item.url.removeprefix(host.base_url): item.kind for item in items if item.kind != PASSAGE}
-
-
-def test_a_page_judged_wrong_misleads_no_question_worded_alike(host, memory):
-    prompt = "Where does the quick brown fox jump?"
-    assert recall_kinds(host, prompt) == {"fox": "page", "foxes": "page"}
-    judge(host, prompt, f"{host.base_url}fox", right=False)
-    assert recall_kinds(host, "Tell me: where does the quick brown fox jump?") == {"foxes": "page", "fox": "misled"}
-    assert recall_kinds(host, "Is a lazy dog near the quick fox?")["fox"] == "page"
-
-
-def test_a_reversed_verdict_no_longer_affects_recall(host, memory):
-    prompt = "Where does the quick brown fox jump?"
-    run = judge(host, prompt, f"{host.base_url}fox", right=False)
-    judge(host, prompt, "", right=True, run=run)
-    assert recall_kinds(host, prompt)["fox"] == "page"
-
-
-def test_a_page_that_misled_is_visited_last(host, memory):
-    prompt = "Where does the quick brown fox jump?"
-    judge(host, prompt, f"{host.base_url}fox", right=False)
-    items = recall(host_id=host.pk, prompt=prompt)
-    [misled] = [item for item in items if item.kind == MISLED]
-    assert misled.why == "An answer from this page to a question like this was judged wrong."
-    candidates = Candidates(question=read_question(prompt), site=host.as_site(), memories=items, weights=FIRST_WEIGHTS)
-    candidates.add_links([Link(f"{host.base_url}fox", "quick brown fox jump"), Link(f"{host.base_url}x", "x")])
-    assert candidates.rank(visited=set(), size=3)[0].url == f"{host.base_url}foxes"
 
 
 @pytest.mark.parametrize(

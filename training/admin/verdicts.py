@@ -12,7 +12,7 @@ from training.models import OperatorVerdict
 class OperatorVerdictAdmin(ReadOnlyAdmin):
     """Verdicts on answers; the latest of a run counts."""
 
-    list_display = ("id", "run", "right", "by", "origin", "note", "at")
+    list_display = ("id", "run", "right", "right_url", "by", "origin", "note", "at")
     list_filter = ("right",)
     list_select_related = ("run",)
     search_fields = ("=run__id", "by")

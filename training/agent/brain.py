@@ -10,6 +10,10 @@ from training.agent.ranking import FIRST_SUPPORT, FIRST_WEIGHTS, Support, Weight
 RULED_OUT = "ruled_out"
 # A recalled page whose answer to a similar question was judged wrong: also visited only when nothing else is left.
 MISLED = "misled"
+# A page that a person named as right for a similar question: visited first.
+NAMED = "named"
+# What a run is told of people's verdicts. The score is 1 where the verdict was on this very question, else 0.
+TOLD_KINDS = frozenset({MISLED, NAMED})
 # An address that failed before: ranked lower in the shortlist.
 PITFALL = "pitfall"
 # A passage of the site index.
@@ -19,7 +23,7 @@ VISITABLE_KINDS = frozenset({"page", "route"})
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """One memory item, or passage of the site index, recalled for this task. `score` is the ranker's.
+    """One memory item, passage of the site index, or page that a verdict is about. `score` is the ranker's.
 
     `is_passage`: the text is a passage of the site index. One that stands for no memory item has the id 0 and the kind
     “passage”. `heading`: the headings above it. `cosine`: how alike it and the question are in meaning,

@@ -164,7 +164,7 @@ class _Run:
         if self.question.phrases:
             ranked = self._rank_passages() if asks_beyond_phrases(self.question) else None
             score = measure_phrases(self.brain.support, self.question, self.evidence, ranked=ranked)
-            return quote_phrases(self.question, self.evidence), score
+            return quote_phrases(self.question, self.evidence, recalled=self.brain.memories), score
         ranked = self._rank_passages()
         expected = read_expected(self.task.check)
         of_expected = [each for each in ranked if each.evidence.addresses & expected]
@@ -303,7 +303,7 @@ class _Run:
     def _knows_enough(self) -> bool:
         # A check says itself how many pages it wants; without one the target is part of the proof.
         needed = self.task.pages_target if self.task.check.is_empty else self.task.check.min_pages
-        if self._count_pages() < max(needed, 1):
+        if self._count_pages() < max(needed, 1) or self.candidates.find_named(visited=self.visited):
             return False
         if self.question.phrases:
             # Words in quotation marks are looked for until they are found or the calls are spent.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import mul
 
-from training.agent.brain import Recalled
+from training.agent.brain import MISLED, NAMED, TOLD_KINDS, Recalled
 from training.agent.ranking import LEAST_COSINE, Features, Support, Weights, measure_share, score_bm25
 from training.agent.reading.blocks import split_passages
 from training.agent.reading.evidence import ReadPage, find_distinct
@@ -38,13 +38,17 @@ Embed = Callable[[Sequence[str]], Sequence[Vector]]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A passage of a page that was read, its features, the ranker's score, and the record of its page."""
+    """A passage of a page that was read, its features, the ranker's score, and the record of its page.
+
+    `named`: words in it that a person named as the answer, folded.
+    """
 
     evidence: ReadPage
     passage: Passage
     features: Features
     score: float
     record: float = 0.0
+    named: str = ""
 
 
 def rank_passages(
@@ -77,7 +81,35 @@ def rank_passages(
     if embed is not None:
         scored = _compare(question, scored, indexed=indexed, weights=weights, embed=embed)
     # What answered right before is quoted first; of equals the one that was read first.
-    return sorted(scored, key=lambda each: -each.score - weights.record * each.record)
+    ranked = sorted(scored, key=lambda each: -each.score - weights.record * each.record)
+    return _heed_verdicts(ranked, recalled)
+
+
+def _heed_verdicts(ranked: Sequence[Scored], recalled: Iterable[Recalled]) -> list[Scored]:
+    """The passages with the words that a person named come first; those of pages judged wrong come last.
+
+    What was judged wrong for this very question is left out. None of it changes a score: it makes no answer surer.
+    """
+    told = [item for item in recalled if item.kind in TOLD_KINDS]
+    if not told:
+        return list(ranked)
+    named = [(item.url, fold(item.text)) for item in told if item.kind == NAMED and item.text]
+    wrong = {(item.url, fold(item.text)) for item in told if item.kind == MISLED and item.score}
+    heeded = []
+    for each in ranked:
+        text, addresses = fold(each.passage.text), each.evidence.addresses
+        words = next((words for url, words in named if url in addresses and words in text), "")
+        if words or not any((url, text) in wrong for url in addresses):
+            heeded.append(replace(each, named=words))
+    return sorted(heeded, key=lambda each: (not each.named, _rank_page(each.evidence, told)))
+
+
+def _rank_page(evidence: ReadPage, recalled: Iterable[Recalled]) -> int:
+    """0: a person named the page for this very question. 2: an answer from it was judged wrong. 1: all others."""
+    told = {item.kind: item for item in recalled if item.kind in TOLD_KINDS and item.url in evidence.addresses}
+    if NAMED in told:
+        return 0 if told[NAMED].score else 1
+    return 2 if MISLED in told else 1
 
 
 def choose_passages(question: Question, ranked: Sequence[Scored]) -> list[Scored]:
@@ -107,7 +139,7 @@ def quote(question: Question, chosen: Sequence[Scored], *, embed: Embed | None =
             url=each.evidence.page.url,
             body_digest=each.evidence.digest,
             heading=each.passage.heading,
-            highlight=find_sentence(question, each.passage, embed=embed),
+            highlight=_find_named(each) or find_sentence(question, each.passage, embed=embed),
         )
         for each in chosen
     )
@@ -151,9 +183,12 @@ def holds_phrases(question: Question, pages: Sequence[ReadPage]) -> bool:
     return all(any(phrase in text for text in texts) for phrase in question.phrases)
 
 
-def quote_phrases(question: Question, pages: Sequence[ReadPage]) -> tuple[Quote, ...]:
-    """The passages that hold the question's quoted phrases literally."""
+def quote_phrases(
+    question: Question, pages: Sequence[ReadPage], *, recalled: Sequence[Recalled] = ()
+) -> tuple[Quote, ...]:
+    """The passages that hold the question's quoted phrases literally; pages that were judged wrong come last."""
     found: list[tuple[str, ReadPage]] = []
+    pages = sorted(pages, key=lambda evidence: _rank_page(evidence, recalled))
     texts = [fold(evidence.page.text) for evidence in pages]
     for phrase in question.phrases:
         for evidence, text in zip(pages, texts, strict=True):
@@ -173,7 +208,7 @@ def find_sentence(question: Question, passage: Passage, *, embed: Embed | None =
 
     What is asked in the question's own words is no answer: a sentence that ends with a question mark comes last.
     """
-    sentences = [each for line in passage.text.split("\n") for each in split_passages(line) or [line]]
+    sentences = _split_sentences(passage)
     rarity = weigh_rarity(split_words(sentence) for sentence in sentences)
     about = passage.heading.rpartition(HEADINGS_JOINED_BY)[2]
     texts = [question.prompt, *(f"{about}: {sentence}" for sentence in sentences)]
@@ -185,6 +220,17 @@ def find_sentence(question: Question, passage: Passage, *, embed: Embed | None =
         return not sentences[place].endswith("?"), sum(map(mul, asked, others[place])) + WORDS_WORTH * share
 
     return sentences[max(range(len(sentences)), key=worth)]
+
+
+def _find_named(scored: Scored) -> str:
+    """The sentence, row or line with the words that a person named; empty without any."""
+    folded = ((sentence, fold(sentence)) for sentence in _split_sentences(scored.passage))
+    named = scored.named
+    return next((sentence for sentence, text in folded if named and (named in text or text in named)), "")
+
+
+def _split_sentences(passage: Passage) -> list[str]:
+    return [each for line in passage.text.split("\n") for each in split_passages(line) or [line]]
 
 
 def _cut_own(pages: Sequence[ReadPage]) -> list[tuple[ReadPage, Passage]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus, urlsplit
 
-from training.agent.brain import MISLED, PASSAGE, PITFALL, RULED_OUT, VISITABLE_KINDS, Recalled
+from training.agent.brain import MISLED, NAMED, PASSAGE, PITFALL, RULED_OUT, VISITABLE_KINDS, Recalled
 from training.agent.ranking import Features, Weights, measure_share
 from training.agent.reading.links import Link
 from training.agent.reading.text import squeeze
@@ -55,6 +55,8 @@ class Candidates:
         # Stored separately: a page becomes a candidate only when this run sees it, or the index or memory offers it.
         self._ruled_out: set[str] = set()
         self._pitfalls: set[str] = set()
+        # In the order in which they are visited.
+        self._named: list[str] = []
         for memory in memories:
             self._add_memory(memory)
 
@@ -66,9 +68,16 @@ class Candidates:
             known.title = known.title or link.text
 
     def rank(self, *, visited: Set[str], size: int) -> tuple[Choice, ...]:
-        """The best `size` unvisited pages, best first; pages without any evidence only when few have some."""
+        """The best `size` unvisited pages, best first; pages without any evidence only when few have some.
+
+        A page that a person named stands alone: there is nothing to choose.
+        """
+        named = self.find_named(visited=visited)
+        if named is not None:
+            return (Choice(named, self._found[named].title, 0.0, "verdict"),)
         left = [each for each in self._found.values() if each.url not in visited]
-        left = [each for each in left if each.url not in self._ruled_out] or left
+        ruled_out = self._ruled_out.difference(self._named)
+        left = [each for each in left if each.url not in ruled_out] or left
         rarity = weigh_rarity(each.words for each in left)
         scored = [(-self._score(candidate, rarity), candidate.order, candidate) for candidate in left]
         scored.sort(key=lambda entry: entry[:2])
@@ -76,6 +85,10 @@ class Candidates:
         with_evidence = [entry for entry in best if entry[0] < 0]
         chosen = with_evidence if len(with_evidence) >= 2 else best
         return tuple(self._describe(candidate, score=-score) for score, _, candidate in chosen)
+
+    def find_named(self, *, visited: Set[str]) -> str | None:
+        """The address that a person named and that is to be visited next; None when none is left."""
+        return next((url for url in self._named if url not in visited), None)
 
     def recalled_ids(self, urls: Iterable[str]) -> tuple[int, ...]:
         """The memory items behind these pages, ascending."""
@@ -93,6 +106,9 @@ class Candidates:
             self._pitfalls.add(url)
         elif memory.kind in (RULED_OUT, MISLED):
             self._ruled_out.add(url)
+        elif memory.kind == NAMED:
+            self._found.setdefault(url, self._blank(url, memory.title))
+            self._named.append(url)
         elif memory.kind in VISITABLE_KINDS or memory.kind == PASSAGE:
             known = self._found.setdefault(url, self._blank(url, memory.title))
             known.title = known.title or memory.title

@@ -19,8 +19,8 @@ class AnswerState(StrEnum):
 class Choice:
     """One entry of a shortlist. `score` orders the list, higher first.
 
-    `why` is "link", "memory" or "index" (a passage of the site index). `heading` and `excerpt`: where on the page the
-    best passage stands, and its words that match best.
+    `why` is "link", "memory", "index" (a passage of the site index) or "verdict" (a person named it). `heading` and
+    `excerpt`: where on the page the best passage stands, and its words that match best.
     """
 
     url: str

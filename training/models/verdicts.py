@@ -15,6 +15,12 @@ class OperatorVerdict(models.Model):
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="verdicts")
     right = models.BooleanField(help_text="Whether the answer was right.")
     note = models.TextField(blank=True, help_text="For people only: it never becomes memory.")
+    right_url = models.TextField(
+        blank=True, db_default="", help_text="With a “no”: the page that would have been right, where it is known."
+    )
+    right_text = models.TextField(
+        blank=True, db_default="", help_text="With a “no”: the words of that page that answer, where they are known."
+    )
     by = models.CharField(max_length=150)
     origin = models.CharField(max_length=40, help_text="page, api, admin, …")
     effect = models.JSONField(default=dict, help_text="Ids of the memory items that it changed, by their new status.")

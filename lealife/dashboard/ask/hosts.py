@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from lealife.core.row_count import RowCount
 from lealife.dashboard.rows import fill_row
 from learning.index.models import HostIndex, IndexedPage
-from learning.models import FrontierPage, MemoryItem
+from learning.models import CurriculumTask, FrontierPage, MemoryItem
 from training.models import Host
 
 HOSTS_MAX = 50
@@ -22,8 +22,8 @@ COUNT_MAX = 2_000
 class HostFacts:
     """An enabled host. `passages` is the size of its index; what else is counted is at most 2,001.
 
-    `pages` are its known addresses, of which `waiting` are still to be read; `indexed` are its pages in the index, and
-    `memories` the memory items that runs are given.
+    `pages` are its known addresses, of which `waiting` are still to be read; `indexed` are its pages in the index,
+    `memories` the memory items that runs are given, and `cases` the questions that people judged.
     """
 
     id: int
@@ -35,6 +35,7 @@ class HostFacts:
     indexed: int
     passages: int
     memories: int
+    cases: int
 
     @property
     def pages_words(self) -> str:
@@ -70,18 +71,25 @@ class HostFacts:
         """The count, as it is shown."""
         return show_count(self.memories)
 
+    @property
+    def cases_words(self) -> str:
+        """How many questions people judged; empty for none."""
+        return f"{show_count(self.cases)}\N{NO-BREAK SPACE}case{'' if self.cases == 1 else 's'}" if self.cases else ""
+
 
 def read_host_facts() -> tuple[HostFacts, ...]:
     """The first 50 enabled hosts by name. One query, at a cost that does not grow with what is known."""
     pages = FrontierPage.objects.filter(host=OuterRef("pk"))
     indexed = IndexedPage.objects.filter(host=OuterRef("pk"))
     memories = MemoryItem.objects.filter(host=OuterRef("pk"), status=MemoryItem.Status.TRUSTED)
+    cases = CurriculumTask.objects.cases().filter(host=OuterRef("pk"))
     hosts = Host.objects.filter(enabled=True).annotate(
         pages=RowCount(pages.order_by()[: COUNT_MAX + 1]),
         waiting=RowCount(pages.filter(state=FrontierPage.State.KNOWN).order_by()[: COUNT_MAX + 1]),
         indexed=RowCount(indexed.order_by()[: COUNT_MAX + 1]),
         passages=Coalesce(Subquery(HostIndex.objects.filter(host=OuterRef("pk")).values("passages")[:1]), 0),
         memories=RowCount(memories.order_by()[: COUNT_MAX + 1]),
+        cases=RowCount(cases.order_by()[: COUNT_MAX + 1]),
     )
     shown = hosts.only("name", "base_url", "seed_curriculum").order_by("name")[:HOSTS_MAX]
     return tuple(fill_row(HostFacts, host, is_seeded=host.seed_curriculum) for host in shown)

@@ -13,8 +13,9 @@ from lealife.dashboard.runs.error_words import ErrorWords, explain_error
 from lealife.dashboard.runs.quotes import QuoteView, view_quotes
 from lealife.dashboard.runs.trail import StepView, view_step
 from lealife.run_actions import find_run, suggest_check, why_not_judge, why_not_repeat, why_not_train
+from lealife.verdict_words import describe_changes
 from learning.models import MemoryItem
-from training.agent.brain import PASSAGE
+from training.agent.brain import PASSAGE, TOLD_KINDS
 from training.models import OperatorVerdict, Run, TrainingCycle
 from training.operator_verdicts import read_latest_verdict
 
@@ -62,18 +63,29 @@ class ServedView:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldView:
+    """A page that the run was told of by people's verdicts; `visited` when it went there."""
+
+    url: str
+    title: str
+    why: str
+    visited: bool
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictView:
-    """A person's verdict on the answer, and how many memory items it changed."""
+    """A person's verdict on the answer, and what it changed, in sentences.
+
+    `right_url`, `right_text`: what the person said would have been right.
+    """
 
     right: bool
     note: str
+    right_url: str
+    right_text: str
     by: str
     at: datetime
-    trusted: int
-    quarantined: int
-    retired: int
-    unhelped: int
-    misled_url: str  # the page that is kept back from questions like this one
+    changes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,7 @@ class RunPanel:
     served: tuple[ServedView, ...]
     passages: tuple[PassageView, ...]
     passages_found: int
+    told: tuple[ToldView, ...]
     memories: tuple[MemoryView, ...]
     withheld: tuple[MemoryView, ...]
     steps: tuple[StepView, ...]
@@ -174,7 +187,7 @@ class RunPage:
 
 
 def build_run_page(run_id: int) -> RunPage:
-    """Reads one run with its steps, memory and verdict. Five queries at most. Raises NotFound."""
+    """Reads one run with its steps, memory and verdict. Nine queries at most. Raises NotFound."""
     run = find_run(run_id)
     cycle = TrainingCycle.objects.select_related("source", "outcome").filter(run_id=run_id).first()
     outcome = getattr(cycle, "outcome", None)
@@ -208,6 +221,7 @@ def build_run_page(run_id: int) -> RunPage:
         ),
         passages=tuple(_view_passages(run, visited={step.url for step in steps}))[:PASSAGES_SHOWN],
         passages_found=sum(item.get("is_passage", False) for item in run.memories),
+        told=tuple(_view_told(run, visited={step.url for step in steps})),
         memories=tuple(_view_memories(run, items=items)),
         withheld=tuple(_view_withheld(run, items=items)),
         steps=steps,
@@ -253,9 +267,16 @@ def _view_passages(run: Run, *, visited: Set[str]) -> Iterable[PassageView]:
             )
 
 
+def _view_told(run: Run, *, visited: Set[str]) -> Iterable[ToldView]:
+    for shown in run.memories:
+        if shown.get("kind") in TOLD_KINDS:
+            url = str(shown.get("url", ""))
+            yield ToldView(url, str(shown.get("title", "")), str(shown.get("why", "")), visited=url in visited)
+
+
 def _view_memories(run: Run, *, items: Mapping[int, MemoryItem]) -> Iterable[MemoryView]:
     for shown in run.memories:
-        if shown.get("kind") == PASSAGE:
+        if shown.get("kind") in (PASSAGE, *TOLD_KINDS):
             continue
         item = items.get(shown["id"])
         yield MemoryView(
@@ -280,6 +301,5 @@ def _view_withheld(run: Run, *, items: Mapping[int, MemoryItem]) -> Iterable[Mem
 def _view_verdict(verdict: OperatorVerdict | None, *, run: Run) -> VerdictView | None:
     if verdict is None:
         return None
-    moved = {name: len(verdict.effect.get(name, ())) for name in ("trusted", "quarantined", "retired", "unhelped")}
-    misled = str(run.quotes[0].get("url", "")) if run.quotes and not verdict.right else ""
-    return fill_row(VerdictView, verdict, misled_url=misled, **moved)
+    changes, _ = describe_changes(verdict, run=run)
+    return fill_row(VerdictView, verdict, changes=changes)

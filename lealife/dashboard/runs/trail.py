@@ -16,12 +16,17 @@ PICKED_BY = {
     "fallback": "the model's pick was invalid, so the first of the shortlist was taken",
     "only": "the only page on the shortlist, so no call was needed",
 }
-WHY = {"link": "a link on the page", "memory": "recalled from memory", "index": "found in the site index"}
+WHY = {
+    "link": "a link on the page",
+    "memory": "recalled from memory",
+    "index": "found in the site index",
+    "verdict": "named by a person for a question like this",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class OfferView:
-    """One entry of a shortlist; `why` is link, memory or index.
+    """One entry of a shortlist; `why` is link, memory, index or verdict.
 
     `heading` and `excerpt` say where on the page its best passage stands, and which words in it match best.
     """

@@ -30,6 +30,8 @@ class VerdictForm(forms.Form):
 
     right = forms.ChoiceField(choices=[("yes", "yes"), ("no", "no")])
     note = forms.CharField(required=False)
+    right_url = forms.CharField(required=False)
+    right_text = forms.CharField(required=False)
 
 
 class TrainForm(forms.Form):
@@ -111,8 +113,13 @@ def judge(request: HttpRequest, run_id: int, by: Actor) -> tuple[int, str]:
     form = VerdictForm(request.POST)
     if not form.is_valid():
         raise InvalidInput("Choose yes or no.")
-    right = form.cleaned_data["right"] == "yes"
-    judge_run(run_id=run_id, right=right, note=form.cleaned_data["note"], by=by, origin=ORIGIN)
+    right = form.cleaned_data.pop("right") == "yes"
+    try:
+        judge_run(run_id=run_id, right=right, by=by, origin=ORIGIN, **form.cleaned_data)
+    except InvalidInput as refused:
+        # The page comes back with what is stored: what was typed must not be lost.
+        typed = " ".join(filter(None, (form.cleaned_data["right_url"], form.cleaned_data["right_text"])))
+        raise InvalidInput(f"{refused} You wrote: {typed}" if typed else str(refused)) from None
     return run_id, f"Noted: the answer of run {run_id} is {'right' if right else 'wrong'}."
 
 

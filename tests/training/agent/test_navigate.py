@@ -395,3 +395,11 @@ def test_an_expected_page_is_quoted_even_when_it_says_little_of_the_question(gar
     trajectory = run(garden, "Zyzzyva?", changes={**expecting(garden, "roses.html"), "max_calls": 6})
     assert trajectory.success is bool(trajectory.quotes)
     assert all(quote.url == f"{garden.url}roses.html" for quote in trajectory.quotes)
+
+
+def test_a_page_that_a_person_named_is_read_before_enough_is_known(garden: StubSite) -> None:
+    named = remembered(f"{garden.url}tools/spade.html", "", kind="named", item_id=0)
+    trajectory = run(garden, "Which corner of a garden has a page of its own?", brain=brain(memories=(named,)))
+    assert [step.url.removeprefix(garden.url) for step in trajectory.steps][:2] == ["", "tools/spade.html"]
+    assert (trajectory.steps[1].picked_by, trajectory.controller_calls) == ("only", 0)
+    assert trajectory.memory_ids == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.agent.brain import PASSAGE, Recalled
+from training.agent.brain import MISLED, NAMED, PASSAGE, Recalled
 from training.agent.quoting import (
     choose_passages,
     find_sentence,
@@ -17,7 +17,7 @@ from training.agent.quoting import (
 from training.agent.ranking import FIRST_SUPPORT, FIRST_WEIGHTS
 from training.agent.reading.evidence import ReadPage
 from training.agent.reading.page import parse_page
-from training.agent.reading.passages import Passage
+from training.agent.reading.passages import Passage, cut_passages
 from training.agent.reading.words import read_question
 from training.agent.task import Site
 
@@ -126,3 +126,56 @@ def test_what_is_asked_in_the_question_s_own_words_is_no_answer() -> None:
     asked = "When are the roses of this garden pruned each year?"
     passage = Passage("", f"{asked}\nRoses are pruned in late winter, as a rule.")
     assert find_sentence(read_question(asked), passage) == "Roses are pruned in late winter, as a rule."
+
+
+def tell(kind: str, page: ReadPage, text: str = "", *, is_same: bool = True) -> Recalled:
+    """What a verdict says of a page."""
+    return Recalled(0, kind, page.page.url, "", text, score=float(is_same))
+
+
+def answer(prompt: str, *told: Recalled, pages: tuple[ReadPage, ...] = PAGES) -> str:
+    """The first quote's answer; empty without one."""
+    question = read_question(prompt)
+    ranked = rank_passages(question, pages, recalled=told, weights=FIRST_WEIGHTS)
+    return next((each.answer for each in quote(question, choose_passages(question, ranked))), "")
+
+
+BOOK = evidence("book", "When roses are pruned", "Roses are pruned in May, says this book.")
+PRUNING = "When are roses pruned?"
+
+
+def test_what_was_judged_wrong_is_not_quoted_for_the_very_question_and_last_for_a_similar_one() -> None:
+    pages = (BOOK, ROSES)
+    assert answer(PRUNING, pages=pages).startswith("Roses are pruned in May")
+    wrong = cut_passages(BOOK.page.sections)[0].text
+    assert answer(PRUNING, tell(MISLED, BOOK, wrong, is_same=False), pages=pages).startswith("They are pruned")
+    assert answer(PRUNING, tell(MISLED, BOOK, wrong, is_same=False), pages=(BOOK, TREES)).startswith("Roses")
+    assert answer(PRUNING, tell(MISLED, BOOK, wrong), pages=(BOOK, TREES)) == ""
+
+
+def test_the_words_that_a_person_named_are_quoted_first_and_are_no_surer() -> None:
+    named = tell(NAMED, ROSES, "BEST given in the  morning")
+    assert answer("When do they swell?", named) == (
+        "Water is best given in the morning, at the root and not on the leaves."
+    )
+    question = read_question(PRUNING)
+    scores = [
+        {each.passage.text: each.score for each in rank_passages(question, PAGES, recalled=told, weights=FIRST_WEIGHTS)}
+        for told in ((), (named,))
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_a_page_named_for_the_very_question_is_quoted_before_others() -> None:
+    pages = (BOOK, ROSES)
+    assert answer(PRUNING, tell(NAMED, ROSES), pages=pages).startswith("They are pruned")
+    assert answer(PRUNING, tell(NAMED, ROSES, is_same=False), pages=pages).startswith("Roses are pruned in May")
+
+
+def test_a_quoted_phrase_is_looked_for_on_pages_judged_wrong_last() -> None:
+    copy = evidence("copy", "Copy", "They are pruned in late winter, before the buds begin to swell.")
+    question = read_question("Who says \u201cbefore the buds begin\u201d?")
+    told = (tell(MISLED, ROSES, "x"),)
+    assert quote_phrases(question, (ROSES, copy))[0].url == ROSES.page.url
+    assert len(quote_phrases(question, (ROSES, copy), recalled=told)) == 1
+    assert quote_phrases(question, (ROSES, copy), recalled=told)[0].url == copy.page.url

@@ -109,3 +109,18 @@ def test_ranking_2000_links_is_quick() -> None:
     started = time.thread_time()
     assert candidates.rank(visited=frozenset(), size=5)[0].title == "module 77"
     assert time.thread_time() - started < 0.25
+
+
+def test_pages_that_a_person_named_are_offered_alone_and_in_their_order() -> None:
+    named = [remembered(f"http://site.example/{path}", "x", kind="named") for path in ("b", "a")]
+    elsewhere = remembered("http://elsewhere.example/", "x", kind="named")
+    wrong = remembered("http://site.example/a", "x", kind="misled")
+    candidates = Candidates(
+        question=read_question("roses"), site=SITE, memories=(elsewhere, wrong, *named), weights=FIRST_WEIGHTS
+    )
+    candidates.add_links([Link("http://site.example/roses", "roses")])
+    visited: set[str] = set()
+    for path, why in (("b", "verdict"), ("a", "verdict"), ("roses", "link")):
+        [choice] = candidates.rank(visited=visited, size=5)
+        assert (choice.url, choice.why) == (f"http://site.example/{path}", why)
+        visited.add(choice.url)

@@ -1,0 +1,106 @@
+"""The table of verifiable tasks."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.indexes import HashIndex
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import MD5, Now, Upper
+
+from training.models import Host, OperatorVerdict, TrainingSource
+
+
+class CurriculumTaskQuerySet(models.QuerySet["CurriculumTask"]):
+    """Reads of the curriculum as actions."""
+
+    def asked(self) -> CurriculumTaskQuerySet:
+        """Whose page is there and is the only one that answers, and whose verdict still counts."""
+        return self.filter(ambiguous=False, gone_at=None, replaced_at=None)
+
+    def cases(self) -> CurriculumTaskQuerySet:
+        """Questions that people judged, by the verdicts that count."""
+        return self.filter(kind=CurriculumTask.Kind.PERSON, replaced_at=None)
+
+    def held_out(self) -> CurriculumTaskQuerySet:
+        """What is never trained on."""
+        return self.filter(split=CurriculumTask.Split.EVALUATION, replaced_at=None)
+
+
+class CurriculumTask(models.Model):
+    """A verifiable task: “which page says …”, seeded from a page, or a case: a question that a person judged."""
+
+    class Kind(models.TextChoices):
+        PASSAGE = "passage", "passage"  # seeded from a page
+        PERSON = "person", "person"  # from a person's verdict
+
+    class Split(models.TextChoices):
+        TRAIN = "train", "train"
+        EVALUATION = "evaluation", "evaluation"  # held out: never trained on
+
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.PASSAGE, db_default=Kind.PASSAGE)
+    split = models.CharField(max_length=10, choices=Split)
+    expected_url = models.TextField()
+    page_digest = models.CharField(max_length=64, help_text="sha256 of the URL; decides the split.")
+    passage = models.TextField(blank=True, help_text="The words of the page that answer; a case may have none.")
+    prompt = models.TextField()
+    check_spec = models.JSONField(default=dict)
+    source = models.OneToOneField(
+        TrainingSource,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The training source made from it; none for held-out tasks.",
+    )
+    verdict = models.ForeignKey(
+        OperatorVerdict,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The verdict that a case comes from.",
+    )
+    replaced_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when a later verdict has taken the place of the case’s own."
+    )
+    ambiguous = models.BooleanField(
+        default=False, help_text="Several pages have this content, so it is not asked any more."
+    )
+    gone_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when its page does not have this content any more."
+    )
+    attempts = models.PositiveIntegerField(default=0)
+    successes = models.PositiveIntegerField(default=0)
+    streak = models.PositiveIntegerField(default=0, help_text="Successes in a row; mastered tasks rest longer.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = CurriculumTaskQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["host", "page_digest", "passage"], condition=Q(kind="passage"), name="one_task_per_passage"
+            ),
+            # Of the question's digest: an index holds no text of any length.
+            models.UniqueConstraint(
+                "host",
+                MD5(Upper("prompt")),
+                condition=Q(kind="person", replaced_at=None),
+                name="one_case_per_question",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="person", verdict__isnull=False) | Q(kind="passage", verdict=None),
+                name="cases_come_from_a_verdict",
+            ),
+            models.CheckConstraint(condition=Q(split="train") | Q(source=None), name="held_out_tasks_are_never_queued"),
+        ]
+        indexes = [
+            models.Index(fields=["host", "split", "id"], name="curriculum_of_host"),
+            # Ingest asks for the tasks of each page that a run saw.
+            HashIndex(fields=["expected_url"], name="curriculum_of_page"),
+        ]
+
+    def __str__(self) -> str:
+        return self.prompt[:80]
