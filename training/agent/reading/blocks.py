@@ -31,6 +31,9 @@ BLOCK_TAGS = frozenset(_BLOCK_TAGS.split())
 _HEADING_LEVELS = {f"h{level}": level for level in range(1, 7)}
 # Signs of links to the heading itself, which manuals put after it.
 _HEADING_MARKS = "¶§# \u200b"
+# A paragraph in bold with no more words is a heading, below all others: lists of questions are often written so.
+_BOLD_LEVEL, _BOLD_WORDS = 7, 40
+_BOLD_SHARE = 0.8
 # Tags that start, and tags that end, a row, entry or list item, whose short pieces belong together.
 _FACT_STARTS = frozenset({"dt", "li", "tr"})
 _FACT_ENDS = frozenset({"dl", "li", "menu", "ol", "table", "tbody", "tfoot", "thead", "tr", "ul"})
@@ -56,7 +59,7 @@ class BlockReader:
         self.sections = SectionReader()
         self._heading_level = 0
         self._pieces: list[str] = []
-        self._held = self._linked = self._read = self._lines_read = 0
+        self._held = self._linked = self._bold = self._read = self._lines_read = 0
         self._line_is_blank = True
         self._in_pre = False
         # The blocks of the row, entry or list item that is open: text, letters of it in links, tag.
@@ -85,22 +88,22 @@ class BlockReader:
         if tag in _HEADING_LEVELS:
             self._heading_level = 0
 
-    def add_text(self, text: str, *, in_link: bool) -> None:
+    def add_text(self, text: str, *, in_link: bool, in_bold: bool = False) -> None:
         """Text as it stands in the markup. Raises AgentError too_large."""
         self._read += len(text)
         if self._read > TEXT_MAX:
             raise AgentError(ErrorCode.TOO_LARGE, f"The page says more than {TEXT_MAX:,} characters.")
         if not self._in_pre:
-            self._add_line(text, in_link)
+            self._add_line(text, in_link, in_bold)
             return
         first, *others = text.split("\n")
         self._lines_read += len(others)
         if self._lines_read > LINES_MAX:
             raise AgentError(ErrorCode.TOO_LARGE, f"The page has more than {LINES_MAX:,} lines.")
-        self._add_line(first, in_link)
+        self._add_line(first, in_link, in_bold)
         for line in others:
             self.end_line()
-            self._add_line(line, in_link)
+            self._add_line(line, in_link, in_bold)
 
     def end_line(self) -> None:
         """The line ends; the block does too when nothing stood on the line."""
@@ -114,11 +117,12 @@ class BlockReader:
         self._end_block()
         self._end_fact()
 
-    def _add_line(self, line: str, in_link: bool) -> None:
+    def _add_line(self, line: str, in_link: bool, in_bold: bool) -> None:
         letters = len(line.strip())
         if letters:
             self._line_is_blank = False
             self._linked += letters if in_link else 0
+            self._bold += letters if in_bold else 0
         self._pieces.append(line)
         self._held += len(line)
         if self._held > _BLOCK_MAX:
@@ -128,17 +132,26 @@ class BlockReader:
         text = clean_text("".join(self._pieces))
         if text:
             self.lines.append(text)
+            is_bold = self._bold >= len(text) * _BOLD_SHARE and text.count(" ") < _BOLD_WORDS
             if self._heading_level:
                 self.sections.open_section(self._heading_level, text.rstrip(_HEADING_MARKS))
             if self._fact_tag:
-                self._fact.append((text, self._linked, self._tag))
+                is_term = is_bold and self._fact_tag == "li" and not self._fact
+                self._fact.append((text, self._linked, "dt" if is_term else self._tag))
             else:
-                self._keep_passages(text, self._linked)
-                if not self._heading_level and self._linked <= len(text) * _LINK_SHARE_MAX:
-                    self.sections.add_block(Block(text))
+                self._add_paragraph(text, is_bold=is_bold)
         self._pieces.clear()
-        self._held = self._linked = 0
+        self._held = self._linked = self._bold = 0
         self._line_is_blank = True
+
+    def _add_paragraph(self, text: str, *, is_bold: bool) -> None:
+        self._keep_passages(text, self._linked)
+        if self._heading_level or self._linked > len(text) * _LINK_SHARE_MAX:
+            return
+        if is_bold:
+            self.sections.open_section(_BOLD_LEVEL, text)
+        # What is set in bold may also be a sentence that answers.
+        self.sections.add_block(Block(text))
 
     def _end_fact(self) -> None:
         fact, tag = self._fact, self._fact_tag

@@ -18,6 +18,7 @@ from training.agent.task import Site
 from training.agent.web.address import is_same_site
 
 TITLE_MAX = 200
+_BOLD_TAGS = frozenset({"b", "strong"})
 # Robots meta tags that apply to this agent.
 _ROBOTS_NAMES = frozenset({"robots", "lealife"})
 # A shell has almost no text until its scripts have run: "Loading …", a line on cookies, a copyright.
@@ -134,8 +135,8 @@ class _PageReader:
         self._title = ""
         self._in_title = False
         self._has_scripts = False
-        # Whether the text that comes next is a link's, with no block of its own between.
-        self._in_link = False
+        # Whether the text that comes next is a link's, or bold, with no block of its own between.
+        self._in_link = self._in_bold = False
 
     def read(self, piece: Tag | str) -> None:
         if isinstance(piece, Tag):
@@ -144,7 +145,7 @@ class _PageReader:
             self._title = self._title or clean_text(piece)[:TITLE_MAX]
         else:
             self._links.add_text(piece)
-            self._blocks.add_text(piece, in_link=self._in_link)
+            self._blocks.add_text(piece, in_link=self._in_link, in_bold=self._in_bold)
 
     def close(self, *, url: str, site: Site) -> ParsedPage:
         self._blocks.close()
@@ -166,7 +167,7 @@ class _PageReader:
     def _read_tag(self, tag: Tag) -> None:
         name = tag.name
         if name in BLOCK_TAGS:
-            self._in_link = False
+            self._in_link = self._in_bold = False
             if tag.is_end:
                 self._blocks.end_block(name)
             else:
@@ -177,6 +178,8 @@ class _PageReader:
                 self._links.end()
             else:
                 self._links.start(tag.attributes)
+        elif name in _BOLD_TAGS:
+            self._in_bold = not tag.is_end
         elif name == "title":
             self._in_title = not tag.is_end
         elif not tag.is_end:

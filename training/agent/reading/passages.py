@@ -53,7 +53,7 @@ class SectionReader:
         self._sections: list[Section] = []
 
     def open_section(self, level: int, heading: str) -> None:
-        """A heading of level 1 to 6 was read."""
+        """A heading was read. Its level is 1 to 6, or 7 for a paragraph in bold."""
         self._end_section()
         above = [(each, text) for each, text in self._path if each < level]
         self._path = [*above, (level, heading[:HEADING_MAX])]
