@@ -104,7 +104,7 @@ def run_cycle(worker: str) -> bool:
     finish_run(
         run_id=claim.run_id,
         fence=claim.run.fence,
-        result=Result(success=True, verifier="bench"),
+        result=Result(success=True, answer_state="verified", verifier="bench"),
         served_controller=served_controller,
         served_task=served_task,
         now=now,

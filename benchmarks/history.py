@@ -82,8 +82,10 @@ _OUTCOMES = (
         host_id=_HOST,
         lane="'training'",
         success="true",
+        answer_state="'verified'",
+        is_counted="true",
     ),
-    _write_insert(RunLearningOutcome, _NUMBERS, **_SAME, outcome_id="number", success="true"),
+    _write_insert(RunLearningOutcome, _NUMBERS, **_SAME, outcome_id="number", success="true", is_counted="true"),
 )
 _LEASED = _write_insert(
     Run,
@@ -117,7 +119,12 @@ def write_history(*, finished: int, leased: int) -> None:
         _write(_CYCLES + _OUTCOMES, first=first, last=min(first + CHUNK - 1, finished))
     _write((_LEASED,), first=finished + 1, last=finished + leased)
     with transaction.atomic(), connection.cursor() as cursor:
-        add_counts(outcomes__success=finished, ingested__success=finished, open__standard=leased)
+        add_counts(
+            outcomes__success=finished,
+            ingested__success=finished,
+            ingested__verified=finished,
+            open__standard=leased,
+        )
         for table in TABLES:
             cursor.execute(_SEQUENCE.format(table=table), {"table": table})
 

@@ -35,7 +35,7 @@ class StoryProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        self._window = self._progress.add_task("successes in the window", total=None, note="")
+        self._window = self._progress.add_task("verified successes in the window", total=None, note="")
         self._pairs: TaskID | None = None
         self._measure: TaskID | None = None
 
@@ -52,7 +52,13 @@ class StoryProgress:
         note = f"{counts['outcomes.success']} of {counts['outcomes.total']} runs succeeded · {window.state}"
         # A window that has been reached stays full until the next one opens.
         done = window.size if window.state != "collecting" else window.in_window
-        self._progress.update(self._window, total=window.size, completed=done, note=note)
+        self._progress.update(
+            self._window,
+            total=window.size,
+            completed=done,
+            note=note,
+            description=f"{window.counted} successes in the window",
+        )
         candidate = read_candidate()
         if candidate is None:
             self._write_line(f"window {done}/{window.size} · {note}")
@@ -121,7 +127,10 @@ def describe_story(story: Story) -> list[tuple[str, str]]:
             f"memory off {_percent(story.success_rate_memory_off)} in {_calls(story.calls_memory_off)}; "
             f"memory on {_percent(story.success_rate_memory_on)} in {_calls(story.calls_memory_on)}",
         ),
-        ("Window", f"{window['number']}: {window['size']} successes in {window['attempts']} attempts"),
+        (
+            "Window",
+            f"{window['number']}: {window['size']} {window['counted']} successes in {window['attempts']} attempts",
+        ),
         (
             "Candidate",
             f"{candidate['tag']}: {candidate['exemplars']} exemplars, shortlist of {candidate['shortlist_size']}, "

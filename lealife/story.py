@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from lealife.pipeline.stages import arm_tools
+from promotion.candidates.windows import name_counted
 from promotion.evaluation.arms import run_arm
 from promotion.evaluation.comparison import arm_inputs
 from promotion.models import Canary, Evaluation, EvaluationArm, LiveApply, PromotionWindow
@@ -15,6 +16,7 @@ from promotion.proof.ledger import read_error_budget
 from promotion.proof.served import read_served_proof
 from training.counters import read_counters
 from training.models import Run, TrainingCycle, TrainingOutcome
+from training.runtime_settings import read_settings
 
 # Number of tasks of the evaluation split that are run without and with memory.
 MEASURED_TASKS = 30
@@ -122,6 +124,7 @@ def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float)
             "number": window.number,
             "watermark": window.watermark,
             "size": window.size,
+            "counted": name_counted(counts, row=read_settings()),
             "attempts": window.attempts,
             "state": window.state,
         },

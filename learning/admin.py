@@ -131,8 +131,8 @@ class MemoryEvidenceAdmin(ReadOnlyAdmin):
 class RunLearningOutcomeAdmin(ReadOnlyAdmin):
     """Which outcomes have been ingested."""
 
-    list_display = ("id", "outcome", "success", "items_written", "ingested_at")
-    list_filter = ("success",)
+    list_display = ("id", "outcome", "success", "is_counted", "items_written", "ingested_at")
+    list_filter = ("success", "is_counted")
     list_select_related = ("outcome",)
     search_fields = ("=outcome__id",)
     search_help_text = "The outcome's number."

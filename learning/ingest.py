@@ -27,7 +27,7 @@ from training.seals import COMMIT_SPREAD
 NEAR = 100
 # The columns that an ingest reads: an outcome and its run have fifty more.
 READ = (
-    *("success", "error_code", "verifier", "memory_used", "host_id", "source_id"),
+    *("success", "answer_state", "is_counted", "error_code", "verifier", "memory_used", "host_id", "source_id"),
     *("run__prompt", "run__check_spec", "run__memories", "run__quotes"),
 )
 
@@ -85,11 +85,21 @@ def ingest_outcome(*, outcome_id: int, now: datetime, error: str = "") -> RunLea
         lock_memory(outcome.host_id)
         written = _learn(outcome, now=now, error=error)
         fact = RunLearningOutcome.objects.create(
-            outcome=outcome, success=outcome.success, items_written=written, error=error
+            outcome=outcome,
+            success=outcome.success,
+            is_counted=outcome.is_counted,
+            items_written=written,
+            error=error,
         )
-        add_counts(ingested__success=int(outcome.success), ingested__failure=int(not outcome.success))
+        add_counts(**count_ingest(outcome))
         announce("ingest")
         return fact
+
+
+def count_ingest(outcome: TrainingOutcome) -> dict[str, int]:
+    """What an ingest adds to the counters: how the run ended, and how sure a success is that counts; pure."""
+    counted = {f"ingested__{outcome.answer_state}": 1} if outcome.is_counted else {}
+    return {"ingested__success" if outcome.success else "ingested__failure": 1, **counted}
 
 
 def _learn(outcome: TrainingOutcome, *, now: datetime, error: str) -> int:

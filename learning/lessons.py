@@ -31,8 +31,8 @@ TELLING_CHECKS = frozenset({"expected_url", "expected_text", "pattern"})
 class Lesson:
     """One thing an outcome teaches: `key` says what makes it the same item next time.
 
-    `content_hash` is of what the page says, `snapshot_digest` names the kept page. `is_checked`: something other than
-    the page itself vouches for it. `page` is the reading that a page lesson comes from.
+    `content_hash` is of what the page says, `snapshot_digest` names the kept page. `is_checked`: a check vouches
+    for it, or an outcome that counts without one. `page` is the reading that a page lesson comes from.
     """
 
     kind: str
@@ -102,9 +102,15 @@ def _read_snapshot(snapshot: PageSnapshot, *, url: str, site: Site) -> ParsedPag
 
 
 def find_vouched(outcome: TrainingOutcome, visits: Iterable[Visit]) -> frozenset[str]:
-    """The addresses whose page passes the run's check by itself: another page of the run vouches for nothing."""
-    if not outcome.success or not is_checked(outcome):
+    """The addresses whose page passes the run's check by itself: another page of the run vouches for nothing.
+
+    Without a check that tells, a supported outcome that counts vouches for the page of its best quote, and no other
+    outcome for any.
+    """
+    if not outcome.success:
         return frozenset()
+    if not is_checked(outcome):
+        return _find_supported(outcome, visits) if outcome.is_counted else frozenset()
     # How many pages were read and which shape the answer has says nothing about one page.
     check = replace(SuccessCheck.from_json(outcome.run.check_spec), min_pages=0, json_schema=None)
     task = Task(prompt="", site=outcome.host.as_site(), check=check, pages_target=1, max_calls=1)
@@ -122,6 +128,12 @@ def find_vouched(outcome: TrainingOutcome, visits: Iterable[Visit]) -> frozenset
         if check_gathered(task=task, gathered=Gathered(pages=(evidence,), quotes=quotes), threshold=1.0).success:
             vouched.add(visit.url)
     return frozenset(vouched)
+
+
+def _find_supported(outcome: TrainingOutcome, visits: Iterable[Visit]) -> frozenset[str]:
+    read = {visit.url for visit in visits if visit.page is not None}
+    # The score is the first quote's alone.
+    return frozenset(canonical_url(quote["url"]) for quote in outcome.run.quotes[:1]) & read
 
 
 def draw_lessons(outcome: TrainingOutcome, visits: list[Visit], *, vouched: frozenset[str]) -> list[Lesson]:

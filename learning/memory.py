@@ -58,7 +58,8 @@ def store_lessons(*, outcome: TrainingOutcome, lessons: Iterable[Lesson], now: d
 
     What a page says of itself is trusted once two fetches agree on it: two outcomes, or one outcome and the
     curriculum's own fetch. What claims that an answer was right (routes, exemplars) is trusted once a check of the
-    run vouches for it, however often it is claimed. Content that changed goes back to quarantine.
+    run vouches for it, or a supported outcome that counts, however often it is claimed. Content that changed goes back
+    to quarantine.
     """
     wanted = {lesson.key: lesson for lesson in lessons}
     if not wanted:
@@ -155,15 +156,16 @@ def _insert(outcome: TrainingOutcome, lesson: Lesson, *, trusted: bool) -> Memor
 
 def _confirm_claim(item: MemoryItem, lesson: Lesson, *, now: datetime) -> None:
     rows = MemoryItem.objects.filter(pk=item.pk)
-    rows.update(
-        sightings=F("sightings") + 1,
-        updated_at=now,
+    rows.update(sightings=F("sightings") + 1, updated_at=now)
+    _revive(rows, now=now)
+    # What nothing vouches for is one more sighting of a trusted claim, but does not change what it says.
+    rewritten = rows if lesson.is_checked else rows.exclude(status=Status.TRUSTED)
+    rewritten.update(
         data=lesson.data,
         text=lesson.text,
         content_hash=lesson.content_hash,
         snapshot_digest=lesson.snapshot_digest,
     )
-    _revive(rows, now=now)
     if lesson.is_checked:
         rows.filter(status=Status.QUARANTINED).update(status=Status.TRUSTED, reason="")
 

@@ -37,6 +37,7 @@ class RunLearningOutcome(models.Model):
 
     outcome = models.OneToOneField(TrainingOutcome, on_delete=models.PROTECT, related_name="+")
     success = models.BooleanField()
+    is_counted = models.BooleanField(default=False, help_text="As its outcome says: towards windows.")
     items_written = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True, help_text="Why it could not be learned from; empty when it could.")
     ingested_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import GateRefused
-from promotion.candidates.windows import count_attempts, current_window
+from promotion.candidates.windows import count_attempts, current_window, name_counted
 from promotion.models import GateDrill, PromotionWindow, Role
 from promotion.routing import read_routing
 from training.audit import record_audit
@@ -52,14 +52,16 @@ def evaluate_now(*, by: Actor, origin: str) -> PromotionWindow:
     The window shrinks to the successes that it has, and the next one starts there. Raises GateRefused on hold, when
     the window no longer collects, and when it has no success to learn from.
     """
-    if read_settings().promotion_hold:
+    settings = read_settings()
+    if settings.promotion_hold:
         raise GateRefused(ON_HOLD)
     window, counts = current_window(), read_counters()
     if window.state != State.COLLECTING:
         raise GateRefused(f"Window {window.number} no longer collects outcomes: it is {window.state}.")
-    successes = min(window.size, counts["ingested.success"] - window.watermark)
+    successes = min(window.size, counts["ingested.counted"] - window.watermark)
     if successes < 1:
-        raise GateRefused(f"Window {window.number} has no ingested success yet: there is nothing to learn from.")
+        counted = name_counted(counts, row=settings)
+        raise GateRefused(f"Window {window.number} has no {counted} success yet: there is nothing to learn from.")
     wanted, window.size = window.size, successes
     with transaction.atomic():
         moved = PromotionWindow.objects.filter(pk=window.pk, state=State.COLLECTING, size=wanted).update(

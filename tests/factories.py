@@ -10,8 +10,10 @@ from typing import Any
 from lealife.core.digest import digest_bytes
 from learning.models import FrontierPage
 from training.agent.reading.page import parse_page
+from training.agent.task import SuccessCheck
 from training.agent.trajectory import Choice
 from training.agent.trajectory import Step as AgentStep
+from training.agent.verifier import is_telling
 from training.claims import Claim, claim_next_source
 from training.models import Host, Run, TrainingOutcome, TrainingSource
 from training.models.sources import queue_rank
@@ -119,7 +121,8 @@ def begin_claimed(claim: Claim | None = None, *, worker: str = "worker", now: da
 
 def finish(run: Run, *, success: bool = True, now: datetime = START, **result: Any) -> Run:
     """Finishes a begun run under its fence."""
-    values = {"error_code": "" if success else "no_route", **result}
+    sure = {"answer_state": "supported"} if success else {"error_code": "no_route"}
+    values = {**sure, **result}
     finish_run(
         run_id=run.pk,
         fence=run.fence,
@@ -142,12 +145,14 @@ def make_outcome(
 ) -> TrainingOutcome:
     """A whole cycle of a new source: claimed, begun, its steps recorded, finished.
 
-    With a `check_spec` the checks that decided are the ones that it names.
+    With a `check_spec` the checks that decided are the ones that it names, and a success is verified.
     """
     make_source(host, queued_at=now, check_spec=check_spec or {})
     if check_spec:
         names = {"expected_urls": "expected_url"}
         result = {"verifier": "+".join(names.get(name, name) for name in check_spec), **result}
+        if success and is_telling(SuccessCheck.from_json(check_spec)):
+            result = {"answer_state": "verified", **result}
     run = begin_claimed(now=now)
     for step in steps:
         record_step(run_id=run.pk, fence=run.fence, step=step, now=now)

@@ -14,6 +14,8 @@ from django.db.models import F, Sum
 from training.models import CounterSlot, Run
 
 ENDINGS = ("success", "failure")
+# Which successes are counted towards windows: `ingested.verified`, `ingested.supported`.
+COUNTED = (Run.AnswerState.VERIFIED, Run.AnswerState.SUPPORTED)
 SLOTS = 16
 
 
@@ -50,7 +52,8 @@ def sum_counters(kept: Mapping[str, int]) -> dict[str, int]:
 
     ended = {f"{what}.{how}": count(f"{what}.{how}") for what in ("outcomes", "ingested") for how in ENDINGS}
     totals = {f"{what}.total": sum(ended[f"{what}.{how}"] for how in ENDINGS) for what in ("outcomes", "ingested")}
-    return {**ended, **totals}
+    counted = {f"ingested.{state}": count(f"ingested.{state}") for state in COUNTED}
+    return {**ended, **totals, **counted, "ingested.counted": sum(counted.values())}
 
 
 def count_by_lane(kept: Mapping[str, int]) -> dict[str, int]:

@@ -27,6 +27,7 @@ BREAK_FOR = timedelta(seconds=30)
 # What an outcome repeats of its run.
 FROM_RUN = (
     "lane",
+    "answer_state",
     "error_code",
     "verifier",
     "controller_tag",
@@ -59,6 +60,7 @@ def close_cycle(*, run: Run, now: datetime) -> None:
         source_id=cycle.source_id,
         host_id=run.host_id,
         success=success,
+        is_counted=success and is_sure(run),
         **{name: getattr(run, name) for name in FROM_RUN},
     )
     TrainingCycle.objects.filter(pk=cycle.pk).update(
@@ -72,6 +74,17 @@ def close_cycle(*, run: Run, now: datetime) -> None:
     TrainingSource.objects.filter(pk=cycle.source_id, status=TrainingSource.Status.CLAIMED).update(**changes)
     add_counts(outcomes__success=int(success), outcomes__failure=int(not success))
     announce("outcomes")
+
+
+def is_sure(run: Run) -> bool:
+    """Whether a success may be built on: windows count it, and memory and exemplars trust what it teaches.
+
+    What a check found right always may; what is only supported by its quote, while the settings say so. The outcome
+    keeps the answer, so that a later change of the setting changes no evidence.
+    """
+    if run.answer_state == Run.AnswerState.SUPPORTED:
+        return read_settings().count_supported
+    return run.answer_state == Run.AnswerState.VERIFIED
 
 
 def _settle_success(*, now: datetime) -> dict[str, Any]:

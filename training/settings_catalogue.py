@@ -195,8 +195,16 @@ _ALL = (
         30,
         2,
         10_000,
-        "ingested successes",
-        "Ingested training successes between two evaluations.",
+        "successes that count",
+        "Ingested verified successes between two evaluations; supported ones too while Count Supported Answers is on.",
+    ),
+    _switch(
+        "count_supported",
+        "Count Supported Answers",
+        Group.PROMOTION,
+        False,
+        "While on, an answer that only its quote supports counts like one that a check found right: it fills windows, "
+        "and memory and exemplars trust it. Outcomes written before a change keep what they counted.",
     ),
     _whole(
         "evaluation_pairs",

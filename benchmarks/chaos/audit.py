@@ -110,6 +110,7 @@ def find_bad_counters() -> list[str]:
         "outcomes.failure": outcomes.filter(success=False).count(),
         "ingested.total": ingests.count(),
         "ingested.success": ingests.filter(success=True).count(),
+        "ingested.counted": ingests.filter(is_counted=True, outcome__is_counted=True).count(),
         "open runs": Run.objects.open().count(),
     }
     told = {**read_counters(), "open runs": read_slots().running_total}

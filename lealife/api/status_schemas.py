@@ -105,6 +105,7 @@ class ProofOut(Schema):
     next_action: str
     reason: str = Field(alias="window.reason")
     successes: int = Field(alias="window.successes")
+    counted: str = Field(alias="window.counted", description="Which successes count: verified, or supported ones too.")
     watermark: int = Field(alias="window.watermark")
     next_target: int = Field(alias="window.next_target")
     delta_since_watermark: int

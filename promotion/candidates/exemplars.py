@@ -1,4 +1,4 @@
-"""Exemplars: chat turns from verified successes, spread over kinds of situation, no two alike."""
+"""Exemplars: chat turns from successes that count, spread over kinds of situation, no two alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.agent.answerer import format_question
 from training.agent.controller import format_pick, format_situation
 from training.agent.reading.words import split_words
 from training.agent.trajectory import Choice, Quote
-from training.models import Run, Step
+from training.models import OperatorVerdict, Run, Step, TrainingOutcome
 
 EXEMPLAR_PROMPT_MAX = 400
 ANSWER_MAX = 240
@@ -87,7 +87,7 @@ def read_pool(*, role: str, shortlist_size: int) -> list[AnyExemplar]:
 
 
 def read_exemplars(*, shortlist_size: int) -> list[Exemplar]:
-    """Trusted situations of verified training successes, newest first, cut to the shortlist size."""
+    """Trusted situations of training successes that count, newest first, cut to the shortlist size."""
     items = _read_items()
     steps = {
         (step.run_id, step.index): step
@@ -105,7 +105,7 @@ def read_exemplars(*, shortlist_size: int) -> list[Exemplar]:
 
 
 def read_answers() -> list[AnswerExemplar]:
-    """Verified training successes with a short best quote, newest first, as trusted memory remembers them."""
+    """Training successes that count, with a short best quote, newest first, as trusted memory remembers them."""
     items = {item.data["run"]: item.pk for item in reversed(_read_items())}
     runs = Run.objects.filter(pk__in=items, status=Run.Status.SUCCEEDED, lane__in=Run.CYCLE_LANES).order_by("-pk")
     found = []
@@ -117,7 +117,18 @@ def read_answers() -> list[AnswerExemplar]:
 
 
 def _read_items() -> list[MemoryItem]:
-    return list(MemoryItem.objects.recallable().filter(kind=MemoryItem.Kind.EXEMPLAR).order_by("-id")[:POOL])
+    items = list(MemoryItem.objects.recallable().filter(kind=MemoryItem.Kind.EXEMPLAR).order_by("-id")[:POOL])
+    # An item was trusted for one run, and its data may be of another: that run's own success has to count.
+    counted = read_counted_runs({item.data["run"] for item in items})
+    return [item for item in items if item.data["run"] in counted]
+
+
+def read_counted_runs(run_ids: Collection[int]) -> set[int]:
+    """Those of the runs whose outcome counts or that were last judged right, less those last judged wrong."""
+    outcomes = TrainingOutcome.objects.filter(run_id__in=run_ids, is_counted=True)
+    verdicts = OperatorVerdict.objects.filter(run_id__in=run_ids).order_by("id").values_list("run_id", "right")
+    judged = {**dict.fromkeys(outcomes.values_list("run_id", flat=True), True), **dict(verdicts)}
+    return {run_id for run_id, right in judged.items() if right}
 
 
 def choose_exemplars(exemplars: Iterable[T], *, count: int) -> list[T]:

@@ -1,4 +1,4 @@
-"""Windows: thirty ingested training successes trigger an evaluation. They are not a sample for its statistics."""
+"""Windows: thirty verified training successes trigger an evaluation. They are not a sample for its statistics."""
 
 from __future__ import annotations
 
@@ -32,13 +32,17 @@ _SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class WindowProgress:
-    """The progress of promotion, in ingested successes."""
+    """The progress of promotion, in successes that count: ingested, and verified unless the settings admit others.
+
+    `counted` is what they are called: “verified”, or “verified or supported” where supported ones count or did.
+    """
 
     number: int
     state: str
     size: int
     watermark: int
     successes: int
+    counted: str
     in_window: int
     until_next: int
     next_target: int
@@ -75,7 +79,7 @@ def current_window() -> PromotionWindow:
 def is_window_due() -> bool:
     """Whether the collecting window has its successes."""
     window = current_window()
-    reached = read_counters()["ingested.success"] >= window.watermark + window.size
+    reached = read_counters()["ingested.counted"] >= window.watermark + window.size
     return window.state == State.COLLECTING and reached
 
 
@@ -99,12 +103,17 @@ def count_attempts(window: PromotionWindow, *, counts: dict[str, int]) -> int:
     show too low a rate. Reads only the later outcomes, never the history.
     """
     attempts = max(0, counts["ingested.total"] - window.attempts_before)
-    beyond = counts["ingested.success"] - window.watermark - window.size
+    beyond = counts["ingested.counted"] - window.watermark - window.size
     if beyond < 0:
         return attempts
-    successes = RunLearningOutcome.objects.filter(success=True).order_by("-id")
+    successes = RunLearningOutcome.objects.filter(is_counted=True).order_by("-id")
     filled_by = Subquery(successes.values("id")[beyond : beyond + 1])
     return attempts - RunLearningOutcome.objects.filter(id__gt=filled_by).count()
+
+
+def name_counted(counts: dict[str, int], *, row: RuntimeSettings) -> str:
+    """What the successes that count are called, in a word that stands before “successes”."""
+    return "verified or supported" if row.count_supported or counts["ingested.supported"] else "verified"
 
 
 def move_window(*, window_id: int, expected: str, to: str, now: datetime, reason: str = "") -> None:
@@ -137,7 +146,7 @@ def read_window(*, counts: dict[str, int] | None = None, row: RuntimeSettings | 
     found: list[Any] = list(select_open_and_last())
     last = next((window for window in found if window.state in PromotionWindow.CLOSED), None)
     window = next((window for window in found if window.state not in PromotionWindow.CLOSED), None) or current_window()
-    successes, target = counts["ingested.success"], window.watermark + window.size
+    successes, target = counts["ingested.counted"], window.watermark + window.size
     in_window = max(0, min(window.size, successes - window.watermark))
     attempts = window.attempts or count_attempts(window, counts=counts)
     state = State.HELD if row.promotion_hold else State(window.state)
@@ -148,6 +157,7 @@ def read_window(*, counts: dict[str, int] | None = None, row: RuntimeSettings | 
         size=window.size,
         watermark=window.watermark,
         successes=successes,
+        counted=name_counted(counts, row=row),
         in_window=in_window,
         until_next=window.size - in_window,
         next_target=target,

@@ -54,7 +54,7 @@ class ModelTag(models.Model):
 
 
 class PromotionWindow(models.Model):
-    """The ingested training successes from watermark to watermark + size, and the result."""
+    """The training successes that count, from watermark to watermark + size, and the result."""
 
     class State(models.TextChoices):
         COLLECTING = "collecting", "collecting"  # → building
@@ -71,7 +71,7 @@ class PromotionWindow(models.Model):
     CLOSED = (State.APPLIED, State.REJECTED, State.INCONCLUSIVE, State.FAILED)
 
     number = models.PositiveIntegerField(unique=True)
-    watermark = models.PositiveIntegerField(help_text="Ingested successes when it opened.")
+    watermark = models.PositiveIntegerField(help_text="Ingested successes that counted when it opened.")
     size = models.PositiveIntegerField()
     attempts_before = models.PositiveIntegerField(help_text="Ingested outcomes when it opened.")
     attempts = models.PositiveIntegerField(default=0, help_text="Outcomes that it took, set when it was full.")

@@ -18,7 +18,8 @@ from typing import Any
 from lealife.core.digest import digest_value
 from promotion.gate import rule
 from promotion.gate.error_budget import ALPHA_LIFE, gamma_for
-from promotion.gate.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, judge_canary
+from promotion.gate.harm import WATCH_FACTOR, CanaryDecision, judge_canary
+from promotion.proof.bundle_outcomes import count_outcome, find_counted_fault
 from promotion.proof.bundle_watches import WatchLedger
 
 GENESIS = "0" * 64
@@ -142,23 +143,6 @@ def find_canary_fault(canary: Body, *, tally: Mapping[str, int]) -> str:
     return f"the guardrail says “{decision.reason}” ({decision.verdict.value}), stored is “{canary['reason']}”"
 
 
-_DIGESTS = (("served_controller_digest", "controller_digest"), ("served_task_digest", "task_digest"))
-# The columns of an outcome that are looked at.
-COUNTED = ("lane", "success", "error_code", *(name for names in _DIGESTS for name in names))
-
-
-def count_outcome(tally: Counter[str], outcome: Body) -> None:
-    """Adds one outcome of a canary to its arm's tally, unless another digest served it than the promised one."""
-    if any(outcome[served] not in ("", outcome[promised]) for served, promised in _DIGESTS):
-        return
-    candidate = outcome["lane"] == "canary"
-    arm = "candidate" if candidate else "baseline"
-    tally[f"{arm}_observations"] += 1
-    tally[f"{arm}_successes"] += bool(outcome["success"])
-    tally["errors"] += candidate and outcome["error_code"] in ERRORS
-    tally["timeouts"] += candidate and outcome["error_code"] in TIMEOUTS
-
-
 @dataclass(slots=True)
 class Ledger:
     """The state of a check after the records so far. Call `take` with each record in turn."""
@@ -222,6 +206,8 @@ class Ledger:
 
     def _take_outcome(self, body: Body) -> str:
         columns, row = body["columns"], body["row"]
+        if fault := find_counted_fault(columns):
+            return fault
         if columns["canary_id"] is not None:
             count_outcome(self._canaries.setdefault(columns["canary_id"], Counter()), columns)
         self._watches.count_outcome(columns)

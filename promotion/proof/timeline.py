@@ -11,11 +11,10 @@ from django.db.models import Q, QuerySet
 from lealife.core.errors import NotFound
 from promotion.gate.rule import Decision
 from promotion.models import Canary, Evaluation, LiveApply, ModelTag, Role, Watch, WatchedRun
+from promotion.proof.bundle_outcomes import COUNTED, count_outcome
 from promotion.proof.bundle_records import describe_canary, describe_verdict
 from promotion.proof.bundle_rules import (
-    COUNTED,
     PairTally,
-    count_outcome,
     find_canary_fault,
     find_verdict_fault,
     rebuild_decision,

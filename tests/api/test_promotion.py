@@ -41,7 +41,7 @@ def test_evaluate_now(operator: Client) -> None:
     refused = post(operator, "evaluate-now")
     assert refused.status_code == 409
     assert "nothing to learn from" in refused.json()["detail"]
-    add_counts(ingested__success=3)
+    add_counts(ingested__success=3, ingested__verified=3)
     answer = post(operator, "evaluate-now")
     assert (answer.status_code, answer.json()["state"], answer.json()["size"]) == (200, "building", 3)
 

@@ -13,6 +13,7 @@ from lealife.core.digest import digest_value
 from lealife.run_actions import judge_run
 from learning.corrections import MISLED_WHY, NAMED_WHY
 from learning.index.models import HostIndex, IndexedPage
+from learning.ingest import count_ingest
 from learning.models import FrontierPage, MemoryItem, RunLearningOutcome
 from promotion.models import ModelTag
 from tests.browser.rows import BLOCKS, HEADING, PASSAGE, TOPICS, World, digest_tag, make_run, make_steps
@@ -101,6 +102,7 @@ def make_outcome(world: World, number: int) -> TrainingOutcome:
         kind="curriculum", title=title, prompt=title, host=host, status="done", queued_from="curriculum"
     )
     served = {"controller_tag": tag.name, "task_tag": world.task_tag.name, "controller_calls": calls, "pages": calls}
+    served |= {"answer_state": "verified" if success else ""}
     run = make_run(world, lane="training", prompt=title, host=host, at=at, success=success, error_code=code, **served)
     cycle = TrainingCycle.objects.create(
         source=source, run=run, status=run.status, error_code=code, opened_at=at, finished_at=at
@@ -112,15 +114,15 @@ def make_outcome(world: World, number: int) -> TrainingOutcome:
         host=host,
         lane="training",
         success=success,
+        is_counted=success,
         error_code=code,
         created_at=at,
         served_controller_digest=tag.digest,
         served_task_digest=world.task_tag.digest,
         **served,
     )
-    RunLearningOutcome.objects.create(outcome=outcome, success=success, ingested_at=at)
-    ended = "success" if success else "failure"
-    add_counts(**{f"outcomes__{ended}": 1, f"ingested__{ended}": 1})
+    RunLearningOutcome.objects.create(outcome=outcome, success=success, is_counted=success, ingested_at=at)
+    add_counts(**{"outcomes__success" if success else "outcomes__failure": 1}, **count_ingest(outcome))
     return outcome
 
 

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from learning.ingest import count_ingest
 from learning.models import RunLearningOutcome
 from promotion.models import LiveApply, ModelTag
 from training.coordinator import read_coordinator
@@ -61,6 +62,7 @@ def make_outcomes(host: Host) -> Callable[[int], TrainingOutcome]:
             run = Run.objects.create(
                 lane="training",
                 status="succeeded" if success else "failed",
+                answer_state="verified" if success else "",
                 host=host,
                 prompt=source.prompt,
                 pages_target=3,
@@ -83,13 +85,14 @@ def make_outcomes(host: Host) -> Callable[[int], TrainingOutcome]:
                 host=host,
                 lane="training",
                 success=success,
+                answer_state="verified" if success else "",
+                is_counted=success,
                 controller_tag=name,
                 served_controller_digest=digest,
                 controller_calls=2,
             )
-            RunLearningOutcome.objects.create(outcome=outcome, success=success)
-            ended = {"success": int(success), "failure": int(not success)}
-            add_counts(**{f"{what}__{how}": n for what in ("outcomes", "ingested") for how, n in ended.items()})
+            RunLearningOutcome.objects.create(outcome=outcome, success=success, is_counted=success)
+            add_counts(**{"outcomes__success" if success else "outcomes__failure": 1}, **count_ingest(outcome))
         return outcome
 
     return make

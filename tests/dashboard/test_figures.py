@@ -14,7 +14,11 @@ from training.models import Host, Run, TrainingOutcome
 
 # Per figure: its label, its path in the JSON, and how SQL counts it from the rows themselves.
 FIGURES = (
-    ("Successes", "proof.successes", "SELECT count(*) FROM training_outcomes WHERE success AND lane = 'training'"),
+    (
+        "Successes",
+        "proof.successes",
+        "SELECT count(*) FROM training_outcomes WHERE success AND answer_state = 'verified' AND lane = 'training'",
+    ),
     ("Live Applies", "proof.live_applies", "SELECT count(*) FROM promotion_liveapply WHERE canary_id IS NOT NULL"),
     (
         "Pending Queue (All)",

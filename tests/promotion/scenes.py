@@ -197,6 +197,7 @@ def make_outcome(
     host: Host,
     *,
     success: bool = True,
+    state: str = "verified",
     lane: str = "training",
     canary_id: int | None = None,
     error_code: str = "",
@@ -206,7 +207,10 @@ def make_outcome(
     watch: Watch | None = None,
     held_back: bool = False,
 ) -> TrainingOutcome:
-    """One finished cycle with its outcome; `served` and `claimed` are the controller's digests."""
+    """One finished cycle with its outcome; `state` is the answer state of a success.
+
+    `served` and `claimed` are the controller's digests.
+    """
     source = TrainingSource(title="t", prompt="Which page?", host=host, status="done")
     source.save()
     status = "succeeded" if success else "failed"
@@ -234,6 +238,8 @@ def make_outcome(
         host=host,
         lane=lane,
         success=success,
+        answer_state=state if success else "",
+        is_counted=success and state == "verified",
         error_code=error_code,
         canary_id=canary_id,
         controller_digest=claimed or served,

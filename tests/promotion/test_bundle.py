@@ -204,6 +204,28 @@ def test_a_changed_outcome_no_longer_fits_its_seal():
     assert str(broken) == "Line 4, outcome 1: its seal in row 1 of the outcome chain does not fit."
 
 
+@pytest.mark.parametrize(
+    ("success", "state", "is_counted", "fault"),
+    [
+        (True, "verified", True, ""),
+        # The setting of its time decided over these.
+        (True, "supported", True, ""),
+        (True, "supported", False, ""),
+        (False, "unsure", False, ""),
+        (True, "verified", False, "it is verified and does not count"),
+        (True, "unsure", True, "it counts without being a sure success"),
+        (False, "verified", True, "it counts without being a sure success"),
+    ],
+)
+def test_what_an_outcome_counts_as_must_follow_from_how_it_ended(success, state, is_counted, fault):
+    records = invent_records()
+    columns = {**records[3][1]["columns"], "success": success, "answer_state": state, "is_counted": is_counted}
+    if fault:
+        assert fault in str(refuse(forge(records, "outcome", columns=columns)))
+    else:
+        verify(forge(records, "outcome", columns=columns))
+
+
 def test_a_dropped_settings_change_is_missed():
     records = [*invent_records()[:1], ("setting", {"version": 4, "changes": {}})]
     assert "settings version 4 follows version 2" in str(refuse(chain(records)))

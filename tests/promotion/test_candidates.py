@@ -36,7 +36,7 @@ from tests.promotion.scenes import BASE, Servers, make_base_tags, make_outcome, 
 from training.agent.answerer import format_question
 from training.agent.controller import format_situation
 from training.agent.trajectory import Choice
-from training.models import Host, Run, Step
+from training.models import Host, OperatorVerdict, Run, Step
 
 
 def make_exemplar(run_id: int, *, right: int, size: int = 5) -> Exemplar:
@@ -46,17 +46,20 @@ def make_exemplar(run_id: int, *, right: int, size: int = 5) -> Exemplar:
     return Exemplar(run_id, f"Question {run_id}?", shortlist, right)
 
 
-def remember_exemplar(host: Host, number: int, *, right: int = 0, status: str = "trusted", prompt: str = "") -> Run:
+def remember_exemplar(
+    host: Host, number: int, *, right: int = 0, status: str = "trusted", prompt: str = "", state: str = "verified"
+) -> Run:
     """A verified run with one situation of five links, and the memory of it."""
-    run = Run.objects.create(
-        lane="training", status="succeeded", host=host, prompt=prompt or f"Question {number}?", pages_target=1,
-        max_calls=5,
-    )  # fmt: skip
+    run = make_outcome(host, state=state).run
+    with behind_guards():
+        Run.objects.filter(pk=run.pk).update(prompt=prompt or f"Question {number}?")
+    run.refresh_from_db()
     shortlist = [
         {"url": f"{host.base_url}{n}.html", "title": f"Page {n}", "score": 1.0 - n / 10, "why": "link"}
         for n in range(5)
     ]
-    Step.objects.create(run=run, index=1, url=host.base_url, shortlist=shortlist, picked_by="model")
+    with behind_guards():
+        Step.objects.create(run=run, index=1, url=host.base_url, shortlist=shortlist, picked_by="model")
     MemoryItem.objects.create(
         host=host, kind="exemplar", key=f"e{number}", status=status,
         data={"run": run.pk, "step": 1, "right": right, "size": 5},
@@ -117,6 +120,14 @@ def test_only_trusted_situations_are_read_and_cut_to_the_shortlist(host):
     remember_exemplar(host, 4, prompt="Long? " * 100)
     found = read_exemplars(shortlist_size=3)
     assert [(exemplar.right, len(exemplar.shortlist)) for exemplar in found] == [(2, 3)]
+
+
+def test_a_supported_success_is_read_once_a_person_judged_it_right(host):
+    sure, supported = remember_exemplar(host, 1), remember_exemplar(host, 2, state="supported")
+    assert [exemplar.run_id for exemplar in read_exemplars(shortlist_size=3)] == [sure.pk]
+    OperatorVerdict.objects.create(run=supported, right=True, by="ada")
+    OperatorVerdict.objects.create(run=sure, right=False, by="ada")
+    assert [exemplar.run_id for exemplar in read_exemplars(shortlist_size=3)] == [supported.pk]
 
 
 # Coverage, diversity, and leaving one out.

@@ -1,4 +1,4 @@
-"""Windows: watermark arithmetic in ingested successes, reached once, never on hold."""
+"""Windows: watermark arithmetic in ingested successes that count, reached once, never on hold."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from lealife.core.errors import Conflict
+from learning.ingest import count_ingest
 from learning.models import RunLearningOutcome
 from promotion.candidates.windows import current_window, is_window_due, move_window, reach_window, read_window
 from promotion.models import PromotionWindow
@@ -24,11 +25,11 @@ def _small_windows(db: None) -> None:
 
 
 def ingest(host: Host, results: str) -> None:
-    """Ingests one outcome a letter: `+` a success, `-` a failure."""
+    """Ingests one outcome a letter: `+` a verified success, `~` a supported one, `-` a failure."""
     for result in results:
-        success = result == "+"
-        RunLearningOutcome.objects.create(outcome=make_outcome(host, success=success), success=success)
-        add_counts(ingested__success=int(success), ingested__failure=int(not success))
+        outcome = make_outcome(host, success=result != "-", state="supported" if result == "~" else "verified")
+        RunLearningOutcome.objects.create(outcome=outcome, success=outcome.success, is_counted=outcome.is_counted)
+        add_counts(**count_ingest(outcome))
 
 
 def reach(host: Host, results: str) -> PromotionWindow:
@@ -52,6 +53,27 @@ def test_progress_is_counted_in_ingested_successes(host):
     progress = read_window()
     assert (progress.successes, progress.in_window, progress.until_next, progress.next_target) == (3, 3, 1, 4)
     assert (progress.attempts, progress.percent, progress.watermark) == (5, 75, 0)
+
+
+def test_supported_successes_are_attempts_and_fill_no_window(host):
+    ingest(host, "+~~~~")
+    progress = read_window()
+    assert (progress.successes, progress.in_window, progress.attempts, progress.counted) == (1, 1, 5, "verified")
+    assert not is_window_due()
+    ingest(host, "~+++~")
+    assert reach_window(now=timezone.now())
+    # Up to the success that filled it, not to the supported one behind it.
+    assert PromotionWindow.objects.get().attempts == 9
+
+
+def test_what_counts_is_named_by_what_was_counted(host):
+    ingest(host, "+")
+    assert read_window().counted == "verified"
+    change_settings(count_supported=True)
+    assert read_window().counted == "verified or supported"
+    add_counts(ingested__success=1, ingested__supported=1)
+    change_settings(count_supported=False)
+    assert (read_window().counted, read_window().in_window) == ("verified or supported", 2)
 
 
 def test_a_window_is_due_only_with_all_its_successes(host):

@@ -102,7 +102,7 @@ class Voyage:
 
     def reach_window(self) -> None:
         """Ingested successes enough for the collecting window."""
-        add_counts(ingested__success=SHORT["window_size"])
+        add_counts(ingested__success=SHORT["window_size"], ingested__verified=SHORT["window_size"])
 
     def die_everywhere(self, work: Callable[[], object], *, until: Callable[[], bool]) -> None:
         """Dies in `work` before its first point, then before the one that is `stride` further, and so on.

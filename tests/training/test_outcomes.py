@@ -7,6 +7,7 @@ from django.db import IntegrityError, connection, transaction
 
 from lealife.core.actors import command_line
 from tests.factories import START, begin_claimed, finish, later, make_host, make_outcome, make_source
+from tests.guards import behind_guards
 from training.campaigns import cancel_campaign, create_campaign
 from training.counters import add_counts, read_counters
 from training.models import AuditEntry, CounterSlot, OutcomeSeal, TrainingOutcome
@@ -55,6 +56,18 @@ def test_the_orm_cannot_save_an_outcome_again(host):
     outcome.success = False
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
         outcome.save()
+
+
+@pytest.mark.parametrize(("success", "state"), [(False, "verified"), (True, "unsure"), (True, "")])
+def test_postgres_refuses_to_count_what_is_no_sure_success(host, success, state):
+    run = make_outcome(host).run
+    with behind_guards():
+        TrainingOutcome.objects.all().delete()
+    with pytest.raises(IntegrityError, match="only_sure_successes_are_counted"), transaction.atomic():
+        TrainingOutcome.objects.create(
+            cycle=run.cycle, run=run, source=run.cycle.source, host=host, success=success, answer_state=state,
+            is_counted=True,
+        )  # fmt: skip
 
 
 def test_counters_equal_the_rows(host):

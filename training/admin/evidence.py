@@ -111,6 +111,8 @@ class TrainingOutcomeAdmin(ReadOnlyAdmin):
     list_display = (
         "id",
         "success",
+        "answer_state",
+        "is_counted",
         "error_code",
         "verifier",
         "host",
@@ -121,7 +123,7 @@ class TrainingOutcomeAdmin(ReadOnlyAdmin):
         "duration_ms",
         "created_at",
     )
-    list_filter = ("success", "lane", "host")
+    list_filter = ("success", "answer_state", "is_counted", "lane", "host")
     list_select_related = ("host",)
     search_fields = ("=id", "=run__id", "=source__id")
     search_help_text = "The number of the outcome, its run or its source."

@@ -62,6 +62,7 @@ class RuntimeSettings(models.Model):
     browser_headful = _switch("browser_headful")
     browser_autostart = _switch("browser_autostart")
     window_size = _whole("window_size")
+    count_supported = _switch("count_supported")
     evaluation_pairs = _whole("evaluation_pairs")
     canary_share_percent = _whole("canary_share_percent")
     canary_min_observations = _whole("canary_min_observations")

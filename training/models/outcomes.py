@@ -21,6 +21,11 @@ class TrainingOutcome(models.Model):
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+", db_constraint=False)
     lane = models.CharField(max_length=12, choices=Run.Lane)
     success = models.BooleanField()
+    answer_state = models.CharField(max_length=10, choices=Run.AnswerState, blank=True)
+    is_counted = models.BooleanField(
+        default=False,
+        help_text="A verified success; or a supported one, while the settings of that moment counted those too.",
+    )
     error_code = models.CharField(max_length=40, blank=True)
     verifier = models.CharField(max_length=60, blank=True)
     controller_tag = models.CharField(max_length=200, blank=True)
@@ -44,6 +49,13 @@ class TrainingOutcome(models.Model):
         indexes = [
             models.Index(fields=["canary_id"], condition=models.Q(canary_id__isnull=False), name="outcome_of_canary"),
             models.Index(fields=["created_at"], name="outcome_by_time"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(is_counted=False)
+                | models.Q(success=True, answer_state__in=[Run.AnswerState.VERIFIED, Run.AnswerState.SUPPORTED]),
+                name="only_sure_successes_are_counted",
+            ),
         ]
         triggers = keep_rows()
 

@@ -89,9 +89,10 @@ def describe_action(vitals: Vitals) -> str:
         return window.next_action
     if idle := explain_idle(vitals):
         return f"No more runs start. {idle}"
-    more = f"{window.until_next} more successful {'run' if window.until_next == 1 else 'runs'}"
+    noun, lead = ("success", "leads") if window.until_next == 1 else ("successes", "lead")
+    more = f"{window.until_next} more {window.counted} {noun}"
     if not vitals.loop.enabled:
-        return f"Training is stopped. Start it: {more} lead to the next evaluation."
+        return f"Training is stopped. Start it: {more} {lead} to the next evaluation."
     return f"{more} until a candidate is built and evaluated."
 
 

@@ -81,7 +81,7 @@ class ProofPanel:
 
     @property
     def delta_since_watermark(self) -> int:
-        """Ingested successes since the window's watermark."""
+        """Successes that count since the window's watermark."""
         return self.window.successes - self.window.watermark
 
 

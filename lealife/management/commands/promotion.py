@@ -43,8 +43,8 @@ class Command(BaseCommand):
             raise CommandError(str(refused)) from None
         window = read_window()
         self.stdout.write(
-            f"Window {window.number} is {window.state}: {window.in_window} of {window.size} ingested successes. "
-            f"{window.sentence}. {window.next_action}"
+            f"Window {window.number} is {window.state}: {window.in_window} of {window.size} "
+            f"{window.counted} successes. {window.sentence}. {window.next_action}"
         )
         self.stdout.write(read_drills().sentence)
 
