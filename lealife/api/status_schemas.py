@@ -240,7 +240,10 @@ class CampaignPartOut(Schema):
 
 
 class CycleOut(Schema):
-    """One cycle; duration in milliseconds, null while it runs."""
+    """One cycle; duration in milliseconds, null while it runs.
+
+    `state`: how sure the answer of a success is; of any other cycle its status.
+    """
 
     id: int
     run_id: int
@@ -251,6 +254,7 @@ class CycleOut(Schema):
     controller_tag: str
     task_tag: str
     status: str
+    state: str
     error_code: str
     error: str
     verifier: str

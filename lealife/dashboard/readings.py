@@ -45,7 +45,7 @@ CYCLE_RUN_COLUMNS = tuple(
     f"run__{name}"
     for name in (
         *("host", "lane", "status", "started_at", "duration_ms", "verifier", "pages", "controller_calls"),
-        *("controller_tag", "task_tag"),
+        *("answer_state", "controller_tag", "task_tag"),
     )
 )
 CYCLE_SOURCE_COLUMNS = ("source__title", "source__kind", "source__host__name")

@@ -133,6 +133,23 @@ def test_a_list_shows_how_sure_the_answers_to_questions_are(browser: Client, hos
     assert ("Unsure" in browser.get("/tasks/new/").content.decode()) == (lane == "standard")
 
 
+@pytest.mark.parametrize("lane", ["standard", "training", "canary", "evaluation"])
+def test_a_success_of_any_lane_says_how_sure_it_is(browser: Client, host: Host, lane: str) -> None:
+    make_run(host, lane=lane, **SUPPORTED)
+    row = re.search(r'<td class="runs-status">(.*?)</td>', browser.get("/runs/").content.decode())
+    assert row is not None
+    assert "Supported" in read_text(row[1])
+
+
+@pytest.mark.parametrize("lane", ["standard", "manual", "training", "canary", "evaluation"])
+def test_an_unsure_run_is_nowhere_green(browser: Client, host: Host, lane: str) -> None:
+    run = make_run(host, lane=lane, **UNSURE)
+    for address in ("/runs/", f"/runs/{run.pk}/", "/tasks/new/"):
+        shown = browser.get(address).content.decode()
+        marks = re.findall(r'data-state="(verified|supported|succeeded|success|passed)"', shown)
+        assert marks == [], address
+
+
 def test_a_state_is_shown_in_words_and_its_code_once(browser: Client, host: Host) -> None:
     make_run(host, **NOT_FOUND)
     page = browser.get("/runs/").content.decode()

@@ -18,8 +18,12 @@ LITERAL = 1.0
 
 
 def name_state(run: Run) -> str:
-    """What stands for a run: of a question how sure its answer is, of any other run its status."""
-    return run.answer_state if run.answer_state and run.lane in Run.QUESTION_LANES else run.status
+    """What stands for a run: how sure its answer is; of a failed run that was no question, that it failed.
+
+    A training or evaluation run failed by its check, however near its closest text came.
+    """
+    is_shown = run.status == Run.Status.SUCCEEDED or run.lane in Run.QUESTION_LANES
+    return run.answer_state if run.answer_state and is_shown else run.status
 
 
 def describe_certainty(run: Run) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from lealife.dashboard.facts import Waiting
 from lealife.dashboard.readings import CYCLES_SHOWN, Readings
 from lealife.dashboard.rows import fill_row
+from lealife.dashboard.runs.answer_words import name_state
 from lealife.dashboard.training.headline import explain_idle
 from lealife.dashboard.training.lanes import NO_LOCK
 from training.models import TrainingCycle, TrainingSource
@@ -28,6 +29,7 @@ class CycleRow:
     controller_tag: str
     task_tag: str
     status: str
+    state: str  # how sure the answer of a success is; else the status
     error_code: str
     error: str
     verifier: str
@@ -156,6 +158,7 @@ def view_cycle(cycle: TrainingCycle) -> CycleRow:
         controller_tag=run.controller_tag,
         task_tag=run.task_tag,
         status=run.status if cycle.status == TrainingCycle.Status.OPEN else cycle.status,
+        state=name_state(run),
         error=cycle.error[:300],
         verifier=run.verifier,
         pages=run.pages,
