@@ -61,8 +61,10 @@ def make_canary(world: World, *, number: int, at: datetime) -> Canary:
         wins=11,
         ties=14,
         e_value=341.25,
+        started_at=at - timedelta(minutes=45),
         finished_at=at - timedelta(minutes=30),
     )
+    make_decided_pairs(world, evaluation)
     return Canary.objects.create(
         evaluation=evaluation,
         role="controller",
@@ -78,6 +80,42 @@ def make_canary(world: World, *, number: int, at: datetime) -> Canary:
         reason="The canary passed.",
         closed_at=at,
     )
+
+
+def make_decided_pairs(world: World, evaluation: Evaluation) -> None:
+    """Eleven wins and fourteen ties: the later the evaluation, the more ties succeed, in fewer calls."""
+    solved = 11 + 5 * evaluation.candidate_number
+    for index in range(25):
+        is_win = index < 11
+        arms = {}
+        for arm in ("candidate", "baseline"):
+            success = arm == "candidate" if is_win else index < solved
+            arms[f"{arm}_arm"] = make_decided_arm(world, evaluation, arm=arm, index=index, success=success)
+        result = "win" if is_win else "tie"
+        EvaluationPair.objects.create(
+            evaluation=evaluation, index=index, candidate_first=index % 2 == 0, result=result, **arms
+        )
+
+
+def make_decided_arm(world: World, evaluation: Evaluation, *, arm: str, index: int, success: bool) -> EvaluationArm:
+    """One tag's run on one held-out task of an evaluation that is over."""
+    calls = 5 - (evaluation.candidate_number + (arm == "candidate")) * (1 if index % 3 else 0)
+    run = make_run(
+        world,
+        lane="evaluation",
+        prompt=f"Which page says how {TOPICS[index % len(TOPICS)]} works?",
+        host=world.hosts[0],
+        at=evaluation.started_at,
+        success=success,
+        controller_tag=getattr(evaluation, arm).name,
+        task_tag=world.task_tag.name,
+        controller_calls=calls,
+        pages=calls,
+        answer_state="verified" if success else "",
+        error_code="" if success else "no_route",
+    )
+    key = digest_value([arm, evaluation.pk, index])
+    return EvaluationArm.objects.create(inputs_digest=key, run=run, success=success, controller_calls=calls)
 
 
 def make_windows(world: World) -> None:
@@ -156,6 +194,7 @@ def make_arm(world: World, task: CurriculumTask, *, arm: str, result: str) -> Ev
         controller_calls=2,
         pages=2,
         answer=PASSAGE if success else "",
+        answer_state="verified" if success else "",
         error_code="" if success else "no_route",
     )
     make_steps(run, count=2)

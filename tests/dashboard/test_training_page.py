@@ -30,7 +30,7 @@ def test_unknown_is_shown_as_unknown_and_not_as_zero(empty_page: str) -> None:
 
 def test_a_busy_system_is_shown_as_it_is(browser: Client, busy: Run) -> None:
     page = browser.get("/training/").content.decode()
-    assert "lealife-controller:w1 is live" in page
+    assert "lealife-controller:w1 and lealife-task:w0 are live" in page
     assert "lealife-controller:w0 → lealife-controller:w1" in page
     assert "The one that runs" in page
     assert f'href="/runs/{busy.pk}/"' in page
@@ -50,7 +50,7 @@ def test_the_page_holds_no_inline_script_or_style(browser: Client, busy: Run) ->
         assert "script-src 'self'" in response["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize(("key", "most"), [("training", 18), ("home", 17)])
+@pytest.mark.parametrize(("key", "most"), [("training", 18), ("home", 19)])
 def test_a_snapshot_costs_as_many_queries_after_a_hundred_outcomes_more(
     key: str, most: int, busy: Run, make_outcomes: Callable[[int], TrainingOutcome]
 ) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from lealife.dashboard.ask.hosts import HostFacts, read_host_facts
 from lealife.dashboard.facts import Facts
 from lealife.dashboard.home.trend import TrendPanel, build_trend_panel
+from lealife.dashboard.home.worth import WorthPanel, build_worth_panel
 from lealife.dashboard.readings import Vitals, take_vitals
 from lealife.dashboard.runs.listing import RunRow, read_recent_runs
 from lealife.dashboard.training.headline import HeadlinePanel, StatePanel, build_headline_panel, build_state_panel
@@ -16,24 +17,6 @@ from learning.uplift import Standing, Uplift, read_standing
 from promotion.candidates.windows import WindowProgress
 
 HOSTS_SHOWN = 8
-
-
-@dataclass(frozen=True, slots=True)
-class WorthPanel:
-    """What can be asked about: enabled sites, and the pages and passages of theirs that the index holds.
-
-    `is_bounded`: a site has more pages than are counted.
-    """
-
-    sites: int
-    pages: int
-    passages: int
-    is_bounded: bool
-
-    @property
-    def pages_words(self) -> str:
-        """How many pages, as it is shown."""
-        return f"more than {self.pages:,}" if self.is_bounded else f"{self.pages:,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +82,13 @@ def build_home_page(*, now: datetime) -> HomePage:
     vitals = take_vitals(now=now)
     standing, hosts = read_standing(), read_host_facts()
     return HomePage(
-        worth=build_worth_panel(vitals.facts, hosts=hosts),
+        worth=build_worth_panel(vitals.facts, routing=vitals.routing, hosts=hosts, now=now),
         headline=build_headline_panel(vitals),
         state=build_state_panel(vitals),
         counters=build_counters_panel(vitals, memory=standing.counts),
         trend=build_trend_panel(),
         knowledge=build_knowledge_panel(vitals.facts, standing=standing, hosts=hosts),
         recent=RecentPanel(rows=read_recent_runs(limit=8)),
-    )
-
-
-def build_worth_panel(facts: Facts, *, hosts: tuple[HostFacts, ...]) -> WorthPanel:
-    """The panel from what was read before; no query of its own."""
-    return WorthPanel(
-        sites=facts.waiting.hosts,
-        pages=sum(host.indexed_counted for host in hosts),
-        passages=sum(host.passages for host in hosts),
-        is_bounded=len(hosts) < facts.waiting.hosts or any(host.indexed > host.indexed_counted for host in hosts),
     )
 
 

@@ -9,6 +9,7 @@ from lealife.dashboard.facts import Waiting
 from lealife.dashboard.readings import Recent, Vitals
 from lealife.health import DOWN, Health
 from promotion.models import PromotionWindow
+from promotion.routing import Routing
 from training import selection
 from training.slots import Slots
 
@@ -44,9 +45,8 @@ class StatePanel:
 
 def build_headline_panel(vitals: Vitals) -> HeadlinePanel:
     """The panel from the vitals; no query of its own."""
-    controller = vitals.routing.controller
     return HeadlinePanel(
-        live=f"{controller.name} is live" if controller else "No model tag is live yet",
+        live=name_live(vitals.routing),
         proven=PROVEN_WORDS[vitals.proof.state],
         proven_state=vitals.proof.state,
         proven_sentence=vitals.proof.sentence,
@@ -54,6 +54,12 @@ def build_headline_panel(vitals: Vitals) -> HeadlinePanel:
         loop_state=vitals.loop.state,
         health=vitals.health,
     )
+
+
+def name_live(routing: Routing) -> str:
+    """Which tags serve."""
+    names = [tag.name for tag in (routing.controller, routing.task) if tag]
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} live" if names else "No model tag is live yet"
 
 
 def build_state_panel(vitals: Vitals) -> StatePanel:
