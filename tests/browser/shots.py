@@ -69,13 +69,14 @@ def main(names: list[str]) -> None:
 
 
 def serve_version() -> str:
-    """The address of what stands for an Ollama that is up: it lists the base and the tags of the world."""
+    """The address of what stands for an Ollama that is up: it lists its models and the tags of the world."""
 
     class Version(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             from tests.browser.rows import digest_tag
 
-            names = ["smollm2:135m", "lealife-task:w0", *(f"lealife-controller:w{number}" for number in range(5))]
+            controllers = [f"lealife-controller:w{number}" for number in range(5)]
+            names = ["smollm2:135m", "all-minilm:latest", "lealife-task:w0", *controllers]
             models = [{"name": name, "model": name, "digest": digest_tag(name)} for name in names]
             body = json.dumps({"version": "0.12.0", "models": models}).encode()
             self.send_response(200)
