@@ -84,7 +84,7 @@ def read_through(host: Host, *, name: str) -> Measurement:
     pages = index_again(host)
     passages = count_terms(host.pk)
     indexed_s = time.monotonic() - began
-    embed = remember_vectors(data_dir() / f"answers-{name}.json")
+    embed = remember_vectors(data_dir() / f"vectors-{name}.jsonl")
     while lack_vectors():
         make_vectors(embed=embed)
     setup = f"{pages} pages, {passages:,} passages, one process"
@@ -106,17 +106,24 @@ def index_again(host: Host) -> int:
 
 
 def remember_vectors(path: Path) -> Callable[[Sequence[str]], list[list[float]]]:
-    """Makes vectors on the model servers; those of texts that an earlier measurement saw are read from a file."""
-    known: dict[str, list[float]] = json.loads(path.read_text()) if path.exists() else {}
+    """Makes vectors on the model servers; those of texts that an earlier measurement saw are read from a file, which
+    has a line for each.
+    """
+    known: dict[str, list[float]] = {}
+    if path.exists():
+        known.update(json.loads(line) for line in path.read_text().splitlines())
 
     def embed(texts: Sequence[str]) -> list[list[float]]:
         keys = [digest_bytes(text.encode()) for text in texts]
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if new:
-            vectors = embed_texts(list(new.values()))
-            known.update(zip(new, ([round(value, 4) for value in vector] for vector in vectors), strict=True))
-        if new and len(known) % 50 < len(new):
-            path.write_text(json.dumps(known))
+            made = {
+                key: [round(value, 4) for value in vector]
+                for key, vector in zip(new, embed_texts(list(new.values())), strict=True)
+            }
+            known.update(made)
+            with path.open("a") as lines:
+                lines.writelines(json.dumps(entry) + "\n" for entry in made.items())
         return [known[key] for key in keys]
 
     return embed
