@@ -17,7 +17,7 @@ from training.agent.verifier import is_telling
 from training.claims import Claim, claim_next_source
 from training.models import Host, Run, TrainingOutcome, TrainingSource
 from training.models.sources import queue_rank
-from training.runs import Result, begin_run, finish_run, keep_snapshot, record_step
+from training.runs import Result, begin_run, finish_run, keep_snapshot, queue_run, record_step
 
 # A clock that tests move by hand; aware, and far from any real lease.
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -58,6 +58,11 @@ def make_source(host: Host, *, queued_at: datetime = START, **changes: Any) -> T
 def make_curriculum_source(host: Host, **changes: Any) -> TrainingSource:
     """A pending source of the curriculum."""
     return make_source(host, kind=TrainingSource.Kind.CURRICULUM, queued_from="curriculum", **changes)
+
+
+def queue_standard(host: Host) -> Run:
+    """A question that waits for a worker."""
+    return queue_run(lane="standard", prompt="Which page?", host=host, check_spec=None, pages_target=None, by="ada")
 
 
 def make_html(title: str, *paragraphs: str, links: Iterable[str] = ()) -> bytes:

@@ -189,6 +189,11 @@ def test_no_module_is_past_its_length():
     assert [found for name, path in MODULES for found in find_long_module(name, path.read_text())] == []
 
 
+def test_no_test_file_is_past_its_length():
+    paths = sorted((ROOT / "tests").rglob("*.py"))
+    assert [found for path in paths for found in find_long_module(path.name, path.read_text())] == []
+
+
 def test_no_module_has_a_name_that_says_nothing():
     assert [found for name, _ in MODULES for found in find_vague_names(name)] == []
 

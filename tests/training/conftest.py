@@ -10,8 +10,8 @@ import pytest
 from django.db import connection
 
 from lealife.core import announce
-from tests.factories import make_host
-from training.models import Host, RuntimeSettings
+from tests.factories import begin_claimed, make_host, make_source
+from training.models import Host, Run, RuntimeSettings
 from training.runtime_settings import read_settings
 
 
@@ -67,3 +67,10 @@ def race(transactional_db: None, silent: list[str]) -> Callable[..., list[Any]]:
         return results
 
     return run
+
+
+@pytest.fixture
+def run(host: Host) -> Run:
+    """A begun training run."""
+    make_source(host)
+    return begin_claimed()

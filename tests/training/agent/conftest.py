@@ -1,4 +1,4 @@
-"""No test of the agent may reach beyond loopback: every connect is watched."""
+"""A site to read, and a watch on every connect: no test of the agent may reach beyond loopback."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from tests.training.agent.sites import GARDEN, StubSite, serve
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +38,9 @@ def connects(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
     yield tried
     assert strays == []
+
+
+@pytest.fixture
+def garden() -> Iterator[StubSite]:
+    with serve(GARDEN) as stub:
+        yield stub
