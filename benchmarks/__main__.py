@@ -13,6 +13,9 @@ from benchmarks.manuals import SITES
 from benchmarks.measurement import DoesNotHold, Measurement, report
 from lealife.embedded.postgres import ensure_database_url
 
+# How often a load is measured when nothing else is asked for.
+ROUNDS, ROUNDS_OF_SOCKETS = 5, 3
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs one benchmark. Raises DoesNotHold."""
@@ -59,7 +62,8 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
         one = names.add_parser(name, help=text, description=text)
         one.add_argument("--seed", type=int, default=1)
         one.add_argument("--size", type=int, default=0, help="How much of the load; 0 is the full size.")
-        one.add_argument("--rounds", type=int, default=5, help="How often each load is measured, in turn.")
+        rounds = ROUNDS_OF_SOCKETS if name == "sockets" else ROUNDS
+        one.add_argument("--rounds", type=int, default=rounds, help="How often each load is measured, in turn.")
         one.add_argument("--workers", type=int, default=4, help="Processes of a load of several.")
         one.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
     text = "Natural questions about manuals of Debian's packages, asked of the agent on the real models."
