@@ -6,13 +6,16 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Tests that share something expensive, which each process that runs one of them would make for itself.
 MODEL_SERVER = "the pipeline's model server"
+PROMOTION_SERVER = "promotion's model server"
 TOGETHER = {
     **dict.fromkeys(
         [f"tests/pipeline/test_{name}.py" for name in ("execution", "model_restart", "prefix", "taking")], MODEL_SERVER
     ),
     "tests/benchmarks/test_gate.py": "tables of verdicts",
     "tests/training/agent/test_bombs.py": "bombs",
-    "tests/promotion/test_retention.py": "retention",
+    "tests/training/agent/test_chromium_scripts.py": "one Chromium",
+    "tests/promotion/test_inspection.py": PROMOTION_SERVER,
+    "tests/promotion/test_retention.py": PROMOTION_SERVER,
 }
 
 

@@ -16,7 +16,7 @@ from training.selection import LaneRules, Waiting
 
 HOUR_S = 3_600.0
 RUN_S = 10.0
-HOSTS = 200
+HOSTS = 100
 
 
 @dataclass
@@ -194,7 +194,7 @@ def test_a_flood_leaves_every_normal_host_its_turn(slots, record_property):
 
 def test_a_higher_priority_is_still_served_sooner():
     simulation = Simulation(slots=4)
-    urgent, normal = range(20), range(20, 200)
+    urgent, normal = range(20), range(20, HOSTS)
 
     def keep_full(now: Simulation) -> None:
         keep_one_waiting(now, urgent, priority=1)

@@ -10,7 +10,6 @@ import pytest
 
 from tests.training.agent.sites import Stub, serve
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.reading.page import parse_page
 from training.agent.web import chromium_watch
 from training.agent.web.chromium_browser import ChromiumBrowser, find_chromium
 from training.agent.web.chromium_watch import ChromiumWatch
@@ -57,87 +56,7 @@ def test_a_page_that_never_comes_to_rest_is_given_up_and_the_next_one_is_read(mo
         assert b"fine" in browser.fetch(stub.url + "next").body
 
 
-def test_what_scripts_made_of_a_page_is_utf_8_whatever_the_page_declares() -> None:
-    body = "<meta charset=windows-1252><p>Caf\u00e9 \u2013 5 \u20ac</p><script>1</script>".encode("cp1252")
-    with serve({"/": Stub(body, media_type="text/html", headers={"X-Robots-Tag": "nofollow"})}) as stub:
-        with ChromiumBrowser(site=stub.site()) as browser:
-            page = browser.fetch(stub.url)
-        parsed = parse_page(body=page.body, media_type=page.media_type, url=stub.url, site=stub.site())
-    assert parsed.text == "Caf\u00e9 \u2013 5 \u20ac"
-    assert (page.media_type, page.scripts_ran) == ("text/html; charset=utf-8; robots=nofollow", True)
-
-
-def test_a_page_that_changes_what_scripts_stand_on_is_read() -> None:
-    pages = {"/": b"<title>t</title><p>fine</p><script>window.eval = () => { throw 1 }; window.Set = null</script>"}
-    with serve(pages) as stub, ChromiumBrowser(site=stub.site()) as browser:
-        assert b"fine" in browser.fetch(stub.url).body
-
-
 TARGET = b"<title>t</title><p>The page that is meant.</p>"
-
-
-FRONTS = [
-    b'<script>location.replace("/en/")</script>',
-    b'<p>wait</p><script>setTimeout(() => { location.href = "/en/" }, 200)</script>',
-    b'<p>wait</p><script>addEventListener("load", () => location.assign("/en/"))</script>',
-    b'<meta http-equiv="refresh" content="0; url=/en/">',
-    b'<script>const m = document.createElement("meta"); m.httpEquiv = "refresh"; m.content = "0; url=/en/";'
-    b"document.head.append(m)</script>",
-    b'<a id=a href="/en/">on</a><script>document.getElementById("a").click()</script>',
-]
-
-
-def test_where_scripts_send_the_reader_on_is_read() -> None:
-    # One after the other in one Chromium, whose start is most of what this costs.
-    fronts = {f"/{number}": front for number, front in enumerate(FRONTS)}
-    with serve({**fronts, "/en/": TARGET}) as stub, ChromiumBrowser(site=stub.site()) as browser:
-        for path, front in fronts.items():
-            before = len(stub.asked)
-            page = browser.fetch(f"{stub.url}{path[1:]}")
-            assert b"The page that is meant." in page.body, front
-            assert (page.url, page.final_url) == (f"{stub.url}{path[1:]}", f"{stub.url}en/"), front
-            assert [asked for asked in stub.asked[before:] if asked != "/robots.txt"] == [path, "/en/"], front
-        assert stub.asked.count("/robots.txt") == 1
-
-
-def test_a_script_that_leads_off_the_site_is_refused_and_named() -> None:
-    with serve({"/": TARGET}) as other:
-        away = f'<p>here</p><script>location = "{other.url}x"</script>'.encode()
-        with (
-            serve({"/": away}) as stub,
-            ChromiumBrowser(site=stub.site()) as browser,
-            pytest.raises(AgentError, match=r"leads to .*alias") as caught,
-        ):
-            browser.fetch(stub.url)
-        assert caught.value.code == ErrorCode.BLOCKED_BY_POLICY
-        assert other.asked == []
-
-
-def test_scripts_that_send_on_in_a_circle_are_left() -> None:
-    pages = {"/": b'<script>location = "/b"</script>', "/b": b'<script>location = "/"</script>'}
-    with serve(pages) as stub, ChromiumBrowser(site=stub.site()) as browser:
-        with pytest.raises(AgentError) as caught:
-            browser.fetch(stub.url)
-        assert caught.value.code == ErrorCode.REDIRECT_LOOP
-        assert len(stub.asked) <= 7
-
-
-def test_a_form_that_sends_itself_is_not_sent() -> None:
-    front = b'<form id=f method=post action="/en/"></form><p>the form</p><script>f.submit()</script>'
-    with serve({"/": front, "/en/": TARGET}) as stub, ChromiumBrowser(site=stub.site()) as browser:
-        assert b"the form" in browser.fetch(stub.url).body
-        assert stub.asked == ["/robots.txt", "/"]
-
-
-def test_popups_are_closed_and_lead_nowhere() -> None:
-    script = b"""<p>opener</p><a id=a target=_blank rel=noopener href="/c">c</a><script>
-        for (let i = 0; i < 20; i++) window.open("/popup" + i);
-        window.open("about:blank"); document.getElementById("a").click();</script>"""
-    with serve({"/": script, "/next": TARGET}) as stub, ChromiumBrowser(site=stub.site()) as browser:
-        assert b"opener" in browser.fetch(stub.url).body
-        assert b"The page that is meant." in browser.fetch(f"{stub.url}next").body
-        assert stub.asked == ["/robots.txt", "/", "/next"]
-        assert browser._context.pages == []
 
 
 def test_a_page_of_a_dozen_scripts_is_read_at_the_default_politeness() -> None:
@@ -162,17 +81,6 @@ def test_a_cookie_that_a_script_sets_is_sent() -> None:
 
     with serve({"/": front}) as stub, ChromiumBrowser(site=stub.site()) as browser:
         assert b"The page that is meant." in browser.fetch(stub.url).body
-
-
-def test_a_route_of_a_scripted_page_is_a_page_of_its_own() -> None:
-    app = b"""<main id="m"></main><script>
-        const show = () => { m.textContent = location.hash === "#/orders" ? "the orders" : "the start" };
-        addEventListener("hashchange", show); show();</script>"""
-    with serve({"/": app}) as stub, ChromiumBrowser(site=stub.site()) as browser:
-        assert b">the start<" in browser.fetch(stub.url).body
-        page = browser.fetch(f"{stub.url}#/orders")
-        assert b">the orders<" in page.body
-        assert page.final_url == f"{stub.url}#/orders"
 
 
 def test_a_page_that_eats_memory_is_too_large_and_the_next_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
