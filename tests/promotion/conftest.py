@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client
 from hypothesis import settings
+from pytest_django import DjangoDbBlocker
 
+from lealife.core.gateway import OllamaPool
+from promotion.tags import ensure_base_tags
+from tests.embedded.ollama_process import BASE, run_ollama
 from tests.promotion.scenes import Servers, build_pages, make_host
 from tests.training.agent.sites import StubSite, serve
 from training.models import Host
@@ -38,3 +45,39 @@ def host(db: None, site: StubSite) -> Host:
 @pytest.fixture
 def servers() -> Servers:
     return Servers()
+
+
+@pytest.fixture
+def browser(db: None) -> Client:
+    """Signed in as a superuser."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("ada", password="a long enough one"))
+    return client
+
+
+@pytest.fixture(scope="module")
+def kept_rows(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """What fixtures of a module write stays until its last test; what a test writes is rolled back as always.
+
+    For modules without a test that commits.
+    """
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.fixture(scope="session")
+def ollama_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The embedded server with its real model, started once."""
+    with run_ollama(tmp_path_factory.mktemp("ollama")) as running:
+        yield running.address
+
+
+@pytest.fixture
+def pool(db: None, ollama_address: str) -> Iterator[OllamaPool]:
+    """The server with both first tags, as an installation begins."""
+    pool = OllamaPool(hosts=[ollama_address])
+    ensure_base_tags(server=pool, base=BASE)
+    yield pool
+    for tag in set(pool.list_tags()) - {BASE}:
+        pool.delete_tag(tag=tag)

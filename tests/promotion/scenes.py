@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 
 from lealife.core.digest import digest_value
@@ -180,6 +181,11 @@ def make_passed_canary(servers: Servers, *, number: int = 1) -> Canary:
         state=Canary.State.PASSED,
         reason="No harm found.",
     )
+
+
+def steering_address(action: str, **query: str) -> str:
+    """The address of one of promotion's actions."""
+    return reverse("steer_promotion", args=[action], query=query or None)
 
 
 @contextmanager

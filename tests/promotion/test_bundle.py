@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import DjangoDbBlocker
 
 from lealife.core.digest import digest_value
 from promotion.gate import rule
@@ -18,6 +19,7 @@ from promotion.gate.error_budget import alpha_for
 from promotion.proof.bundle import BrokenBundle, Checked, chain_records, verify_bundle
 from promotion.proof.bundle_records import count_records, read_records
 from promotion.proof.bundle_rules import GENESIS, KINDS
+from tests.factories import make_host
 from tests.promotion.ledgers import History, make_history
 from tests.promotion.scenes import Servers, make_outcome
 from training.models import Host, TrainingOutcome
@@ -258,6 +260,16 @@ def history(host: Host, servers: Servers) -> History:
     return make_history(host, servers)
 
 
+@pytest.fixture(scope="module")
+def records(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Records:
+    """The records of a history that is rolled back at once."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        make_history(make_host(), Servers())
+        found = list(read_records())
+        transaction.set_rollback(True)
+    return found
+
+
 def test_a_whole_history_verifies(history, tmp_path):
     call_command("proof", "export", str(tmp_path / "proof.jsonl"))
     checked = verify((tmp_path / "proof.jsonl").read_bytes())
@@ -313,8 +325,8 @@ def insert_outcome(host: Host) -> None:
         ("canary", {"evaluation": 0}, "evaluation 0 did not promote its candidate"),
     ],
 )
-def test_a_forged_canary_or_apply_is_named(history, kind, change, fault):
-    assert fault in str(refuse(forge(list(read_records()), kind, **change)))
+def test_a_forged_canary_or_apply_is_named(records, kind, change, fault):
+    assert fault in str(refuse(forge(records, kind, **change)))
 
 
 def test_the_command_names_the_broken_line_and_fails(history, tmp_path):

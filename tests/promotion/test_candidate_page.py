@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -11,53 +13,59 @@ from django.utils import timezone
 from lealife.core.errors import NotFound
 from lealife.dashboard.candidates import panels
 from lealife.dashboard.candidates.curve import HEIGHT, draw_curve
+from lealife.dashboard.live.publisher import publisher
 from lealife.dashboard.live.snapshot import render_fragment, take_snapshot
 from promotion.evaluation.comparison import open_evaluation, run_pairs
 from promotion.evaluation.evidence import read_pairs, read_trial
 from promotion.gate import rule
-from promotion.models import Canary, Evaluation, GateDrill, LiveApply
-from promotion.routing import read_routing
+from promotion.models import Evaluation, GateDrill, LiveApply
 from tests.promotion.scenes import (
     Picker,
     Servers,
+    build_pages,
     change_settings,
     make_base_tags,
     make_candidate,
-    make_passed_canary,
-    make_promoted,
+    make_host,
     make_tasks,
     make_tools,
     make_window,
+    steering_address,
 )
-from training.models import AuditEntry, Host
+from tests.training.agent.sites import serve
+from training.models import AuditEntry
 from training.runtime_settings import read_settings
 
+pytestmark = pytest.mark.django_db
 PAIRS = 12
 
 
-@pytest.fixture
-def evaluation(host: Host, servers: Servers) -> Evaluation:
-    """Five real pairs, the active tag always wrong: five wins."""
-    active, _ = make_base_tags(servers)
-    make_tasks(host, PAIRS)
-    change_settings(controller_max_calls=1, default_pages_target=2, evaluation_pairs=PAIRS)
-    candidate = make_candidate(servers, active)
-    opened = open_evaluation(window_id=make_window().pk, candidate=candidate, now=timezone.now())
-    tools = make_tools(servers, Picker(clumsy={active.name}))
-    for _ in range(5):
-        run_pairs(evaluation_id=opened.pk, tools=tools, now=timezone.now())
-    return opened
+@pytest.fixture(scope="module")
+def trial_of_five(kept_rows: None) -> Iterator[tuple[Evaluation, Servers]]:
+    """Five real pairs, the active tag always wrong: five wins. Made once."""
+    with serve(build_pages(PAIRS)) as site:
+        servers = Servers()
+        active, _ = make_base_tags(servers)
+        make_tasks(make_host(site), PAIRS)
+        change_settings(controller_max_calls=1, default_pages_target=2, evaluation_pairs=PAIRS)
+        candidate = make_candidate(servers, active)
+        opened = open_evaluation(window_id=make_window().pk, candidate=candidate, now=timezone.now())
+        tools = make_tools(servers, Picker(clumsy={active.name}))
+        for _ in range(5):
+            run_pairs(evaluation_id=opened.pk, tools=tools, now=timezone.now())
+        yield opened, servers
 
 
 @pytest.fixture
-def browser(db: None) -> Client:
-    client = Client()
-    client.force_login(User.objects.create_superuser("ada", password="a long enough one"))
-    return client
+def evaluation(trial_of_five: tuple[Evaluation, Servers]) -> Evaluation:
+    # Pages may be reused for two seconds: not from one test to the next.
+    publisher._latest = {}
+    return Evaluation.objects.get(pk=trial_of_five[0].pk)
 
 
-def address(action: str, **query: str) -> str:
-    return reverse("steer_promotion", args=[action], query=query or None)
+@pytest.fixture
+def servers(trial_of_five: tuple[Evaluation, Servers]) -> Servers:
+    return trial_of_five[1]
 
 
 def test_the_curve_ends_where_the_gate_stands(evaluation):
@@ -112,10 +120,10 @@ def test_a_hold_changes_the_actions_alone(evaluation):
     assert "Resume" in render_fragment(after, "trial")
 
 
-def test_an_evaluation_that_never_was_is_not_found(db, browser):
+def test_an_evaluation_that_never_was_is_not_found(browser):
     with pytest.raises(NotFound):
-        read_trial(7)
-    assert browser.get(reverse("candidate", args=[7])).status_code == 404
+        read_trial(0)
+    assert browser.get(reverse("candidate", args=[0])).status_code == 404
 
 
 def test_the_page_says_what_is_missing_and_shows_every_pair(evaluation, browser):
@@ -144,7 +152,7 @@ def test_a_pair_that_is_not_there_shows_the_page_without_it(evaluation, browser,
 
 
 def test_an_action_first_says_what_will_happen_and_does_nothing(evaluation, browser):
-    page = browser.get(address("hold", next="/training/")).content.decode()
+    page = browser.get(steering_address("hold", next="/training/")).content.decode()
     assert "no candidate is evaluated, tried or applied" in page
     assert not read_settings().promotion_hold
 
@@ -160,78 +168,47 @@ def test_an_action_first_says_what_will_happen_and_does_nothing(evaluation, brow
 )
 def test_an_action_that_would_be_refused_says_so_before_it_is_pressed(evaluation, browser, action, why):
     before = AuditEntry.objects.count()
-    page = browser.get(address(action)).content.decode()
+    page = browser.get(steering_address(action)).content.decode()
     assert why in page
     assert "csrfmiddlewaretoken" not in page.partition("<main")[2]
     assert AuditEntry.objects.count() == before
 
 
 def test_hold_and_resume_leave_their_trace(evaluation, browser):
-    browser.post(address("hold"), {"reason": "the site is being rebuilt"})
+    browser.post(steering_address("hold"), {"reason": "the site is being rebuilt"})
     assert read_settings().promotion_hold
-    browser.post(address("resume"))
+    browser.post(steering_address("resume"))
     assert not read_settings().promotion_hold
     held = AuditEntry.objects.get(action="hold promotion")
     assert (held.actor, held.origin, held.details) == ("ada", "page", {"reason": "the site is being rebuilt"})
 
 
-def test_an_open_canary_is_aborted_with_its_reason(servers, browser):
-    promoted = make_promoted(servers)
-    Canary.objects.create(
-        evaluation=promoted,
-        role="controller",
-        share_percent=20,
-        min_observations=20,
-        deadline_at=timezone.now(),
-        first_outcome_id=0,
-    )
-    page = browser.get(reverse("candidate", args=[promoted.pk])).content.decode()
-    assert "Abort canary" in page
-    browser.post(address("abort-canary"), {"role": "controller", "reason": "it loops"})
-    canary = Canary.objects.get()
-    assert canary.state == "aborted"
-    assert "it loops" in canary.reason
-
-
-def test_roll_back_puts_the_previous_tag_back(servers, browser, host):
-    from promotion.applies import apply_canary
-
-    canary = make_passed_canary(servers)
-    before = read_routing().controller
-    apply_canary(canary_id=canary.pk, now=timezone.now())
-    assert read_routing().controller != before
-    answer = browser.post(address("roll-back"), {"role": "controller", "reason": "worse", "next": "/runs/"})
-    assert answer.headers["Location"] == "/runs/"
-    assert read_routing().controller == before
-    assert LiveApply.objects.order_by("-id")[0].reason == "worse"
-
-
 def test_a_refused_action_says_why_and_changes_nothing(evaluation, browser):
-    answer = browser.post(address("roll-back"), {"role": "controller", "reason": "x"}, follow=True)
+    answer = browser.post(steering_address("roll-back"), {"role": "controller", "reason": "x"}, follow=True)
     assert "has never been switched" in answer.content.decode()
     assert LiveApply.objects.count() == 0
 
 
 def test_a_drill_is_requested_once(evaluation, browser):
-    browser.post(address("drill"))
-    browser.post(address("drill"))
+    browser.post(steering_address("drill"))
+    browser.post(steering_address("drill"))
     assert GateDrill.objects.count() == len(GateDrill.Kind)
 
 
 @pytest.mark.parametrize("where", ["//evil.example/", "https://evil.example/", "javascript:alert(1)"])
 def test_an_action_never_leads_away_from_the_product(evaluation, browser, where):
-    assert browser.post(address("hold"), {"next": where}).headers["Location"] == reverse("training")
-    assert where not in browser.get(address("resume", next=where)).content.decode()
+    assert browser.post(steering_address("hold"), {"next": where}).headers["Location"] == reverse("training")
+    assert where not in browser.get(steering_address("resume", next=where)).content.decode()
 
 
 @pytest.mark.parametrize("action", ["promote", "apply", "x"])
 def test_there_is_no_action_that_promotes(evaluation, browser, action):
-    assert browser.get(address(action)).status_code == 404
+    assert browser.get(steering_address(action)).status_code == 404
 
 
 def test_only_staff_may_look_and_steer(evaluation):
     client = Client()
-    for where in (reverse("candidate", args=[evaluation.pk]), address("hold")):
+    for where in (reverse("candidate", args=[evaluation.pk]), steering_address("hold")):
         assert client.get(where).status_code == 302
         client.force_login(User.objects.get_or_create(username="eve")[0])
         assert client.get(where).status_code == 403

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from io import StringIO
 
@@ -13,24 +12,8 @@ from django.core.management import CommandError, call_command
 from lealife.core.gateway import ModelUnavailable, OllamaPool
 from promotion.inspection import inspect_tags
 from promotion.models import ModelTag
-from promotion.tags import ensure_base_tags, restore_tags
-from tests.embedded.ollama_process import BASE, copy_tag, run_ollama
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with run_ollama(tmp_path_factory.mktemp("ollama")) as running:
-        yield running.address
-
-
-@pytest.fixture
-def pool(db: None, address: str) -> Iterator[OllamaPool]:
-    """The server with both first tags, as an installation begins."""
-    pool = OllamaPool(hosts=[address])
-    ensure_base_tags(server=pool, base=BASE)
-    yield pool
-    for tag in set(pool.list_tags()) - {BASE}:
-        pool.delete_tag(tag=tag)
+from promotion.tags import restore_tags
+from tests.embedded.ollama_process import BASE, copy_tag
 
 
 @pytest.fixture
@@ -43,41 +26,48 @@ def find(pool: OllamaPool, tag: str) -> list[tuple[str, str]]:
     return [(found.state, found.sentence) for found in inspect_tags(server=pool).findings if found.tag == tag]
 
 
-def test_what_is_installed_is_listed_with_its_role_status_and_bytes(pool, controller, address):
+def test_what_is_installed_is_listed_with_its_role_status_and_bytes(pool, controller, ollama_address):
     inspection = inspect_tags(server=pool)
     found = next(finding for finding in inspection.findings if finding.tag == controller.name)
-    assert (found.server, found.state, found.role, found.status) == (address, "installed", "controller", "active")
+    assert (found.server, found.state, found.role, found.status) == (
+        ollama_address,
+        "installed",
+        "controller",
+        "active",
+    )
     assert (found.digest, found.bytes > 90_000_000) == (controller.digest, True)
     assert inspection.alarms == inspection.away == ()
 
 
-def test_tags_without_a_row_are_foreign_and_the_base_is_named_as_such(pool, address, settings):
+def test_tags_without_a_row_are_foreign_and_the_base_is_named_as_such(pool, ollama_address, settings):
     copy_tag(pool, source=BASE, destination="somebody:else")
     copy_tag(pool, source=BASE, destination="lealife-task:0123456789ab")
     assert find(pool, "somebody:else") == [
-        ("foreign", f"somebody:else on {address} was not made by LeaLife. It is unused.")
+        ("foreign", f"somebody:else on {ollama_address} was not made by LeaLife. It is unused.")
     ]
-    assert find(pool, BASE) == [("foreign", f"{BASE} on {address} is the base of registered tags.")]
+    assert find(pool, BASE) == [("foreign", f"{BASE} on {ollama_address} is the base of registered tags.")]
     settings.LEALIFE_EMBED_MODEL = "somebody:else"
-    assert find(pool, "somebody:else") == [("foreign", f"somebody:else on {address} is the model for vectors.")]
+    assert find(pool, "somebody:else") == [("foreign", f"somebody:else on {ollama_address} is the model for vectors.")]
     assert "never registered" in find(pool, "lealife-task:0123456789ab")[0][1]
     assert inspect_tags(server=pool).alarms == ()
 
 
-def test_a_tag_deleted_on_the_server_is_named(pool, controller, address):
+def test_a_tag_deleted_on_the_server_is_named(pool, controller, ollama_address):
     pool.delete_tag(tag=controller.name)
-    sentence = f"{controller.name}, active as controller, is missing on {address}: it was deleted outside LeaLife."
+    sentence = (
+        f"{controller.name}, active as controller, is missing on {ollama_address}: it was deleted outside LeaLife."
+    )
     assert find(pool, controller.name) == [("missing", sentence)]
     assert [alarm.tag for alarm in inspect_tags(server=pool).serving_alarms] == [controller.name]
     restore_tags(server=pool)
     assert inspect_tags(server=pool).alarms == ()
 
 
-def test_a_tag_made_again_with_other_content_is_named_as_drift(pool, controller, address):
+def test_a_tag_made_again_with_other_content_is_named_as_drift(pool, controller, ollama_address):
     other = pool.create_tag(tag=controller.name, base=BASE, system="Always pick the last.")
     [(state, sentence)] = find(pool, controller.name)
     assert state == "drifted"
-    assert f"{other[:12]} instead of {controller.digest[:12]} on {address}" in sentence
+    assert f"{other[:12]} instead of {controller.digest[:12]} on {ollama_address}" in sentence
 
 
 def test_an_alarm_of_a_tag_that_serves_nothing_is_no_serving_alarm(pool, controller):
@@ -87,9 +77,9 @@ def test_an_alarm_of_a_tag_that_serves_nothing_is_no_serving_alarm(pool, control
     assert ([alarm.tag for alarm in inspection.alarms], inspection.serving_alarms) == ([controller.name], ())
 
 
-def test_a_server_that_does_not_answer_is_away_and_none_at_all_is_refused(pool, address):
+def test_a_server_that_does_not_answer_is_away_and_none_at_all_is_refused(pool, ollama_address):
     nobody = "http://127.0.0.1:9"
-    inspection = inspect_tags(server=OllamaPool(hosts=[address, nobody]))
+    inspection = inspect_tags(server=OllamaPool(hosts=[ollama_address, nobody]))
     assert (inspection.away, inspection.alarms) == ((nobody,), ())
     with pytest.raises(ModelUnavailable):
         inspect_tags(server=OllamaPool(hosts=[nobody]))
@@ -103,8 +93,8 @@ def test_inspecting_changes_nothing(pool, controller):
 
 
 @pytest.fixture
-def configured(pool: OllamaPool, address: str, settings: object) -> OllamaPool:
-    settings.OLLAMA_HOST = address
+def configured(pool: OllamaPool, ollama_address: str, settings: object) -> OllamaPool:
+    settings.OLLAMA_HOST = ollama_address
     return pool
 
 

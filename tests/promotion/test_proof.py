@@ -10,6 +10,7 @@ from django.utils import timezone
 from promotion.applies import apply_canary
 from promotion.models import LiveApply, ModelTag
 from promotion.proof.served import AMBER, GREEN, RED, UNKNOWN, RoleProof, judge_role, read_served_proof
+from promotion.proof.timeline import find_serving
 from tests.promotion.scenes import Servers, make_base_tags, make_outcome, make_passed_canary
 from training.models import Host
 
@@ -136,3 +137,9 @@ def test_an_old_wrong_outcome_is_forgotten_once_twenty_newer_ones_are_right(appl
 def test_the_judgement_is_a_function_of_what_was_served(served, state):
     rows = [(100 - index, digest) for index, digest in enumerate(served)]
     assert judge_role(role="controller", tag="t", digest="d", since=None, served=rows).state == state
+
+
+def test_without_outcomes_nothing_is_said_to_agree(host, servers):
+    make_base_tags(servers)
+    serving = find_serving(role="controller", at=timezone.now() + timedelta(days=1))
+    assert (serving.agrees, serving.checked) == (None, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -45,21 +45,6 @@ class Watched:
     def delete_tag(self, *, tag: str) -> None:
         self.before(tag)
         self.pool.delete_tag(tag=tag)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with run_ollama(tmp_path_factory.mktemp("ollama")) as running:
-        yield running.address
-
-
-@pytest.fixture
-def pool(db: None, address: str) -> Iterator[OllamaPool]:
-    pool = OllamaPool(hosts=[address])
-    ensure_base_tags(server=pool, base=BASE)
-    yield pool
-    for tag in set(pool.list_tags()) - {BASE}:
-        pool.delete_tag(tag=tag)
 
 
 def make_tag(pool: OllamaPool, saying: str, *, status: str = "rejected") -> ModelTag:
@@ -284,8 +269,8 @@ def test_a_crash_before_the_deletion_is_repaired_by_running_again(pool):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_server_is_called_inside_a_transaction(address):
-    pool = OllamaPool(hosts=[address])
+def test_no_server_is_called_inside_a_transaction(ollama_address):
+    pool = OllamaPool(hosts=[ollama_address])
     ensure_base_tags(server=pool, base=BASE)
     make_tag(pool, "old")
     inside: list[bool] = []
@@ -293,9 +278,9 @@ def test_no_server_is_called_inside_a_transaction(address):
     assert inside == [False]
 
 
-def test_one_server_of_two_that_fails_leaves_the_tag_unpruned_until_it_is_back(db, address, tmp_path: Path):
+def test_one_server_of_two_that_fails_leaves_the_tag_unpruned_until_it_is_back(db, ollama_address, tmp_path: Path):
     with run_ollama(tmp_path) as second:
-        both = OllamaPool(hosts=[address, second.address])
+        both = OllamaPool(hosts=[ollama_address, second.address])
         ensure_base_tags(server=both, base=BASE)
         tag = make_tag(both, "old")
         assert plan(both)[tag.name].servers == 2
@@ -306,14 +291,14 @@ def test_one_server_of_two_that_fails_leaves_the_tag_unpruned_until_it_is_back(d
     assert AuditEntry.objects.filter(action="fail to prune tag", subject=tag.name).exists()
     (tmp_path / "address").unlink(missing_ok=True)
     with run_ollama(tmp_path) as back:
-        both = OllamaPool(hosts=[address, back.address])
+        both = OllamaPool(hosts=[ollama_address, back.address])
         assert prune(both) == [(tag.name, True)]
         assert tag.name not in both.list_tags()
     assert read_status(tag) == "pruned"
 
 
-def test_the_command_shows_what_would_go_then_lets_it_go(pool, address, settings):
-    settings.OLLAMA_HOST = address
+def test_the_command_shows_what_would_go_then_lets_it_go(pool, ollama_address, settings):
+    settings.OLLAMA_HOST = ollama_address
     tag = make_tag(pool, "old")
     out = StringIO()
     call_command("tags", "prune", "--dry-run", "--keep=0", "--json", stdout=out)
