@@ -20,8 +20,9 @@ _HANG_UP = """
 def open_database() -> Iterator[str]:
     """Switches the default connection to a new, migrated database; yields its name. They may be nested."""
     before, test = connection.settings_dict["NAME"], connection.settings_dict["TEST"]
-    kept, test["NAME"] = test["NAME"], f"bench_{secrets.token_hex(4)}"
-    name = connection.creation.create_test_db(verbosity=0, autoclobber=True)
+    name = f"bench_{secrets.token_hex(4)}"
+    kept, test["NAME"] = test["NAME"], name
+    make_database(name)
     test["NAME"] = kept
     try:
         yield name
@@ -32,6 +33,13 @@ def open_database() -> Iterator[str]:
             # A process that was killed with its benchmark may not have hung up yet.
             cursor.execute(_HANG_UP)
         connection.creation.destroy_test_db(before, verbosity=0)
+
+
+def make_database(name: str) -> None:
+    """Creates a database with the product's schema, and switches the default connection to it."""
+    made = connection.creation.create_test_db(verbosity=0, autoclobber=True)
+    if made != name:
+        raise RuntimeError(f"Django made the database {made}, not {name}.")
 
 
 def use_database(name: str) -> None:
