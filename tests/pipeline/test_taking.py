@@ -16,6 +16,7 @@ from lealife.pipeline.launching import launch_training, take_training
 from lealife.pipeline.stages import drain, sweep
 from tests.embedded.ollama_process import RunningOllama
 from tests.pipeline.scenes import queue_question
+from training import coordinator
 from training.coordinator import LEASE, record_tick, start_training, stop_training, take_lease
 from training.heartbeats import DAEMON, beat
 from training.models import Host, Run, TrainingOutcome
@@ -26,8 +27,10 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.fixture
-def leading(transactional_db: None) -> None:
-    """Training is allowed, and somebody leads."""
+def leading(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training is allowed, and somebody leads: for an hour, however long the runs of a busy machine take."""
+    monkeypatch.setattr(coordinator, "LEASE", timedelta(hours=1))
+    monkeypatch.setattr(coordinator, "LEASE_MOST", timedelta(hours=2))
     start_training(by=command_line("ada"), origin="tests")
     fence = take_lease(holder="somebody", now=timezone.now())
     assert fence is not None
