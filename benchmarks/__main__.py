@@ -51,9 +51,9 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
     for name, text in {
         "claims": "Full cycles a second, by one process and by several; size: cycles of a load.",
         "counted": "Counted against plain inserts; size: inserts of one client.",
-        "degradation": "Full cycles beside a long history; size: finished cycles in it.",
+        "degradation": "Full cycles with a long history; size: finished cycles in it.",
         "gate": "The gate's error rates and power, by simulation through the decision code; size: lifetimes.",
-        "snapshot": "Looks at the pages beside a short history and a long one; size: outcomes of the long one.",
+        "snapshot": "Looks at the pages with a short history and with a long one; size: outcomes of the long one.",
         "retrieval": "Searches of one large host, by words and with vectors; size: its passages.",
         "sockets": "Many sockets under a load of commits; size: sockets.",
         "prefix": "Two evaluations on the real model in one memory snapshot; size: pairs of each.",

@@ -1,4 +1,4 @@
-"""What a cycle costs beside a long history, stale statistics and a snapshot that is held, against an empty database."""
+"""What a cycle costs with a long history, stale statistics and a snapshot that is held, against an empty database."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _judge(rates: list[tuple[float, float]], *, finished: int, leased: int) -> M
     here, there = (median(side) for side in zip(*rates, strict=True))
     lost = 1 - there / here
     return Measurement(
-        claim="cycles slow down beside a long history",
+        claim="cycles slow down with a long history",
         figure=round(lost, 4),
         bound=WORST,
         unit="of the speed in an empty database",

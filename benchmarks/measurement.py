@@ -1,4 +1,4 @@
-"""Measurements: what a benchmark found, beside what was promised."""
+"""Measurements: what a benchmark found, and what was promised."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class CountingModel:
 
 
 def measure_prefix(*, pairs: int = PAIRS) -> list[Measurement]:
-    """Two evaluations in one memory snapshot, on the model servers of this installation, in a database apart."""
+    """Two evaluations in one memory snapshot, on the model servers of this installation, in a separate database."""
     ensure_ollama()
     with open_database():
         ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)

@@ -1,4 +1,4 @@
-"""What a look at a page costs beside a short history and beside a long one: one cost, whatever has happened."""
+"""What a look at a page costs with a short history and with a long one: it should be the same."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _STARTED = """
 
 
 def measure_snapshots(*, finished: int = LONG, few_finished: int = SHORT, rounds: int = ROUNDS) -> list[Measurement]:
-    """Builds and fingerprints each page in turn beside both histories; three claims a page.
+    """Builds and fingerprints each page in turn with both histories; three claims a page.
 
     Timed is `take_snapshot`, which is every query, panel and fingerprint; not the rendering of what changed.
     """
@@ -64,12 +64,12 @@ def measure_snapshots(*, finished: int = LONG, few_finished: int = SHORT, rounds
     claims = []
     for page in PAGES:
         there, here = median(p95[page, many]), median(p95[page, few])
-        # Of the least disturbed rounds: one look in twenty is half as dear again by the machine's own doing, and what
-        # lies on either side of p95 would be compared.
+        # Of the least disturbed rounds: the machine itself makes one look in twenty cost half as much again, and
+        # then p95 would compare a slowed look with a look that was not.
         ratio = min(p95[page, many]) / min(p95[page, few])
         said = f"p95 {there:.1f} ms at {finished:,} outcomes, {here:.1f} ms at {few_finished:,}; {setup}"
         claims += [
-            _judge(f"{page}: a look's p95 beside a long history", ratio, RATIO_MOST, "times a short one's", said),
+            _judge(f"{page}: a look's p95 with a long history", ratio, RATIO_MOST, "times a short one's", said),
             _judge(f"{page}: a look's p95", there, COST_MOST_MS, "ms", said),
             _judge(f"{page}: queries of a look", queries[page], QUERIES_MOST, "", f"at {finished:,} outcomes"),
         ]

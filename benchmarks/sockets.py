@@ -165,7 +165,7 @@ def _open_readers(address: str, headers: dict[str, str], *, count: int, stalled:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Commits a second between two times, and a worker's cycles a second beside them."""
+    """Commits a second between two times, and a worker's cycles a second meanwhile."""
 
     commits: float
     since: float

@@ -80,7 +80,7 @@ class Crowd:
             time.sleep(REAP_EVERY_S)
 
     def end(self) -> None:
-        """Kills whoever is left."""
+        """Kills all that are left."""
         for pid in list(self._roles):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -102,7 +102,7 @@ def fork_process(job: Callable[[], None]) -> int:
         job()
         code = 0
     except Exception:
-        # The worker's edge: nobody is above it who could be told.
+        # The worker's edge: no caller is above it that could handle this.
         log.exception("a process of the crowd broke")
     finally:
         os._exit(code)

@@ -82,7 +82,7 @@ def has_led(kill: Kill) -> bool:
 
 
 def measure_reclaims(held: Mapping[int, Kill]) -> list[Wait]:
-    """For each run that died with its worker: until its source was claimed anew."""
+    """For each run that died with its worker: until its source was claimed again."""
     waits = []
     lost = TrainingCycle.objects.filter(run_id__in=held, outcome__error_code=ErrorCode.WORKER_LOST)
     for cycle in lost:

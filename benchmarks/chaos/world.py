@@ -25,7 +25,7 @@ BY, ORIGIN = command_line("chaos"), "chaos"
 
 @contextmanager
 def make_database(url: str) -> Iterator[str]:
-    """The URL of a new, empty database on the server of `url`; it is dropped at the end, whoever still uses it.
+    """The URL of a new, empty database on the server of `url`; it is dropped at the end, even while it is used.
 
     Raises psycopg.Error when the server does not let us.
     """

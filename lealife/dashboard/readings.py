@@ -115,7 +115,7 @@ class DefinitionCount:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What the training page needs besides: what is tried, what runs and what is next."""
+    """What the training page also needs: what is tried, what runs and what is next."""
 
     vitals: Vitals
     candidate: CandidateView | None
@@ -159,7 +159,7 @@ def take_vitals(*, now: datetime) -> Vitals:
 
 
 def take_readings(*, now: datetime) -> Readings:
-    """Reads the vitals and what the training page needs besides; `now` is aware UTC."""
+    """Reads the vitals and what else the training page needs; `now` is aware UTC."""
     cycles = read_cycles()
     vitals = take_vitals(now=now)
     facts = vitals.facts

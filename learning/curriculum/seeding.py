@@ -1,4 +1,4 @@
-"""Curriculum: verifiable tasks seeded from the website itself, held-out ones apart from the rest."""
+"""Curriculum: verifiable tasks seeded from the website itself, held-out ones kept separate."""
 
 from __future__ import annotations
 

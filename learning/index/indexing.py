@@ -109,7 +109,7 @@ def _at(host_id: int, urls: Iterable[str]) -> QuerySet[IndexedPage]:
 def follow_readings(*, host_id: int, readings: Iterable[Reading], now: datetime) -> None:
     """Brings the index up to what the pages that a run read say now, within the caller's transaction.
 
-    What a page says anew is indexed once it is trusted: another reading agreed. Until then the page is left out.
+    New text of a page is indexed once it is trusted: another reading agreed. Until then the page is left out.
     """
     by_digest = {digest_bytes(reading.url.encode()): reading for reading in readings}
     known = IndexedPage.objects.filter(host_id=host_id, url_digest__in=by_digest)

@@ -121,5 +121,5 @@ def test_sockets_are_shown_the_final_state_even_those_that_stalled():
     claims = {claim.claim: claim for claim in measure_sockets(sockets=40, commits=200, seconds=2.0, rounds=1)}
     assert len(claims) == 4
     assert claims["sockets that miss the final state"].figure == 0
-    # Everything that was committed came at all, if not in time beside a test run.
+    # Everything that was committed came at all, if not in time next to a test run.
     assert claims["p99 staleness of what a socket shows"].figure < 30

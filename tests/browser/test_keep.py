@@ -1,4 +1,4 @@
-"""What is half typed survives whatever loads the page anew, until the server has accepted it."""
+"""Half-typed text survives a reload of the page, until the server has accepted the text."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def test_the_second_of_two_operators_sees_a_diff_and_overwrites_nothing(sign_in)
     expect(ada.locator("[data-panel=controls]")).to_contain_text("by ada")
     grace.click("button:has-text('Apply Settings')")
     grace.wait_for_load_state()
-    # Hers is kept as a draft, beside what ada has applied meanwhile.
+    # Hers is kept as a draft, next to what ada has applied meanwhile.
     row = grace.locator("#pending-changes tr", has_text="Retry Budget / Source")
     expect(row.locator("td")).to_have_text(["Retry Budget / Source", "7", "9"])
     expect(grace.locator("#pending-changes")).to_contain_text("Settings were changed to version 2 by ada")

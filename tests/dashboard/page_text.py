@@ -1,4 +1,4 @@
-"""What a reader gets of a page: the text of each element, with the hints apart."""
+"""What a reader gets of a page: the text of each element, with the hints separate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Element:
 
     @property
     def is_hint(self) -> bool:
-        """Whether it explains what it stands beside."""
+        """Whether it explains what it stands next to."""
         return self.tag == "details" and "hint" in self.attributes.get("class", "").split()
 
 

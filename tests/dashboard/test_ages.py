@@ -1,4 +1,4 @@
-"""Moments are shown as ages, with the exact time beside them."""
+"""Moments are shown as ages, with the exact time next to them."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_a_copy_of_the_site_that_is_read_first_takes_no_task_from_its_pages(host
 
 
 def frame_of(host: Host, *, count: int) -> dict[str, bytes]:
-    """Pages that all say one sentence, beside three of their own."""
+    """Pages that all say one sentence, and three of their own."""
     frame = "This sentence stands at the foot of every page of this website, always."
     own = {name: [SENTENCE.format(f"{name}{line}") for line in range(3)] for name in map("p{}".format, range(count))}
     leaves = {name: make_html(name, frame, *said) for name, said in own.items()}

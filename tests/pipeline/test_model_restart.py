@@ -1,4 +1,4 @@
-"""A model server that is restarted in the middle of training: nobody is blamed, and nobody has to help."""
+"""A model server that is restarted in the middle of training: no host is blamed, and nobody has to help."""
 
 from __future__ import annotations
 

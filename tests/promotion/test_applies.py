@@ -1,4 +1,4 @@
-"""Live applies: exactly once whoever races and wherever it crashes, and a way back."""
+"""Live applies: exactly once, however many race and wherever one crashes, and a way back."""
 
 from __future__ import annotations
 

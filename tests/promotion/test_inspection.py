@@ -1,4 +1,4 @@
-"""What the model servers have, beside what is registered: seen on a real embedded Ollama."""
+"""What the model servers have, and what is registered: seen on a real embedded Ollama."""
 
 from __future__ import annotations
 

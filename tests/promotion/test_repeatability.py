@@ -1,4 +1,4 @@
-"""Repeatability: a server that does not answer twice alike has both arms run afresh for each pair."""
+"""Repeatability: a server that does not answer twice the same has both arms run again for each pair."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_the_watch_judges_by_the_canarys_own_e_process():
         judge_watch(applied=(0, 0), held=(0, 0), elapsed_s=0, deadline_s=9, wanted_observations=0)
 
 
-# Beside the proof.
+# Next to the proof.
 
 
 def prove() -> tuple[str, int, str]:

@@ -1,4 +1,4 @@
-"""The coordinator: one leads, another takes over, and nobody is said to run who does not."""
+"""The coordinator: one leads, another takes over, and none is shown as running that does not run."""
 
 from __future__ import annotations
 

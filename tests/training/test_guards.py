@@ -1,4 +1,4 @@
-"""Evidence is kept by the database itself: against UPDATE, DELETE and TRUNCATE, whoever asks."""
+"""Evidence is kept by the database itself: against UPDATE, DELETE and TRUNCATE by any user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slots: caps are never exceeded, whoever races."""
+"""Slots: caps are never exceeded, however many workers race."""
 
 from __future__ import annotations
 

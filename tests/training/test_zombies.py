@@ -37,7 +37,7 @@ ACTIONS = some.one_of(
 
 @dataclass
 class World:
-    """What must be true, kept apart from the tables: who holds which run until when, and which runs ended."""
+    """What must be true, kept separately from the tables: who holds which run until when, and which runs ended."""
 
     now: datetime = START
     holds: dict[str, Run] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class World:
 
     def write(self, action: str, worker: str) -> None:
         run = self.holds[worker]
-        # The name alone is not enough: a worker may have lost a run and begun it anew under another fence.
+        # The name alone is not enough: a worker may have lost a run and begun it again under another fence.
         allowed = self.owner.get(run.pk) == f"{worker}/{run.fence}"
         try:
             self.send(action, run)

@@ -185,7 +185,7 @@ def test_only_web_addresses_are_fetched(url: str, connects: list[str]) -> None:
 
 
 def test_a_name_that_moves_between_two_fetches_is_checked_again() -> None:
-    """DNS rebinding: the second connection resolves anew, and that answer is checked too."""
+    """DNS rebinding: the second connection resolves again, and that answer is checked too."""
     answers = iter([["127.0.0.1"], ["169.254.169.254"]])
 
     def rebinding(host: str, port: int, *rest: Any) -> list[Any]:
