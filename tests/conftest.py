@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import transaction
+from pytest_django import DjangoDbBlocker
 
 from lealife.core.announce import stop_announcing
 
@@ -45,3 +47,18 @@ def _flushed_tables(django_db_setup: None) -> None:
     from tests.guards import allow_flush
 
     allow_flush()
+
+
+@pytest.fixture(scope="module")
+def kept_rows(
+    request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """What fixtures of a module write stays until its last test; what a test writes is rolled back as always.
+
+    For modules whose tests all have the mark `django_db` and never commit.
+    """
+    tests = [item for item in request.session.items if item.getparent(pytest.Module) is request.node]
+    assert [test.name for test in tests if test.get_closest_marker("django_db") is None] == []
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)

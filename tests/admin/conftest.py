@@ -45,11 +45,20 @@ def staff(superuser: User) -> Client:
 @pytest.fixture
 def host(db: None) -> happened.Host:
     """An enabled host."""
-    return happened.Host.objects.create(name="manual", base_url="http://127.0.0.1:9/", may_be_private=True)
+    return make_host()
 
 
 @pytest.fixture
 def rows(host: happened.Host) -> dict[type[Model], Model]:
+    """One row of every model."""
+    return make_rows(host)
+
+
+def make_host() -> happened.Host:
+    return happened.Host.objects.create(name="manual", base_url="http://127.0.0.1:9/", may_be_private=True)
+
+
+def make_rows(host: happened.Host) -> dict[type[Model], Model]:
     """One row of every model, joined as the product joins them."""
     body = b"<html><title>queue</title></html>"
     snapshot = happened.PageSnapshot.objects.create(

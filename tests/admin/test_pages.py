@@ -11,16 +11,28 @@ from django.test import Client
 from django.urls import reverse
 
 from lealife.core.readonly_admin import ReadOnlyAdmin
-from tests.admin.conftest import MODELS
+from tests.admin.conftest import MODELS, make_host, make_rows
 from tests.guards import behind_guards
-from training.models import Run
+from training.models import Host, Run
 
+pytestmark = pytest.mark.django_db
 Rows = dict[type[Model], Model]
 EDITABLE = {"host", "campaign", "taskdefinition", "trainingsource", "runtimesettings", "apikey"}
 DELETABLE = {"host", "taskdefinition"}
 EVIDENCE = [model for model in MODELS if model._meta.model_name not in EDITABLE]
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
 each_evidence = pytest.mark.parametrize("model", EVIDENCE, ids=lambda model: model._meta.label_lower)
+
+
+@pytest.fixture(scope="module")
+def host(kept_rows: None) -> Host:
+    return make_host()
+
+
+@pytest.fixture(scope="module")
+def rows(host: Host) -> Rows:
+    """One row of every model, made once."""
+    return make_rows(host)
 
 
 def address(model: type[Model], page: str, *args: object) -> str:
@@ -70,7 +82,6 @@ def test_only_what_no_outcome_can_need_may_be_deleted(staff: Client, rows: Rows,
     assert status == (200 if model._meta.model_name in DELETABLE else 403)
 
 
-@pytest.mark.django_db
 def test_every_other_registered_list_opens_too(staff: Client) -> None:
     for model in admin.site._registry:
         assert staff.get(address(model, "changelist")).status_code == 200, model
@@ -106,7 +117,7 @@ def test_what_an_unsure_run_wrote_is_a_draft_and_no_answer(staff: Client, rows: 
 
 
 @each_model
-def test_lists_need_a_signed_in_user(db: None, model: type[Model]) -> None:
+def test_lists_need_a_signed_in_user(model: type[Model]) -> None:
     assert Client().get(address(model, "changelist")).status_code == 302
 
 
@@ -114,7 +125,6 @@ def test_admin_carries_the_products_name(staff: Client) -> None:
     assert "LeaLife" in staff.get(reverse("admin:index")).content.decode()
 
 
-@pytest.mark.django_db
 def test_no_form_shows_what_only_a_program_can_read(staff: Client, rows: Rows) -> None:
     for model, options in admin.site._registry.items():
         pages = [address(model, "add")]

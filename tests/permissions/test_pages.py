@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
@@ -16,10 +17,12 @@ from lealife.dashboard.training.sources import SOURCE_ACTIONS
 from lealife.dashboard.urls import urlpatterns
 from lealife.urls import urlpatterns as roots
 from promotion.models import Evaluation
+from tests.admin.conftest import make_host, make_rows
 from tests.permissions.conftest import make_callers, make_user, open_browser, undone
-from tests.permissions.table import PAGES, STAFF, list_deciders
+from tests.permissions.table import CALLERS, PAGES, STAFF, list_deciders
 from training.models import AuditEntry, Campaign, Host, PageSnapshot, Run, TrainingSource
 
+pytestmark = pytest.mark.django_db
 ACTIONS = {
     "change_source": set(SOURCE_ACTIONS),
     "change_campaign": set(actions.CAMPAIGN_ACTIONS),
@@ -27,6 +30,29 @@ ACTIONS = {
     "act_on_run": set(runs_views.ACTIONS),
     "steer_promotion": set(candidates_views.BUTTONS),
 }
+
+
+@pytest.fixture(scope="module")
+def host(kept_rows: None) -> Host:
+    return make_host()
+
+
+@pytest.fixture(scope="module")
+def rows(host: Host) -> dict[type[Model], Model]:
+    """One row of every model, made once."""
+    return make_rows(host)
+
+
+@pytest.fixture(scope="module")
+def kept_users(kept_rows: None) -> dict[str, User]:
+    deciders = (caller for *_, needed in PAGES for caller in list_deciders(needed))
+    return make_callers(dict.fromkeys([*CALLERS, *deciders]))
+
+
+@pytest.fixture
+def users(cheap_requests: None, kept_users: dict[str, User]) -> dict[str, User]:
+    """One user for each caller, made once."""
+    return kept_users
 
 
 def find_address(name: str, action: str, rows: dict[Any, Any]) -> str:
@@ -58,13 +84,13 @@ def test_there_are_no_root_addresses_beyond_dashboard_api_and_admin():
 
 
 @pytest.mark.parametrize("row", PAGES, ids=lambda row: f"{row[2]} {row[0]} {row[1]} {row[4]}")
-def test_each_page_and_button_is_open_to_whom_the_table_says(row, rows, cheap_requests: None) -> None:
+def test_each_page_and_button_is_open_to_whom_the_table_says(row, rows, users: dict[str, User]) -> None:
     name, action, method, data, needed = row
     address = find_address(name, action, rows)
     wrong = []
     expected = list_deciders(needed)
-    for caller, user in make_callers(expected).items():
-        client = open_browser(user)
+    for caller in expected:
+        client = open_browser(users[caller])
         with undone():
             before = AuditEntry.objects.count()
             answer = getattr(client, method)(address, data)

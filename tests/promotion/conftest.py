@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
 from django.test import Client
 from hypothesis import settings
-from pytest_django import DjangoDbBlocker
 
 from lealife.core.gateway import OllamaPool
 from promotion.tags import ensure_base_tags
@@ -53,17 +51,6 @@ def browser(db: None) -> Client:
     client = Client()
     client.force_login(User.objects.create_superuser("ada", password="a long enough one"))
     return client
-
-
-@pytest.fixture(scope="module")
-def kept_rows(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """What fixtures of a module write stays until its last test; what a test writes is rolled back as always.
-
-    For modules without a test that commits.
-    """
-    with django_db_blocker.unblock(), transaction.atomic():
-        yield
-        transaction.set_rollback(True)
 
 
 @pytest.fixture(scope="session")
