@@ -283,12 +283,6 @@ def test_the_same_history_gives_the_same_bytes(history):
     assert chain(list(read_records())) == chain(list(read_records()))
 
 
-def test_an_outcome_that_came_after_the_canary_closed_is_no_fault(history, host):
-    for lane in ("canary", "training"):
-        make_outcome(host, lane=lane, canary_id=history.canary.pk, success=False, error_code="timeout")
-    verify(chain(list(read_records())))
-
-
 def test_what_is_written_while_it_exports_is_left_out(transactional_db, history, host, tmp_path):
     def interfere(execute: Any, sql: str, *rest: Any) -> Any:
         result = execute(sql, *rest)

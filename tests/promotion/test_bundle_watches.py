@@ -133,3 +133,9 @@ def test_a_canary_that_an_operator_ended_verifies_and_cannot_have_passed(history
     assert PromotionWindow.objects.get(pk=evaluation.window_id).state == "rejected"
     verify(list(read_records()))
     assert "the guardrail says" in forge(list(read_records()), "canary", state="passed")
+
+
+def test_an_outcome_that_came_after_the_canary_closed_is_no_fault(history, host):
+    for lane in ("canary", "training"):
+        make_outcome(host, lane=lane, canary_id=history.canary.pk, success=False, error_code="timeout")
+    verify(list(read_records()))
