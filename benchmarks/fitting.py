@@ -123,7 +123,14 @@ def fit_support(cases: Sequence[Case], weights: Weights, *, precision: float = P
     support = replace(FIRST_SUPPORT, intercept=round(float(intercept), 3), score=round(float(slope), 3))
     least = find_threshold(measured, precision=precision)
     threshold = support.measure(score=least, words=0.0, has_vectors=True)
-    return replace(support, threshold=round(threshold, 4), precision=precision)
+    above = [is_right for score, is_right in measured if score >= least]
+    return replace(
+        support,
+        threshold=round(threshold, 4),
+        right=sum(above),
+        answers=len(above),
+        measured_on=f"{len(measured)} questions about other manuals",
+    )
 
 
 def find_threshold(measured: Sequence[tuple[float, bool]], *, precision: float) -> float:

@@ -23,9 +23,11 @@ from learning.models import CurriculumTask, MemoryItem
 from promotion.candidates.building import choose_recipe, register_candidate
 from promotion.evaluation.arms import ArmTools, run_arm
 from promotion.evaluation.comparison import arm_inputs, open_evaluation, run_pairs
+from promotion.evaluation.freezing import freeze_inputs
 from promotion.evaluation.repeatability import PROBES
 from promotion.gate.rule import Verdict
 from promotion.models import Evaluation, ModelTag, PromotionWindow
+from promotion.recipes import Recipe
 from promotion.tags import ensure_base_tags
 from training.agent.model import Reply
 from training.models import Host, Run, RuntimeSettings, Step
@@ -114,7 +116,8 @@ def _evaluate(candidate: ModelTag, *, number: int, tools: ArmTools) -> Evaluatio
     window = PromotionWindow.objects.create(
         number=number, state=PromotionWindow.State.BUILDING, watermark=0, size=30, attempts_before=0
     )
-    evaluation = open_evaluation(window_id=window.pk, candidate=candidate, now=timezone.now())
+    frozen = freeze_inputs(candidate=Recipe.from_json(candidate.recipe))
+    evaluation = open_evaluation(window_id=window.pk, candidate=candidate, frozen=frozen, now=timezone.now())
     verdict = Verdict.PENDING
     while verdict is Verdict.PENDING:
         decision = run_pairs(evaluation_id=evaluation.pk, tools=tools, now=timezone.now())

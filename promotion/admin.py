@@ -205,7 +205,7 @@ class EvaluationAdmin(ReadOnlyAdmin):
 
 @admin.register(EvaluationTask)
 class EvaluationTaskAdmin(ReadOnlyAdmin):
-    """The held-out tasks of evaluations, frozen with the memory both arms recall."""
+    """The held-out tasks of evaluations, frozen with the memory that its arms recall."""
 
     list_display = ("id", "evaluation_id", "index", "task")
     list_select_related = ("task",)

@@ -9,6 +9,7 @@ from lealife.core.digest import digest_value
 from promotion.models import Role
 from training.agent.answerer import TASK_SYSTEM
 from training.agent.controller import CONTROLLER_SYSTEM
+from training.agent.ranking import FIRST_SUPPORT, FIRST_WEIGHTS, Support, Weights
 
 NUM_CTX = 4096
 SHORTLIST_SIZE = 5
@@ -28,7 +29,11 @@ class TagServer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Base tag, system prompt, chat exemplars and parameters. `shortlist_size` is the agent's K, stored with them."""
+    """Base tag, system prompt, chat exemplars and parameters; and what the agent itself is given with them.
+
+    Of a controller that is `shortlist_size`, the agent's K, and `weights`, by which pages are ranked; of a task model
+    `support`, which decides when an answer counts as supported. None stands for the first ones.
+    """
 
     role: str
     base: str
@@ -36,6 +41,8 @@ class Recipe:
     messages: tuple[tuple[str, str], ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
     shortlist_size: int = SHORTLIST_SIZE
+    weights: Weights | None = None
+    support: Support | None = None
 
     @property
     def digest(self) -> str:
@@ -47,14 +54,31 @@ class Recipe:
         """The tag's name, which depends only on the recipe."""
         return f"lealife-{self.role}:{self.digest[:12]}"
 
+    @property
+    def used_weights(self) -> Weights:
+        """The weights by which runs of a controller of this recipe rank pages."""
+        return self.weights or FIRST_WEIGHTS
+
+    @property
+    def used_support(self) -> Support:
+        """What decides when an answer counts as supported, of a task model of this recipe."""
+        return self.support or FIRST_SUPPORT
+
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values. What a recipe does not have is left out: an older recipe keeps its digest."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Recipe:
         """The recipe of a stored row."""
-        return cls(**{**data, "messages": tuple((role, content) for role, content in data["messages"])})
+        return cls(
+            **{
+                **data,
+                "messages": tuple((role, content) for role, content in data["messages"]),
+                "weights": Weights(**data["weights"]) if "weights" in data else None,
+                "support": Support(**data["support"]) if "support" in data else None,
+            }
+        )
 
     def materialise(self, server: TagServer) -> str:
         """Creates the tag on every server of the pool; returns its digest, the same on all."""
@@ -69,5 +93,7 @@ class Recipe:
 
 def base_recipe(*, role: str, base: str) -> Recipe:
     """The recipe with which every installation starts: no exemplars."""
-    system = CONTROLLER_SYSTEM if role == Role.CONTROLLER else TASK_SYSTEM
-    return Recipe(role=role, base=base, system=system, parameters=dict(PARAMETERS))
+    parameters = dict(PARAMETERS)
+    if role == Role.CONTROLLER:
+        return Recipe(role, base, CONTROLLER_SYSTEM, parameters=parameters, weights=FIRST_WEIGHTS)
+    return Recipe(role, base, TASK_SYSTEM, parameters=parameters, support=FIRST_SUPPORT)

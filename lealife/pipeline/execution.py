@@ -21,6 +21,7 @@ from learning.memory import count_recalls, lock_memory
 from learning.recall import recall, withhold
 from promotion.evaluation.arms import make_brain
 from promotion.holdback import route_run
+from promotion.recipes import Recipe
 from promotion.routing import read_canary_routing
 from training.agent.brain import MISLED, TOLD_KINDS, VISITABLE_KINDS, Brain
 from training.agent.errors import AgentError, ErrorCode
@@ -88,9 +89,10 @@ def assemble_brain(run: Run) -> tuple[Brain, list[int]]:
     """The frozen input of the run: routed tags and recalled memory; and the ids of items withheld on purpose."""
     canary = run.lane == Run.Lane.CANARY and run.canary_id is not None
     controller, task = (read_canary_routing(run.canary_id) if canary else route_run(run)).require()
+    weights = Recipe.from_json(controller.recipe).used_weights
     # The answer that a person named is for people: a run that trains has to find it.
     told = {MISLED} if run.lane in Run.CYCLE_LANES else TOLD_KINDS
-    items = recall(host_id=run.host_id, prompt=run.prompt, embed=embed_if_possible, told=told)
+    items = recall(host_id=run.host_id, prompt=run.prompt, weights=weights, embed=embed_if_possible, told=told)
     withheld: list[int] = []
     if run.lane in Run.CYCLE_LANES:
         items, withheld = withhold(items, run_id=run.pk)

@@ -41,6 +41,7 @@ from promotion.candidates.windows import is_window_due, move_window, reach_windo
 from promotion.evaluation.arms import ArmTools
 from promotion.evaluation.comparison import check_judgeable, open_evaluation, run_pairs
 from promotion.evaluation.drills import has_drill_work, start_drill
+from promotion.evaluation.freezing import freeze_inputs
 from promotion.gate.rule import Verdict
 from promotion.inspection import inspect_tags
 from promotion.models import Evaluation, PromotionWindow
@@ -222,9 +223,11 @@ def _build(now: datetime) -> bool:
         log.warning("candidate not built, trying again: %s", error)
         return False
     try:
+        # It asks a model server for vectors, so it comes before the transaction.
+        frozen = freeze_inputs(candidate=plan.recipe, embed=embed_if_possible)
         with transaction.atomic():
             candidate = register_candidate(plan, digest=digest)
-            open_evaluation(window_id=window.pk, candidate=candidate, now=now)
+            open_evaluation(window_id=window.pk, candidate=candidate, frozen=frozen, now=now)
             ring("evaluate")
     except GateRefused as error:
         move_window(window_id=window.pk, expected=State.BUILDING, to=State.FAILED, now=now, reason=str(error))
@@ -235,7 +238,7 @@ def _drill(now: datetime) -> bool:
     if read_settings().promotion_hold:
         return False
     try:
-        started = start_drill(server=get_pool(), now=now)
+        started = start_drill(server=get_pool(), now=now, embed=embed_if_possible)
     except ModelError as error:
         log.warning("drill not built, trying again: %s", error)
         return False

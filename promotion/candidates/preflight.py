@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from lealife.core.digest import digest_value
 from lealife.core.errors import GateRefused
@@ -76,8 +77,10 @@ def check_recipe(recipe: Recipe, *, around: Surroundings) -> str:
 def read_effect(recipe: Recipe) -> str:
     """A digest that is equal for two recipes when no run could show a difference between them."""
     parameters = {name: value for name, value in recipe.parameters.items() if name not in OVERRIDDEN}
-    size = recipe.shortlist_size if recipe.role == Role.CONTROLLER else 0
-    return digest_value([recipe.role, recipe.base, recipe.system, recipe.messages, parameters, size])
+    agent: list[Any] = [asdict(recipe.used_support)]
+    if recipe.role == Role.CONTROLLER:
+        agent = [recipe.shortlist_size, asdict(recipe.used_weights)]
+    return digest_value([recipe.role, recipe.base, recipe.system, recipe.messages, parameters, agent])
 
 
 def read_runs_of_words(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -60,6 +60,7 @@ class ArmInputs:
     @property
     def digest(self) -> str:
         """The key under which the result is stored."""
+        ranking, answering = Recipe.from_json(self.controller.recipe), Recipe.from_json(self.task.recipe)
         return digest_value(
             [
                 self.prompt,
@@ -68,7 +69,9 @@ class ArmInputs:
                 self.pages_target,
                 self.max_calls,
                 self.controller.digest,
-                Recipe.from_json(self.controller.recipe).shortlist_size,
+                ranking.shortlist_size,
+                asdict(ranking.used_weights),
+                asdict(answering.used_support),
                 self.task.digest,
                 list(self.memories),
                 self.freeze_id,
@@ -107,15 +110,18 @@ class ArmTools:
 
 def make_brain(*, controller: ModelTag, task: ModelTag, memories: tuple[Recalled, ...], seed: int = 0) -> Brain:
     """Tags, digests, recipe parameters and recalled memory as one frozen value."""
+    ranking, answering = Recipe.from_json(controller.recipe), Recipe.from_json(task.recipe)
     return Brain(
         controller_tag=controller.name,
         controller_digest=controller.digest,
         task_tag=task.name,
         task_digest=task.digest,
-        shortlist_size=Recipe.from_json(controller.recipe).shortlist_size,
+        shortlist_size=ranking.shortlist_size,
         num_ctx=NUM_CTX,
         seed=seed,
         memories=memories,
+        weights=ranking.used_weights,
+        support=answering.used_support,
     )
 
 

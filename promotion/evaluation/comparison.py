@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Q
 
 from lealife.core.announce import announce
-from lealife.core.digest import digest_value, unit_interval
+from lealife.core.digest import digest_value
 from lealife.core.errors import GateRefused
-from learning.models import CurriculumTask, MemoryItem
-from learning.recall import recall
 from promotion.candidates.windows import move_window
 from promotion.evaluation.arms import ArmInputs, ArmTools, find_freeze, run_arm
+from promotion.evaluation.freezing import NO_TASKS, Frozen, choose_tasks
 from promotion.evaluation.pair_work import claim_pair, clear_work, goes_first, keep_pair, release_pair, take_next_pair
 from promotion.evaluation.repeatability import PROBES, measure_repeatability, name_apart
 from promotion.gate import rule
@@ -39,64 +37,34 @@ Result = EvaluationPair.Result
 ENGINE = ("browser_engine", "browser_headful", "browser_autostart")
 LIMITS = ("default_pages_target", "controller_max_calls", *ENGINE, "evaluation_pairs")
 HALF = 32
-NO_TASKS = "There are no held-out tasks to evaluate on. Let the curriculum read more pages first."
 
 
 def digest_limits(row: RuntimeSettings, *, beside: ModelTag | None) -> str:
     """The digests of an evaluation's limits and of the other role's tag `beside` both arms: 32 hex digits each."""
-    limits, tag = [getattr(row, name) for name in LIMITS], beside.digest if beside else ""
+    limits = [getattr(row, name) for name in LIMITS]
+    # The digest is that of the model; the recipe's also covers the ranker's weights and the support.
+    tag = [beside.digest, beside.recipe_digest] if beside else ""
     return digest_value(limits)[:HALF] + digest_value(tag)[:HALF]
 
 
-def open_evaluation(*, window_id: int, candidate: ModelTag, now: datetime) -> Evaluation:
-    """Freezes tasks, memory and limits and opens the evaluation: building → evaluating.
+def open_evaluation(*, window_id: int, candidate: ModelTag, frozen: Frozen, now: datetime) -> Evaluation:
+    """Opens the evaluation of a candidate on the frozen tasks and memory, and today's limits: building → evaluating.
 
     Raises GateRefused when there are too few held-out tasks, or nothing is left of the error budget.
     """
-    frozen = freeze_inputs()
     with transaction.atomic():
         evaluation = _open(candidate, frozen, window_id=window_id)
         move_window(window_id=window_id, expected=State.BUILDING, to=State.EVALUATING, now=now)
     return evaluation
 
 
-def open_drill(*, candidate: ModelTag) -> Evaluation:
+def open_drill(*, candidate: ModelTag, frozen: Frozen) -> Evaluation:
     """Opens an evaluation of a tag whose quality is known, at the level that the next real candidate will get.
 
     A drill belongs to no window and spends no error budget: it only reads the level. Raises as `open_evaluation` does.
     """
-    frozen = freeze_inputs()
     with transaction.atomic():
         return _open(candidate, frozen, drill=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Frozen:
-    """The tasks of both arms, and the memory that they recall."""
-
-    tasks: tuple[CurriculumTask, ...]
-    memories: tuple[list[dict[str, Any]], ...]
-    digest: str
-
-
-def freeze_inputs() -> Frozen:
-    """Held-out tasks with the memory recalled for each. Raises GateRefused when there are none."""
-    tasks = choose_tasks(count=read_settings().evaluation_pairs, seed=read_memory_seed())
-    if not tasks:
-        raise GateRefused(NO_TASKS)
-    # Of a case, a verdict would give the answer away.
-    memories = [
-        [asdict(item) for item in recall(host_id=task.host_id, prompt=task.prompt, told=frozenset())] for task in tasks
-    ]
-    # Independent of order: the same tasks with the same memory share their frozen pages and stored arms.
-    digest = digest_value(sorted([task.pk, items] for task, items in zip(tasks, memories, strict=True)))
-    return Frozen(tuple(tasks), tuple(memories), digest)
-
-
-def read_memory_seed() -> str:
-    """The state of memory. While it does not change, the next candidate gets the tasks that are already measured."""
-    counted = MemoryItem.objects.recallable().aggregate(count=Count("id"), newest=Max("id"))
-    return f"{counted['count']}/{counted['newest'] or 0}"
 
 
 def _open(candidate: ModelTag, frozen: Frozen, **belongs: Any) -> Evaluation:
@@ -117,8 +85,14 @@ def _open(candidate: ModelTag, frozen: Frozen, **belongs: Any) -> Evaluation:
         **belongs,
     )
     EvaluationTask.objects.bulk_create(
-        EvaluationTask(evaluation=evaluation, index=index, task=task, memories=items)
-        for index, (task, items) in enumerate(zip(frozen.tasks, frozen.memories, strict=True))
+        EvaluationTask(
+            evaluation=evaluation,
+            index=index,
+            task=task,
+            memories=frozen.memories[index],
+            candidate_memories=frozen.candidate_memories[index] if frozen.candidate_memories else None,
+        )
+        for index, task in enumerate(frozen.tasks)
     )
     return evaluation
 
@@ -144,13 +118,6 @@ def _choose_level(row: RuntimeSettings, *, tasks: int) -> tuple[int, float]:
         then = "let the curriculum read more pages" if tasks < row.evaluation_pairs else "raise Evaluation Pairs"
         raise GateRefused(f"{tasks} held-out tasks are too few for the {needed} wins a verdict needs: {then} first.")
     return len(alphas) + 1, alpha
-
-
-def choose_tasks(*, count: int, seed: int | str) -> list[CurriculumTask]:
-    """Held-out tasks of enabled hosts: people's cases first, then the others, each in an order by the seed alone."""
-    tasks = CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.EVALUATION, host__enabled=True)
-    person = CurriculumTask.Kind.PERSON
-    return sorted(tasks, key=lambda task: (task.kind != person, unit_interval("task", seed, task.pk)))[:count]
 
 
 def run_pairs(*, evaluation_id: int, tools: ArmTools, now: datetime) -> rule.Decision | None:
@@ -209,11 +176,16 @@ def arm_inputs(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag, m
         max_calls=row.controller_max_calls,
         controller=controller,
         task=standard,
-        memories=tuple(task.memories) if memory else (),
+        memories=tuple(_read_memories(evaluation, task, tag=tag)) if memory else (),
         freeze_id=evaluation.freeze_id,
         seed=evaluation.seed,
         engine=tuple(str(getattr(row, name)) for name in ENGINE),
     )
+
+
+def _read_memories(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag) -> list[dict[str, Any]]:
+    own = task.candidate_memories if tag.pk == evaluation.candidate_id else None
+    return task.memories if own is None else own
 
 
 def _run_claimed(evaluation: Evaluation, *, index: int, tools: ArmTools) -> bool:

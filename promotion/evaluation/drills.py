@@ -15,12 +15,14 @@ from lealife.core.announce import announce
 from lealife.core.errors import GateRefused
 from promotion.candidates.exemplars import format_exemplars, read_exemplars
 from promotion.evaluation.comparison import open_drill
+from promotion.evaluation.freezing import freeze_inputs
 from promotion.models import Evaluation, GateDrill, ModelTag
 from promotion.recipes import Recipe, TagServer
 from promotion.routing import read_routing
 from promotion.steering import request_drill
 from promotion.tags import register_tag
 from training.agent.controller import format_pick, read_pick
+from training.agent.quoting import Embed
 from training.runtime_settings import read_settings
 
 Kind, State, Verdict = GateDrill.Kind, GateDrill.State, Evaluation.Verdict
@@ -113,7 +115,7 @@ def has_drill_work(*, now: datetime) -> bool:
     return GateDrill.objects.filter(state=State.REQUESTED).exists() or is_drill_due(now=now)
 
 
-def start_drill(*, server: TagServer, now: datetime) -> bool:
+def start_drill(*, server: TagServer, now: datetime, embed: Embed | None = None) -> bool:
     """Builds the next drill's tag and opens its evaluation; first requests a drill when the schedule requires one.
 
     False when there was nothing to do. Raises ModelError when the tag cannot be made: try again later.
@@ -127,11 +129,12 @@ def start_drill(*, server: TagServer, now: datetime) -> bool:
     try:
         recipe = make_drill_recipe(drill, active=active)
         digest = recipe.materialise(server)
+        frozen = freeze_inputs(candidate=recipe, embed=embed)
         with transaction.atomic():
             tag = ModelTag.objects.filter(name=recipe.tag_name).first() or register_tag(
                 recipe=recipe, digest=digest, status=ModelTag.Status.UNUSED, parent=active
             )
-            evaluation = open_drill(candidate=tag)
+            evaluation = open_drill(candidate=tag, frozen=frozen)
             _move(drill, state=State.RUNNING, evaluation=evaluation)
     except GateRefused as refused:
         _move(drill, state=State.REFUSED, reason=str(refused))

@@ -207,12 +207,13 @@ class Evaluation(models.Model):
 
 
 class EvaluationTask(models.Model):
-    """One held-out task of an evaluation, with the memory both arms recall. Frozen when the evaluation opens."""
+    """One held-out task of an evaluation, with the memory its arms recall. Frozen when the evaluation opens."""
 
     evaluation = models.ForeignKey(Evaluation, on_delete=models.PROTECT, related_name="tasks")
     index = models.PositiveIntegerField()
     task = models.ForeignKey(CurriculumTask, on_delete=models.PROTECT, related_name="+")
     memories = models.JSONField(default=list)
+    candidate_memories = models.JSONField(null=True, blank=True, help_text="Where the candidate ranks otherwise.")
 
     class Meta:
         ordering = ["evaluation", "index"]

@@ -16,11 +16,14 @@ from django.utils import timezone
 from lealife.core.digest import digest_value
 from learning.models import CurriculumTask
 from promotion.evaluation.arms import ArmTools
+from promotion.evaluation.comparison import open_evaluation
+from promotion.evaluation.freezing import freeze_inputs
 from promotion.models import Canary, Evaluation, ModelTag, PageFreeze, PromotionWindow, Role, Watch, WatchedRun
 from promotion.recipes import Recipe
 from promotion.tags import ensure_base_tags, register_tag
 from tests.training.agent.sites import StubSite
 from training.agent.model import Reply
+from training.agent.quoting import Embed
 from training.agent.web.http_browser import HttpBrowser
 from training.models import Host, Run, RuntimeSettings, TrainingCycle, TrainingOutcome, TrainingSource
 from training.runtime_settings import read_settings
@@ -135,6 +138,13 @@ def make_candidate(servers: Servers, parent: ModelTag, *, saying: str = "x") -> 
 def make_window(state: str = "building", *, number: int = 1, **changes: Any) -> PromotionWindow:
     values = {"watermark": 0, "size": 30, "attempts_before": 0, "reached_at": timezone.now()}
     return PromotionWindow.objects.create(number=number, state=state, **{**values, **changes})
+
+
+def open_trial(candidate: ModelTag, *, window: PromotionWindow | None = None, embed: Embed | None = None) -> Evaluation:
+    """An evaluation of the candidate, on the held-out tasks and what is recalled for them now."""
+    frozen = freeze_inputs(candidate=Recipe.from_json(candidate.recipe), embed=embed)
+    window = window or make_window()
+    return open_evaluation(window_id=window.pk, candidate=candidate, frozen=frozen, now=timezone.now())
 
 
 def make_tools(servers: Servers, model: Any, *, should_stop: Callable[[], str | None] = lambda: None) -> ArmTools:

@@ -15,7 +15,7 @@ from lealife.dashboard.candidates import panels
 from lealife.dashboard.candidates.curve import HEIGHT, draw_curve
 from lealife.dashboard.live.publisher import publisher
 from lealife.dashboard.live.snapshot import render_fragment, take_snapshot
-from promotion.evaluation.comparison import open_evaluation, run_pairs
+from promotion.evaluation.comparison import run_pairs
 from promotion.evaluation.evidence import read_pairs, read_trial
 from promotion.gate import rule
 from promotion.models import Evaluation, GateDrill, LiveApply
@@ -29,7 +29,7 @@ from tests.promotion.scenes import (
     make_host,
     make_tasks,
     make_tools,
-    make_window,
+    open_trial,
     steering_address,
 )
 from tests.training.agent.sites import serve
@@ -49,7 +49,7 @@ def trial_of_five(kept_rows: None) -> Iterator[tuple[Evaluation, Servers]]:
         make_tasks(make_host(site), PAIRS)
         change_settings(controller_max_calls=1, default_pages_target=2, evaluation_pairs=PAIRS)
         candidate = make_candidate(servers, active)
-        opened = open_evaluation(window_id=make_window().pk, candidate=candidate, now=timezone.now())
+        opened = open_trial(candidate)
         tools = make_tools(servers, Picker(clumsy={active.name}))
         for _ in range(5):
             run_pairs(evaluation_id=opened.pk, tools=tools, now=timezone.now())

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from lealife.core.actors import command_line
-from promotion.evaluation.comparison import open_evaluation, run_pairs
+from promotion.evaluation.comparison import run_pairs
 from promotion.evaluation.drills import has_drill_work, is_drill_due, read_drills, start_drill
 from promotion.evaluation.standing import read_candidate
 from promotion.gate.rule import Verdict
@@ -23,7 +23,7 @@ from tests.promotion.scenes import (
     make_candidate,
     make_tasks,
     make_tools,
-    make_window,
+    open_trial,
 )
 from tests.promotion.test_candidates import remember_exemplar
 from training.models import Host
@@ -122,7 +122,8 @@ def test_a_drill_spends_no_error_budget_and_is_marked_in_the_proof(active, serve
     verdicts = [body for kind, body in read_records() if kind == "verdict"]
     assert [verdict["drill"] for verdict in verdicts] == [True, True]
     assert count_records()["verdict"] == len(verdicts)
-    real = open_evaluation(window_id=make_window().pk, candidate=make_candidate(servers, active), now=timezone.now())
+    candidate = make_candidate(servers, active)
+    real = open_trial(candidate)
     assert (real.candidate_number, real.alpha) == (1, clone.alpha)
     assert sabotaged.alpha == clone.alpha
 

@@ -11,7 +11,8 @@ from django.utils import timezone
 from lealife.core.errors import Conflict, GateRefused
 from learning.models import CurriculumTask, MemoryItem
 from promotion.evaluation.arms import ArmTools, run_arm
-from promotion.evaluation.comparison import arm_inputs, choose_tasks, open_evaluation, run_pairs, settle_evaluation
+from promotion.evaluation.comparison import arm_inputs, run_pairs, settle_evaluation
+from promotion.evaluation.freezing import choose_tasks
 from promotion.evaluation.pair_work import goes_first
 from promotion.evaluation.repeatability import PROBES
 from promotion.evaluation.standing import read_candidate
@@ -28,6 +29,7 @@ from tests.promotion.scenes import (
     make_tasks,
     make_tools,
     make_window,
+    open_trial,
 )
 from training.agent.errors import AgentError, ErrorCode
 from training.models import Host, Run
@@ -46,7 +48,7 @@ def tags(host: Host, servers: Servers) -> tuple[ModelTag, ModelTag]:
 
 @pytest.fixture
 def evaluation(tags: tuple[ModelTag, ModelTag]) -> Evaluation:
-    return open_evaluation(window_id=make_window().pk, candidate=tags[1], now=timezone.now())
+    return open_trial(tags[1])
 
 
 def run_to_verdict(evaluation: Evaluation, tools: ArmTools) -> Decision:
@@ -71,7 +73,7 @@ def test_opening_freezes_the_tasks_and_the_memory_both_arms_recall(tags, host):
     )
     MemoryItem.objects.update(search=SearchVector(Value("stands passage p01"), config="english"))
     CurriculumTask.objects.update(prompt="Who says “stands passage p01”?")
-    evaluation = open_evaluation(window_id=make_window().pk, candidate=tags[1], now=timezone.now())
+    evaluation = open_trial(tags[1])
     before = list(evaluation.tasks.values_list("task_id", "memories"))
     assert all(memories for _, memories in before)
     MemoryItem.objects.all().delete()
@@ -88,7 +90,7 @@ def test_opening_moves_the_window_and_takes_its_share_of_the_error_budget(evalua
 
 def test_a_refused_opening_leaves_nothing(tags):
     with pytest.raises(Conflict):
-        open_evaluation(window_id=make_window("applied").pk, candidate=tags[1], now=timezone.now())
+        open_trial(tags[1], window=make_window("applied"))
     assert not Evaluation.objects.exists()
     assert not PageFreeze.objects.exists()
 
@@ -96,7 +98,7 @@ def test_a_refused_opening_leaves_nothing(tags):
 def test_without_held_out_tasks_there_is_nothing_to_judge_by(tags):
     CurriculumTask.objects.update(split="train")
     with pytest.raises(GateRefused, match="no held-out tasks"):
-        open_evaluation(window_id=make_window().pk, candidate=tags[1], now=timezone.now())
+        open_trial(tags[1])
     assert not Evaluation.objects.exists()
 
 
@@ -163,7 +165,7 @@ def test_the_next_candidate_pays_only_for_its_own_arm(evaluation, tags, servers)
     for task in evaluation.tasks.select_related("task"):
         run_arm(arm_inputs(evaluation, task, tag=baseline), tools=make_tools(servers, Picker()))
     model = Picker()
-    second = open_evaluation(window_id=make_window(number=2).pk, candidate=other, now=timezone.now())
+    second = open_trial(other, window=make_window(number=2))
     # After a third tie the second candidate could not be promoted any more.
     run_some(second, make_tools(servers, model), pairs=2)
     assert second.pairs.count() == 2
@@ -230,7 +232,7 @@ def test_too_few_held_out_tasks_are_refused_before_anything_is_spent(host, serve
     with pytest.raises(
         GateRefused, match="5 held-out tasks are too few for the 10 wins a verdict needs: let the curriculum read"
     ):
-        open_evaluation(window_id=make_window(state="building").pk, candidate=candidate, now=timezone.now())
+        open_trial(candidate, window=make_window(state="building"))
     assert not Evaluation.objects.exists()
 
 
@@ -240,7 +242,7 @@ def test_a_lifetime_alpha_that_is_spent_is_refused(host, servers):
     change_settings(lifetime_alpha=0.01)
     candidate = make_candidate(servers, parent=ModelTag.objects.get(role="controller", status="active"))
     with pytest.raises(GateRefused, match=r"Nothing is left of the lifetime alpha: 0.0200 of 0.01 is spent"):
-        open_evaluation(window_id=make_window(number=2, state="building").pk, candidate=candidate, now=timezone.now())
+        open_trial(candidate, window=make_window(number=2, state="building"))
 
 
 @pytest.mark.parametrize("change", [{"controller_max_calls": 2}, {"default_pages_target": 5}, {"evaluation_pairs": 4}])

@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from promotion.evaluation.arms import run_arm
-from promotion.evaluation.comparison import arm_inputs, open_evaluation, run_pairs, settle_evaluation
+from promotion.evaluation.comparison import arm_inputs, run_pairs, settle_evaluation
 from promotion.evaluation.pair_work import PAIR_LEASE, claim_pair, keep_pair, release_pair
 from promotion.gate.error_budget import alpha_for
 from promotion.gate.rule import Verdict, wins_needed
@@ -27,7 +27,7 @@ from tests.promotion.scenes import (
     make_candidate,
     make_tasks,
     make_tools,
-    make_window,
+    open_trial,
 )
 from training.models import Host
 
@@ -42,7 +42,7 @@ def open_scene(host: Host, servers: Servers) -> tuple[Evaluation, ModelTag]:
     make_tasks(host, PAIRS)
     change_settings(controller_max_calls=1, default_pages_target=2, evaluation_pairs=PAIRS, reserved_control_slots=2)
     candidate = make_candidate(servers, active)
-    return open_evaluation(window_id=make_window().pk, candidate=candidate, now=timezone.now()), active
+    return open_trial(candidate), active
 
 
 @pytest.fixture

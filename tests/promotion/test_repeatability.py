@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from lealife.dashboard.live.snapshot import render_fragment, take_snapshot
 from promotion.evaluation.arms import run_arm
-from promotion.evaluation.comparison import arm_inputs, open_evaluation, run_pairs
+from promotion.evaluation.comparison import arm_inputs, run_pairs
 from promotion.evaluation.evidence import read_trial
 from promotion.evaluation.repeatability import PROBES
 from promotion.models import Evaluation, EvaluationArm
@@ -25,7 +25,7 @@ from tests.promotion.scenes import (
     make_candidate,
     make_tasks,
     make_tools,
-    make_window,
+    open_trial,
 )
 from tests.promotion.test_bundle import chain, verify
 from training.agent.errors import AgentError, ErrorCode
@@ -54,7 +54,7 @@ def evaluation(host: Host, servers: Servers) -> Evaluation:
     make_tasks(host, PAIRS)
     change_settings(controller_max_calls=1, default_pages_target=2, evaluation_pairs=PAIRS)
     candidate = make_candidate(servers, active)
-    return open_evaluation(window_id=make_window().pk, candidate=candidate, now=timezone.now())
+    return open_trial(candidate)
 
 
 def run_two(evaluation: Evaluation, servers: Servers, model: Any) -> Evaluation:

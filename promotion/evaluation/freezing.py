@@ -1,0 +1,92 @@
+"""Freezing: the held-out tasks of an evaluation, and the memory that its arms recall for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from django.db.models import Count, Max
+
+from lealife.core.digest import digest_value, unit_interval
+from lealife.core.errors import GateRefused
+from learning.models import CurriculumTask, MemoryItem
+from learning.recall import recall
+from promotion.models import Role
+from promotion.recipes import Recipe
+from promotion.routing import read_routing
+from training.agent.quoting import Embed, Vector
+from training.agent.ranking import Weights
+from training.runtime_settings import read_settings
+
+NO_TASKS = "There are no held-out tasks to evaluate on. Let the curriculum read more pages first."
+Memories = tuple[list[dict[str, Any]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The tasks of both arms, and the memory that is recalled for each.
+
+    `candidate_memories`: what the candidate's own ranker recalls; None when both arms rank alike.
+    """
+
+    tasks: tuple[CurriculumTask, ...]
+    memories: Memories
+    candidate_memories: Memories | None
+    digest: str
+
+
+def freeze_inputs(*, candidate: Recipe, embed: Embed | None = None) -> Frozen:
+    """Held-out tasks with the memory that each arm's ranker recalls. Raises GateRefused when there are no tasks.
+
+    `embed` makes the vectors of the questions; without it words alone are compared. It asks a model server, so this is
+    not called within a transaction.
+    """
+    tasks = choose_tasks(count=read_settings().evaluation_pairs, seed=read_memory_seed())
+    if not tasks:
+        raise GateRefused(NO_TASKS)
+    controller, _ = read_routing().require()
+    weights = Recipe.from_json(controller.recipe).used_weights
+    own = candidate.used_weights if candidate.role == Role.CONTROLLER else weights
+    # Each question is sent once: both arms get its vector, or both get none.
+    ask = cache(lambda prompt: embed([prompt]) if embed is not None else ())
+    memories = _recall_all(tasks, weights=weights, ask=ask)
+    # Independent of order: the same tasks with the same memory share their frozen pages and stored arms.
+    digest = digest_value(sorted([task.pk, items] for task, items in zip(tasks, memories, strict=True)))
+    return Frozen(
+        tasks=tuple(tasks),
+        memories=memories,
+        candidate_memories=None if own == weights else _recall_all(tasks, weights=own, ask=ask),
+        digest=digest,
+    )
+
+
+def _recall_all(
+    tasks: Sequence[CurriculumTask], *, weights: Weights, ask: Callable[[str], Sequence[Vector]]
+) -> Memories:
+    def recall_one(task: CurriculumTask) -> list[dict[str, Any]]:
+        # Of a case, a verdict would give the answer away.
+        items = recall(
+            host_id=task.host_id,
+            prompt=task.prompt,
+            weights=weights,
+            embed=lambda texts: ask(texts[0]),
+            told=frozenset(),
+        )
+        return [asdict(item) for item in items]
+
+    return tuple(map(recall_one, tasks))
+
+
+def choose_tasks(*, count: int, seed: int | str) -> list[CurriculumTask]:
+    """Held-out tasks of enabled hosts: people's cases first, then the others, each in an order by the seed alone."""
+    tasks = CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.EVALUATION, host__enabled=True)
+    person = CurriculumTask.Kind.PERSON
+    return sorted(tasks, key=lambda task: (task.kind != person, unit_interval("task", seed, task.pk)))[:count]
+
+
+def read_memory_seed() -> str:
+    """The state of memory. While it does not change, the next candidate gets the tasks that are already measured."""
+    counted = MemoryItem.objects.recallable().aggregate(count=Count("id"), newest=Max("id"))
+    return f"{counted['count']}/{counted['newest'] or 0}"
