@@ -15,7 +15,7 @@ from learning.cases import check_right_answer, is_held_out, keep_case
 from learning.corrections import read_quoted
 from learning.judgement import Effect, judge_outcome
 from learning.memory import lock_memory
-from training.agent.task import TEXT_MAX, URLS_MAX
+from training.agent.task import TEXT_MAX, URLS_MAX, SuccessCheck
 from training.audit import record_audit
 from training.models import OperatorVerdict, Run, TrainingOutcome, TrainingSource
 from training.operator_verdicts import check_judgeable, read_latest_verdict, record_verdict
@@ -128,14 +128,18 @@ def suggest_check(run: Run, *, verdict: OperatorVerdict | None) -> dict[str, Any
     A run whose answer was judged right, or that succeeded and was not judged, gives this check: visit one of the
     pages that it quoted, and find what answers in its first quote. Any other run proves nothing and gives no check.
     """
-    if run.check_spec:
+    if not SuccessCheck.from_json(run.check_spec).checks_nothing:
         return run.check_spec
     stands = verdict.right if verdict else run.status == Run.Status.SUCCEEDED
     if not stands or not run.quotes:
-        return {}
+        return run.check_spec
     urls = list(dict.fromkeys(str(quote["url"]) for quote in run.quotes))[:URLS_MAX]
     best = run.quotes[0]
-    return {"expected_urls": urls, "expected_text": str(best.get("highlight") or best["text"])[:TEXT_MAX]}
+    return {
+        **run.check_spec,
+        "expected_urls": urls,
+        "expected_text": str(best.get("highlight") or best["text"])[:TEXT_MAX],
+    }
 
 
 @requires("training.give_verdict")

@@ -117,6 +117,14 @@ def test_what_proves_nothing_gives_no_check_unless_it_was_judged_right(host):
     assert suggest_check(make_run(host, quotes=[]), verdict=None) == {}
 
 
+def test_a_shape_is_kept_in_the_check_and_proves_nothing(host):
+    shape = {"json_schema": {"type": "object"}}
+    suggested = suggest_check(make_run(host, check_spec=shape), verdict=None)
+    assert suggested["expected_text"] == PASSAGE
+    assert suggested["json_schema"] == shape["json_schema"]
+    assert suggest_check(make_run(host, check_spec=shape, status="failed"), verdict=None) == shape
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from lealife.core.digest import canonical_json
 from lealife.core.errors import InvalidInput, NotFound
+from training.agent.schema import check_schema
 from training.agent.task import DEADLINE_S, SuccessCheck, Task
 from training.agent.web.address import canonical_url, is_same_site
 from training.models import Host, Run
@@ -71,6 +72,25 @@ def check_success_check(check_spec: dict[str, Any] | None, *, host: Host | None 
         return cleaned
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidInput(f"The success check cannot be used: {error}.", field="check") from None
+
+
+def bind_answer(check_spec: dict[str, Any] | None, *, answer_schema: dict[str, Any] | None) -> dict[str, Any]:
+    """The success check, with the JSON schema that the answer is written to; None binds nothing.
+
+    Raises InvalidInput for a schema that cannot be used, and when the check has another one.
+    """
+    check = check_spec or {}
+    if answer_schema is None:
+        return check
+    try:
+        check_schema(answer_schema)
+        if not answer_schema:
+            raise ValueError("it is empty")
+        if check.get("json_schema", answer_schema) != answer_schema:
+            raise ValueError("the success check has another json_schema")
+    except ValueError as error:
+        raise InvalidInput(f"The answer schema cannot be used: {error}.", field="answer_schema") from None
+    return {**check, "json_schema": answer_schema}
 
 
 def _check_reachable(urls: Iterable[str], *, host: Host) -> None:

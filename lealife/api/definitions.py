@@ -33,6 +33,7 @@ from training.definitions import (
     save_definition,
 )
 from training.models import TaskDefinition
+from training.tasks import bind_answer
 
 ORIGIN = "api"
 router = Router(tags=["definitions"])
@@ -115,7 +116,9 @@ def disable(request: ActorRequest, definition_id: RowId) -> DefinitionOut:
 def read_changes(body: DefinitionIn | DefinitionChangesIn) -> dict[str, Any]:
     """The fields that the body sets, under the names that the action uses."""
     sent = body.model_dump(exclude_unset=True)
-    return {"check_spec" if name == "check" else name: value for name, value in sent.items()}
+    if "check" in sent or "answer_schema" in sent:
+        sent["check_spec"] = bind_answer(sent.pop("check", None), answer_schema=sent.pop("answer_schema", None))
+    return sent
 
 
 def describe_definition(definition_id: int) -> DefinitionOut:

@@ -118,13 +118,15 @@ class TaskOut(TaskSummaryOut):
 
     `answer` is empty unless the task succeeded. Of another task, `quotes` are the closest text that was read, and
     `draft` is what the model wrote from it: neither is an answer. `answer_score`: how likely the best quote answers, 0
-    to 1; null without quotes. `is_quoted`: the answer is the page's own words.
+    to 1; null without quotes. `is_quoted`: the answer is the page's own words. `answer_schema`: the JSON schema to
+    which the answer is written.
     """
 
     answer: str
     answer_score: float | None
     is_quoted: bool
     draft: str
+    answer_schema: dict[str, Any] | None
     quotes: list[QuoteOut]
     pages: list[PageOut]
     controller: TagOut

@@ -13,7 +13,7 @@ from promotion.models import Role
 from training.campaigns import SIZE_MAX
 from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
 from training.settings_catalogue import SETTINGS, Setting
-from training.tasks import PAGES_MAX, PROMPT_MAX
+from training.tasks import PAGES_MAX, PROMPT_MAX, bind_answer
 
 Out = TypeVar("Out", bound=Schema)
 ROW_ID_MAX = 2**63 - 1
@@ -65,6 +65,14 @@ Check = Annotated[
     AfterValidator(check_json),
     Field(description="The success check: expected_urls, expected_text, pattern, json_schema, min_pages."),
 ]
+AnswerSchema = Annotated[
+    dict[str, Any],
+    AfterValidator(check_json),
+    Field(
+        description="The JSON schema that the answer is written to: type, properties, required, enum, items. "
+        "It is no proof: each text and number in the answer must still stand in the quotes."
+    ),
+]
 
 
 class Input(Schema):
@@ -108,12 +116,13 @@ class TaskIn(Input):
     prompt: Prompt
     host: HostName | None = None
     check: Check | None = None
+    answer_schema: AnswerSchema | None = None
     pages_target: PagesTarget | None = None
 
     def read_task(self) -> dict[str, Any]:
-        """What was sent, by the names that the actions use."""
+        """What was sent, by the names that the actions use. Raises InvalidInput for an unusable schema."""
         task = self.model_dump()
-        task["check_spec"] = task.pop("check") or {}
+        task["check_spec"] = bind_answer(task.pop("check"), answer_schema=task.pop("answer_schema"))
         return task
 
 

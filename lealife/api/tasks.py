@@ -72,6 +72,7 @@ def read_task(request: HttpRequest, task_id: RowId) -> TaskOut:
         host=run.host.name,
         href=build_href(run.pk),
         answer=run.given_answer,
+        answer_schema=run.check_spec.get("json_schema"),
         pages=[
             fill_schema(PageOut, step, url=step.final_url or step.url, status=step.status_code)
             for step in run.steps.order_by("index")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django import forms
@@ -10,9 +11,9 @@ from lealife.core.errors import Refused
 from lealife.dashboard.ask.check_words import describe_check
 from training.definitions import READY, read_state
 from training.models import Host, TaskDefinition
-from training.tasks import check_success_check
+from training.tasks import bind_answer, check_success_check
 
-CHECK_FIELDS = ("expected_text", "expected_url", "pattern", "min_pages", "pages_target")
+CHECK_FIELDS = ("expected_text", "expected_url", "pattern", "min_pages", "answer_schema", "pages_target")
 PATTERN_MAX = 1_000
 
 
@@ -59,6 +60,27 @@ class TaskForm(ActionForm):
         help_text="Optional, 1–50. When empty, the default from the runtime settings is used.",
     )
 
+    answer_schema = forms.CharField(
+        label="Answer as JSON",
+        max_length=20_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "code"}),
+        help_text="Optional JSON schema that the answer is written to, such as "
+        '{"type": "object", "properties": {"port": {"type": "integer"}}, "required": ["port"]}',
+    )
+
+    def clean_answer_schema(self) -> dict[str, Any] | None:
+        """The schema, which must be one that can be used."""
+        typed = self.cleaned_data["answer_schema"]
+        try:
+            schema: dict[str, Any] | None = json.loads(typed) if typed else None
+            bind_answer(None, answer_schema=schema)
+        except Refused as refused:
+            raise forms.ValidationError(str(refused)) from None
+        except (ValueError, RecursionError) as error:
+            raise forms.ValidationError(f"This is not JSON: {error}.") from None
+        return schema
+
     def clean_expected_url(self) -> str:
         """The address, which must be one of the web."""
         url = self.cleaned_data["expected_url"].strip()
@@ -79,7 +101,8 @@ class TaskForm(ActionForm):
         """The success check as typed, without the parts that are empty."""
         text, url = self.cleaned_data["expected_text"].strip(), self.cleaned_data["expected_url"]
         parts = {"expected_text": text, "expected_urls": [url] if url else []}
-        return {name: part for name, part in parts.items() if part}
+        given = {name: part for name, part in parts.items() if part}
+        return bind_answer(given, answer_schema=self.cleaned_data["answer_schema"])
 
 
 class AskForm(TaskForm):
@@ -124,7 +147,8 @@ class QueueForm(TaskForm):
     )
 
     field_order = (
-        *("title", "host", "prompt", "expected_text", "expected_url", "pattern", "min_pages", "pages_target", "size"),
+        *("title", "host", "prompt", "expected_text", "expected_url", "pattern", "min_pages", "pages_target"),
+        *("answer_schema", "size"),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

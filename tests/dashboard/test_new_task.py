@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.test import Client
 
@@ -74,6 +76,36 @@ def test_two_hosts_and_none_named_asks_for_one(browser: Client, host: Host) -> N
 def test_both_checks_are_taken(browser: Client, host: Host) -> None:
     ask(browser, expected_text=" line ", expected_url=f"{host.base_url}queue")
     assert Run.objects.get().check_spec == {"expected_text": "line", "expected_urls": [f"{host.base_url}queue"]}
+
+
+SCHEMA = '{"type": "object", "properties": {"port": {"type": "integer"}}}'
+
+
+def test_an_answer_may_be_asked_for_as_json(browser: Client, host: Host) -> None:
+    assert ask(browser, answer_schema=SCHEMA)[0] == 302
+    run = Run.objects.get()
+    assert run.check_spec == {"json_schema": json.loads(SCHEMA)}
+    page = browser.get(f"/runs/{run.pk}/").content.decode()
+    assert "No check of its own" in page
+    assert "must be JSON that fits the given schema" in page
+    again = browser.get(f"/tasks/new/?like={run.pk}").content.decode()
+    assert "&quot;port&quot;: {" in again and "open>" in again
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("{", "This is not JSON"),
+        ("[" * 5_000, "This is not JSON"),
+        ("[1]", "json_schema is a JSON object"),
+        ('{"type": "object", "minimum": 3}', "json_schema cannot check"),
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_said_at_its_field(browser: Client, host: Host, typed: str, words: str) -> None:
+    status, page = ask(browser, answer_schema=typed)
+    assert (status, Run.objects.count()) == (422, 0)
+    assert words in page
+    assert 'id="id_answer_schema_error"' in page
 
 
 def test_a_question_like_an_earlier_one_begins_with_its_task(browser: Client, host: Host) -> None:

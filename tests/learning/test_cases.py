@@ -13,7 +13,7 @@ from lealife.run_actions import judge_run, train_on_run
 from learning.curriculum.tasks import make_tasks, split_of
 from learning.index.indexing import count_terms, index_page
 from learning.models import CurriculumTask
-from promotion.evaluation.comparison import choose_tasks
+from promotion.evaluation.freezing import choose_tasks
 from tests.factories import START, make_crawled, make_html, make_source
 from training.agent.reading.page import parse_page
 from training.models import AuditEntry, Host, OperatorVerdict, Run, TrainingSource

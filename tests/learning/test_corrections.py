@@ -8,9 +8,11 @@ from lealife.core.actors import command_line
 from learning.memory import retire_items
 from learning.models import MemoryItem
 from learning.recall import recall
-from promotion.evaluation.comparison import freeze_inputs
+from promotion.evaluation.freezing import freeze_inputs
+from promotion.recipes import base_recipe
 from tests.learning.test_expiry import make_task
 from tests.learning.test_recall import PAGES, remember
+from tests.promotion.scenes import BASE, Servers, make_base_tags
 from training.agent.brain import MISLED, NAMED, TOLD_KINDS, Recalled
 from training.agent.ranking import FIRST_WEIGHTS
 from training.agent.reading.links import Link
@@ -167,7 +169,8 @@ def test_an_evaluation_is_told_nothing_of_verdicts(host, memory):
     judge(host, "fox", named="queue")
     task = make_task(host, split="evaluation")
     type(task).objects.update(prompt=FOX)
-    [items] = freeze_inputs().memories
+    make_base_tags(Servers())
+    [items] = freeze_inputs(candidate=base_recipe(role="task", base=BASE)).memories
     assert not {item["kind"] for item in items} & TOLD_KINDS
     assert f"{host.base_url}fox" in {item["url"] for item in items}
 

@@ -25,6 +25,8 @@ ANSWER_TOKENS = 80
 ANSWER_MAX, JSON_ANSWER_MAX = 4_000, 20_000
 # Characters of each quote that the model is given.
 SHOWN_MAX = 700
+# Characters of a refused part of a JSON answer that its error names.
+LEAF_MAX = 60
 # Numbers, and what is written like the names of programs: joined by signs, with digits, or in mixed case.
 _IDENTIFIER = re.compile(r"(?:[\w$@#%.:/()\[\]<>+*=~^-]|(?<=\d),(?=\d))*[\w)\]>+*]")
 _NO = re.compile(r"\b(?:no|not|never|cannot|nor|none|neither|without)\b|n't\b", re.IGNORECASE)
@@ -33,11 +35,15 @@ _YES = content_words("yes")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The task model's text. `is_quoted`: that text was unusable, so the best quote stands for it."""
+    """The task model's text. `is_quoted`: that text was unusable, so the best quote stands for it.
+
+    `refused`: why a JSON answer was not taken, in one sentence, where it says something that its quotes do not.
+    """
 
     text: str
     reply: Reply
     is_quoted: bool
+    refused: str = ""
 
 
 def write_answer(
@@ -69,9 +75,21 @@ def _write_json(*, model: Model, brain: Brain, content: str, quotes: Sequence[Qu
     if len(reply.text) > JSON_ANSWER_MAX:
         raise AgentError(ErrorCode.MODEL_INVALID, f"The JSON answer is longer than {JSON_ANSWER_MAX:,} characters.")
     text = reply.text.strip()
-    if text and all(stands_in(leaf, quotes=quotes) for leaf in _list_leaves(text, schema=schema)):
+    fault = next(filter(None, (_find_fault(leaf, quotes=quotes) for leaf in _list_leaves(text, schema=schema))), "")
+    if text and not fault:
         return Answer(text, reply, is_quoted=False)
-    return Answer(quotes[0].answer, reply, is_quoted=True)
+    whole = f"The JSON answer came whole ({reply.completion_tokens:,} tokens), but {fault}."
+    return Answer(quotes[0].answer, reply, is_quoted=True, refused=whole if fault else "")
+
+
+def _find_fault(leaf: str, *, quotes: Sequence[Quote]) -> str:
+    """What a part of a JSON answer says that the quotes do not; empty when they say it."""
+    shown = leaf if len(leaf) <= LEAF_MAX else f"{leaf[: LEAF_MAX - 1]}…"
+    if not leaf.strip():
+        return "one of its texts is empty"
+    if not _says_no_more(leaf, quotes=quotes):
+        return f"“{shown}” stands in none of its quotes"
+    return "" if _denies_alike(leaf, quotes=quotes) else f"“{shown}” and its best quote do not agree in yes and no"
 
 
 def _list_leaves(text: str, *, schema: dict[str, Any]) -> list[str]:
@@ -105,13 +123,19 @@ def stands_in(text: str, *, quotes: Sequence[Quote]) -> bool:
 
     Every content word, number and name in it stands in the quotes, and it denies only what the best quote denies.
     """
+    return _says_no_more(text, quotes=quotes) and _denies_alike(text, quotes=quotes)
+
+
+def _says_no_more(text: str, *, quotes: Sequence[Quote]) -> bool:
     said = " ".join(f"{quote.heading} {quote.text}" for quote in quotes)
     words = content_words(text) - _YES
     if not words or not words <= content_words(said):
         return False
     folded = fold(said)
-    if not all(re.search(rf"(?<!\w){re.escape(fold(name))}(?!\w)", folded) for name in find_names(text)):
-        return False
+    return all(re.search(rf"(?<!\w){re.escape(fold(name))}(?!\w)", folded) for name in find_names(text))
+
+
+def _denies_alike(text: str, *, quotes: Sequence[Quote]) -> bool:
     return bool(_NO.search(text)) == bool(_NO.search(quotes[0].answer))
 
 

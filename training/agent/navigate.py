@@ -147,16 +147,15 @@ class _Run:
         self.score = score if self.quotes else None
         gathered = Gathered(pages=tuple(self.evidence), quotes=self.quotes, score=self.score or 0.0)
         task = self._reachable_task()
-        visits = check_visits(task=task, gathered=gathered)
-        if not visits.success:
-            return visits
         threshold = self.brain.support.threshold
+        visits = check_visits(task=task, gathered=gathered)
         support = check_support(task=task, gathered=gathered, threshold=threshold)
-        if not support.success:
+        if not (visits.success and support.success):
             # The closest text is shown as a lead. What a model writes from it would be no answer.
-            return support
-        if self.quotes:
-            self._write_answer()
+            return support if visits.success else visits
+        refused = self._write_answer() if self.quotes else ""
+        if refused:
+            return CheckResult(False, "json_schema", f"json_schema: {refused}")
         return check_gathered(task=task, gathered=replace(gathered, answer=self.answer), threshold=threshold)
 
     def _choose_quotes(self) -> tuple[tuple[Quote, ...], float]:
@@ -302,7 +301,7 @@ class _Run:
 
     def _knows_enough(self) -> bool:
         # A check says itself how many pages it wants; without one the target is part of the proof.
-        needed = self.task.pages_target if self.task.check.is_empty else self.task.check.min_pages
+        needed = self.task.pages_target if self.task.check.checks_nothing else self.task.check.min_pages
         if self._count_pages() < max(needed, 1) or self.candidates.find_named(visited=self.visited):
             return False
         if self.question.phrases:
@@ -324,10 +323,11 @@ class _Run:
         if self.clock() - self.started > self.task.deadline_s:
             raise AgentError(ErrorCode.TIMEOUT, f"The run took longer than {self.task.deadline_s:g} seconds.")
 
-    def _write_answer(self) -> None:
+    def _write_answer(self) -> str:
+        """Writes the answer; returns why one in JSON was refused, in a sentence."""
         if not self.task.write_answer:
             self.answer, self.is_quoted = self.quotes[0].answer, True
-            return
+            return ""
         self._check_may_go_on()
         answer = write_answer(
             model=self.model,
@@ -337,6 +337,7 @@ class _Run:
             schema=self.task.check.json_schema,
         )
         self.answer, self.is_quoted, self.task_reply = answer.text, answer.is_quoted, answer.reply
+        return answer.refused
 
     def _count_pages(self) -> int:
         return len(find_distinct(self.evidence))

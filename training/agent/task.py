@@ -39,7 +39,7 @@ class SuccessCheck:
     `expected_urls`: one of them visited, and a checked quote from one of them when there are quotes.
     `expected_text`: in the answer or in one of its quotes, ignoring white space and case.
     `pattern`: a regular expression that matches in the answer or in one of its quotes.
-    `json_schema`: the answer is JSON of that shape (type, properties, required, enum, items).
+    `json_schema`: the answer is JSON of that shape (type, properties, required, enum, items); it is written so.
     `min_pages`: distinct pages fetched.
     Raises ValueError for a pattern that is too long or does not compile, and for out-of-range parts.
     """
@@ -89,9 +89,9 @@ class SuccessCheck:
         return {name: value for name, value in parts.items() if value}
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing is checked."""
-        return not self.to_json()
+    def checks_nothing(self) -> bool:
+        """Whether nothing is given but the shape of the answer, which proves nothing."""
+        return not self.to_json().keys() - {"json_schema"}
 
 
 @dataclass(frozen=True, slots=True)

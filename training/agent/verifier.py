@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import regex
@@ -22,6 +22,8 @@ PATTERN_TEXT_MAX, PATTERN_S = 20_000, 1.0
 # How many of the pages read a sentence names, and how many characters of each title.
 TITLES_MAX, TITLE_MAX = 3, 60
 SUPPORTED = "supported"
+# What every run without a check of its own must do. On success this goes without saying.
+DEFAULTS = ("quotes", "pages_target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,10 @@ def is_telling(check: SuccessCheck) -> bool:
 
 def check_gathered(*, task: Task, gathered: Gathered, threshold: float) -> CheckResult:
     """All given checks, in order. Where none of them tells right from wrong, the quotes must answer by their score."""
-    checks = _list_checks(task.check) or _list_default(task)
+    checks = _list_all(task)
     if not is_telling(task.check):
         checks.append(_make_support(threshold))
-    verdict = _run_checks(checks, gathered)
-    return replace(verdict, verifier=SUPPORTED) if verdict.success and task.check.is_empty else verdict
+    return _run_checks(checks, gathered)
 
 
 def check_support(*, task: Task, gathered: Gathered, threshold: float) -> CheckResult:
@@ -66,7 +67,7 @@ def check_support(*, task: Task, gathered: Gathered, threshold: float) -> CheckR
 
 def check_visits(*, task: Task, gathered: Gathered) -> CheckResult:
     """Only the checks that no answer can change: expected addresses visited, and the number of pages."""
-    checks = _list_checks(task.check) or _list_default(task)
+    checks = _list_all(task)
     return _run_checks([check for check in checks if check[0] in ("min_pages", "visited", "pages_target")], gathered)
 
 
@@ -89,12 +90,16 @@ def _run_checks(checks: Sequence[Check], gathered: Gathered) -> CheckResult:
         reason = check(gathered)
         if reason:
             return CheckResult(False, _public_name(name), f"{_public_name(name)}: {reason}")
-    names = dict.fromkeys(_public_name(name) for name, _ in checks)
+    names = dict.fromkeys(_public_name(name) for name, _ in checks if name not in DEFAULTS)
     return CheckResult(True, "+".join(names), "")
 
 
 def _public_name(name: str) -> str:
     return {"visited": "expected_url", "quoted": "expected_url"}.get(name, name)
+
+
+def _list_all(task: Task) -> list[Check]:
+    return [*(_list_default(task) if task.check.checks_nothing else ()), *_list_checks(task.check)]
 
 
 def _list_checks(check: SuccessCheck) -> list[Check]:

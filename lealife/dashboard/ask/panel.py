@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,10 +45,12 @@ def read_task_page() -> TaskPage:
 def read_like(run_id: int) -> dict[str, Any]:
     """The form's values for a task like that of a run. One query. Raises NotFound."""
     run = find_run(run_id)
+    schema = run.check_spec.get("json_schema")
     return {
         "prompt": run.prompt,
         "host": run.host_id,
         "expected_text": run.check_spec.get("expected_text", ""),
         "expected_url": next(iter(run.check_spec.get("expected_urls", ())), ""),
         "pages_target": run.pages_target,
+        "answer_schema": json.dumps(schema, indent=2, ensure_ascii=False) if schema else "",
     }

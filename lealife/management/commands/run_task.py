@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -22,7 +23,7 @@ from lealife.pipeline.stages import worker_name
 from promotion.tags import ensure_base_tags
 from training.models import Run
 from training.runs import begin_run, claim_queued_run, fail_lapsed_runs
-from training.tasks import check_prompt, find_host
+from training.tasks import bind_answer, check_prompt, find_host
 
 WAIT_S = 300
 
@@ -34,6 +35,9 @@ class Command(BaseCommand):
         parser.add_argument("prompt", help="What to find out.")
         parser.add_argument("--host", default=None, help="Name or address of a host that exists in admin.")
         parser.add_argument("--pages", type=int, default=None, help="Pages target.")
+        parser.add_argument(
+            "--answer-schema", default="", help="JSON schema that the answer is written to, or the file that holds it."
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,7 +48,7 @@ class Command(BaseCommand):
             run = ask(
                 prompt=options["prompt"],
                 host=options["host"],
-                check_spec=None,
+                check_spec=bind_answer(None, answer_schema=read_schema(options["answer_schema"])),
                 pages_target=options["pages"],
                 by=command_line("cli"),
             )
@@ -72,6 +76,18 @@ class Command(BaseCommand):
                 return run
             time.sleep(0.2)
         raise CommandError(f"Run {run.pk} did not finish within {WAIT_S} s; a worker may still finish it.")
+
+
+def read_schema(given: str) -> dict[str, Any] | None:
+    """The JSON schema that is given as it is or by the name of its file; None when nothing is. Raises CommandError."""
+    if not given:
+        return None
+    try:
+        text = given if given.lstrip().startswith("{") else Path(given).read_text()
+        schema: dict[str, Any] = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise CommandError(f"The answer schema cannot be read: {error}") from None
+    return schema
 
 
 def describe(run: Run) -> dict[str, Any]:

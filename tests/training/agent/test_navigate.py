@@ -107,30 +107,12 @@ def test_an_answer_that_cannot_be_asked_for_ends_the_run(garden: StubSite) -> No
     assert (trajectory.error, trajectory.task_replies) == ("The schema is refused.", 0)
 
 
-def test_a_json_answer_that_is_cut_off_twice_says_so(garden: StubSite) -> None:
-    schema = {"type": "object", "properties": {"when": {"type": "string"}}}
-    model = ScriptedModel(answer='{"when": "la', cut=True)
-    trajectory = run(garden, model=model, changes={"check": SuccessCheck(json_schema=schema)})
-    assert (trajectory.success, trajectory.error_code) == (False, "model_invalid")
-    assert trajectory.error == "The JSON answer was cut off twice, after 10 tokens in all."
-    first, second = [call["max_tokens"] for call in model.asked if call["tag"] == "writer"]
-    assert second == 2 * first
-
-
 def test_a_run_may_do_without_the_task_model(garden: StubSite) -> None:
     model = ScriptedModel()
     trajectory = run(garden, model=model, changes={"write_answer": False})
     assert trajectory.answer == trajectory.quotes[0].text
     assert trajectory.task_digests == ()
     assert {call["tag"] for call in model.asked} == {"picker"}
-
-
-def test_a_json_answer_is_asked_for_by_schema(garden: StubSite) -> None:
-    schema = {"type": "object", "properties": {"when": {"type": "string"}}, "required": ["when"]}
-    model = ScriptedModel(answer='{"when": "late winter"}')
-    trajectory = run(garden, model=model, changes={"check": SuccessCheck(json_schema=schema)})
-    assert (trajectory.success, trajectory.verifier) == (True, "json_schema+supported")
-    assert model.asked[-1]["schema"] == schema
 
 
 def test_a_stop_ends_the_run_between_steps(garden: StubSite) -> None:
@@ -193,13 +175,6 @@ def test_quoted_words_answer_no_more_than_what_is_asked_of_them(garden: StubSite
     assert (trajectory.answer, trajectory.task_replies, bool(trajectory.quotes)) == ("", 0, True)
     assert all(call["schema"] for call in model.asked)
     assert run(garden, "Who says \u201cbehind the green door\u201d?").answer_state == "supported"
-
-
-def test_a_json_answer_with_an_invented_name_is_not_supported(garden: StubSite) -> None:
-    schema = {"type": "object", "properties": {"when": {"type": "string"}}, "required": ["when"]}
-    model = ScriptedModel(answer='{"when": "rose_cut_9000"}')
-    trajectory = run(garden, model=model, changes={"check": SuccessCheck(json_schema=schema)})
-    assert (trajectory.success, trajectory.is_quoted) == (False, True)
 
 
 def test_an_expected_page_is_quoted_even_when_it_says_little_of_the_question(garden: StubSite) -> None:

@@ -21,11 +21,13 @@ def test_a_check_survives_its_json() -> None:
     check = SuccessCheck.from_json(FULL)
     assert check.to_json() == FULL
     assert SuccessCheck.from_json(check.to_json()) == check
-    assert not check.is_empty
+    assert not check.checks_nothing
 
 
-def test_nothing_to_check_is_empty() -> None:
-    assert SuccessCheck.from_json({}).is_empty
+def test_nothing_or_a_shape_alone_checks_nothing() -> None:
+    assert SuccessCheck.from_json({}).checks_nothing
+    assert SuccessCheck.from_json({"json_schema": {"type": "object"}}).checks_nothing
+    assert not SuccessCheck.from_json({"json_schema": {"type": "object"}, "min_pages": 2}).checks_nothing
     assert SuccessCheck().to_json() == {}
 
 
