@@ -21,10 +21,11 @@ from lealife.core.digest import digest_bytes
 from lealife.core.places import data_dir
 from lealife.embedded.ollama_process import ensure_ollama
 from lealife.pipeline.pool import embed_texts, get_pool
+from lealife.pipeline.vectors import find_embedder
 from learning.curriculum.seeding import crawl_host, find_unread_host
 from learning.index.indexing import count_terms, forget_pages, index_page
 from learning.index.models import IndexedPage
-from learning.index.vectors import lack_vectors, make_vectors
+from learning.index.vectors import make_vectors
 from learning.models import FrontierPage
 from promotion.tags import ensure_base_tags
 from training.agent.reading.page import parse_kept
@@ -85,8 +86,9 @@ def read_through(host: Host, *, name: str) -> Measurement:
     passages = count_terms(host.pk)
     indexed_s = time.monotonic() - began
     embed = remember_vectors(data_dir() / f"vectors-{name}.jsonl")
-    while lack_vectors():
-        make_vectors(embed=embed)
+    model = find_embedder()
+    while make_vectors(embed=embed, model=model):
+        pass
     setup = f"{pages} pages, {passages:,} passages, one process"
     return at_least(f"{name}: pages indexed a second", pages / indexed_s, PAGES_A_SECOND, "/s", setup)
 

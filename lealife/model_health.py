@@ -127,8 +127,3 @@ def judge_servers(checks: list[ServerCheck]) -> ModelHealth:
 
 
 model_probe = ModelProbe(check_models)
-
-
-def has_embedder() -> bool:
-    """Whether a server has the model for vectors, by the last check in the background; False before the first."""
-    return model_probe.read().embeds

@@ -27,6 +27,7 @@ from learning.models import (
     MissingPage,
     RunLearningOutcome,
     TermCount,
+    VectorModel,
 )
 
 CONFIRMATION = "purge"
@@ -193,6 +194,13 @@ class IndexedPassageAdmin(ReadOnlyAdmin):
     list_display = ("heading", "page", "place")
     list_select_related = ("page",)
     exclude = ("vector",)
+
+
+@admin.register(VectorModel)
+class VectorModelAdmin(ReadOnlyAdmin):
+    """The models that made vectors, newest first."""
+
+    list_display = ("id", "name", "digest", "noted_at")
 
 
 @admin.register(TermCount)

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from lealife.core.triggers import Trigger, keep_rows
 from learning.curriculum.models import CurriculumTask
-from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount
+from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount, VectorModel
 from training.models import Host, PageSnapshot, TrainingOutcome
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "MissingPage",
     "RunLearningOutcome",
     "TermCount",
+    "VectorModel",
 ]
 
 

@@ -16,7 +16,7 @@ from lealife.pipeline.bell import ring
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.database_wait import patiently
 from lealife.pipeline.pool import MISSING, MIXED, PoolModel, read_served_digest
-from lealife.pipeline.vectors import embed_if_possible
+from lealife.pipeline.vectors import embed_if_possible, note_embedder
 from learning.memory import count_recalls, lock_memory
 from learning.recall import recall, withhold
 from promotion.evaluation.arms import make_brain
@@ -89,6 +89,7 @@ def assemble_brain(run: Run) -> tuple[Brain, list[int]]:
     """The frozen input of the run: routed tags and recalled memory; and the ids of items withheld on purpose."""
     canary = run.lane == Run.Lane.CANARY and run.canary_id is not None
     controller, task = (read_canary_routing(run.canary_id) if canary else route_run(run)).require()
+    note_embedder()
     weights = Recipe.from_json(controller.recipe).used_weights
     # The answer that a person named is for people: a run that trains has to find it.
     told = {MISLED} if run.lane in Run.CYCLE_LANES else TOLD_KINDS

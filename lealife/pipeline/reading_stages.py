@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.conf import settings
+
 from lealife.core.gateway import ModelUnavailable
+from lealife.core.model_names import normalise_name
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.draining import is_draining
 from lealife.pipeline.pool import embed_texts
-from lealife.pipeline.vectors import can_embed, pause_embedding
+from lealife.pipeline.vectors import can_embed, find_embedder, pause_embedding
 from learning.curriculum.seeding import crawl_host, find_rested_sources, find_unread_host, revive_rested_tasks
 from learning.index.indexing import count_terms, find_uncounted_host
 from learning.index.vectors import lack_vectors, make_vectors
@@ -34,7 +37,11 @@ def work_read(now: datetime) -> bool:
 
 def is_index_ready(now: datetime) -> bool:
     """Whether the words of a site want to be counted, or passages have no vectors and a model could make them."""
-    return find_uncounted_host() is not None or (can_embed() and lack_vectors())
+    return find_uncounted_host() is not None or (can_embed() and _lack_vectors())
+
+
+def _lack_vectors() -> bool:
+    return lack_vectors(name=normalise_name(settings.LEALIFE_EMBED_MODEL))
 
 
 def work_index(now: datetime) -> bool:
@@ -44,7 +51,7 @@ def work_index(now: datetime) -> bool:
         count_terms(host_id)
         return True
     try:
-        return can_embed() and make_vectors(embed=embed_texts) > 0
+        return can_embed() and _lack_vectors() and make_vectors(embed=embed_texts, model=find_embedder()) > 0
     except ModelUnavailable as error:
         pause_embedding(error)
         return False

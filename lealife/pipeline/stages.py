@@ -34,7 +34,7 @@ from lealife.pipeline.execution import LeaseKeeper, execute_run, patiently
 from lealife.pipeline.ingestion import ingest_next
 from lealife.pipeline.launching import launch_queued, launch_training, take_training
 from lealife.pipeline.pool import PoolModel, get_pool, read_served_digest
-from lealife.pipeline.vectors import embed_if_possible
+from lealife.pipeline.vectors import embed_if_possible, note_embedder
 from learning.ingest import read_uningested
 from promotion.candidates.building import plan_candidate, register_candidate
 from promotion.candidates.windows import is_window_due, move_window, reach_window
@@ -274,6 +274,7 @@ def arm_tools() -> ArmTools:
 
 
 def _tags(now: datetime) -> bool:
+    note_embedder()
     try:
         made = ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
         for name in restore_tags(server=get_pool()):

@@ -43,6 +43,9 @@ class IndexedPassage(models.Model):
         models.TextField(), help_text="The stemmed words of its text, then twice those of its title and headings."
     )
     vector = models.BinaryField(null=True, help_text="What it means: numbers of 16 bits; null until it was made.")
+    vector_by = models.PositiveIntegerField(
+        db_default=0, help_text="The number of the model that made the vector; 0 until one did."
+    )
 
     class Meta:
         db_table = "indexed_passages"
@@ -50,12 +53,27 @@ class IndexedPassage(models.Model):
         constraints = [models.UniqueConstraint(fields=["page", "place"], name="one_passage_per_place")]
         indexes = [
             GinIndex("terms", name="passage_terms"),
-            # Vectors are made in the background, newest passages first.
-            models.Index(fields=["-id"], condition=models.Q(vector=None), name="passages_without_vector"),
+            # Vectors are made in the background: first those that were never made, of the newest passages first.
+            models.Index(fields=["vector_by", "-id"], name="passages_by_vector"),
         ]
 
     def __str__(self) -> str:
         return self.heading or self.text[:80]
+
+
+class VectorModel(models.Model):
+    """A model that made vectors from some moment on. The newest one makes them now; those of others are stale."""
+
+    name = models.CharField(max_length=200)
+    digest = models.CharField(max_length=80, help_text="What the model servers say of it.")
+    noted_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "index_vector_models"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.digest[:12]}"
 
 
 class TermCount(models.Model):

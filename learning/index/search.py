@@ -12,7 +12,7 @@ from typing import NamedTuple
 from django.db.models import QuerySet, Value
 
 from learning.index.models import HostIndex, IndexedPassage, TermCount
-from learning.index.vectors import measure_cosines
+from learning.index.vectors import measure_cosines, read_model_number
 from training.agent.ranking import Features, Weights, measure_share, score_bm25
 from training.agent.reading.words import Question, Rarity, fold, split_words
 
@@ -49,9 +49,10 @@ class _Row(NamedTuple):
     text: str
     terms: list[str]
     vector: bytes | None
+    vector_by: int
 
 
-_FIELDS = ("pk", "page__url", "page__title", "heading", "text", "terms", "vector")
+_FIELDS = ("pk", "page__url", "page__title", "heading", "text", "terms", "vector", "vector_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def search_passages(
     chosen = _look_up(question, host_id=host_id, known=known)
     passages = IndexedPassage.objects.filter(pk__in=chosen).order_by("pk")
     rows = [_Row(*values) for values in passages.values_list(*_FIELDS)]
-    cosines = measure_cosines([bytes(row.vector) if row.vector is not None else None for row in rows], vector)
+    cosines = _compare(rows, vector)
     found = []
     for row, cosine, of_page in zip(rows, cosines, _find_next_best(rows, cosines), strict=True):
         features = _describe(row, cosine=cosine, of_page=of_page, question=question, known=known)
@@ -170,6 +171,13 @@ def _group_frequent(terms: Sequence[str], *, known: HostWords) -> list[list[str]
             groups.append(group)
             group, expected = [], float(known.passages)
     return groups or ([group] if group else [])
+
+
+def _compare(rows: Sequence[_Row], vector: Sequence[float] | None) -> list[float]:
+    """The cosines of the passages and the question's vector. Vectors of another model cannot be compared with it."""
+    newest = read_model_number() if vector is not None else 0
+    known = (row.vector if row.vector_by == newest else None for row in rows)
+    return measure_cosines([bytes(stored) if stored is not None else None for stored in known], vector)
 
 
 def _find_next_best(rows: Sequence[_Row], cosines: Sequence[float]) -> list[float]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import mul
 
 from lealife.core.gateway import ModelInvalid
-from learning.index.models import IndexedPassage
+from learning.index.models import IndexedPassage, VectorModel
 from training.agent.quoting import Embed
 from training.agent.ranking import LEAST_COSINE
 from training.agent.reading.passages import Passage, describe_text
@@ -16,18 +16,40 @@ from training.agent.reading.passages import Passage, describe_text
 AT_ONCE = 16
 
 
-def lack_vectors() -> bool:
-    """Whether some passage has no vector yet."""
-    return IndexedPassage.objects.filter(vector=None).exists()
+def note_model(*, name: str, digests: Collection[str]) -> int:
+    """The number of the model that makes vectors now. It gets a new one when its name or digest has changed.
 
-
-def make_vectors(*, embed: Embed) -> int:
-    """Makes the vectors of a few passages, newest first; returns how many. The model is asked outside transactions.
-
-    A text that the model refuses gets an empty vector, so that it does not stop the others. Raises ModelUnavailable as
-    `embed` does.
+    `digests`: those that the model servers have of it, at least one. When servers disagree, the one that was noted
+    stays as long as some server has it.
     """
-    waiting = IndexedPassage.objects.filter(vector=None).select_related("page").order_by("-pk")
+    newest = VectorModel.objects.first()
+    if newest is not None and newest.name == name and newest.digest in digests:
+        return newest.pk
+    # When two processes add it at once, what the first one's number was given to is made again.
+    return VectorModel.objects.create(name=name, digest=min(digests)).pk
+
+
+def read_model_number() -> int:
+    """The number of the model that was noted last; 0 before the first."""
+    return VectorModel.objects.values_list("pk", flat=True).first() or 0
+
+
+def lack_vectors(*, name: str) -> bool:
+    """Whether some passage has no vector by the model of this name, as it was noted last."""
+    newest = VectorModel.objects.first()
+    if newest is None or newest.name != name:
+        return IndexedPassage.objects.exists()
+    return IndexedPassage.objects.filter(vector_by__lt=newest.pk).exists()
+
+
+def make_vectors(*, embed: Embed, model: int) -> int:
+    """Makes the vectors of a few passages by the model with this number, and returns how many.
+
+    Those that were never made come first, of the newest passages first, then those by another model. The model is asked
+    outside transactions. A text that it refuses gets an empty vector, so that it does not stop the others. Raises
+    ModelUnavailable as `embed` does.
+    """
+    waiting = IndexedPassage.objects.filter(vector_by__lt=model).select_related("page").order_by("vector_by", "-pk")
     rows = list(waiting.only("heading", "text", "page__title")[:AT_ONCE])
     texts = [describe_text(row.page.title, Passage(row.heading, row.text)) for row in rows]
     try:
@@ -36,7 +58,7 @@ def make_vectors(*, embed: Embed) -> int:
         made = [_make_vector(text, embed=embed) for text in texts]
     for row, vector in zip(rows, made, strict=False):
         # A page that changed meanwhile has other passages by now.
-        IndexedPassage.objects.filter(pk=row.pk, vector=None).update(vector=vector)
+        IndexedPassage.objects.filter(pk=row.pk, vector_by__lt=model).update(vector=vector, vector_by=model)
     return len(made)
 
 
@@ -60,7 +82,7 @@ def unpack_vector(stored: bytes) -> tuple[float, ...]:
 def measure_cosines(stored: Sequence[bytes | None], vector: Sequence[float] | None) -> list[float]:
     """The cosine of each stored unit vector and `vector`; 0 without `vector`, and otherwise a little more at least.
 
-    A passage whose vector was not made yet, or by a model of another size, counts as the average of the others.
+    A passage without a vector counts as the average of the others.
     """
     if vector is None:
         return [0.0] * len(stored)

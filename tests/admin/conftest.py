@@ -138,6 +138,7 @@ def _make_memory(host: happened.Host, snapshot: happened.PageSnapshot, outcome: 
     learned.IndexedPassage.objects.create(page=page, host=host, place=0, text="A text.", terms=["text"])
     learned.TermCount.objects.create(host=host, term="text", passages=1)
     learned.HostIndex.objects.create(host=host, passages=1)
+    learned.VectorModel.objects.create(name="all-minilm:latest", digest="sha256:1")
     learned.CurriculumTask.objects.create(
         host=host,
         split="evaluation",

@@ -14,7 +14,15 @@ from lealife.core.gateway import ModelInvalid
 from learning.index.indexing import count_terms, find_uncounted_host, forget_addresses, index_page
 from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount
 from learning.index.search import READ, search_passages
-from learning.index.vectors import lack_vectors, make_vectors, measure_cosines, pack_vector, unpack_vector
+from learning.index.vectors import (
+    lack_vectors,
+    make_vectors,
+    measure_cosines,
+    note_model,
+    pack_vector,
+    read_model_number,
+    unpack_vector,
+)
 from learning.ingest import ingest_outcome
 from learning.memory import purge_memory
 from tests.factories import START, make_host, make_html, make_outcome, make_step
@@ -22,6 +30,8 @@ from training.agent.ranking import FIRST_WEIGHTS, Weights
 from training.agent.reading.page import parse_page
 from training.agent.reading.words import read_question
 from training.models import Host
+
+MINILM = "all-minilm:latest"
 
 
 def index(host: Host, name: str, *paragraphs: str, title: str = "") -> int:
@@ -145,13 +155,48 @@ def test_vectors_are_made_a_few_at_a_time_newest_first(host):
         asked.extend(texts)
         return [(1.0, 0.0)] * len(texts)
 
-    assert make_vectors(embed=embed) == 16
+    assert lack_vectors(name=MINILM)
+    model = note_model(name=MINILM, digests={"a"})
+    assert make_vectors(embed=embed, model=model) == 16
     assert asked[0] == "p19. . Bell number 19 rings."
-    assert lack_vectors()
-    assert make_vectors(embed=embed) == 4
-    assert not lack_vectors()
-    assert make_vectors(embed=embed) == 0
-    assert make_vectors(embed=lambda texts: []) == 0
+    assert lack_vectors(name=MINILM)
+    assert make_vectors(embed=embed, model=model) == 4
+    assert not lack_vectors(name=MINILM)
+    assert make_vectors(embed=embed, model=model) == 0
+    assert make_vectors(embed=lambda texts: [], model=model) == 0
+
+
+def test_vectors_of_another_model_are_not_compared_and_are_made_again(host):
+    index(host, "first", "The bell rings at noon, as it always has.")
+    index(host, "second", "At noon the bell of the tower is heard.")
+    meanings = {"as it always has": (0.0, 1.0), "of the tower": (1.0, 0.0)}
+
+    def embed(texts):
+        return [next(vector for words, vector in meanings.items() if words in text) for text in texts]
+
+    make_vectors(embed=embed, model=note_model(name=MINILM, digests={"a"}))
+    by_words = find(host, "noon bell")
+    other = by_words[1]
+    asked = (0.0, 1.0) if other == "first" else (1.0, 0.0)
+    assert find(host, "noon bell", vector=asked)[0] == other
+    newer = note_model(name=MINILM, digests={"b"})
+    assert find(host, "noon bell", vector=asked) == by_words
+    index(host, "third", "The owl, of the tower, sleeps.")
+    assert lack_vectors(name=MINILM)
+    assert make_vectors(embed=embed, model=newer) == 3
+    assert find(host, "noon bell", vector=asked)[0] == other
+    # Its name alone is enough: another process may know the digest only later.
+    assert not lack_vectors(name=MINILM) and lack_vectors(name="another:latest")
+
+
+def test_a_model_keeps_its_number_until_its_name_or_its_digest_changes(db):
+    first = note_model(name=MINILM, digests={"b"})
+    assert note_model(name=MINILM, digests={"b"}) == first
+    # Servers that disagree make nothing new, as long as one has it.
+    assert note_model(name=MINILM, digests={"a", "b"}) == first
+    assert note_model(name=MINILM, digests={"a"}) == first + 1
+    assert note_model(name="another:latest", digests={"a"}) == first + 2
+    assert note_model(name=MINILM, digests={"b"}) == first + 3 == read_model_number()
 
 
 def test_a_page_that_only_one_run_saw_waits_for_a_second_reading(host):
@@ -257,6 +302,6 @@ def test_a_text_that_is_refused_stops_no_others(host):
             raise ModelInvalid("refused")
         return [(1.0, 0.0)] * len(texts)
 
-    assert make_vectors(embed=embed) == 5
-    assert not lack_vectors()
+    assert make_vectors(embed=embed, model=note_model(name=MINILM, digests={"a"})) == 5
+    assert not lack_vectors(name=MINILM)
     assert IndexedPassage.objects.filter(vector=b"").count() == 1

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from django.conf import LazySettings
+from django.utils import timezone
 
-from lealife import model_health
 from lealife.core.gateway import ModelUnavailable
-from lealife.model_health import ModelProbe, Suspects, check_models, has_embedder
+from lealife.core.model_names import normalise_name
+from lealife.model_health import Suspects, check_models
 from lealife.pipeline.pool import EMBED_AT_ONCE, embed_texts
+from lealife.pipeline.reading_stages import is_index_ready, work_index
+from lealife.pipeline.vectors import find_embedder, note_embedder
+from learning.index.indexing import count_terms, index_page
+from learning.index.models import IndexedPassage, VectorModel
 from tests.embedded.ollama_process import BASE, RunningOllama
+from tests.factories import START, make_html
+from training.agent.reading.page import parse_page
+from training.models import Host
 
 
 @pytest.fixture
@@ -44,11 +50,28 @@ def test_health_knows_whether_a_server_has_it(served: LazySettings, name: str, e
     assert (health.state, health.embeds) == ("up", expected)
 
 
-def test_the_answer_comes_from_the_check_in_the_background(
-    served: LazySettings, monkeypatch: pytest.MonkeyPatch
+def test_another_model_for_vectors_is_noticed_and_the_site_index_made_again(
+    db: None, host: Host, served: LazySettings
 ) -> None:
-    monkeypatch.setattr(model_health, "model_probe", ModelProbe(check_models))
-    ends = time.monotonic() + 20
-    while not has_embedder() and time.monotonic() < ends:
-        time.sleep(0.1)
-    assert has_embedder()
+    url, body = f"{host.base_url}roses", make_html("Roses", "Roses are pruned in late winter.")
+    page = parse_page(body=body, media_type="text/html", url=url, site=host.as_site())
+    index_page(host_id=host.pk, url=url, page=page, snapshot_digest="", now=START)
+    count_terms(host.pk)
+    now = timezone.now()
+    sizes = []
+    for name in ("all-minilm", BASE):
+        served.LEALIFE_EMBED_MODEL = name
+        assert is_index_ready(now)
+        assert work_index(now)
+        assert not is_index_ready(now)
+        sizes.append(len(IndexedPassage.objects.get().vector))
+        assert VectorModel.objects.first().name == normalise_name(name)
+    assert sizes[0] == 2 * 384 != sizes[1]
+
+
+def test_what_no_server_has_is_no_model_for_vectors(db: None, served: LazySettings) -> None:
+    served.LEALIFE_EMBED_MODEL = "nope"
+    with pytest.raises(ModelUnavailable, match="No model server has nope:latest"):
+        find_embedder()
+    note_embedder()
+    assert not VectorModel.objects.exists()
