@@ -18,6 +18,7 @@ from benchmarks.measurement import Measurement
 from lealife.core.actors import command_line
 from lealife.dashboard.live.snapshot import take_snapshot
 from promotion.models import LiveApply, ModelTag, PromotionWindow, Role
+from promotion.recipes import base_recipe
 from training.campaigns import create_campaign
 from training.claims import claim_next_source
 from training.coordinator import read_coordinator
@@ -113,7 +114,14 @@ def furnish(*, finished: int) -> None:
     newest = TrainingOutcome.objects.latest("id").pk
     for role, digest in ((Role.CONTROLLER, "sha256:c"), (Role.TASK, "sha256:t")):
         before, live = (
-            ModelTag.objects.create(role=role, name=f"{role}:w{place}", digest=made, base="base", status=status)
+            ModelTag.objects.create(
+                role=role,
+                name=f"{role}:w{place}",
+                digest=made,
+                base="base",
+                recipe=base_recipe(role=role, base="base").to_json(),
+                status=status,
+            )
             for place, made, status in ((0, "sha256:0", "retired"), (1, digest, "active"))
         )
         LiveApply.objects.create(

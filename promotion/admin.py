@@ -16,6 +16,7 @@ from lealife.core.actors import Actor, read_actor
 from lealife.core.errors import Refused
 from lealife.core.readonly_admin import ReadOnlyAdmin, link_rows
 from promotion.applies import roll_back
+from promotion.calibration import read_calibration
 from promotion.models import (
     Canary,
     Evaluation,
@@ -29,9 +30,13 @@ from promotion.models import (
     PageFreeze,
     PairWork,
     PromotionWindow,
+    Role,
     Watch,
     WatchedRun,
 )
+from promotion.recipe_words import describe_here, describe_recipe
+from promotion.recipes import Recipe
+from promotion.routing import read_routing
 from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
 from promotion.tags import pin_tag
 
@@ -45,6 +50,17 @@ class ModelTagAdmin(ReadOnlyAdmin, ActionAdmin):
     list_select_related = ("parent",)
     search_fields = ("name", "digest__startswith")
     actions = ("pin_selected", "unpin_selected")
+    readonly_fields = ("given",)
+
+    @admin.display(description="given to the agent")
+    def given(self, tag: ModelTag) -> str:
+        """How pages are ranked, or when an answer counts as supported and how often that was right here."""
+        words = describe_recipe(Recipe.from_json(tag.recipe))
+        controller = read_routing().controller
+        if tag.role != Role.TASK or controller is None:
+            return words
+        checked = read_calibration(controller=controller, task=tag)
+        return f"{words} {describe_here(right=checked.right, answers=checked.answers)}"
 
     @offer(pin_tag, description="Pin: never prune")
     def pin_selected(self, request: HttpRequest, queryset: QuerySet[ModelTag]) -> None:

@@ -10,19 +10,9 @@ from datetime import datetime
 from ninja import Schema
 from pydantic import Field
 
+from lealife.api.tag_schemas import CheckedOut, LiveTagOut
 from lealife.health import Health
 from training.campaigns import CampaignProgress
-
-
-class LiveTagOut(Schema):
-    """A model tag at one digest."""
-
-    role: str
-    name: str
-    digest: str
-    status: str
-    pinned: bool
-    created_at: datetime
 
 
 class SwitchOut(Schema):
@@ -127,6 +117,7 @@ class ProofOut(Schema):
     unused: list[LiveTagOut]
     unused_count: int
     keep: int
+    checked: CheckedOut | None
     outcomes_total: int
     outcomes_success: int
     outcomes_failure: int

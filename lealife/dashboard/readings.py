@@ -11,6 +11,7 @@ from django.db.models.expressions import RawSQL
 
 from lealife.dashboard.facts import Facts, read_facts
 from lealife.health import Health, name_suspects, read_health
+from promotion.calibration import Calibrated, read_calibration
 from promotion.candidates.windows import WindowProgress, read_window
 from promotion.evaluation.standing import CandidateView, read_candidate
 from promotion.models import LiveApply, ModelTag
@@ -125,6 +126,7 @@ class Readings:
     open_cycles: tuple[TrainingCycle, ...]  # oldest first
     definitions: tuple[DefinitionCount, ...]  # most pending first
     changes: tuple[RuntimeSettingsChange, ...]  # of the settings, the newest five
+    checked: Calibrated | None  # of answers by tags like the active ones; None before there are such tags
 
 
 def take_vitals(*, now: datetime) -> Vitals:
@@ -180,7 +182,15 @@ def take_readings(*, now: datetime) -> Readings:
         open_cycles=open_cycles,
         definitions=read_definitions(),
         changes=tuple(RuntimeSettingsChange.objects.order_by("-version")[:CHANGES_SHOWN]),
+        checked=read_checked(vitals.routing),
     )
+
+
+def read_checked(routing: Routing) -> Calibrated | None:
+    """How many of the newest checked answers above the active threshold were right; None without active tags."""
+    if routing.controller is None or routing.task is None:
+        return None
+    return read_calibration(controller=routing.controller, task=routing.task)
 
 
 def read_tags() -> tuple[tuple[ModelTag, ...], tuple[ModelTag, ...]]:

@@ -13,6 +13,8 @@ from promotion.evaluation.repeatability import describe_repeatability
 from promotion.evaluation.standing import describe_missing
 from promotion.gate import rule
 from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair
+from promotion.recipe_words import describe_recipe
+from promotion.recipes import Recipe
 
 _OF_AN_ARM = ("success", "invalid", "controller_calls", "run__pages", "run__error_code")
 _SHOWN = (
@@ -64,7 +66,8 @@ class PairLine:
 class Trial:
     """One evaluation with all that was measured. `threshold` and `threshold_worse` are what the e-values must reach.
 
-    `results` are the pairs' in their order, `better` and `worse` the e-values after each.
+    `results` are the pairs' in their order, `better` and `worse` the e-values after each. `candidate_words` and
+    `baseline_words` say what the agent is given with each tag.
     """
 
     evaluation_id: int
@@ -72,8 +75,10 @@ class Trial:
     role: str
     candidate: str
     candidate_digest: str
+    candidate_words: str
     baseline: str
     baseline_digest: str
+    baseline_words: str
     window: int | None
     state: str
     verdict: str
@@ -123,8 +128,10 @@ def read_trial(evaluation_id: int) -> Trial:
         role=evaluation.candidate.role,
         candidate=evaluation.candidate.name,
         candidate_digest=evaluation.candidate_digest,
+        candidate_words=describe_recipe(Recipe.from_json(evaluation.candidate.recipe)),
         baseline=evaluation.baseline.name,
         baseline_digest=evaluation.baseline_digest,
+        baseline_words=describe_recipe(Recipe.from_json(evaluation.baseline.recipe)),
         window=window.number if window else None,
         state=window.state if window else ("drill" if pending else str(evaluation.verdict)),
         verdict=evaluation.verdict,

@@ -17,6 +17,7 @@ from lealife.keys import create_api_key
 from lealife.models import IdempotentAnswer, WrongKeys
 from learning import models as learned
 from promotion import models as trusted
+from promotion.recipes import base_recipe
 from training import models as happened
 from training.audit import record_audit
 from training.campaigns import create_campaign
@@ -150,16 +151,18 @@ def _make_memory(host: happened.Host, snapshot: happened.PageSnapshot, outcome: 
 
 
 def _make_promotion(host: happened.Host, snapshot: happened.PageSnapshot, run: happened.Run) -> None:
+    recipe = base_recipe(role="controller", base="b").to_json()
     baseline = trusted.ModelTag.objects.create(
         role="controller",
         name="controller:1",
         digest="sha256:1",
         base="b",
+        recipe=recipe,
         recipe_digest="1",
         status="retired",
     )
     candidate = trusted.ModelTag.objects.create(
-        role="controller", name="controller:2", digest="sha256:2", base="b", recipe_digest="2",
+        role="controller", name="controller:2", digest="sha256:2", base="b", recipe=recipe, recipe_digest="2",
         status="active",
         parent=baseline,
     )  # fmt: skip

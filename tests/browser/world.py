@@ -16,6 +16,7 @@ from learning.index.models import HostIndex, IndexedPage
 from learning.ingest import count_ingest
 from learning.models import FrontierPage, MemoryItem, RunLearningOutcome
 from promotion.models import ModelTag
+from promotion.recipes import base_recipe
 from tests.browser.rows import BLOCKS, HEADING, PASSAGE, TOPICS, World, digest_tag, make_run, make_steps
 from tests.browser.trials import SWITCHES, make_evaluation, make_switches
 from tests.guards import behind_guards
@@ -83,6 +84,7 @@ def make_tag(role: str, number: int, status: str) -> ModelTag:
         name=name,
         digest=digest_tag(name),
         base="smollm2:135m",
+        recipe=base_recipe(role=role, base="smollm2:135m").to_json(),
         status=status,
         created_at=timezone.now() - timedelta(hours=12),
     )

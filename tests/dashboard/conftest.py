@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,6 +14,7 @@ from django.utils import timezone
 from learning.ingest import count_ingest
 from learning.models import RunLearningOutcome
 from promotion.models import LiveApply, ModelTag
+from promotion.recipes import base_recipe
 from training.coordinator import read_coordinator
 from training.counters import add_counts
 from training.models import (
@@ -98,17 +100,19 @@ def make_outcomes(host: Host) -> Callable[[int], TrainingOutcome]:
     return make
 
 
+def make_tag(role: str, **changes: Any) -> ModelTag:
+    """A tag with the recipe that every installation begins with."""
+    recipe = base_recipe(role=role, base="base").to_json()
+    return ModelTag.objects.create(role=role, base="base", recipe=recipe, **changes)
+
+
 @pytest.fixture
 def busy(host: Host, make_outcomes: Callable[[int], TrainingOutcome]) -> Run:
     """Tags live after a switch, outcomes, a waiting queue, a run that is executing: returns that run."""
     now = timezone.now()
-    old = ModelTag.objects.create(
-        role="controller", name="lealife-controller:w0", digest="sha256:00", base="base", status="retired"
-    )
-    live = ModelTag.objects.create(
-        role="controller", name="lealife-controller:w1", digest="sha256:11", base="base", status="active"
-    )
-    ModelTag.objects.create(role="task", name="lealife-task:w0", digest="sha256:22", base="base", status="active")
+    old = make_tag("controller", name="lealife-controller:w0", digest="sha256:00", status="retired")
+    live = make_tag("controller", name="lealife-controller:w1", digest="sha256:11", status="active")
+    make_tag("task", name="lealife-task:w0", digest="sha256:22", status="active")
     newest = make_outcomes(12)
     LiveApply.objects.create(
         role="controller",

@@ -10,7 +10,7 @@ from django.test import Client
 from lealife.dashboard.ask import hosts
 from lealife.dashboard.ask.panel import read_task_page
 from learning.models import FrontierPage, MemoryItem
-from promotion.models import ModelTag
+from tests.dashboard.conftest import make_tag
 from training.models import Host, Run
 
 ASK = {"prompt": "What is a queue?"}
@@ -123,9 +123,7 @@ def test_it_says_who_will_answer_and_what_is_known(browser: Client, host: Host) 
     page = browser.get("/tasks/new/").content.decode()
     assert page.count("none yet: made at the first contact with the model server") == 2
     assert "No question has been asked yet" in page
-    ModelTag.objects.create(
-        role="controller", name="lealife-controller:w1", digest="sha256:1", base="b", status="active"
-    )
+    make_tag("controller", name="lealife-controller:w1", digest="sha256:1", status="active")
     for number in range(3):
         FrontierPage.objects.create(host=host, url=f"{host.base_url}{number}", url_digest=str(number))
         MemoryItem.objects.create(host=host, kind="page", key=str(number), status="trusted" if number else "retired")

@@ -128,7 +128,7 @@ def test_a_long_run_costs_as_many_queries_as_a_short_one(host: Host, django_asse
             Step(run=run, index=index, url="http://127.0.0.1:9/", picked_by="model", recalled=[1])
             for index in range(len(run.memories))
         )
-        with django_assert_max_num_queries(5):
+        with django_assert_max_num_queries(6):
             take_snapshot(f"run-{run.pk}", now=timezone.now())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 
 import pgtrigger
 from django.conf import settings
@@ -67,6 +69,25 @@ def keep_steps_of_ended_runs() -> list[Trigger]:
     return [Trigger(name="ended", when=pgtrigger.Before, operation=change, func=KEEP_STEPS), keep_table()]
 
 
+# The parts of a check that tell, by what is said, whether an answer is right.
+TEXT_CHECKS = ("expected_text", "pattern")
+
+
+def is_scored_freely(prefix: str = "") -> Q:
+    """Of runs whose score says how likely their quotes answer. `prefix` leads to the run, such as "run__".
+
+    A score of 1 only says that quoted words were found. A check that names its page chooses what is quoted. And an
+    evaluation asks the same task again and again.
+    """
+    is_free = Q(**{f"{prefix}answer_score__lt": 1.0}) & ~Q(**{f"{prefix}check_spec__has_key": "expected_urls"})
+    return is_free & ~Q(**{f"{prefix}lane": "evaluation"})
+
+
+def is_answer_checked() -> Q:
+    """Of runs with a check that tells, by what is said, whether an answer is right."""
+    return reduce(or_, (Q(check_spec__has_key=name) for name in TEXT_CHECKS))
+
+
 class RunQuerySet(models.QuerySet["Run"]):
     """Reads of runs as actions."""
 
@@ -77,6 +98,10 @@ class RunQuerySet(models.QuerySet["Run"]):
     def queued(self) -> RunQuerySet:
         """Waiting for a slot."""
         return self.filter(status=Run.Status.QUEUED)
+
+    def checked(self) -> RunQuerySet:
+        """Scored, and found right or wrong by a check of the answer."""
+        return self.filter(is_answer_checked(), is_scored_freely())
 
     def lapsed(self, *, now: datetime) -> RunQuerySet:
         """Open runs whose lease has not been renewed in time.
@@ -187,6 +212,8 @@ class Run(models.Model):
             models.Index(fields=["id"], condition=Q(status="queued"), name="run_queued"),
             models.Index(fields=["id"], condition=Q(status="claimed", claimed_by=""), name="run_to_begin"),
             models.Index(fields=["lane", "-id"], name="run_of_lane"),
+            # How often answers were right, by their score.
+            models.Index(fields=["-id"], condition=is_answer_checked() & is_scored_freely(), name="run_checked"),
             models.Index(fields=["canary_id"], condition=Q(canary_id__isnull=False), name="run_of_canary"),
         ]
         triggers = [

@@ -14,7 +14,9 @@ def describe_check(check_spec: dict[str, Any], *, pages_target: int | None) -> t
         pages = "the usual number of pages"
         if pages_target:
             pages = f"{pages_target} page{'s' if pages_target != 1 else ''}"
-        sentences.append(f"No check of its own: the run must quote what is likely enough to answer, and read {pages}.")
+        sentences.append(
+            f"No check of its own: the run must find a quote that is likely enough to answer, and read {pages}."
+        )
     if urls := check_spec.get("expected_urls"):
         more = f" or {len(urls) - 1} more" if len(urls) > 1 else ""
         sentences.append(f"The page {_shorten(urls[0])}{more} must be visited, and a quote must come from it.")

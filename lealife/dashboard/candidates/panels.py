@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from lealife.dashboard.candidates.curve import Curve, draw_curve
 from lealife.dashboard.candidates.tags import CanaryView, view_canary
 from lealife.dashboard.runs.panel import RunPanel, build_run_page
+from promotion.calibration import read_calibration
 from promotion.candidates.windows import WindowProgress, read_window
 from promotion.evaluation.evidence import PairLine, Trial, read_pairs, read_trial
-from promotion.models import Canary
+from promotion.models import Canary, ModelTag, Role
+from promotion.recipe_words import describe_here
+from promotion.routing import read_routing
 from training.runtime_settings import read_settings
 
 # How many pairs are shown live: a budget may be thousands, and each finished pair is sent to every reader.
@@ -56,10 +59,14 @@ class PairsPanel:
 
 @dataclass(frozen=True, slots=True)
 class TermsPanel:
-    """The tags that are compared, and the canary on real runs."""
+    """The tags that are compared, and the canary on real runs.
+
+    `here`: of a task model, how many checked answers above the baseline's threshold were right here.
+    """
 
     trial: Trial
     canary: CanaryView | None
+    here: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,7 @@ def build_candidate_page(evaluation_id: int) -> CandidatePage:
         ),
         evidence=EvidencePanel(trial=head, curve=curve, spots=_place_spots(trial, curve)),
         pairs=PairsPanel(evaluation_id, read_pairs(trial, first=max(0, total - NEWEST)), total),
-        terms=TermsPanel(trial=head, canary=canary),
+        terms=TermsPanel(trial=head, canary=canary, here=_say_here(trial)),
     )
 
 
@@ -109,6 +116,14 @@ def read_arms(trial: Trial, *, number: int) -> Arms | None:
         arms = (build_run_page(arm.run_id).run for arm in (pair.candidate, pair.baseline))
         return Arms(pair, *arms)
     return None
+
+
+def _say_here(trial: Trial) -> str:
+    controller = read_routing().controller if trial.role == Role.TASK else None
+    if controller is None:
+        return ""
+    checked = read_calibration(controller=controller, task=ModelTag.objects.get(name=trial.baseline))
+    return describe_here(right=checked.right, answers=checked.answers)
 
 
 def _place_spots(trial: Trial, curve: Curve) -> tuple[Spot, ...]:

@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lealife.dashboard.rows import fill_row
-from promotion.models import Canary, LiveApply, ModelTag
+from promotion.models import Canary, LiveApply, ModelTag, Role
+from promotion.recipe_words import describe_recipe
+from promotion.recipes import Recipe
+from training.agent.ranking import Support, Weights
 
 
 @dataclass(frozen=True, slots=True)
 class TagView:
-    """A model tag at one digest."""
+    """A model tag at one digest, and what the agent is given with it: `words` says so in a sentence.
+
+    `weights` are the ranker's, of a controller; `support` decides when an answer counts, of a task model.
+    """
 
     role: str
     name: str
@@ -19,6 +25,9 @@ class TagView:
     status: str
     pinned: bool
     created_at: datetime
+    weights: Weights | None
+    support: Support | None
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,20 @@ class CanaryView:
 
 def view_tag(tag: ModelTag | None) -> TagView | None:
     """The tag as a frozen value."""
-    return fill_row(TagView, tag) if tag else None
+    return fill_tag(tag) if tag else None
+
+
+def fill_tag(tag: ModelTag) -> TagView:
+    """The same of a tag that there is."""
+    recipe = Recipe.from_json(tag.recipe)
+    is_controller = tag.role == Role.CONTROLLER
+    return fill_row(
+        TagView,
+        tag,
+        weights=recipe.used_weights if is_controller else None,
+        support=None if is_controller else recipe.used_support,
+        words=describe_recipe(recipe),
+    )
 
 
 def view_apply(apply: LiveApply | None) -> ApplyView | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from training.agent.ranking import FIRST_SUPPORT
+from promotion.models import ModelTag
+from promotion.recipe_words import describe_measured
+from promotion.recipes import Recipe
+from training.agent.ranking import FIRST_SUPPORT, Support
 from training.models import Run
 
 State = Run.AnswerState
@@ -26,26 +29,38 @@ def name_state(run: Run) -> str:
     return run.answer_state if run.answer_state and is_shown else run.status
 
 
-def describe_certainty(run: Run) -> str:
+def read_run_support(run: Run) -> Support:
+    """The support that decided whether the run's answer counts, by its own task tag; the first one without it."""
+    tag = ModelTag.objects.filter(name=run.task_tag).first() if run.task_tag else None
+    return Recipe.from_json(tag.recipe).used_support if tag else FIRST_SUPPORT
+
+
+def describe_certainty(run: Run, *, support: Support) -> str:
     """How sure the answer is, beginning with the state's word; empty when the run has no state."""
     match run.answer_state:
         case State.VERIFIED:
             found = [words for name, words in VERIFIED_BY.items() if name in run.verifier.split("+")]
             return f"Verified: {' and '.join(found) or 'a check found it right'}"
         case State.SUPPORTED:
-            return f"Supported: {_describe_support(run.answer_score)}"
+            return f"Supported: {_describe_support(run.answer_score, support)}"
         case State.UNSURE:
-            return "Unsure: closest text, not an answer"
+            return f"Unsure: closest text, not an answer{_describe_lack(run.answer_score, support)}"
         case State.NOT_FOUND:
             return "Not found: no page that was read says anything near it"
     return ""
 
 
-def _describe_support(score: float | None) -> str:
+def _describe_support(score: float | None, support: Support) -> str:
     if score is None or score >= LITERAL:
         return "the words in quotation marks stand on the page"
-    measured = f"{show_percent(FIRST_SUPPORT.precision)} of such answers were right where this was measured"
-    return f"answers with {show_percent(score)} probability; {measured}"
+    needed = f"answers with {show_percent(score)} probability, {show_percent(support.threshold)} are needed"
+    return f"{needed}; {describe_measured(support)}"
+
+
+def _describe_lack(score: float | None, support: Support) -> str:
+    if score is None or score >= support.threshold:
+        return ""
+    return f"; it answers with {show_percent(score)} probability, {show_percent(support.threshold)} are needed"
 
 
 def show_percent(share: float) -> str:

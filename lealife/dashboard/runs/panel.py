@@ -8,7 +8,7 @@ from datetime import datetime
 
 from lealife.dashboard.ask.check_words import describe_check
 from lealife.dashboard.rows import fill_row
-from lealife.dashboard.runs.answer_words import describe_certainty, name_state
+from lealife.dashboard.runs.answer_words import describe_certainty, name_state, read_run_support
 from lealife.dashboard.runs.error_words import ErrorWords, explain_error
 from lealife.dashboard.runs.quotes import QuoteView, view_quotes
 from lealife.dashboard.runs.trail import StepView, view_step
@@ -187,7 +187,7 @@ class RunPage:
 
 
 def build_run_page(run_id: int) -> RunPage:
-    """Reads one run with its steps, memory and verdict. Nine queries at most. Raises NotFound."""
+    """Reads one run with its steps, memory and verdict. Ten queries at most. Raises NotFound."""
     run = find_run(run_id)
     cycle = TrainingCycle.objects.select_related("source", "outcome").filter(run_id=run_id).first()
     outcome = getattr(cycle, "outcome", None)
@@ -209,7 +209,7 @@ def build_run_page(run_id: int) -> RunPage:
         outcome_id=outcome.pk if outcome else None,
         state=name_state(run),
         answer=run.given_answer,
-        certainty=describe_certainty(run),
+        certainty=describe_certainty(run, support=read_run_support(run)),
         quotes=view_quotes(run, steps=steps),
         check=describe_check(run.check_spec, pages_target=run.pages_target),
         # The check that decided has a place of its own on the page.

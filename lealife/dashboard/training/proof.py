@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lealife.dashboard.candidates.tags import ApplyView, CanaryView, TagView, view_apply, view_canary, view_tag
+from lealife.dashboard.candidates.tags import (
+    ApplyView,
+    CanaryView,
+    TagView,
+    fill_tag,
+    view_apply,
+    view_canary,
+    view_tag,
+)
 from lealife.dashboard.readings import Readings, Recent
 from lealife.dashboard.rows import fill_row
 from lealife.dashboard.training.headline import describe_action
+from promotion.calibration import Calibrated
 from promotion.candidates.windows import WindowProgress
 from promotion.evaluation.standing import CandidateView
 from promotion.models import PromotionWindow
 from promotion.proof.served import ServedProof
+from promotion.recipe_words import describe_here
 from promotion.tags import KEEP_TAGS
 
 AT_WORK = {
@@ -72,12 +82,18 @@ class ProofPanel:
     unused: tuple[TagView, ...]
     unused_count: int
     keep: int
+    checked: Calibrated | None
     outcomes_total: int
     outcomes_success: int
     outcomes_failure: int
     served: ServedProof
     # The snapshot's own times change with every snapshot, so they do not count as a change.
     generated_at: datetime = field(metadata={"volatile": True})
+
+    @property
+    def here(self) -> str:
+        """How many checked answers above the active task tag's threshold were right."""
+        return describe_here(right=self.checked.right, answers=self.checked.answers) if self.checked else ""
 
     @property
     def delta_since_watermark(self) -> int:
@@ -100,8 +116,9 @@ def build_proof_panel(readings: Readings) -> ProofPanel:
         last_apply=view_apply(vitals.last_apply),
         pending=str(candidate.state) if candidate and is_open(candidate) else "none",
         recent=vitals.recent,
-        configured=tuple(fill_row(TagView, tag) for tag in vitals.configured),
-        unused=tuple(fill_row(TagView, tag) for tag in vitals.unused),
+        configured=tuple(fill_tag(tag) for tag in vitals.configured),
+        unused=tuple(fill_tag(tag) for tag in vitals.unused),
+        checked=readings.checked,
         unused_count=vitals.facts.unused_tags,
         keep=KEEP_TAGS,
         outcomes_total=counters["outcomes.total"],
