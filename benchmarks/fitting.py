@@ -20,7 +20,7 @@ from training.agent.reading.words import fold, read_question
 from training.models import Host
 
 # The features of passages. What only links and memory have keeps the weights that were set by hand.
-FITTED = ("bm25", "cosine", "page", "text", "heading", "title")
+FITTED = ("bm25", "cosine", "text", "heading", "title")
 PAGES, QUOTES = 3, 3
 # Penalties of large weights, and of a steep curve of how sure an answer is.
 WEIGHTS_L2, SUPPORT_L2 = 0.02, 0.05

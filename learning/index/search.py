@@ -92,10 +92,9 @@ def search_passages(
     chosen = _look_up(question, host_id=host_id, known=known)
     passages = IndexedPassage.objects.filter(pk__in=chosen).order_by("pk")
     rows = [_Row(*values) for values in passages.values_list(*_FIELDS)]
-    cosines = _compare(rows, vector)
     found = []
-    for row, cosine, of_page in zip(rows, cosines, _find_next_best(rows, cosines), strict=True):
-        features = _describe(row, cosine=cosine, of_page=of_page, question=question, known=known)
+    for row, cosine in zip(rows, _compare(rows, vector), strict=True):
+        features = _describe(row, cosine=cosine, question=question, known=known)
         score = round(weights.score(features), 6)
         found.append(Found(row.pk, row.url, row.title, row.heading, row.text, features, score))
     found.sort(key=lambda each: (-each.score, each.passage_id))
@@ -180,20 +179,7 @@ def _compare(rows: Sequence[_Row], vector: Sequence[float] | None) -> list[float
     return measure_cosines([bytes(stored) if stored is not None else None for stored in known], vector)
 
 
-def _find_next_best(rows: Sequence[_Row], cosines: Sequence[float]) -> list[float]:
-    """For each row the highest cosine of the other rows of its page; 0 when there are none."""
-    best: dict[str, list[float]] = {}
-    for row, cosine in zip(rows, cosines, strict=True):
-        best.setdefault(row.url, [0.0, 0.0]).append(cosine)
-    for of_page in best.values():
-        of_page.sort(reverse=True)
-    return [
-        best[row.url][1] if cosine == best[row.url][0] else best[row.url][0]
-        for row, cosine in zip(rows, cosines, strict=True)
-    ]
-
-
-def _describe(row: _Row, *, cosine: float, of_page: float, question: Question, known: HostWords) -> Features:
+def _describe(row: _Row, *, cosine: float, question: Question, known: HostWords) -> Features:
     counts = Counter(row.terms)
     title, heading = row.title, row.heading
 
@@ -204,7 +190,6 @@ def _describe(row: _Row, *, cosine: float, of_page: float, question: Question, k
     return Features(
         bm25=score_bm25(counts, length=len(row.terms), average=known.average, question=question, rarity=known.rarity),
         cosine=cosine,
-        page=of_page,
         text=measure_share(question, counts.keys(), rarity=known.rarity),
         heading=share(heading),
         title=share(title),

@@ -26,7 +26,7 @@ from learning.index.vectors import (
 from learning.ingest import ingest_outcome
 from learning.memory import purge_memory
 from tests.factories import START, make_host, make_html, make_outcome, make_step
-from training.agent.ranking import FIRST_WEIGHTS, Weights
+from training.agent.ranking import FIRST_WEIGHTS
 from training.agent.reading.page import parse_page
 from training.agent.reading.words import read_question
 from training.models import Host
@@ -124,20 +124,6 @@ def test_meaning_ranks_what_words_found(host):
 def test_a_vector_is_stored_in_two_bytes_a_number():
     assert unpack_vector(pack_vector((0.5, -0.25, 1.0))) == (0.5, -0.25, 1.0)
     assert len(pack_vector([0.1] * 384)) == 768
-
-
-def test_of_two_passages_alike_the_one_whose_page_says_more_of_it_comes_first(host):
-    index(host, "lonely", "The bell rings at noon.")
-    body = b"<title>bells</title><h2>a</h2><p>The bell rings at noon, yes.</p><h2>b</h2><p>A bell at noon.</p>"
-    url = f"{host.base_url}bells"
-    page = parse_page(body=body, media_type="text/html", url=url, site=host.as_site())
-    index_page(host_id=host.pk, url=url, page=page, snapshot_digest="", now=START)
-    IndexedPassage.objects.update(vector=pack_vector((0.6, 0.8)))
-    found = search_passages(
-        host_id=host.pk, question=read_question("bell noon"), weights=Weights(page=1.0), vector=(1.0, 0.0), limit=5
-    )
-    assert [each.features.page for each in found] == pytest.approx([0.6, 0.6, 0.0], abs=0.001)
-    assert found[-1].url == f"{host.base_url}lonely"
 
 
 def test_a_passage_without_a_vector_counts_as_the_average_of_the_others():

@@ -19,8 +19,7 @@ class Features:
 
     `bm25`: its BM25 score as a share of the highest that the question's words could reach. `cosine`: how alike it
     and the question are in meaning. `text`, `heading`, `title`, `path`, `link` (the text of its links): the share of
-    the question's words, by rarity, that stands in each. `page`: the cosine of the best other passage of its page.
-    `phrase`: it holds the quoted words literally. `record`: how
+    the question's words, by rarity, that stands in each. `phrase`: it holds the quoted words literally. `record`: how
     often its page answered such questions right. `exact`: a name of it is spelled as in the question. `pitfall`: its
     address failed before.
     """
@@ -32,7 +31,6 @@ class Features:
     title: float = 0.0
     path: float = 0.0
     link: float = 0.0
-    page: float = 0.0
     phrase: float = 0.0
     record: float = 0.0
     exact: float = 0.0
@@ -80,7 +78,6 @@ FIRST_WEIGHTS = Weights(
     title=0.2,
     path=0.3,
     link=1.0,
-    page=0.2,
     phrase=1.0,
     record=0.5,
     exact=0.15,
