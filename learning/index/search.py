@@ -6,10 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from heapq import nsmallest
 from typing import NamedTuple
 
-from django.db.models import QuerySet, Value
+from django.db import connection
 
 from learning.index.models import HostIndex, IndexedPassage, TermCount
 from learning.index.vectors import measure_cosines, read_model_number
@@ -17,13 +16,26 @@ from training.agent.ranking import Features, Weights, measure_share, score_bm25
 from training.agent.reading.words import Question, Rarity, fold, split_words
 
 # Passages that are looked up by their words, rarest words first: words that stand nearly everywhere cost nothing.
-LOOKED_UP = 5_000
+LOOKED_UP = 10_000
 # Of these so many are read and ranked: those that hold the most and the rarest of the question's words.
-READ = 200
+READ = 400
 # A question has few words that matter. Of a longer one the rarest are looked up.
 WORDS, NEW_WORDS = 24, 4
 # However often a page repeats itself, so many of its passages are found at most.
 PER_PAGE = 5
+WEIGHT_UNIT = 1_000_000
+
+# Each group of words is looked up by itself; a passage weighs what the groups that it holds do.
+_LOOK_UP = """
+    SELECT held.id
+    FROM unnest(%(groups)s::text[], %(weights)s::bigint[]) AS asked (words, weight),
+        LATERAL (
+            SELECT id FROM indexed_passages
+            WHERE host_id = %(host)s AND terms @> string_to_array(asked.words, ' ')
+            ORDER BY id LIMIT %(looked_up)s
+        ) AS held
+    GROUP BY held.id ORDER BY sum(asked.weight) DESC, held.id LIMIT %(read)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +143,18 @@ def _keep_rarest(question: Question, *, known: HostWords) -> Question:
 
 def _look_up(question: Question, *, host_id: int, known: HostWords) -> list[int]:
     """The passages that hold the most and the rarest words, by the database's index alone; at most `READ`."""
-    passages = IndexedPassage.objects.filter(host_id=host_id)
-    searches: list[QuerySet[IndexedPassage, tuple[int, int]]] = []
     groups = _group_words(question, known=known)
-    for number, terms in enumerate(groups):
-        holding = passages.filter(terms__contains=terms).annotate(group=Value(number)).order_by("pk")
-        searches.append(holding.values_list("pk", "group")[:LOOKED_UP])
-    weight: dict[int, float] = {}
-    # Read in one order, so that sums of weights come out the same in every process.
-    for pk, number in sorted(searches[0].union(*searches[1:], all=True) if searches else ()):
-        weight[pk] = weight.get(pk, 0.0) + sum(known.rarity.values[term] for term in groups[number])
-    return nsmallest(READ, weight, key=lambda pk: (-weight[pk], pk))
+    asked = {
+        "groups": [" ".join(group) for group in groups],
+        # Whole numbers: their sums do not depend on the order of the rows.
+        "weights": [round(WEIGHT_UNIT * sum(known.rarity.values[term] for term in group)) for group in groups],
+        "host": host_id,
+        "looked_up": LOOKED_UP,
+        "read": READ,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK_UP, asked)
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def _group_words(question: Question, *, known: HostWords) -> list[list[str]]:
