@@ -15,6 +15,7 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]  # it ships 
 from benchmarks.manuals import Manual, Question
 from lealife.pipeline.pool import embed_texts
 from learning.index.search import READ, search_passages
+from training.agent.quoting import BEST, OTHERS
 from training.agent.ranking import FIRST_SUPPORT, FIRST_WEIGHTS, Features, Support, Weights
 from training.agent.reading.words import fold, read_question
 from training.models import Host
@@ -23,7 +24,7 @@ from training.models import Host
 FITTED = ("bm25", "cosine", "text", "heading", "title")
 PAGES, QUOTES = 3, 3
 # Penalties of large weights, and of a steep curve of how sure an answer is.
-WEIGHTS_L2, SUPPORT_L2 = 0.02, 0.05
+WEIGHTS_L2, SUPPORT_L2 = 0.02, 0.0002
 PRECISION = 0.8
 # What is below this share of the questions is too few to say how many are right.
 LEAST_SHARE = 0.15
@@ -108,33 +109,37 @@ def fit_weights(cases: Sequence[Case]) -> Weights:
 
 
 def fit_support(cases: Sequence[Case], weights: Weights, *, precision: float = PRECISION) -> Support:
-    """How sure an answer is by the mean score of its quotes: a logistic model, and the lowest threshold from which
-    at least `precision` of the answers were right.
+    """How sure an answer is by the lead of its quotes: a logistic model, and the lowest threshold from which at least
+    `precision` of the answers were right. The parts for words alone and for few passages stay as they are.
     """
     measured = [measure_quotes(case, weights) for case in cases]
-    scores = np.array([score for score, _ in measured])
+    leads = np.array([lead for lead, _ in measured])
     right = np.array([is_right for _, is_right in measured], dtype=float)
 
     def lose(parameters: Any) -> float:
-        logits = parameters[0] + parameters[1] * scores
-        return float(np.mean(np.logaddexp(0, logits) - right * logits)) + SUPPORT_L2 * float(parameters[1]) ** 2 / 10
+        logits = parameters[0] + parameters[1] * leads
+        return float(np.mean(np.logaddexp(0, logits) - right * logits)) + SUPPORT_L2 * float(parameters[1]) ** 2
 
     intercept, slope = minimize(lose, np.array([0.0, 1.0]), method="L-BFGS-B").x
-    support = replace(FIRST_SUPPORT, intercept=round(float(intercept), 3), score=round(float(slope), 3))
+    support = replace(FIRST_SUPPORT, lead_intercept=round(float(intercept), 3), lead=round(float(slope), 3))
     least = find_threshold(measured, precision=precision)
-    threshold = support.measure(score=least, words=0.0, has_vectors=True)
-    above = [is_right for score, is_right in measured if score >= least]
+    above = [is_right for lead, is_right in measured if lead >= least]
     return replace(
         support,
-        threshold=round(threshold, 4),
+        threshold=measure_lead(support, least),
         right=sum(above),
         answers=len(above),
-        measured_on=f"{len(measured)} questions about other manuals",
+        measured_on=f"{len(cases)} questions about other manuals",
     )
 
 
+def measure_lead(support: Support, lead: float) -> float:
+    """How likely an answer is right whose quotes lead by so much."""
+    return support.measure(score=lead, others=0.0, words=0.0, has_vectors=True)
+
+
 def find_threshold(measured: Sequence[tuple[float, bool]], *, precision: float) -> float:
-    """The lowest score from which at least `precision` of the answers are right; the highest score when none is."""
+    """The lowest lead from which at least `precision` of the answers are right; the highest when none is."""
     ranked = sorted(measured, key=lambda each: -each[0])
     least, good = ranked[0][0], 0
     for place, (score, is_right) in enumerate(ranked, start=1):
@@ -145,10 +150,12 @@ def find_threshold(measured: Sequence[tuple[float, bool]], *, precision: float) 
 
 
 def measure_quotes(case: Case, weights: Weights) -> tuple[float, bool]:
-    """The mean score of a question's quotes, and whether one of them answers."""
-    quotes = _choose_quotes(_rank(case, weights))
-    score = float(np.mean([weights.score(each.features) for each in quotes])) if quotes else 0.0
-    return score, any(each.has_right_text for each in quotes)
+    """How far a question's quotes lead the passages that come next, and whether one of them answers."""
+    ranked = _rank(case, weights)
+    quotes = _choose_quotes(ranked)
+    scores = [weights.score(each.features) for each in ranked[BEST : BEST + OTHERS]]
+    lead = float(np.mean([weights.score(each.features) for each in quotes]) - np.mean(scores)) if scores else 0.0
+    return lead, any(each.has_right_text for each in quotes)
 
 
 def judge_ranking(cases: Sequence[Case], weights: Weights) -> Standing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.fitting import Case, fit_support, fit_weights, judge_ranking, measure_quotes
+from benchmarks.fitting import Case, fit_support, fit_weights, judge_ranking, measure_lead, measure_quotes
 from benchmarks.measurement import Measurement, at_least
 from benchmarks.sites import read_sites
 from training.agent.ranking import FIRST_WEIGHTS, Support, Weights
@@ -38,11 +38,7 @@ def judge_site(name: str, cases: Sequence[Case], weights: Weights, support: Supp
     standing = judge_ranking(cases, weights)
     ablation = "; ".join(f"{label}: {judge_ranking(cases, each)}" for label, each in INGREDIENTS.items())
     measured = [measure_quotes(case, weights) for case in cases]
-    sure = [
-        is_right
-        for score, is_right in measured
-        if support.measure(score=score, words=0.0, has_vectors=True) >= support.threshold
-    ]
+    sure = [is_right for lead, is_right in measured if measure_lead(support, lead) >= support.threshold]
     said = f"{sum(sure)} of {len(sure)} right; {support}"
     return [
         at_least(f"{name}: a right page among three", standing.in_three / answerable, IN_THREE, "", f"{weights}"),

@@ -22,7 +22,7 @@ LEAST_ANSWERS = 30
 # How likely the answer was said to be, and whether it was right.
 Measured = tuple[float, bool]
 # A support with another threshold measures alike.
-CURVE = ("intercept", "score", "words_intercept", "words")
+CURVE = ("lead_intercept", "lead", "intercept", "score", "words_intercept", "words")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ FEATURES = {
     "title": "in the title",
     "path": "in the address",
     "link": "link text",
-    "page": "next best of its page",
     "phrase": "quoted words",
     "record": "record",
     "exact": "exact names",

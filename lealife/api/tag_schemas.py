@@ -17,6 +17,8 @@ class SupportOut(Schema):
     right: int
     answers: int
     measured_on: str
+    lead_intercept: float
+    lead: float
     intercept: float
     score: float
     words_intercept: float
@@ -33,7 +35,6 @@ class WeightsOut(Schema):
     title: float
     path: float
     link: float
-    page: float
     phrase: float
     record: float
     exact: float

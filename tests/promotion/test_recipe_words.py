@@ -21,11 +21,11 @@ from training.models import Host
 
 RANKER = (
     "Ranker: BM25 0.5, meaning 2, words in the text 0.5, in the headings 0.2, in the title 0.2, in the address 0.3, "
-    "link text 1, next best of its page 0.2, quoted words 1, record 0.5, exact names 0.15, "
+    "link text 1, quoted words 1, record 0.5, exact names 0.15, "
     "failed before \N{MINUS SIGN}0.5."
 )
 SUPPORTED_FROM = "An answer counts as supported from"
-SUPPORT = f"{SUPPORTED_FROM} 67 %: 24 of 30 such answers were right (90 questions about three manuals)."
+SUPPORT = f"{SUPPORTED_FROM} 63 %: 29 of 34 such answers were right (90 questions about three manuals)."
 NONE_HERE = "Here: no answer above it has been checked yet."
 
 
@@ -91,4 +91,4 @@ def test_the_api_gives_the_figures(tags, browser: Client):
     assert (proof["task"]["weights"], proof["controller"]["support"]) == (None, None)
     assert proof["controller"]["weights"] == asdict(FIRST_WEIGHTS)
     assert proof["task"]["support"] == asdict(FIRST_SUPPORT)
-    assert proof["checked"] == {"threshold": 0.67, "right": 1, "answers": 1}
+    assert proof["checked"] == {"threshold": 0.63, "right": 1, "answers": 1}

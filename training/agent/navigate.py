@@ -172,7 +172,7 @@ class _Run:
         return quote(self.question, chosen, embed=self.embed), self._measure(chosen)
 
     def _measure(self, chosen: Sequence[Scored]) -> float:
-        return measure_support(self.brain.support, self.question, chosen)
+        return measure_support(self.brain.support, self.question, chosen, recalled=self.brain.memories)
 
     def _rank_passages(self) -> list[Scored]:
         return rank_passages(

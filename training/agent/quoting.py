@@ -30,6 +30,8 @@ WEAK_SHARE = 0.5
 WORDS_WORTH = 0.3
 # One common word is no evidence.
 NEAR_WORDS = 2
+# The site's best passages may all answer. With the mean of so many that come next the quotes are compared.
+BEST, OTHERS = 5, 10
 
 Vector = Sequence[float]
 # Makes a vector of unit length of each text; empty when no model can.
@@ -120,15 +122,24 @@ def choose_passages(question: Question, ranked: Sequence[Scored]) -> list[Scored
     return [each for each in near[:QUOTES_MAX] if each.score >= floor]
 
 
-def measure_support(support: Support, question: Question, chosen: Sequence[Scored]) -> float:
+def measure_support(
+    support: Support, question: Question, chosen: Sequence[Scored], *, recalled: Iterable[Recalled] = ()
+) -> float:
     """How likely the chosen passages answer, 0 to 1; 0 without any. One word alone is no question."""
     if not chosen:
         return 0.0
     return support.measure(
         score=sum(each.score for each in chosen) / len(chosen),
+        others=_score_others(recalled),
         words=chosen[0].features.text if len(question.words) >= NEAR_WORDS else 0.0,
         has_vectors=chosen[0].features.cosine > 0,
     )
+
+
+def _score_others(recalled: Iterable[Recalled]) -> float | None:
+    """The mean score of the passages that come after the best few of the site; None when there are too few."""
+    scores = sorted((item.score for item in recalled if item.is_passage), reverse=True)[BEST:][:OTHERS]
+    return sum(scores) / OTHERS if len(scores) == OTHERS else None
 
 
 def quote(question: Question, chosen: Sequence[Scored], *, embed: Embed | None = None) -> tuple[Quote, ...]:

@@ -6,6 +6,8 @@ import pytest
 
 from training.agent.brain import MISLED, NAMED, PASSAGE, Recalled
 from training.agent.quoting import (
+    BEST,
+    OTHERS,
     choose_passages,
     find_sentence,
     holds_phrases,
@@ -120,6 +122,25 @@ def test_by_words_alone_only_nearly_all_of_them_are_support() -> None:
     assert support("Where do old oaks stand in a wet summer of storms?") < FIRST_SUPPORT.threshold
     assert support("Oak?") < FIRST_SUPPORT.threshold
     assert measure_support(FIRST_SUPPORT, read_question("Where?"), []) == 0
+
+
+def test_quotes_that_stand_out_from_the_rest_of_the_site_are_surer() -> None:
+    question = read_question("When do flowers get cut?")
+    passage = rank_passages(question, [ROSES], recalled=(), weights=FIRST_WEIGHTS)[0].passage
+
+    def support(score: float, *, others: float, count: int = BEST + OTHERS) -> float:
+        rest = [
+            Recalled(0, PASSAGE, f"http://site.example/{number}", "", f"text {number}", others, is_passage=True)
+            for number in range(count - 1)
+        ]
+        best = Recalled(0, PASSAGE, ROSES.page.url, "", passage.text, score, cosine=0.5, is_passage=True)
+        ranked = rank_passages(question, [ROSES], recalled=[best, *rest], weights=FIRST_WEIGHTS)[:1]
+        return measure_support(FIRST_SUPPORT, question, ranked, recalled=[best, *rest])
+
+    assert support(1.4, others=0.9) > FIRST_SUPPORT.threshold > support(1.4, others=1.3)
+    # What cannot be compared is judged by its score alone, whatever the few others have.
+    few = BEST + OTHERS - 1
+    assert support(1.2, others=0.1, count=few) == support(1.2, others=1.1, count=few) < FIRST_SUPPORT.threshold
 
 
 def test_what_is_asked_in_the_question_s_own_words_is_no_answer() -> None:
