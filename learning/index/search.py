@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -144,7 +144,7 @@ def _keep_rarest(question: Question, *, known: HostWords) -> Question:
 def _look_up(question: Question, *, host_id: int, known: HostWords) -> list[int]:
     """The passages that hold the most and the rarest words, by the database's index alone; at most `READ`."""
     groups = _group_words(question, known=known)
-    asked = {
+    asked: dict[str, Any] = {
         "groups": [" ".join(group) for group in groups],
         # Whole numbers: their sums do not depend on the order of the rows.
         "weights": [round(WEIGHT_UNIT * sum(known.rarity.values[term] for term in group)) for group in groups],
