@@ -24,7 +24,7 @@ from training.models import Host
 FITTED = ("bm25", "cosine", "text", "heading", "title")
 PAGES, QUOTES = 3, 3
 # Penalties of large weights, and of a steep curve of how sure an answer is.
-WEIGHTS_L2, SUPPORT_L2 = 0.02, 0.0002
+WEIGHTS_L2, SUPPORT_L2 = 0.3, 0.0002
 PRECISION = 0.8
 # What is below this share of the questions is too few to say how many are right.
 LEAST_SHARE = 0.15

@@ -98,7 +98,9 @@ def recall(
             ruled_out = _rule_out(host_id=host_id, spared=spared)
     corrections = read_corrections(host_id=host_id, question=question) if told else Corrections()
     misled = corrections.misled if MISLED in told else frozenset[str]()
-    good = _attach_items([item for item in found if item.url not in misled], host_id=host_id, limit=limit)
+    # What a page that misled says is still compared with: without it another answer would seem to stand out.
+    kept = [item for item in found if item.is_passage or item.url not in misled]
+    good = _attach_items(kept, misled=misled, host_id=host_id, limit=limit)
     pitfalls = _read_pitfalls(host_id)
     tell = _tell(corrections, told, host_id=host_id, gone={item.url for item in pitfalls})
     return (*good, *tell, *pitfalls, *ruled_out)
@@ -122,12 +124,13 @@ def _recall_passages(passages: Sequence[Found], *, host_id: int) -> list[Recalle
     ]
 
 
-def _attach_items(found: Sequence[Recalled], *, host_id: int, limit: int) -> list[Recalled]:
+def _attach_items(found: Sequence[Recalled], *, misled: frozenset[str], host_id: int, limit: int) -> list[Recalled]:
     """What was found, best first: passages with the record of their page, and at most `limit` memory items.
 
-    The best passage of a page stands for the page's item, so that a page is not given twice.
+    The best passage of a page stands for the page's item, so that a page is not given twice. The items of pages that
+    misled are left out.
     """
-    best = _read_records({each.url for each in found if each.is_passage}, host_id=host_id)
+    best = _read_records({each.url for each in found if each.is_passage} - misled, host_id=host_id)
     ranked = _sort([replace(each, record=best[each.url].record) if each.url in best else each for each in found])
     attached, taken = list[Recalled](), set[str]()
     for each in ranked:
@@ -280,7 +283,7 @@ def withhold(items: tuple[Recalled, ...], *, run_id: int) -> tuple[tuple[Recalle
     ]
     urls = {item.url for item in items if item.item_id in withheld}
     kept = (item for item in items if item.is_passage or item.item_id not in withheld)
-    return tuple(_forget_item(item) if item.url in urls else item for item in kept), withheld
+    return tuple(_forget_item(item) if item.is_passage and item.url in urls else item for item in kept), withheld
 
 
 def _forget_item(passage: Recalled) -> Recalled:

@@ -122,6 +122,7 @@ def record_brain(*, run_id: int, fence: int, brain: Brain, withheld: list[int]) 
                 "score": item.score,
                 "why": item.why,
                 "heading": item.heading,
+                "is_passage": item.is_passage,
             }
             for item in brain.memories
             if item.kind != RULED_OUT

@@ -21,20 +21,24 @@ LOOKED_UP = 10_000
 READ = 400
 # A question has few words that matter. Of a longer one the rarest are looked up.
 WORDS, NEW_WORDS = 24, 4
-# However often a page repeats itself, so many of its passages are found at most.
-PER_PAGE = 5
+# However often a page repeats itself, so many of its passages are read and found at most.
+READ_PER_PAGE, PER_PAGE = 20, 5
 WEIGHT_UNIT = 1_000_000
 
 # Each group of words is looked up by itself; a passage weighs what the groups that it holds do.
 _LOOK_UP = """
-    SELECT held.id
-    FROM unnest(%(groups)s::text[], %(weights)s::bigint[]) AS asked (words, weight),
-        LATERAL (
-            SELECT id FROM indexed_passages
-            WHERE host_id = %(host)s AND terms @> string_to_array(asked.words, ' ')
-            ORDER BY id LIMIT %(looked_up)s
-        ) AS held
-    GROUP BY held.id ORDER BY sum(asked.weight) DESC, held.id LIMIT %(read)s
+    SELECT id FROM (
+        SELECT held.id, sum(asked.weight) AS weight,
+            row_number() OVER (PARTITION BY held.page_id ORDER BY sum(asked.weight) DESC, held.id) AS place
+        FROM unnest(%(groups)s::text[], %(weights)s::bigint[]) AS asked (words, weight),
+            LATERAL (
+                SELECT id, page_id FROM indexed_passages
+                WHERE host_id = %(host)s AND terms @> string_to_array(asked.words, ' ')
+                ORDER BY id LIMIT %(looked_up)s
+            ) AS held
+        GROUP BY held.id, held.page_id
+    ) AS weighed
+    WHERE place <= %(read_of_page)s ORDER BY weight DESC, id LIMIT %(read)s
 """
 
 
@@ -151,6 +155,7 @@ def _look_up(question: Question, *, host_id: int, known: HostWords) -> list[int]
         "host": host_id,
         "looked_up": LOOKED_UP,
         "read": READ,
+        "read_of_page": READ_PER_PAGE,
     }
     with connection.cursor() as cursor:
         cursor.execute(_LOOK_UP, asked)

@@ -13,7 +13,7 @@ from promotion.recipes import base_recipe
 from tests.learning.test_expiry import make_task
 from tests.learning.test_recall import PAGES, remember
 from tests.promotion.scenes import BASE, Servers, make_base_tags
-from training.agent.brain import MISLED, NAMED, TOLD_KINDS, Recalled
+from training.agent.brain import MISLED, NAMED, TOLD_KINDS, VISITABLE_KINDS, Recalled
 from training.agent.ranking import FIRST_WEIGHTS
 from training.agent.reading.links import Link
 from training.agent.reading.words import read_question
@@ -61,7 +61,7 @@ def read_told(host: Host, prompt: str = FOX) -> dict[str, list[tuple[str, str, f
 
 def read_recalled(host: Host, prompt: str) -> set[str]:
     items = recall(host_id=host.pk, prompt=prompt)
-    return {item.url.removeprefix(host.base_url) for item in items if item.kind not in TOLD_KINDS}
+    return {item.url.removeprefix(host.base_url) for item in items if item.kind in VISITABLE_KINDS}
 
 
 def rank(host: Host, items: tuple[Recalled, ...], *links: str) -> list[str]:
@@ -79,6 +79,17 @@ def test_a_page_judged_wrong_misleads_no_question_worded_alike(host, memory):
     assert read_told(host) == {MISLED: [("fox", "It said so. Twice.", 1.0)]}
     assert read_told(host, ALIKE) == {MISLED: [("fox", "It said so. Twice.", 0.0)]}
     assert read_told(host, "Is a lazy dog near the quick fox?") == {}
+
+
+def test_a_page_that_misled_is_still_compared_with(host, memory):
+    """Without its passages another answer would stand out more, and seem surer."""
+
+    def read_scores() -> list[float]:
+        return [item.score for item in recall(host_id=host.pk, prompt=FOX) if item.is_passage]
+
+    before = read_scores()
+    judge(host, "fox")
+    assert read_scores() == before
 
 
 def test_a_page_that_misled_is_visited_last(host, memory):

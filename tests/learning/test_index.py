@@ -224,6 +224,16 @@ def test_a_page_cannot_raise_its_rank_by_repetition(host):
     assert "bells" in find(host, "When do the harbour bells ring?", limit=30)
 
 
+def test_a_page_of_many_stuffed_sections_crowds_out_no_other(host, monkeypatch):
+    monkeypatch.setattr("learning.index.search.READ", 30)
+    sections = "".join(f"<h2>s{n}</h2><p>When do harbour bells ring? Number {n} of them.</p>" for n in range(60))
+    url = f"{host.base_url}stuffed"
+    page = parse_page(body=sections.encode(), media_type="text/html", url=url, site=host.as_site())
+    index_page(host_id=host.pk, url=url, page=page, snapshot_digest="", now=START)
+    index(host, "bells", "The bells of the harbour ring at noon.")
+    assert "bells" in find(host, "When do the harbour bells ring?", limit=30)
+
+
 def test_the_same_question_finds_the_same_in_the_same_order(host):
     for number in range(READ + 50):
         index(host, f"p{number}", f"The bell of house {number % 7} rings at noon.")

@@ -21,7 +21,7 @@ from learning.recall import (
     withhold,
 )
 from tests.factories import START, make_host, make_html, make_outcome
-from training.agent.brain import PASSAGE, RULED_OUT, Recalled
+from training.agent.brain import PASSAGE, PITFALL, RULED_OUT, Recalled
 from training.agent.reading.page import parse_page
 from training.models import Host
 from training.runs import keep_snapshot
@@ -307,3 +307,11 @@ def test_about_one_item_in_twenty_five_is_withheld():
 def test_a_page_that_is_only_ruled_out_is_never_withheld():
     items = tuple(Recalled(number, RULED_OUT, f"u{number}", "", "", 0.0) for number in range(200))
     assert withhold(items, run_id=1) == (items, [])
+
+
+def test_a_pitfall_at_a_withheld_address_stays_a_pitfall():
+    item = Recalled(7, "page", "u", "", "text", 1.0, is_passage=True)
+    pitfall = Recalled(8, PITFALL, "u", "", "", 0.0)
+    run_id = next(number for number in range(1_000) if withhold((item,), run_id=number)[1])
+    (passage, kept), _ = withhold((item, pitfall), run_id=run_id)
+    assert (passage.kind, kept) == (PASSAGE, pitfall)

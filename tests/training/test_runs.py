@@ -92,6 +92,7 @@ def test_the_brain_is_written_down_without_the_pages_that_are_only_ruled_out(run
     record_brain(run_id=run.pk, fence=run.fence, brain=brain, withheld=[9])
     run.refresh_from_db()
     assert ([item["id"] for item in run.memories], run.memory_withheld) == ([1], [9])
+    assert run.memories[0]["is_passage"] is False
     assert (run.controller_tag, run.task_digest) == ("c:1", "sha256:t")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,3 +40,8 @@ class Model(Protocol):
         request cannot be asked of any.
         """
         ...
+
+
+def list_digests(replies: Iterable[Reply]) -> tuple[str, ...]:
+    """The digests that replies came from, each once, sorted."""
+    return tuple(sorted({reply.digest for reply in replies if reply.digest}))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from training.agent.answerer import write_answer
 from training.agent.brain import Brain
 from training.agent.controller import pick_next
 from training.agent.errors import AgentError, ErrorCode
-from training.agent.model import Model, Reply
+from training.agent.model import Model, Reply, list_digests
 from training.agent.quoting import (
     Embed,
     Scored,
     asks_beyond_phrases,
     choose_passages,
     holds_phrases,
+    knows_better,
     measure_phrases,
     measure_support,
     quote,
@@ -231,8 +232,8 @@ class _Run:
             completion_tokens=sum(reply.completion_tokens for reply in replies),
             memory_ids=self.candidates.recalled_ids(self.visited),
             duration_ms=self._measure_ms(self.started),
-            controller_digests=_list_digests(self.picks),
-            task_digests=_list_digests(written),
+            controller_digests=list_digests(self.picks),
+            task_digests=list_digests(written),
             task_replies=len(written),
         )
 
@@ -302,13 +303,16 @@ class _Run:
     def _knows_enough(self) -> bool:
         # A check says itself how many pages it wants; without one the target is part of the proof.
         needed = self.task.pages_target if self.task.check.checks_nothing else self.task.check.min_pages
-        if self._count_pages() < max(needed, 1) or self.candidates.find_named(visited=self.visited):
+        if self._count_pages() < max(needed, 1) or self.candidates.find_named(visited=self.visited | self.twins):
             return False
         if self.question.phrases:
             # Words in quotation marks are looked for until they are found or the calls are spent.
             return holds_phrases(self.question, self.evidence)
-        score = self._measure(choose_passages(self.question, self._rank_passages()))
-        return score >= self.brain.support.threshold or self._holds_already()
+        if self._holds_already():
+            return True
+        chosen = choose_passages(self.question, self._rank_passages())
+        is_sure = self._measure(chosen) >= self.brain.support.threshold
+        return is_sure and not knows_better(chosen, recalled=self.brain.memories, visited=self.visited)
 
     def _holds_already(self) -> bool:
         """Whether an expected page was read: there is nothing better to look for."""
@@ -344,7 +348,3 @@ class _Run:
 
     def _measure_ms(self, since: float) -> int:
         return round((self.clock() - since) * 1000)
-
-
-def _list_digests(replies: Iterable[Reply]) -> tuple[str, ...]:
-    return tuple(sorted({reply.digest for reply in replies if reply.digest}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import mul
@@ -22,6 +22,7 @@ from training.agent.trajectory import Quote
 QUOTES_MAX = 3
 # A phrase of the question that is found outside of every passage is quoted with no more characters than this.
 PHRASE_QUOTE_MAX = 600
+ANSWER_MAX = 400
 # Passages of pages that the site index does not hold, whose meaning is compared with the question's: the best by words.
 COMPARED = 12
 # A passage that is worth less than this share of the best one is not quoted next to it.
@@ -122,6 +123,16 @@ def choose_passages(question: Question, ranked: Sequence[Scored]) -> list[Scored
     return [each for each in near[:QUOTES_MAX] if each.score >= floor]
 
 
+def knows_better(chosen: Sequence[Scored], *, recalled: Sequence[Recalled], visited: Set[str]) -> bool:
+    """Whether the index knows a passage on another page that would be quoted in place of the last chosen one.
+
+    Pages that misled are not looked at for that.
+    """
+    least = chosen[-1].score if len(chosen) == QUOTES_MAX else chosen[0].score * WEAK_SHARE if chosen else 0.0
+    known = visited | {item.url for item in recalled if item.kind == MISLED}
+    return any(item.is_passage and item.url not in known and item.score > least for item in recalled)
+
+
 def measure_support(
     support: Support, question: Question, chosen: Sequence[Scored], *, recalled: Iterable[Recalled] = ()
 ) -> float:
@@ -150,7 +161,7 @@ def quote(question: Question, chosen: Sequence[Scored], *, embed: Embed | None =
             url=each.evidence.page.url,
             body_digest=each.evidence.digest,
             heading=each.passage.heading,
-            highlight=_find_named(each) or find_sentence(question, each.passage, embed=embed),
+            highlight=_find_named(each) or find_answer(question, each.passage, embed=embed),
         )
         for each in chosen
     )
@@ -213,7 +224,21 @@ def quote_phrases(
     return tuple(quotes.values())[:QUOTES_MAX]
 
 
-def find_sentence(question: Question, passage: Passage, *, embed: Embed | None = None) -> str:
+def find_answer(question: Question, passage: Passage, *, embed: Embed | None = None) -> str:
+    """The sentence of a passage that bears most on the question, and the one after it in its paragraph.
+
+    What is asked is often said again before it is answered. Together they have at most `ANSWER_MAX` characters.
+    """
+    sentence = _find_sentence(question, passage, embed=embed)
+    line = next((line for line in passage.text.split("\n") if sentence in line), sentence)
+    start = line.find(sentence)
+    end = start + len(sentence)
+    after = next(iter(split_passages(line[end:])), "")
+    joined = line[start : line.find(after, end) + len(after)] if after else sentence
+    return joined if len(joined) <= ANSWER_MAX else sentence
+
+
+def _find_sentence(question: Question, passage: Passage, *, embed: Embed | None) -> str:
     """The sentence, row or line of a passage that bears most on the question, by words and meaning; the first of
     equals.
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from training.agent.brain import MISLED, NAMED, PASSAGE, Recalled
 from training.agent.quoting import (
+    ANSWER_MAX,
     BEST,
     OTHERS,
+    QUOTES_MAX,
+    WEAK_SHARE,
     choose_passages,
-    find_sentence,
+    find_answer,
     holds_phrases,
+    knows_better,
     measure_support,
     quote,
     quote_phrases,
@@ -146,7 +152,7 @@ def test_quotes_that_stand_out_from_the_rest_of_the_site_are_surer() -> None:
 def test_what_is_asked_in_the_question_s_own_words_is_no_answer() -> None:
     asked = "When are the roses of this garden pruned each year?"
     passage = Passage("", f"{asked}\nRoses are pruned in late winter, as a rule.")
-    assert find_sentence(read_question(asked), passage) == "Roses are pruned in late winter, as a rule."
+    assert find_answer(read_question(asked), passage) == "Roses are pruned in late winter, as a rule."
 
 
 def tell(kind: str, page: ReadPage, text: str = "", *, is_same: bool = True) -> Recalled:
@@ -200,3 +206,27 @@ def test_a_quoted_phrase_is_looked_for_on_pages_judged_wrong_last() -> None:
     assert quote_phrases(question, (ROSES, copy))[0].url == ROSES.page.url
     assert len(quote_phrases(question, (ROSES, copy), recalled=told)) == 1
     assert quote_phrases(question, (ROSES, copy), recalled=told)[0].url == copy.page.url
+
+
+def test_an_answer_goes_on_with_the_next_sentence_of_its_paragraph() -> None:
+    asked = read_question("What if I have to fix something else before my change is done?")
+    restated, said = (
+        "You may have to fix something else before your change is done.",
+        "You can use the stash to put it aside for that time, and get it back later.",
+    )
+    passage = Passage("Stash", f"Something about branches stands in this line.\n{restated} {said} It is kept for you.")
+    assert find_answer(asked, passage).startswith(f"{restated} {said}")
+    last = Passage("Stash", f"{said} {restated}\nAnother paragraph begins in this line, about branches.")
+    assert find_answer(asked, last) == restated
+    long = Passage("Stash", f"{restated} {'Word after word after word. ' * 20}".strip())
+    assert len(find_answer(asked, long)) <= ANSWER_MAX
+
+
+def test_a_run_goes_on_while_another_page_has_a_passage_that_would_be_quoted() -> None:
+    question = read_question("When are roses and trees pruned or felled?")
+    chosen = choose_passages(question, rank_passages(question, PAGES, recalled=(), weights=FIRST_WEIGHTS))
+    least = chosen[-1].score if len(chosen) == QUOTES_MAX else chosen[0].score * WEAK_SHARE
+    better = Recalled(0, PASSAGE, "http://site.example/other", "", "text", least + 0.1, is_passage=True)
+    assert knows_better(chosen, recalled=[better], visited={ROSES.page.url})
+    assert not knows_better(chosen, recalled=[better], visited={better.url})
+    assert not knows_better(chosen, recalled=[replace(better, score=least - 0.1)], visited=set())
