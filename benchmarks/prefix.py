@@ -30,7 +30,7 @@ from promotion.models import Evaluation, ModelTag, PromotionWindow
 from promotion.recipes import Recipe
 from promotion.tags import ensure_base_tags
 from training.agent.model import Reply
-from training.models import Host, Run, RuntimeSettings, Step
+from training.models import Host, OperatorVerdict, Run, RuntimeSettings, Step
 from training.runtime_settings import read_settings
 
 PAIRS = 60
@@ -179,6 +179,8 @@ def _remember(host: Host, number: int) -> None:
         for link in links
     ]
     Step.objects.create(run=run, index=1, url=host.base_url, shortlist=shortlist, picked_by="model")
+    # A situation is learned from where a check or a person found its run right.
+    OperatorVerdict.objects.create(run=run, right=True, by="benchmark", origin="benchmark")
     MemoryItem.objects.create(
         host=host, kind=MemoryItem.Kind.EXEMPLAR, key=f"lesson {number}", status=MemoryItem.Status.TRUSTED,
         data={"run": run.pk, "step": 1, "right": 0, "size": len(links)},
