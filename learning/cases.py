@@ -9,12 +9,13 @@ from django.db.models import Q
 
 from lealife.core.announce import announce
 from lealife.core.digest import digest_bytes
-from lealife.core.errors import InvalidInput
+from lealife.core.errors import Conflict, InvalidInput
 from learning.corrections import Place, read_quoted
 from learning.curriculum.models import CurriculumTask
 from learning.curriculum.tasks import end_task, queue_training, split_of
 from learning.index.models import IndexedPage
 from learning.index.search import search_passages
+from learning.memory import lock_memory
 from learning.models import FrontierPage
 from training.agent.ranking import FIRST_WEIGHTS
 from training.agent.reading.page import ParsedPage, parse_kept
@@ -156,6 +157,15 @@ def find_case(*, host_id: int, prompt: str) -> CurriculumTask | None:
 def is_held_out(*, host: Host, prompt: str) -> bool:
     """Whether a question is a held-out task of the host."""
     return CurriculumTask.objects.held_out().filter(host=host, prompt__iexact=prompt).exists()
+
+
+def refuse_held_out(host: Host, prompt: str) -> None:
+    """Raises Conflict for a held-out question. Until the caller's transaction ends no verdict makes a case of it."""
+    lock_memory(host.pk)
+    if is_held_out(host=host, prompt=prompt):
+        raise Conflict(
+            "This question is held out for evaluations. Held-out tasks are never used for training.", field="prompt"
+        )
 
 
 def _choose_check(run: Run, *, right: bool, answer: Place) -> dict[str, Any]:

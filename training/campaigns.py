@@ -15,6 +15,7 @@ from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import Conflict, InvalidInput, NotFound
 from lealife.core.transition import move
+from training.admission import check_admitted
 from training.audit import record_audit
 from training.models import Campaign, Host, TaskDefinition, TrainingSource
 from training.models.sources import queue_rank
@@ -76,13 +77,15 @@ def create_campaign(
 ) -> Campaign:
     """Queues `size` (1–10,000) sources of one task in one statement, each with its own marker.
 
-    `definition` is the saved one that the task comes from. Raises InvalidInput or NotFound with the field.
+    `definition` is the saved one that the task comes from. Raises InvalidInput or NotFound with the field, Conflict
+    for a task that must not be trained on.
     """
     check_size(size)
     cleaned = check_prompt(prompt)
     found = find_host(host, prompt=cleaned)
     now = timezone.now()
     with transaction.atomic():
+        check_admitted(host=found, prompt=cleaned)
         campaign = Campaign.objects.create(
             title=check_title(title, prompt=cleaned),
             prompt=cleaned,

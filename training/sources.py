@@ -12,6 +12,7 @@ from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import Conflict, InvalidInput, NotFound
 from lealife.core.transition import move
+from training.admission import check_admitted
 from training.audit import record_audit
 from training.models import Host, TaskDefinition, TrainingSource
 from training.tasks import (
@@ -43,7 +44,7 @@ def queue_source(
 ) -> TrainingSource:
     """Queues one operator prompt for training; `definition` is the saved one that it comes from.
 
-    Raises InvalidInput or NotFound with the field that is wrong.
+    Raises InvalidInput or NotFound with the field that is wrong, Conflict for a task that must not be trained on.
     """
     cleaned = check_prompt(prompt)
     found = find_host(host, prompt=cleaned)
@@ -60,6 +61,7 @@ def queue_source(
         definition=definition,
     )
     with transaction.atomic():
+        check_admitted(host=found, prompt=cleaned)
         source.save()
         record_audit(actor=by, origin=queued_from, action="queue source", subject=f"source {source.pk}")
         announce("sources")
@@ -70,13 +72,15 @@ def queue_source(
 def correct_source(*, source: TrainingSource, fields: Collection[str], by: Actor, origin: str) -> None:
     """Writes the changed `fields` of a source that still waits.
 
-    Raises InvalidInput with the field that is wrong, Conflict when the source has started meanwhile.
+    Raises InvalidInput with the field that is wrong, Conflict when the source has started meanwhile or its task must
+    not be trained on.
     """
+    source.prompt = check_prompt(source.prompt)
     with transaction.atomic():
+        check_admitted(host=source.host, prompt=source.prompt)
         # The row lock makes a worker's claim wait, or be seen here.
         if not TrainingSource.objects.select_for_update().filter(pk=source.pk, status__in=WAITING).exists():
             raise Conflict(f"Source {source.pk} has already started and can no longer be corrected.")
-        source.prompt = check_prompt(source.prompt)
         source.check_spec = check_success_check(source.check_spec, host=source.host)
         source.pages_target = check_pages_target(source.pages_target)
         source.priority = check_priority(source.priority)

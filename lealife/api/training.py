@@ -85,17 +85,17 @@ def list_pending_sources(
     return SourceListOut(sources=[describe_source(source) for source in page.rows], next_before=page.next_before)
 
 
-@router.post("/sources", response=declare_responses(201, SourceOut, 404), auth=allow(queue_source))
+@router.post("/sources", response=declare_responses(201, SourceOut, 404, 409), auth=allow(queue_source))
 def create_source(request: ActorRequest, body: SourceIn) -> Status:
-    """Queues one prompt for training."""
+    """Queues one prompt for training; 409 when it is held out for evaluations."""
     source = queue_source(**body.read_task(), queued_from=ORIGIN, by=request.auth)
     source.refresh_from_db()
     return Status(201, describe_source(source))
 
 
-@router.post("/campaigns", response=declare_responses(201, CampaignOut, 404), auth=allow(create_campaign))
+@router.post("/campaigns", response=declare_responses(201, CampaignOut, 404, 409), auth=allow(create_campaign))
 def create(request: ActorRequest, body: CampaignIn) -> Status:
-    """Queues one task definition `size` times; each run is independent."""
+    """Queues one task definition `size` times; each run is independent. 409 when it is held out for evaluations."""
     campaign = create_campaign(**body.read_task(), queued_from=ORIGIN, by=request.auth)
     return Status(201, describe_campaign(campaign.pk))
 
