@@ -170,7 +170,7 @@ def _read_fit(role: str, *, size: int, held_out: frozenset[tuple[str, ...]]) -> 
 
 def read_held_out() -> list[str]:
     """Every text of held-out tasks: the question, the expected text, and the page's passage."""
-    tasks = CurriculumTask.objects.filter(split=CurriculumTask.Split.EVALUATION)
+    tasks = CurriculumTask.objects.held_out()
     return [
         text
         for prompt, passage, check in tasks.values_list("prompt", "passage", "check_spec")

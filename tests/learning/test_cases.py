@@ -13,6 +13,7 @@ from lealife.run_actions import judge_run, train_on_run
 from learning.curriculum.tasks import make_tasks, split_of
 from learning.index.indexing import count_terms, index_page
 from learning.models import CurriculumTask
+from promotion.candidates.building import read_held_out
 from promotion.evaluation.freezing import choose_tasks
 from tests.factories import START, make_crawled, make_html, make_source
 from training.agent.reading.page import parse_page
@@ -181,6 +182,14 @@ def test_a_held_out_case_is_never_trained_on(host):
     judge(run, False)
     assert AuditEntry.objects.filter(action="withdraw held-out task").count() == 1
     assert train_on_run(run_id=run.pk, check_spec={}, **BY)
+
+
+def test_what_a_replaced_case_says_is_not_held_out_any_more(host):
+    run = make_run(host, find_path("evaluation"))
+    judge(run, True)
+    assert PROMPT in read_held_out()
+    judge(run, False)
+    assert read_held_out() == []
 
 
 def test_a_question_that_was_trained_on_is_never_held_out(host):
