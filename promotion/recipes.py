@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Protocol, TypeVar
 
 from lealife.core.digest import digest_value
 from promotion.models import Role
@@ -15,6 +15,9 @@ NUM_CTX = 4096
 SHORTLIST_SIZE = 5
 # Ollama penalises repeated tokens by default, which distorts constrained JSON.
 PARAMETERS = {"num_ctx": NUM_CTX, "temperature": 0, "seed": 0, "repeat_penalty": 1.0}
+# Where a support was measured, and with what result: no run can show a difference.
+MEASURED = ("right", "answers", "measured_on")
+Values = TypeVar("Values", Weights, Support)
 
 
 class TagServer(Protocol):
@@ -64,31 +67,45 @@ class Recipe:
         """What decides when an answer counts as supported, of a task model of this recipe."""
         return self.support or FIRST_SUPPORT
 
+    @property
+    def support_effect(self) -> dict[str, Any]:
+        """What runs can show of the support: all of it but where it was measured."""
+        return {name: value for name, value in asdict(self.used_support).items() if name not in MEASURED}
+
     def to_json(self) -> dict[str, Any]:
         """Plain values. What a recipe does not have is left out: an older recipe keeps its digest."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Recipe:
-        """The recipe of a stored row."""
+        """The recipe of a stored row, whatever weights and support were made of when it was written."""
         return cls(
             **{
                 **data,
                 "messages": tuple((role, content) for role, content in data["messages"]),
-                "weights": Weights(**data["weights"]) if "weights" in data else None,
-                "support": Support(**data["support"]) if "support" in data else None,
+                "weights": _fill(FIRST_WEIGHTS, data["weights"]) if "weights" in data else None,
+                "support": _fill(FIRST_SUPPORT, data["support"]) if "support" in data else None,
             }
         )
 
-    def materialise(self, server: TagServer) -> str:
-        """Creates the tag on every server of the pool; returns its digest, the same on all."""
+    def materialise(self, server: TagServer, *, name: str = "") -> str:
+        """Creates the tag on every server of the pool; returns its digest, the same on all.
+
+        `name`: that of a row written when weights or support were made of something else.
+        """
         return server.create_tag(
-            tag=self.tag_name,
+            tag=name or self.tag_name,
             base=self.base,
             system=self.system,
             messages=[{"role": role, "content": content} for role, content in self.messages],
             parameters=self.parameters,
         )
+
+
+def _fill(first: Values, stored: dict[str, Any]) -> Values:
+    """The stored values: what is not known any more is left out, and what is missing is that of the first ones."""
+    known = {each.name for each in fields(first)}
+    return replace(first, **{name: value for name, value in stored.items() if name in known})
 
 
 def base_recipe(*, role: str, base: str) -> Recipe:

@@ -41,7 +41,7 @@ def restore_tags(*, server: TagServer) -> list[str]:
     needed = ModelTag.objects.filter(serving | Q(pk__in=replaced)).order_by("id")
     lost = [tag for tag in needed if "" in server.read_digest(tag=tag.name).values()]
     for tag in lost:
-        Recipe.from_json(tag.recipe).materialise(server)
+        Recipe.from_json(tag.recipe).materialise(server, name=tag.name)
     return [tag.name for tag in lost]
 
 

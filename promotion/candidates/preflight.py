@@ -77,7 +77,7 @@ def check_recipe(recipe: Recipe, *, around: Surroundings) -> str:
 def read_effect(recipe: Recipe) -> str:
     """A digest that is equal for two recipes when no run could show a difference between them."""
     parameters = {name: value for name, value in recipe.parameters.items() if name not in OVERRIDDEN}
-    agent: list[Any] = [asdict(recipe.used_support)]
+    agent: list[Any] = [recipe.support_effect]
     if recipe.role == Role.CONTROLLER:
         agent = [recipe.shortlist_size, asdict(recipe.used_weights)]
     return digest_value([recipe.role, recipe.base, recipe.system, recipe.messages, parameters, agent])

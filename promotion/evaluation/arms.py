@@ -71,7 +71,7 @@ class ArmInputs:
                 self.controller.digest,
                 ranking.shortlist_size,
                 asdict(ranking.used_weights),
-                asdict(answering.used_support),
+                answering.support_effect,
                 self.task.digest,
                 list(self.memories),
                 self.freeze_id,

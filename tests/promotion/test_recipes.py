@@ -16,13 +16,13 @@ from learning.index.models import IndexedPassage
 from learning.index.vectors import pack_vector
 from learning.models import CurriculumTask
 from promotion.candidates.preflight import read_effect
-from promotion.evaluation.arms import make_brain
+from promotion.evaluation.arms import ArmInputs, make_brain
 from promotion.evaluation.comparison import arm_inputs
 from promotion.evaluation.freezing import freeze_inputs
 from promotion.models import Evaluation, ModelTag
 from promotion.recipes import Recipe, base_recipe
 from promotion.steering import request_drill
-from promotion.tags import register_tag
+from promotion.tags import register_tag, restore_tags
 from tests.factories import START, make_html
 from tests.promotion.scenes import BASE, Servers, change_settings, make_base_tags, make_tasks, make_window, open_trial
 from training.agent.ranking import FIRST_SUPPORT, FIRST_WEIGHTS
@@ -80,6 +80,31 @@ def test_other_weights_or_another_support_make_another_tag():
     ):
         assert after.digest != before.digest and after.tag_name != before.tag_name
         assert read_effect(after) != read_effect(before)
+
+
+def test_where_a_support_was_measured_is_no_difference_that_a_run_can_show(db, servers: Servers):
+    controller, task = make_base_tags(servers)
+    support = replace(FIRST_SUPPORT, right=9, answers=9, measured_on="9 questions")
+    other = make_tag(servers, task, support=support)
+    assert read_effect(Recipe.from_json(other.recipe)) == read_effect(Recipe.from_json(task.recipe))
+    limits = {"prompt": "x", "check_spec": {}, "host_id": 1, "pages_target": 1, "max_calls": 1, "memories": ()}
+    inputs = ArmInputs(**limits, controller=controller, task=task, freeze_id=1, seed=0, engine=())
+    other.digest = task.digest
+    assert replace(inputs, task=other).digest == inputs.digest
+
+
+@pytest.mark.parametrize(("role", "part"), [("controller", "weights"), ("task", "support")])
+def test_a_recipe_stays_readable_when_a_value_comes_or_goes(db, servers: Servers, role: str, part: str):
+    tag = next(tag for tag in make_base_tags(servers) if tag.role == role)
+    read = Recipe.from_json(tag.recipe)
+    stored = {name: value for name, value in tag.recipe[part].items() if name not in ("cosine", "threshold")}
+    tag.recipe = {**tag.recipe, part: {**stored, "gone": 1.0}}
+    tag.save(update_fields=["recipe"])
+    assert Recipe.from_json(tag.recipe) == read
+    # Whatever it reads as, it is made again under the name that its row has.
+    ModelTag.objects.filter(pk=tag.pk).update(name=f"lealife-{role}:older")
+    assert restore_tags(server=servers) == [f"lealife-{role}:older"]
+    assert f"lealife-{role}:older" in servers.made
 
 
 def test_a_recipe_without_them_means_the_first_ones_and_keeps_its_name(db, servers: Servers):
