@@ -223,7 +223,8 @@ def _build(now: datetime) -> bool:
         log.warning("candidate not built, trying again: %s", error)
         return False
     try:
-        # It asks a model server for vectors, so it comes before the transaction.
+        # They ask a model server, the second one for vectors, so they come before the transaction.
+        note_embedder()
         frozen = freeze_inputs(candidate=plan.recipe, embed=embed_if_possible)
         with transaction.atomic():
             candidate = register_candidate(plan, digest=digest)
@@ -237,6 +238,7 @@ def _build(now: datetime) -> bool:
 def _drill(now: datetime) -> bool:
     if read_settings().promotion_hold:
         return False
+    note_embedder()
     try:
         started = start_drill(server=get_pool(), now=now, embed=embed_if_possible)
     except ModelError as error:
