@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from operator import itemgetter
 from typing import Any
@@ -11,14 +11,12 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, Value
 
 from promotion.models import ModelTag, Role
 from promotion.recipes import Recipe
-from training.agent.ranking import Support, Weights
+from training.agent.ranking import FIRST_SUPPORT, FIRST_WEIGHTS, Support, Weights
 from training.models import OperatorVerdict, Run
 from training.models.runs import TEXT_CHECKS, is_scored_freely
 
 # So many checked answers, and as many judged ones, are read: the newest.
 NEWEST = 300
-# With fewer answers at or above it a threshold says little.
-LEAST_ANSWERS = 30
 # How likely the answer was said to be, and whether it was right.
 Measured = tuple[float, bool]
 # A support with another threshold measures alike.
@@ -32,23 +30,6 @@ class Calibrated:
     threshold: float
     right: int
     answers: int
-
-
-def calibrate(measured: Iterable[Measured], *, precision: float) -> Calibrated | None:
-    """The least threshold at or above which at least `precision` of enough answers were right; None without one.
-
-    Of the answers with a score of at least t let n(t) be the number, and r(t) that of the right ones. The threshold is
-    the least t among the scores with n(t) >= 30 and r(t) / n(t) >= `precision`. Pure.
-    """
-    ordered = sorted(measured, reverse=True)
-    found, right = None, 0
-    for answers, (score, is_right) in enumerate(ordered, 1):
-        right += is_right
-        # Answers with one score are on one side of every threshold.
-        is_last = answers == len(ordered) or ordered[answers][0] < score
-        if is_last and answers >= LEAST_ANSWERS and right >= precision * answers:
-            found = Calibrated(score, right, answers)
-    return found
 
 
 def count_above(measured: Sequence[Measured], *, threshold: float) -> Calibrated:
@@ -92,11 +73,17 @@ def read_measured(*, weights: Weights, support: Support) -> list[Measured]:
 
 def _served_alike(prefix: str, *, weights: Weights, support: Support) -> Q:
     """Of runs whose tags rank by these weights and measure support in this way: their scores mean the same."""
+    controllers = _name_tags(Role.CONTROLLER, "weights", values=asdict(weights), first=asdict(FIRST_WEIGHTS))
     curve = {name: getattr(support, name) for name in CURVE}
-    controllers = _name_tags(Role.CONTROLLER, {"weights": asdict(weights)})
-    tasks = _name_tags(Role.TASK, {"support": curve})
+    tasks = _name_tags(Role.TASK, "support", values=curve, first=asdict(FIRST_SUPPORT))
     return Q(**{f"{prefix}controller_tag__in": controllers, f"{prefix}task_tag__in": tasks})
 
 
-def _name_tags(role: str, part: dict[str, Any]) -> Any:
-    return ModelTag.objects.filter(role=role, recipe__contains=part).order_by().values("name")
+def _name_tags(role: str, part: str, *, values: dict[str, float], first: dict[str, Any]) -> Any:
+    """The names of the role's tags whose recipes have these values; what a recipe does not name is the first one's."""
+    alike = Q()
+    for name, value in values.items():
+        given = Q(recipe__contains={part: {name: value}})
+        missing = ~Q(recipe__has_key=part) | ~Q(**{f"recipe__{part}__has_key": name})
+        alike &= given | missing if value == first[name] else given
+    return ModelTag.objects.filter(alike, role=role).order_by().values("name")

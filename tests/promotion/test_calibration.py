@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from promotion import calibration
-from promotion.calibration import Calibrated, calibrate, count_above, read_calibration, read_measured
+from promotion.calibration import Calibrated, read_calibration, read_measured
 from promotion.models import ModelTag
 from promotion.recipes import Recipe
 from promotion.tags import register_tag
@@ -38,39 +37,6 @@ def make_run(tags: Tags, **changes: Any) -> Run:
 
 def read() -> list[tuple[float, bool]]:
     return sorted(read_measured(weights=FIRST_WEIGHTS, support=FIRST_SUPPORT))
-
-
-def test_the_least_threshold_with_enough_right_answers_is_chosen():
-    # 40 right ones above, then right and wrong ones in turn: of 51 answers at or above 0.45 46 are right.
-    above = [(0.9, True)] * 40
-    below = [(0.5 - number / 200, number % 2 == 0) for number in range(40)]
-    found = calibrate([*below, *above], precision=0.9)
-    assert found == Calibrated(threshold=0.45, right=46, answers=51)
-    assert calibrate([*below, *above], precision=0.99).threshold == 0.5
-    assert calibrate([(0.9, False)] * 100, precision=0.5) is None
-    assert calibrate([], precision=0.5) is None
-
-
-def test_few_answers_are_no_calibration_and_equal_scores_stay_together():
-    assert calibrate([(0.9, True)] * 29, precision=0.8) is None
-    assert calibrate([(0.9, True)] * 30, precision=0.8) == Calibrated(0.9, 30, 30)
-    # Cut within the answers with one score, 30 right ones would stand above.
-    assert calibrate([(0.9, True)] * 30 + [(0.9, False)] * 30, precision=0.8) is None
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_a_threshold_keeps_what_it_says_whatever_was_measured(seed: int):
-    draw = random.Random(seed)
-    measured = [(score := draw.randrange(100) / 100, draw.random() < score) for _ in range(300)]
-    found = calibrate(measured, precision=0.8)
-    holds = [
-        threshold
-        for threshold in {score for score, _ in measured}
-        if (above := count_above(measured, threshold=threshold)).answers >= calibration.LEAST_ANSWERS
-        and above.right >= 0.8 * above.answers
-    ]
-    assert (found.threshold if found else None) == min(holds, default=None)
-    assert found is None or found == count_above(measured, threshold=found.threshold)
 
 
 def test_answers_are_right_by_their_check_or_by_a_persons_last_verdict(tags: Tags):
@@ -114,6 +80,20 @@ def test_tags_that_score_alike_are_counted_together_and_others_are_not(tags: Tag
     lower = ModelTag.objects.get(recipe__support__contains={"threshold": 0.5, "score": FIRST_SUPPORT.score})
     assert read_calibration(controller=controller, task=task) == Calibrated(0.63, 0, 0)
     assert read_calibration(controller=controller, task=lower) == Calibrated(0.5, 1, 1)
+
+
+def test_tags_whose_recipes_do_not_name_a_value_score_by_the_first_one(tags: Tags):
+    make_run(tags)
+    bm25 = replace(FIRST_WEIGHTS, bm25=9.0)
+    for part, name in (("weights", "bm25"), ("support", "lead")):
+        tag = next(tag for tag in tags if part in tag.recipe)
+        for recipe in (
+            {**tag.recipe, part: {key: value for key, value in tag.recipe[part].items() if key != name}},
+            {key: value for key, value in tag.recipe.items() if key != part},
+        ):
+            ModelTag.objects.filter(pk=tag.pk).update(recipe=recipe)
+            assert read() == [(0.8, True)]
+            assert read_measured(weights=bm25, support=FIRST_SUPPORT) == []
 
 
 def test_a_long_history_costs_no_more(tags: Tags, monkeypatch: pytest.MonkeyPatch):

@@ -109,11 +109,6 @@ class Support:
     answers: int
     measured_on: str
 
-    @property
-    def precision(self) -> float:
-        """The share of right answers at or above the threshold, where it was measured."""
-        return self.right / self.answers if self.answers else 0.0
-
     def measure(self, *, score: float, others: float | None, words: float, has_vectors: bool) -> float:
         """How likely the best passages answer, 0 to 1.
 
