@@ -61,7 +61,9 @@ def test_a_verdict_is_kept_and_shown_with_its_note(browser: Client, host: Host) 
     assert "“&lt;i&gt;the other queue&lt;/i&gt;”" in page
     assert "Judged right" in press(browser, run, "judge", right="yes")
     assert OperatorVerdict.objects.count() == 2
-    assert "Choose yes or no." in press(browser, run, "judge", right="perhaps")
+    page = press(browser, run, "judge", right="perhaps", note="So <so>.")
+    assert "Choose yes or no." in page
+    assert 'value="So &lt;so&gt;."' in page
     assert OperatorVerdict.objects.count() == 2
 
 
@@ -84,9 +86,15 @@ def test_after_a_no_the_page_asks_what_would_have_been_right_and_says_what_chang
         f'value="{URL}2"', ">A &lt;b&gt;line&lt;/b&gt;.</textarea>",
     ):  # fmt: skip
         assert words in page
-    page = press(browser, run, "judge", right="no", right_url="http://elsewhere.example/", right_text="A heap.")
+    page = press(
+        browser, run, "judge", right="no", right_url="http://elsewhere.example/", right_text="A heap.", note="Mine."
+    )
     assert "is not on manual" in page
-    assert "You wrote: http://elsewhere.example/ A heap." in page
+    for words in ('value="http://elsewhere.example/"', ">A heap.</textarea>", 'value="Mine."'):
+        assert words in page
+    again = browser.get(f"/runs/{run.pk}/").content.decode()
+    assert 'value="Too old."' in again
+    assert 'value="Mine."' not in again
     assert OperatorVerdict.objects.count() == 2
 
 
