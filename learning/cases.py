@@ -154,6 +154,12 @@ def find_case(*, host_id: int, prompt: str) -> CurriculumTask | None:
     return CurriculumTask.objects.cases().filter(host_id=host_id, prompt__iexact=prompt).first()
 
 
+def was_taken_back(verdict: OperatorVerdict, *, run: Run) -> bool:
+    """Whether the question was a case by this verdict, or by one that kept its case, until another one replaced it."""
+    replaced = CurriculumTask.objects.filter(kind=CurriculumTask.Kind.PERSON, replaced_at__isnull=False)
+    return replaced.filter(host=run.host, prompt__iexact=run.prompt, verdict_id__gte=verdict.pk).exists()
+
+
 def is_held_out(*, host: Host, prompt: str) -> bool:
     """Whether a question is a held-out task of the host."""
     return CurriculumTask.objects.held_out().filter(host=host, prompt__iexact=prompt).exists()

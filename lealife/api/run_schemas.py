@@ -117,8 +117,9 @@ class TaskOut(TaskSummaryOut):
     """A task with its answer and the evidence for it.
 
     `answer` is empty unless the task succeeded. Of another task, `quotes` are the closest text that was read, and
-    `draft` is what the model wrote from it: neither is an answer. `answer_score`: how likely the best quote answers, 0
-    to 1; null without quotes. `is_quoted`: the answer is the page's own words. `answer_schema`: the JSON schema to
+    `draft` is what would have been its answer had no check refused it, written or quoted: neither is an answer. `draft`
+    is empty where the quotes were too unsure to write from. `answer_score`: how likely the best quote answers, 0 to 1;
+    null without quotes. `is_quoted`: the answer is the page's own words. `answer_schema`: the JSON schema to
     which the answer is written.
     """
 

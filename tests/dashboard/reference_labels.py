@@ -132,7 +132,7 @@ always  =Standard Task Reuse
 always  window …/… | live applies …
 always  Standard tasks use active model ….
 always  =Current Window To Next Eval
-always  Window progress increases as successful training outcomes are ingested. When it reaches …, the controller can advance evaluation/promotion checks and apply model updates to standard tasks.
+always  Window progress increases as successful training outcomes, … ones only, are ingested. When it reaches …, the controller can advance evaluation/promotion checks and apply model updates to standard tasks.
 always  =Training Sources Consumed (30m)
 always  =Learning Records Ingested (30m)
 always  =Learning Ingest Backlog

@@ -74,6 +74,11 @@ def test_a_verified_answer_says_what_verified_it(browser: Client, host: Host) ->
     )
 
 
+def test_each_check_that_decided_is_named_in_words(browser: Client, host: Host) -> None:
+    text = read_text(open_run(browser, make_run(host, **SUPPORTED | {"verifier": "json_schema+supported"})))
+    assert "decided by the JSON schema and the score of the best quote" in text
+
+
 def test_words_in_quotation_marks_that_were_found_are_no_estimate() -> None:
     found = Run(answer_state="supported", answer_score=1.0, verifier="supported")
     assert (

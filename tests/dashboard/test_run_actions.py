@@ -61,7 +61,9 @@ def test_a_verdict_is_kept_and_shown_with_its_note(browser: Client, host: Host) 
     assert "“&lt;i&gt;the other queue&lt;/i&gt;”" in page
     assert "Judged right" in press(browser, run, "judge", right="yes")
     assert OperatorVerdict.objects.count() == 2
-    assert "Choose yes or no." in press(browser, run, "judge", right="perhaps")
+    page = press(browser, run, "judge", right="perhaps", note="So <so>.")
+    assert "Choose yes or no." in page
+    assert 'value="So &lt;so&gt;."' in page
     assert OperatorVerdict.objects.count() == 2
 
 
@@ -73,6 +75,8 @@ def test_after_a_no_the_page_asks_what_would_have_been_right_and_says_what_chang
         "What this changed", "“Queues” is visited last for this question and similar ones.",
         "This question is no case of manual while it is not known what is right.",
         "What would have been right?", 'value="Too old."', "Ask again",
+        "The passage that was quoted is left out when this question is asked again.",
+        "With the right page the question can become a case of the host.",
     ):  # fmt: skip
         assert words in page
     page = press(browser, run, "judge", right="no", right_url=f"{URL}2", right_text="A <b>line</b>.", note="Too old.")
@@ -82,9 +86,15 @@ def test_after_a_no_the_page_asks_what_would_have_been_right_and_says_what_chang
         f'value="{URL}2"', ">A &lt;b&gt;line&lt;/b&gt;.</textarea>",
     ):  # fmt: skip
         assert words in page
-    page = press(browser, run, "judge", right="no", right_url="http://elsewhere.example/", right_text="A heap.")
+    page = press(
+        browser, run, "judge", right="no", right_url="http://elsewhere.example/", right_text="A heap.", note="Mine."
+    )
     assert "is not on manual" in page
-    assert "You wrote: http://elsewhere.example/ A heap." in page
+    for words in ('value="http://elsewhere.example/"', ">A heap.</textarea>", 'value="Mine."'):
+        assert words in page
+    again = browser.get(f"/runs/{run.pk}/").content.decode()
+    assert 'value="Too old."' in again
+    assert 'value="Mine."' not in again
     assert OperatorVerdict.objects.count() == 2
 
 
@@ -107,6 +117,24 @@ def test_a_verdict_that_a_later_one_on_the_question_outdates_says_so(browser: Cl
     assert (
         "This question is a case of manual by an earlier verdict." in browser.get(f"/runs/{third.pk}/").content.decode()
     )
+
+
+def test_a_case_that_a_no_of_another_run_took_back_says_so(browser: Client, host: Host) -> None:
+    first, second = make_run(host), make_run(host)
+    press(browser, first, "judge", right="yes")
+    press(browser, second, "judge", right="no")
+    page = browser.get(f"/runs/{first.pk}/").content.decode()
+    assert "A later verdict took this case back." in page
+    assert "It makes no case" not in page
+
+
+def test_a_passage_that_holds_the_right_words_is_not_said_to_be_left_out(browser: Client, host: Host) -> None:
+    quote = {"text": "A queue is a line. It is  ordered.", "highlight": "A queue is a line.", "url": URL, "digest": "d"}
+    page = press(
+        browser, make_run(host, quotes=[quote]), "judge", right="no", right_url=URL, right_text="It is ordered."
+    )
+    assert f"{URL} is visited first for this question" in page
+    assert "is left out when this question is asked again" not in page
 
 
 def test_what_changed_adds_up_over_verdicts_that_say_the_same(browser: Client, host: Host) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,10 @@ LEAF_MAX = 60
 _IDENTIFIER = re.compile(r"(?:[\w$@#%.:/()\[\]<>+*=~^-]|(?<=\d),(?=\d))*[\w)\]>+*]")
 _NO = re.compile(r"\b(?:no|not|never|cannot|nor|none|neither|without)\b|n't\b", re.IGNORECASE)
 _YES = content_words("yes")
+# What denies as a value that is chosen: in JSON `false` is a no.
+_DENIES = re.compile(rf"{_NO.pattern}|\bfalse\b", re.IGNORECASE)
+# What a chosen value says when it says yes.
+_AFFIRMS = frozenset({"yes", "true"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,37 +79,84 @@ def _write_json(*, model: Model, brain: Brain, content: str, quotes: Sequence[Qu
     if len(reply.text) > JSON_ANSWER_MAX:
         raise AgentError(ErrorCode.MODEL_INVALID, f"The JSON answer is longer than {JSON_ANSWER_MAX:,} characters.")
     text = reply.text.strip()
-    fault = next(filter(None, (_find_fault(leaf, quotes=quotes) for leaf in _list_leaves(text, schema=schema))), "")
+    fault = _find_json_fault(text, schema=schema, quotes=quotes)
     if text and not fault:
         return Answer(text, reply, is_quoted=False)
     whole = f"The JSON answer came whole ({reply.completion_tokens:,} tokens), but {fault}."
     return Answer(quotes[0].answer, reply, is_quoted=True, refused=whole if fault else "")
 
 
+def _find_json_fault(text: str, *, schema: dict[str, Any], quotes: Sequence[Quote]) -> str:
+    """What a JSON answer says that its quotes do not; empty when they say it.
+
+    What is no JSON has no fault here: the check of its shape refuses it.
+    """
+    try:
+        leaves, names = _read_leaves(json.loads(text))
+    except (ValueError, RecursionError):
+        return ""
+    offered = _list_offered(schema)
+    chosen = [leaf for leaf, is_truth in leaves if is_truth or leaf in offered]
+    own = [leaf for leaf, is_truth in leaves if not is_truth and leaf not in offered]
+    faults = [_find_fault(leaf, quotes=quotes) for leaf in own]
+    faults += [_find_disagreement(leaf, quotes=quotes) for leaf in chosen]
+    named = _list_named(schema)
+    faults += [_stand_in_none(name) for name in names if name not in named and not _says_no_more(name, quotes=quotes)]
+    if any(faults):
+        return next(filter(None, faults))
+    is_checked = own or any(_is_yes_or_no(leaf) or _says_no_more(leaf, quotes=quotes) for leaf in chosen)
+    return "" if is_checked else "it says nothing that stands in its quotes"
+
+
 def _find_fault(leaf: str, *, quotes: Sequence[Quote]) -> str:
     """What a part of a JSON answer says that the quotes do not; empty when they say it."""
-    shown = leaf if len(leaf) <= LEAF_MAX else f"{leaf[: LEAF_MAX - 1]}…"
     if not leaf.strip():
         return "one of its texts is empty"
     if not _says_no_more(leaf, quotes=quotes):
-        return f"“{shown}” stands in none of its quotes"
-    return "" if _denies_alike(leaf, quotes=quotes) else f"“{shown}” and its best quote do not agree in yes and no"
+        return _stand_in_none(leaf)
+    return "" if _denies_alike(leaf, quotes=quotes) else _disagree(leaf)
 
 
-def _list_leaves(text: str, *, schema: dict[str, Any]) -> list[str]:
-    """The texts and numbers in a JSON answer, without those that its schema offers; none when it is no JSON."""
-    try:
-        return [leaf for leaf in _walk(json.loads(text)) if leaf not in _list_offered(schema)]
-    except (ValueError, RecursionError):
-        return []
+def _find_disagreement(leaf: str, *, quotes: Sequence[Quote]) -> str:
+    """That a chosen value says yes where the best quote denies, or the other way round; empty when it does not."""
+    denies_alike = bool(_DENIES.search(leaf)) == bool(_DENIES.search(quotes[0].answer))
+    return _disagree(leaf) if _is_yes_or_no(leaf) and not denies_alike else ""
 
 
-def _walk(value: Any) -> Iterator[str]:
+def _is_yes_or_no(leaf: str) -> bool:
+    return fold(leaf) in _AFFIRMS or _DENIES.search(leaf) is not None
+
+
+def _stand_in_none(leaf: str) -> str:
+    return f"“{_shorten(leaf)}” stands in none of its quotes"
+
+
+def _disagree(leaf: str) -> str:
+    return f"“{_shorten(leaf)}” and its best quote do not agree in yes and no"
+
+
+def _shorten(leaf: str) -> str:
+    return leaf if len(leaf) <= LEAF_MAX else f"{leaf[: LEAF_MAX - 1]}…"
+
+
+def _read_leaves(value: Any) -> tuple[list[tuple[str, bool]], list[str]]:
+    """The texts, numbers and truth values in a JSON value, each with whether it is a truth value; and all its keys."""
     if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _walk(each)
-    elif isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
-        yield str(value)
+        parts = [_read_leaves(each) for each in (value.values() if isinstance(value, dict) else value)]
+        keys = list(value) if isinstance(value, dict) else []
+        return [leaf for leaves, _ in parts for leaf in leaves], [*keys, *(key for _, keys in parts for key in keys)]
+    if isinstance(value, bool):
+        return [(str(value).lower(), True)], []
+    return ([(str(value), False)] if isinstance(value, str | int | float) else []), []
+
+
+def _list_named(schema: Any) -> set[str]:
+    """The names of all properties that a schema describes or requires."""
+    if not isinstance(schema, dict):
+        return set()
+    properties = schema.get("properties", {})
+    parts = [*properties.values(), schema.get("items")]
+    return {*properties, *schema.get("required", ())}.union(*map(_list_named, parts))
 
 
 def _list_offered(schema: Any) -> set[str]:

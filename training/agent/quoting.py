@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import mul
@@ -96,15 +96,25 @@ def _heed_verdicts(ranked: Sequence[Scored], recalled: Iterable[Recalled]) -> li
     told = [item for item in recalled if item.kind in TOLD_KINDS]
     if not told:
         return list(ranked)
-    named = [(item.url, fold(item.text)) for item in told if item.kind == NAMED and item.text]
-    wrong = {(item.url, fold(item.text)) for item in told if item.kind == MISLED and item.score}
     heeded = []
     for each in ranked:
         text, addresses = fold(each.passage.text), each.evidence.addresses
-        words = next((words for url, words in named if url in addresses and words in text), "")
-        if words or not any((url, text) in wrong for url in addresses):
+        words = _find_told(text, addresses=addresses, told=told)
+        if words or not _is_wrong(text, addresses=addresses, told=told):
             heeded.append(replace(each, named=words))
     return sorted(heeded, key=lambda each: (not each.named, _rank_page(each.evidence, told)))
+
+
+def _find_told(text: str, *, addresses: Collection[str], told: Iterable[Recalled]) -> str:
+    """The words in a folded text of a page that a person named as the answer, folded; empty without any."""
+    named = (fold(item.text) for item in told if item.kind == NAMED and item.text and item.url in addresses)
+    return next((words for words in named if words in text), "")
+
+
+def _is_wrong(text: str, *, addresses: Collection[str], told: Iterable[Recalled]) -> bool:
+    """Whether a folded text of a page, a part of it, or more than it was judged wrong for this very question."""
+    wrong = (item for item in told if item.kind == MISLED and item.score and item.text and item.url in addresses)
+    return any(text in other or other in text for other in (fold(item.text) for item in wrong))
 
 
 def _rank_page(evidence: ReadPage, recalled: Iterable[Recalled]) -> int:
@@ -208,20 +218,39 @@ def holds_phrases(question: Question, pages: Sequence[ReadPage]) -> bool:
 def quote_phrases(
     question: Question, pages: Sequence[ReadPage], *, recalled: Sequence[Recalled] = ()
 ) -> tuple[Quote, ...]:
-    """The passages that hold the question's quoted phrases literally; pages that were judged wrong come last."""
-    found: list[tuple[str, ReadPage]] = []
+    """The passages that hold the question's quoted phrases literally; pages that were judged wrong come last.
+
+    Text that was judged wrong for this very question is not quoted. None at all where a phrase stands in no other: what
+    is left would answer the question in part, and be as sure as the whole.
+    """
     pages = sorted(pages, key=lambda evidence: _rank_page(evidence, recalled))
-    texts = [fold(evidence.page.text) for evidence in pages]
-    for phrase in question.phrases:
-        for evidence, text in zip(pages, texts, strict=True):
-            if phrase in text:
-                passage = next((each for each in evidence.page.passages if phrase in fold(each)), "")
-                found.append((passage or _cut_out(phrase, evidence.page.text), evidence))
     quotes: dict[str, Quote] = {}
-    for text, evidence in found:
-        if text:
-            quotes.setdefault(text, Quote(text, evidence.page.url, evidence.digest))
+    for phrase in question.phrases:
+        found = [(text, evidence) for evidence in pages for text in _find_holding(phrase, evidence)]
+        kept = [(text, evidence) for text, evidence in found if _may_quote(text, evidence, told=recalled)]
+        if found and not kept:
+            return ()
+        seen = set[int]()
+        for text, evidence in kept:
+            # The first of each page.
+            if id(evidence) not in seen:
+                seen.add(id(evidence))
+                quotes.setdefault(text, Quote(text, evidence.page.url, evidence.digest))
     return tuple(quotes.values())[:QUOTES_MAX]
+
+
+def _find_holding(phrase: str, evidence: ReadPage) -> list[str]:
+    """The passages of a page that hold a phrase, or else the phrase itself as the page spells it."""
+    if phrase not in fold(evidence.page.text):
+        return []
+    passages = [each for each in evidence.page.passages if phrase in fold(each)]
+    return list(filter(None, passages or [_cut_out(phrase, evidence.page.text)]))
+
+
+def _may_quote(text: str, evidence: ReadPage, *, told: Sequence[Recalled]) -> bool:
+    folded, addresses = fold(text), evidence.addresses
+    is_named = bool(_find_told(folded, addresses=addresses, told=told))
+    return is_named or not _is_wrong(folded, addresses=addresses, told=told)
 
 
 def find_answer(question: Question, passage: Passage, *, embed: Embed | None = None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
@@ -72,8 +72,11 @@ def fingerprint_panel(panel: Any) -> str:
     return digest_bytes(json.dumps(panel, default=_dump_one, separators=(",", ":")).encode())[:16]
 
 
-def render_fragment(snapshot: Snapshot, name: str) -> SafeString:
-    """The panel's HTML: the same for the page, the socket and the polling client, and for every reader."""
+def render_fragment(snapshot: Snapshot, name: str, *, typed: Mapping[str, str] | None = None) -> SafeString:
+    """The panel's HTML: the same for the page, the socket and the polling client, and for every reader.
+
+    `typed`: what a form gave that was refused, by field; its fields show it again, on the page alone.
+    """
     panel = snapshot.panels[name]
     # A fragment lies in the folder of templates that is named like its panel's folder in this package.
     folder = type(panel).__module__.split(".")[2]
@@ -85,13 +88,17 @@ def render_fragment(snapshot: Snapshot, name: str) -> SafeString:
             "fingerprint": snapshot.fingerprints[name],
             "generated_at": snapshot.generated_at,
             "ttl_s": TTL_S,
+            "typed": typed,
         },
     )
 
 
-def render_fragments(snapshot: Snapshot, names: Iterable[str] | None = None) -> dict[str, SafeString]:
+def render_fragments(
+    snapshot: Snapshot, names: Iterable[str] | None = None, *, typed: Mapping[str, str] | None = None
+) -> dict[str, SafeString]:
     """Fragments by name; all of them by default."""
-    return {name: render_fragment(snapshot, name) for name in (snapshot.panels if names is None else names)}
+    wanted = snapshot.panels if names is None else names
+    return {name: render_fragment(snapshot, name, typed=typed) for name in wanted}
 
 
 def _dump_one(value: Any) -> Any:

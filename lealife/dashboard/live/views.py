@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,10 +17,21 @@ from lealife.dashboard.live.snapshot import TTL_S, render_fragments, take_snapsh
 from lealife.dashboard.offers import render_page
 
 
-def render_live(request: HttpRequest, template: str, *, key: str, status: int = 200, **context: Any) -> HttpResponse:
-    """A page with a new snapshot of `key`, so that users see their own changes at once."""
+def render_live(
+    request: HttpRequest,
+    template: str,
+    *,
+    key: str,
+    status: int = 200,
+    typed: Mapping[str, str] | None = None,
+    **context: Any,
+) -> HttpResponse:
+    """A page with a new snapshot of `key`, so that users see their own changes at once.
+
+    `typed`: what a form of the page gave that was refused, by field.
+    """
     snapshot = take_snapshot(key, now=timezone.now())
-    live = {"snapshot": snapshot, "fragments": render_fragments(snapshot), "ttl_s": TTL_S, "page_key": key}
+    live = {"snapshot": snapshot, "fragments": render_fragments(snapshot, typed=typed), "ttl_s": TTL_S, "page_key": key}
     response = render_page(request, template, {**context, **live}, status=status)
     response["Cache-Control"] = "no-store"
     return response

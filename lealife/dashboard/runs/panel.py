@@ -21,6 +21,8 @@ from training.operator_verdicts import read_latest_verdict
 
 # A run is given some thirty; the first ones tell enough.
 PASSAGES_SHOWN = 8
+# Checks whose names in `Run.verifier` say nothing to a reader.
+DECIDED_BY = {"json_schema": "the JSON schema", "supported": "the score of the best quote"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,8 @@ class RunPanel:
 
     @property
     def decided_by(self) -> str:
-        """The check that decided, in words where its name is none."""
-        return "the score of the best quote" if self.verifier == "supported" else self.verifier
+        """The checks that decided, in words where their names are none."""
+        return " and ".join(DECIDED_BY.get(name, name) for name in self.verifier.split("+"))
 
     @property
     def failed_as(self) -> str:

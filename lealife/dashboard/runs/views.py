@@ -23,6 +23,10 @@ from lealife.run_actions import judge_run, repeat_run, train_on_run
 
 ORIGIN = "page"
 NOTHING = ["'none'"]
+# What was typed into the form of a refused verdict is kept in the session under this name, until the page is shown.
+TYPED = "refused_verdict"
+# Characters of each field that are kept: more than any of them may have.
+TYPED_MAX = 4_000
 
 
 class VerdictForm(forms.Form):
@@ -62,7 +66,9 @@ def list_runs(request: HttpRequest) -> HttpResponse:
 @require_staff
 def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
     """`/runs/{id}/`: one run's trajectory."""
-    return render_live(request, "runs/page.html", key=f"run-{run_id}", run_id=run_id)
+    kept = request.session.pop(TYPED, None)
+    typed = kept["fields"] if kept and kept["run"] == run_id else None
+    return render_live(request, "runs/page.html", key=f"run-{run_id}", typed=typed, run_id=run_id)
 
 
 # The text comes from another website, so nothing on this page may run, load or connect.
@@ -87,6 +93,9 @@ def act_on_run(request: HttpRequest, run_id: int, action: str) -> HttpResponse:
     except NotFound:
         raise
     except Refused as refused:
+        typed = {name: request.POST.get(name, "")[:TYPED_MAX] for name in ("note", "right_url", "right_text")}
+        if act is judge and any(typed.values()):
+            request.session[TYPED] = {"run": run_id, "fields": typed}
         messages.error(request, str(refused))
         return redirect("run", run_id=run_id)
     messages.success(request, sentence)
@@ -114,12 +123,7 @@ def judge(request: HttpRequest, run_id: int, by: Actor) -> tuple[int, str]:
     if not form.is_valid():
         raise InvalidInput("Choose yes or no.")
     right = form.cleaned_data.pop("right") == "yes"
-    try:
-        judge_run(run_id=run_id, right=right, by=by, origin=ORIGIN, **form.cleaned_data)
-    except InvalidInput as refused:
-        # The page comes back with what is stored: what was typed must not be lost.
-        typed = " ".join(filter(None, (form.cleaned_data["right_url"], form.cleaned_data["right_text"])))
-        raise InvalidInput(f"{refused} You wrote: {typed}" if typed else str(refused)) from None
+    judge_run(run_id=run_id, right=right, by=by, origin=ORIGIN, **form.cleaned_data)
     return run_id, f"Noted: the answer of run {run_id} is {'right' if right else 'wrong'}."
 
 

@@ -40,8 +40,16 @@ def render_training(
 ) -> HttpResponse:
     """The training page with the forms as they stand, and this person's draft of the settings."""
     draft, selectors = describe_draft(request.session, row=read_settings())
-    context = {"form": form, "presets": presets or PresetForm(), "draft": draft, "selectors": selectors}
-    return render_live(request, "training/page.html", key="training", status=status, **context)
+    return render_live(
+        request,
+        "training/page.html",
+        key="training",
+        status=status,
+        form=form,
+        presets=presets or PresetForm(),
+        draft=draft,
+        selectors=selectors,
+    )
 
 
 def render_draft(request: HttpRequest) -> HttpResponse:

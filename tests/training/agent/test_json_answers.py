@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.training.agent.journeys import run
@@ -70,3 +72,39 @@ def test_a_refused_json_answer_names_what_stands_in_none_of_its_quotes(said: str
     )
     assert answer.refused == (f"The JSON answer came whole (5 tokens), but {fault}." if fault else "")
     assert answer.text == (SERVER.highlight if fault else said)
+
+
+BACKUP = Quote("Copying is possible with sqlite3_backup_init().", "u", "d")
+DENIED = Quote("Copying is not possible.", "u", "d")
+OPEN = {"type": "object"}
+POSSIBLE = {"type": "object", "properties": {"possible": {"enum": ["yes", "no"]}}}
+NOTHING = "it says nothing that stands in its quotes"
+
+
+@pytest.mark.parametrize(
+    ("said", "schema", "quote", "fault"),
+    [
+        ("{}", OPEN, BACKUP, NOTHING),
+        ('{"steps": []}', {"type": "object", "properties": {"steps": {"type": "array"}}}, BACKUP, NOTHING),
+        ('{"possible": null}', POSSIBLE, BACKUP, NOTHING),
+        ('{"kind": "book"}', {"properties": {"kind": {"enum": ["book", "copying"]}}}, BACKUP, NOTHING),
+        ('{"kind": "copying"}', {"properties": {"kind": {"enum": ["book", "copying"]}}}, BACKUP, ""),
+        ('{"possible": "no"}', POSSIBLE, BACKUP, "“no” and its best quote do not agree in yes and no"),
+        ('{"possible": "no"}', POSSIBLE, DENIED, ""),
+        ('{"possible": "yes"}', POSSIBLE, BACKUP, ""),
+        ('{"possible": "yes"}', POSSIBLE, DENIED, "“yes” and its best quote do not agree in yes and no"),
+        ('{"possible": false}', OPEN, BACKUP, "“false” and its best quote do not agree in yes and no"),
+        ('{"possible": false}', OPEN, DENIED, ""),
+        ('{"possible": true}', OPEN, DENIED, "“true” and its best quote do not agree in yes and no"),
+        ('{"sqlite3_back_up": "copying"}', OPEN, BACKUP, "“sqlite3_back_up” stands in none of its quotes"),
+        ('{"sqlite3_backup_init()": "copying"}', OPEN, BACKUP, ""),
+        ('{"how": ["copying"]}', {"type": "object", "required": ["how"]}, BACKUP, ""),
+        ("Copying.", OPEN, BACKUP, ""),
+    ],
+)
+def test_every_part_of_a_json_answer_is_checked(said: str, schema: dict[str, Any], quote: Quote, fault: str) -> None:
+    answer = write_answer(
+        model=ScriptedModel(answer=said), brain=brain(), prompt="Can I copy?", quotes=[quote], schema=schema
+    )
+    assert answer.refused == (f"The JSON answer came whole (5 tokens), but {fault}." if fault else "")
+    assert answer.is_quoted is bool(fault)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.training.agent.journeys import PRUNE, SHED, FrozenBrowser, expecting, run
 from tests.training.agent.sites import GARDEN, ScriptedModel, StubSite, brain, remembered, serve, task
+from training.agent.brain import MISLED, Recalled
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.navigate import navigate
 from training.agent.task import SuccessCheck, Task
@@ -35,6 +36,14 @@ def test_the_search_goes_on_until_the_phrase_is_found_or_the_calls_are_spent(gar
     assert found.steps[-1].url.endswith("spade.html")
     spent = run(garden, SHED, changes={"max_calls": 1})
     assert (spent.success, spent.error_code, spent.controller_calls) == (False, "budget_spent", 1)
+
+
+def test_a_phrase_that_stands_only_in_what_was_judged_wrong_gives_no_answer(garden: StubSite) -> None:
+    quoted = run(garden, SHED).quotes[0]
+    trajectory = run(garden, SHED, brain=brain(Recalled(0, MISLED, quoted.url, "", quoted.text, score=1.0)))
+    assert trajectory.steps[-1].url == quoted.url
+    assert (trajectory.success, trajectory.answer, trajectory.quotes) == (False, "", ())
+    assert (trajectory.answer_state, trajectory.answer_score) == ("not_found", None)
 
 
 def test_remembered_pages_are_picked_without_a_search(garden: StubSite) -> None:

@@ -230,3 +230,35 @@ def test_a_run_goes_on_while_another_page_has_a_passage_that_would_be_quoted() -
     assert knows_better(chosen, recalled=[better], visited={ROSES.page.url})
     assert not knows_better(chosen, recalled=[better], visited={better.url})
     assert not knows_better(chosen, recalled=[replace(better, score=least - 0.1)], visited=set())
+
+
+def test_a_quoted_phrase_is_not_quoted_again_from_what_was_judged_wrong() -> None:
+    twice = evidence(
+        "twice",
+        "Twice",
+        "The red rose smells of nothing at all in the evening.",
+        "He says the red rose at the door is his, and no other is.",
+    )
+    question = read_question("Who says \u201cthe red rose\u201d?")
+
+    def find(*told: Recalled, pages: tuple[ReadPage, ...] = (twice,)) -> list[str]:
+        return [quote.text for quote in quote_phrases(question, pages, recalled=told)]
+
+    smells, his = twice.page.passages[-2:]
+    first, second = tell(MISLED, twice, "The  red rose smells of nothing"), tell(MISLED, twice, "says the red rose")
+    assert find() == [smells]
+    assert find(first) == [his]
+    assert find(first, second) == []
+    assert find(tell(MISLED, twice, smells, is_same=False)) == [smells]
+    assert find(first, tell(NAMED, twice, "rose smells")) == [smells]
+
+
+def test_where_one_of_two_phrases_was_judged_wrong_nothing_is_quoted() -> None:
+    question = read_question("Who says \u201cbefore the buds begin\u201d and \u201cstands at the gate\u201d?")
+    wrong = tell(MISLED, ROSES, "They are pruned in late winter, before the buds begin to swell.")
+    assert len(quote_phrases(question, PAGES)) == 2
+    assert quote_phrases(question, PAGES, recalled=(wrong,)) == ()
+
+
+def test_a_passage_is_left_out_when_a_part_of_it_was_judged_wrong() -> None:
+    assert answer(PRUNING, tell(MISLED, BOOK, "pruned in May"), pages=(BOOK, TREES)) == ""
