@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from operator import mul
 
 from training.agent.brain import MISLED, NAMED, TOLD_KINDS, Recalled
@@ -15,13 +12,11 @@ from training.agent.ranking import LEAST_COSINE, Features, Support, Weights, mea
 from training.agent.reading.blocks import split_passages
 from training.agent.reading.evidence import ReadPage, find_distinct
 from training.agent.reading.passages import HEADINGS_JOINED_BY, Passage, cut_passages, describe_text
-from training.agent.reading.text import squeeze
+from training.agent.reading.phrases import cut_out
 from training.agent.reading.words import Question, Rarity, content_words, fold, split_words, weigh_rarity
 from training.agent.trajectory import Quote
 
 QUOTES_MAX = 3
-# A phrase of the question that is found outside of every passage is quoted with no more characters than this.
-PHRASE_QUOTE_MAX = 600
 ANSWER_MAX = 400
 # Passages of pages that the site index does not hold, whose meaning is compared with the question's: the best by words.
 COMPARED = 12
@@ -244,7 +239,7 @@ def _find_holding(phrase: str, evidence: ReadPage) -> list[str]:
     if phrase not in fold(evidence.page.text):
         return []
     passages = [each for each in evidence.page.passages if phrase in fold(each)]
-    return list(filter(None, passages or [_cut_out(phrase, evidence.page.text)]))
+    return list(filter(None, passages or [cut_out(phrase, evidence.page.text)]))
 
 
 def _may_quote(text: str, evidence: ReadPage, *, told: Sequence[Recalled]) -> bool:
@@ -339,20 +334,3 @@ def _compare(
 def _count_held(question: Question, scored: Scored) -> int:
     held = content_words(f"{scored.evidence.page.title} {scored.passage.heading} {scored.passage.text}")
     return len(question.words & held)
-
-
-def _cut_out(phrase: str, text: str) -> str:
-    """The phrase as the page spells it, perhaps over several passages; whole words if only the folded text matches."""
-    pattern = r"\s+".join(re.escape(word) for word in phrase.split())
-    match = re.search(pattern, text, re.IGNORECASE)
-    if match:
-        return squeeze(match.group())[:PHRASE_QUOTE_MAX]
-    words = text.split()
-    folded = [fold(word) for word in words]
-    start = " ".join(folded).find(phrase)
-    if start < 0:
-        return ""
-    # Where each word ends, in the folded text.
-    ends = list(accumulate(folded, lambda end, word: end + 1 + len(word), initial=-1))[1:]
-    first, last = bisect_right(ends, start), bisect_left(ends, start + len(phrase))
-    return " ".join(words[first : last + 1])[:PHRASE_QUOTE_MAX]
