@@ -66,6 +66,8 @@ def current_window() -> PromotionWindow:
         return window
     with transaction.atomic():
         last = PromotionWindow.objects.select_for_update().order_by("-number").first()
+        if last is not None and last.state not in PromotionWindow.CLOSED:
+            return last  # another process opened it since the look above
         return PromotionWindow.objects.get_or_create(
             number=last.number + 1 if last else 1,
             defaults={

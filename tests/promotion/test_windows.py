@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from lealife.core.errors import Conflict
@@ -46,6 +49,30 @@ def test_the_first_window_opens_at_nothing():
     window = current_window()
     assert (window.number, window.watermark, window.size, window.state) == (1, 0, SIZE, "collecting")
     assert current_window() == window
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_window_that_another_process_opens_between_two_looks_is_taken(transactional_db):
+    change_settings(window_size=SIZE)
+
+    def open_first(execute: Any, sql: str, *rest: Any) -> Any:
+        if "FOR UPDATE" in sql and not opened:
+            with ThreadPoolExecutor(1) as threads:
+                opened.append(threads.submit(open_elsewhere).result())
+        return execute(sql, *rest)
+
+    opened: list[int] = []
+    with connection.execute_wrapper(open_first):
+        window = current_window()
+    assert [window.pk] == opened
+    assert PromotionWindow.objects.count() == 1
+
+
+def open_elsewhere() -> int:
+    try:
+        return current_window().pk
+    finally:
+        connection.close()
 
 
 def test_progress_is_counted_in_ingested_successes(host):
