@@ -110,7 +110,7 @@ class VerdictOut(Schema):
     effect: dict[str, list[int]]
     changes: list[str]
     case: int | None
-    case_split: Literal["train", "evaluation"] | None
+    case_split: Literal["train", "evaluation", "reserve"] | None
 
 
 class TaskOut(TaskSummaryOut):

@@ -22,8 +22,8 @@ class CurriculumTaskQuerySet(models.QuerySet["CurriculumTask"]):
         return self.filter(kind=CurriculumTask.Kind.PERSON, replaced_at=None)
 
     def held_out(self) -> CurriculumTaskQuerySet:
-        """What is never trained on."""
-        return self.filter(split=CurriculumTask.Split.EVALUATION, replaced_at=None)
+        """What is never trained on: what candidates are judged by, and the reserve."""
+        return self.exclude(split=CurriculumTask.Split.TRAIN).filter(replaced_at=None)
 
 
 class CurriculumTask(models.Model):
@@ -35,7 +35,8 @@ class CurriculumTask(models.Model):
 
     class Split(models.TextChoices):
         TRAIN = "train", "train"
-        EVALUATION = "evaluation", "evaluation"  # held out: never trained on
+        EVALUATION = "evaluation", "evaluation"  # held out: candidates are judged by it
+        RESERVE = "reserve", "reserve"  # held out too, and used for no decision: it measures what an apply was worth
 
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.PASSAGE, db_default=Kind.PASSAGE)

@@ -18,8 +18,12 @@ from training.audit import record_audit
 from training.models import TrainingSource
 from training.models.sources import queue_rank
 
-EVALUATION_SHARE = 0.3
-TASKS_PER_PAGE = {CurriculumTask.Split.TRAIN: 1, CurriculumTask.Split.EVALUATION: 2}
+EVALUATION_SHARE, RESERVE_SHARE = 0.3, 0.15
+TASKS_PER_PAGE = {
+    CurriculumTask.Split.TRAIN: 1,
+    CurriculumTask.Split.EVALUATION: 2,
+    CurriculumTask.Split.RESERVE: 2,
+}
 PASSAGE_LEAST, PASSAGE_MOST = 40, 160
 # What so many pages say besides the one that is asked for is the frame of the site, and no question of its own.
 # One page that copies others is far from it.
@@ -33,13 +37,15 @@ GONE_REASON = "Its page is gone, or says something else now."
 
 
 def split_of(url: str) -> str:
-    """Train or evaluation, by a hash of the page: every task about one page is on one side.
+    """Train, evaluation or reserve, by a hash of the page: every task about one page is on one side.
 
     Of its path and query only, so that a site that moves to another port or host keeps its split.
     """
     parts = urlsplit(url)
-    held_out = unit_interval("split", parts.path, parts.query) < EVALUATION_SHARE
-    return CurriculumTask.Split.EVALUATION if held_out else CurriculumTask.Split.TRAIN
+    place = unit_interval("split", parts.path, parts.query)
+    if place < EVALUATION_SHARE:
+        return CurriculumTask.Split.EVALUATION
+    return CurriculumTask.Split.RESERVE if place < EVALUATION_SHARE + RESERVE_SHARE else CurriculumTask.Split.TRAIN
 
 
 def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: datetime) -> int:
@@ -159,8 +165,8 @@ def _stands(task: CurriculumTask, text: str) -> bool:
 
 def end_task(task: CurriculumTask, *, reason: str) -> None:
     """Cancels the task's training source within the caller's transaction, and records the end of a held-out task."""
-    # A held-out task is what candidates are judged by: that it is no longer asked must be seen.
-    if task.split == CurriculumTask.Split.EVALUATION:
+    # Candidates and applies are measured by held-out tasks: that one is no longer asked must be seen.
+    if task.split != CurriculumTask.Split.TRAIN:
         record_audit(
             actor=ACTOR,
             origin=ORIGIN,

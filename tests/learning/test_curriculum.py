@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from django.db import IntegrityError, transaction
 from hypothesis import given
 from hypothesis import strategies as some
 
 from learning.curriculum.seeding import crawl_host
-from learning.curriculum.tasks import EVALUATION_SHARE, choose_passages, passage_key, split_of
+from learning.curriculum.tasks import EVALUATION_SHARE, RESERVE_SHARE, choose_passages, passage_key, split_of
 from learning.models import CurriculumTask, FrontierPage
 from tests.factories import begin_claimed, finish, later, make_curriculum_source, make_html
 from tests.learning.sites import SENTENCE, Shelf, SoftShelf, crawl, pages_of, read_all
@@ -27,8 +29,8 @@ def test_a_crawl_makes_tasks_that_name_the_page_that_answers(host):
 
 def test_training_tasks_are_queued_and_held_out_ones_are_not(host):
     crawl(host, pages_of(host, count=20))
-    train, held = (CurriculumTask.objects.filter(split=split) for split in ("train", "evaluation"))
-    assert train.exists() and held.exists()
+    train, held = CurriculumTask.objects.filter(split="train"), CurriculumTask.objects.held_out()
+    assert train.exists() and set(held.values_list("split", flat=True)) == {"evaluation", "reserve"}
     assert not train.filter(source=None).exists()
     assert not held.exclude(source=None).exists()
     prompts = set(TrainingSource.objects.values_list("prompt", flat=True))
@@ -50,9 +52,10 @@ def test_the_split_depends_on_the_page_alone(path):
     assert split_of(url) == split_of(url)
 
 
-def test_about_three_pages_in_ten_are_held_out():
-    held = sum(split_of(f"http://127.0.0.1/{number}") == "evaluation" for number in range(4_000))
-    assert abs(held / 4_000 - EVALUATION_SHARE) < 0.03
+def test_three_pages_in_ten_judge_candidates_and_half_as_many_are_kept_back():
+    splits = Counter(split_of(f"http://127.0.0.1/{number}") for number in range(4_000))
+    assert abs(splits["evaluation"] / 4_000 - EVALUATION_SHARE) < 0.03
+    assert abs(splits["reserve"] / 4_000 - RESERVE_SHARE) < 0.03
 
 
 def test_no_task_asks_for_the_start_page(host):
