@@ -1,4 +1,6 @@
-"""What a recipe gives the agent, in words: how pages are ranked, and when an answer counts as supported."""
+"""What a recipe gives the agent, in words: how pages are ranked, when the model is asked, and when an answer counts as
+supported.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ FEATURES = {
 def describe_recipe(recipe: Recipe) -> str:
     """What the agent is given with a tag of this recipe, in one sentence."""
     if recipe.role == Role.CONTROLLER:
-        return describe_weights(recipe.used_weights)
+        return " ".join(filter(None, [describe_weights(recipe.used_weights), describe_asking(recipe.ask_below)]))
     return describe_support(recipe.used_support)
 
 
@@ -35,6 +37,14 @@ def describe_weights(weights: Weights) -> str:
     """What each feature of a page adds to its rank."""
     parts = (f"{FEATURES[name]} {_show(weight)}" for name, weight in asdict(weights).items())
     return f"Ranker: {', '.join(parts)}."
+
+
+def describe_asking(ask_below: float | None) -> str:
+    """When the model is asked at all; empty when it always is."""
+    if ask_below is None:
+        return ""
+    closer = f"the first two pages are closer than {ask_below:g}"
+    return f"The model is asked only where {closer}; elsewhere the first is opened."
 
 
 def describe_support(support: Support) -> str:

@@ -79,7 +79,7 @@ def read_effect(recipe: Recipe) -> str:
     parameters = {name: value for name, value in recipe.parameters.items() if name not in OVERRIDDEN}
     agent: list[Any] = [recipe.support_effect]
     if recipe.role == Role.CONTROLLER:
-        agent = [recipe.shortlist_size, asdict(recipe.used_weights)]
+        agent = [recipe.shortlist_size, asdict(recipe.used_weights), recipe.ask_below]
     return digest_value([recipe.role, recipe.base, recipe.system, recipe.messages, parameters, agent])
 
 

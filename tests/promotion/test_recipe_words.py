@@ -59,6 +59,12 @@ def test_a_recipe_is_described_by_what_its_role_gives_the_agent():
     assert describe_here(right=1, answers=1) == "Here: 1 of 1 checked answers above it was right."
 
 
+def test_a_recipe_that_asks_seldom_says_when_it_does():
+    recipe = replace(base_recipe(role="controller", base=BASE), ask_below=0.12)
+    asked = "The model is asked only where the first two pages are closer than 0.12; elsewhere the first is opened."
+    assert describe_recipe(recipe) == f"{RANKER} {asked}"
+
+
 def test_a_candidates_page_says_once_what_both_arms_are_given(tags):
     page = read_terms(tags[0], shortlist_size=8)
     assert page.count("Ranker:") == 1
