@@ -84,6 +84,20 @@ def test_other_weights_or_another_support_make_another_tag():
         assert read_effect(after) != read_effect(before)
 
 
+def test_every_field_of_a_recipe_is_part_of_its_name():
+    recipe = base_recipe(role="controller", base=BASE)
+    changes = [
+        {"base": "other"},
+        {"system": "other"},
+        {"messages": (("user", "x"),)},
+        {"parameters": {"num_ctx": 8192}},
+        {"shortlist_size": 9},
+        {"ask_below": 0.1},
+    ]
+    names = {recipe.tag_name, *(replace(recipe, **change).tag_name for change in changes)}
+    assert len(names) == len(changes) + 1
+
+
 def test_when_the_model_is_asked_is_part_of_the_recipe_and_of_what_an_arm_depends_on(db, servers: Servers):
     controller, task = make_base_tags(servers)
     seldom = make_tag(servers, controller, ask_below=0.12)
