@@ -8,10 +8,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from promotion.evaluation.arms import ArmInputs, FreezingBrowser, find_freeze, run_arm
 from promotion.models import EvaluationArm, FrozenPage
+from promotion.recipes import Recipe
+from promotion.tags import register_tag
 from tests.promotion.scenes import (
     Picker,
     Servers,
@@ -97,6 +101,22 @@ def test_another_input_is_another_arm(inputs, change):
 def test_another_tag_is_another_arm(inputs, servers):
     candidate = make_candidate(servers, inputs.controller)
     assert replace(inputs, controller=candidate).digest != inputs.digest
+
+
+def test_an_arm_that_asked_no_controller_proves_nothing_of_its_tag(inputs, servers, browser: Client):
+    """Where the ranker was sure every time, no reply shows what would have served."""
+    recipe = replace(Recipe.from_json(inputs.controller.recipe), ask_below=0.0)
+    seldom = register_tag(
+        recipe=recipe, digest=recipe.materialise(servers), status="candidate", parent=inputs.controller
+    )
+    model = Picker()
+    arm = run_arm(replace(inputs, controller=seldom), tools=make_tools(servers, model))
+    assert (arm.invalid, arm.controller_calls, model.asked.count(seldom.name)) == (False, 0, 0)
+    run = Run.objects.get(pk=arm.run_id)
+    assert [step.picked_by for step in run.steps.all()] == ["start", "ranked"]
+    assert (run.controller_digest, run.served_controller_digest) == (seldom.digest, "")
+    page = browser.get(reverse("run", args=[run.pk])).content.decode()
+    assert page.count("not asked") == 1
 
 
 def test_an_arm_whose_model_goes_away_is_invalid_and_is_not_remembered(inputs, servers):
