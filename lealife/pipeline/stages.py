@@ -3,7 +3,8 @@
 claim → execute → outcome → ingest → window → build → evaluate → canary → apply → watch → prove
 
 Each stage reports whether it has work (`ready`) and does one piece of it (`work`). A bell works a stage until nothing
-is ready. Finishing a piece rings the next stage in the same transaction. The sweep rings again for lost bells.
+is ready. A finished piece rings the next stage, most of them in the same transaction. The sweep rings again for lost
+bells.
 """
 
 from __future__ import annotations
