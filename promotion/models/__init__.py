@@ -148,6 +148,10 @@ class Evaluation(models.Model):
         INCONCLUSIVE = "inconclusive", "inconclusive"
         INVALID = "invalid", "invalid"
 
+    class Hypothesis(models.TextChoices):
+        BETTER = "better", "better"
+        CHEAPER = "cheaper", "not worse and cheaper"
+
     window = models.OneToOneField(PromotionWindow, on_delete=models.PROTECT, null=True, related_name="evaluation")
     drill = models.BooleanField(default=False, help_text="A test of the gate itself: never leads to a canary.")
     candidate = models.ForeignKey(ModelTag, on_delete=models.PROTECT, related_name="+")
@@ -167,11 +171,15 @@ class Evaluation(models.Model):
         help_text="How many of the arms that ran twice had different results; empty: not measured.",
     )
     verdict = models.CharField(max_length=12, choices=Verdict, default=Verdict.PENDING)
+    hypothesis = models.CharField(max_length=8, choices=Hypothesis, blank=True, help_text="Why it was promoted.")
     reason = models.TextField(blank=True)
     wins = models.PositiveIntegerField(default=0)
     losses = models.PositiveIntegerField(default=0)
     ties = models.PositiveIntegerField(default=0)
-    e_value = models.FloatField(default=1.0)
+    fewer_calls = models.PositiveIntegerField(default=0, help_text="Pairs that both solved, the candidate cheaper.")
+    more_calls = models.PositiveIntegerField(default=0, help_text="Pairs that both solved, the baseline cheaper.")
+    e_value = models.FloatField(default=1.0, help_text="For better.")
+    e_cheaper = models.FloatField(default=1.0, help_text="For not worse and cheaper.")
     started_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
