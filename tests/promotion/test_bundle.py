@@ -49,17 +49,9 @@ def invent_records() -> Records:
     """A first candidate that wins eleven pairs in a row and is routed to nobody; no database needed."""
     columns = {"id": 1, "canary_id": None, "lane": "training", "success": True, "error_code": "", "tag": "tägli"}
     arm = {"inputs": "i", "run": 1, "success": True, "invalid": False, "calls": 2}
+    lost = {**arm, "success": False}
     pairs: Records = [
-        (
-            "pair",
-            {
-                "evaluation": 1,
-                "index": index,
-                "result": "win",
-                "candidate": arm,
-                "baseline": {**arm, "success": False},
-            },
-        )
+        ("pair", {"evaluation": 1, "index": index, "result": "win", "candidate": arm, "baseline": lost})
         for index in range(11)
     ]
     decision = decide(evidence=Evidence(11), pair_budget=20, pairs_done=11, alpha=alpha_for(k=1))
@@ -73,10 +65,7 @@ def invent_records() -> Records:
         "hypothesis": decision.hypothesis.value,
         "reason": decision.reason,
         "wins": 11,
-        "losses": 0,
-        "ties": 0,
-        "fewer_calls": 0,
-        "more_calls": 0,
+        **dict.fromkeys(("losses", "ties", "fewer_calls", "more_calls"), 0),
         "e_value": decision.e_value,
         "e_cheaper": decision.e_cheaper,
     }
