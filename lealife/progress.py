@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from lealife.story import Story
 from promotion.candidates.windows import read_window
 from promotion.evaluation.standing import read_candidate
-from promotion.gate.rule import format_e_value
+from promotion.gate.e_values import format_e_value
 from training.counters import read_counters
 
 # Without a terminal, bars cannot be drawn: a line is written at most this often instead.
@@ -65,7 +65,11 @@ class StoryProgress:
             return
         if self._pairs is None:
             self._pairs = self._progress.add_task("pairs", total=candidate.pair_budget, note="")
-        score = f"{candidate.wins}–{candidate.losses}, e-value {candidate.e_value:.3g} of {candidate.threshold:.3g}"
+        bars = ", ".join(
+            f"{line.name.lower()} {format_e_value(line.e_value)} of {format_e_value(line.threshold)}"
+            for line in candidate.hypotheses
+        )
+        score = f"{candidate.wins}–{candidate.losses}, {bars}"
         self._progress.update(self._pairs, completed=candidate.pairs, note=score)
         self._write_line(f"pairs {candidate.pairs}/{candidate.pair_budget} · {score} · {note}")
 
@@ -97,13 +101,15 @@ def draw_ledger(ledger: dict[str, Any]) -> Table:
     """Every candidate with its verdict. That most are rejected is normal."""
     # Only this column may wrap: tag names differ at their ends, and the figures must stay readable.
     candidate = Column("candidate, and why", overflow="fold")
-    others = (Column(name, no_wrap=True) for name in ("verdict", "won–lost", "e-value", "needed"))
+    others = (Column(name, no_wrap=True) for name in ("verdict", "won–lost", "better", "cheaper"))
     table = Table(Column("k", no_wrap=True), candidate, *others, title=describe_ledger(ledger))
     table.title_justify = "left"
     for line in ledger["candidates"]:
         score = f"{line['wins']}–{line['losses']}"
-        figures = (format_e_value(line["e_value"]), format_e_value(line["needed"]))
-        table.add_row(str(line["k"]), f"{line['tag']}\n{line['reason']}", line["verdict"], score, *figures)
+        bars = (("e_value", "needed"), ("e_cheaper", "needed_cheaper"))
+        figures = (f"{format_e_value(line[e_value])} of {format_e_value(line[needed])}" for e_value, needed in bars)
+        verdict = f"{line['verdict']}\n{line['hypothesis']}"
+        table.add_row(str(line["k"]), f"{line['tag']}\n{line['reason']}", verdict, score, *figures)
     return table
 
 
@@ -136,13 +142,20 @@ def describe_story(story: Story) -> list[tuple[str, str]]:
             f"{candidate['tag']}: {candidate['exemplars']} exemplars, shortlist of {candidate['shortlist_size']}, "
             f"from {candidate['parent']}",
         ),
-        ("Wins–losses", f"{story.wins}–{story.losses} in {story.pairs} pairs, e-value {story.e_value:.3g}"),
+        ("Wins–losses", f"{story.wins}–{story.losses} in {story.pairs} pairs"),
+        ("Fewer–more calls", f"{story.fewer_calls}–{story.more_calls} pairs that both arms solved"),
+        *((line["name"], _hypothesis(line)) for line in story.hypotheses),
         ("Verdict", f"{story.verdict}. {story.reason}"),
         ("Canary", _canary(story)),
         ("Live apply", _apply(story)),
         ("Served digest", _served(story)),
         ("Took", f"{story.seconds / 60:.1f} minutes"),
     ]
+
+
+def _hypothesis(line: dict[str, Any]) -> str:
+    figures = f"e-value {format_e_value(line['e_value'])} of {format_e_value(line['threshold'])} needed"
+    return f"{figures}: promoted it" if line["promoted"] else figures
 
 
 def _percent(share: float | None) -> str:

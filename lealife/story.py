@@ -10,7 +10,8 @@ from typing import Any
 from lealife.pipeline.stages import arm_tools
 from promotion.candidates.windows import name_counted
 from promotion.evaluation.arms import run_arm
-from promotion.evaluation.comparison import arm_inputs
+from promotion.evaluation.comparison import arm_inputs, count_pairs, decide_evaluation, sum_evidence
+from promotion.evaluation.standing import describe_hypotheses
 from promotion.models import Canary, Evaluation, EvaluationArm, LiveApply, PromotionWindow
 from promotion.proof.ledger import read_error_budget
 from promotion.proof.served import read_served_proof
@@ -45,8 +46,11 @@ class Story(MemoryMeasure):
     wins: int
     losses: int
     pairs: int
-    e_value: float
+    fewer_calls: int
+    more_calls: int
+    hypotheses: list[dict[str, Any]]
     verdict: str
+    hypothesis: str
     reason: str
     canary: dict[str, Any] | None
     applied: dict[str, Any] | None
@@ -138,8 +142,11 @@ def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float)
         wins=evaluation.wins,
         losses=evaluation.losses,
         pairs=evaluation.pairs.count(),
-        e_value=evaluation.e_value,
+        fewer_calls=evaluation.fewer_calls,
+        more_calls=evaluation.more_calls,
+        hypotheses=_tell_hypotheses(evaluation),
         verdict=evaluation.verdict,
+        hypothesis=evaluation.hypothesis,
         reason=evaluation.reason,
         canary=_tell_canary(canary),
         applied=_tell_apply(apply),
@@ -158,10 +165,13 @@ def tell_ledger() -> dict[str, Any]:
             "k": line.k,
             "tag": line.tag,
             "verdict": line.verdict,
+            "hypothesis": line.hypothesis,
             "wins": line.wins,
             "losses": line.losses,
             "e_value": line.e_value,
             "needed": line.threshold,
+            "e_cheaper": line.e_cheaper,
+            "needed_cheaper": line.threshold_cheaper,
             "alpha": line.alpha,
             "reason": line.reason,
         }
@@ -178,6 +188,13 @@ def tell_ledger() -> dict[str, Any]:
         "alpha_spent": budget.spent,
         "candidates": lines,
     }
+
+
+def _tell_hypotheses(evaluation: Evaluation) -> list[dict[str, Any]]:
+    counts = count_pairs(evaluation.pk)
+    decision = decide_evaluation(evaluation, changed=[], counts=counts)
+    lines = describe_hypotheses(sum_evidence(counts), decision, promoted_by=evaluation.hypothesis)
+    return [asdict(line) for line in lines]
 
 
 def _tell_canary(canary: Canary | None) -> dict[str, Any] | None:

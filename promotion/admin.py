@@ -196,14 +196,18 @@ class EvaluationAdmin(ReadOnlyAdmin):
         "candidate",
         "baseline",
         "verdict",
+        "hypothesis",
         "wins",
         "losses",
         "ties",
         "e_value",
+        "fewer_calls",
+        "more_calls",
+        "e_cheaper",
         "started_at",
         "finished_at",
     )
-    list_filter = ("verdict",)
+    list_filter = ("verdict", "hypothesis")
     list_select_related = ("window", "candidate", "baseline")
     search_fields = ("=id", "candidate__name")
     readonly_fields = ("pair_rows", "task_rows")

@@ -44,14 +44,28 @@ class CanaryOut(Schema):
     reason: str
 
 
+class HypothesisOut(Schema):
+    """One of the two hypotheses that may promote a candidate: its counts in words, its e-value and its bar."""
+
+    name: str
+    score: str
+    e_value: float
+    threshold: float
+    promoted: bool
+
+
 class CandidateOut(Schema):
-    """The candidate under evaluation; qualities are successes over pairs, in [0, 1], null before the first pair."""
+    """The candidate under evaluation; qualities are successes over pairs, in [0, 1], null before the first pair.
+
+    `e_value` and `threshold` are those of the hypothesis *better*; `hypothesis` is the one that promoted it.
+    """
 
     evaluation_id: int
     tag: str
     role: str
     state: str
     verdict: str
+    hypothesis: str
     is_open: bool
     wins: int
     losses: int
@@ -60,6 +74,7 @@ class CandidateOut(Schema):
     pair_budget: int
     e_value: float
     threshold: float
+    hypotheses: list[HypothesisOut]
     candidate_quality: float | None
     baseline_quality: float | None
     missing: str
