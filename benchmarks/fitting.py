@@ -15,16 +15,16 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]  # it ships 
 from benchmarks.manuals import Manual, Question
 from lealife.pipeline.pool import embed_texts
 from learning.index.search import READ, search_passages
+from promotion.candidates import fitting
+from promotion.candidates.fitting import Seen
 from training.agent.quoting import BEST, OTHERS
 from training.agent.ranking import FIRST_SUPPORT, FIRST_WEIGHTS, Features, Support, Weights
 from training.agent.reading.words import fold, read_question
 from training.models import Host
 
-# The features of passages. What only links and memory have keeps the weights that were set by hand.
-FITTED = ("bm25", "cosine", "text", "heading", "title")
 PAGES, QUOTES = 3, 3
-# Penalties of large weights, and of a steep curve of how sure an answer is.
-WEIGHTS_L2, SUPPORT_L2 = 0.3, 0.0002
+# The penalty of a steep curve of how sure an answer is.
+SUPPORT_L2 = 0.0002
 PRECISION = 0.8
 # What is below this share of the questions is too few to say how many are right.
 LEAST_SHARE = 0.15
@@ -80,32 +80,14 @@ def _read_case(question: Question, *, host: Host, address: str) -> Case:
 
 
 def fit_weights(cases: Sequence[Case]) -> Weights:
-    """The weights that give right passages the largest share of a softmax over all that were found, with an L2 penalty.
-
-    A listwise loss as of Cao et al., Learning to Rank (2007), for one or more right passages a question.
-    """
-    tables = []
-    for case in cases:
+    """The product's own fit, of passages that hold a right text, and where none does of those of a right page."""
+    tasks = []
+    for number, case in enumerate(cases):
         has_text = any(each.has_right_text for each in case.found)
-        right = np.array([each.has_right_text if has_text else each.has_right_page for each in case.found])
-        if right.any() and not right.all():
-            rows = [[getattr(each.features, name) for name in FITTED] for each in case.found]
-            tables.append((np.array(rows), right))
-
-    def lose(weights: Any) -> float:
-        loss = WEIGHTS_L2 * float(weights @ weights)
-        for rows, right in tables:
-            scores = rows @ weights
-            top = scores.max()
-            shares = np.exp(scores - top)
-            loss -= float(np.log(shares[right].sum() / shares.sum())) / len(tables)
-        return loss
-
-    start = np.array([getattr(FIRST_WEIGHTS, name) for name in FITTED])
-    fitted = minimize(lose, start, method="L-BFGS-B", bounds=[(0.0, None)] * len(FITTED)).x
-    # On the scale of the weights set by hand, that of the others stays what it was.
-    fitted *= start.sum() / fitted.sum()
-    return replace(FIRST_WEIGHTS, **dict(zip(FITTED, (round(float(each), 3) for each in fitted), strict=True)))
+        right = [each.has_right_text if has_text else each.has_right_page for each in case.found]
+        seen = (Seen(each.url, each.features, is_right) for each, is_right in zip(case.found, right, strict=True))
+        tasks.append(fitting.Case(str(number), tuple(seen)))
+    return fitting.fit_weights(tasks, start=FIRST_WEIGHTS)
 
 
 def fit_support(cases: Sequence[Case], weights: Weights, *, precision: float = PRECISION) -> Support:

@@ -20,7 +20,8 @@ from lealife.embedded.ollama_process import ensure_ollama
 from lealife.pipeline.pool import PoolModel, get_pool
 from lealife.pipeline.stages import arm_tools
 from learning.models import CurriculumTask, MemoryItem
-from promotion.candidates.building import choose_recipe, register_candidate
+from promotion.candidates.building import check_proposal, read_known, register_candidate
+from promotion.candidates.levers import propose_exemplars
 from promotion.evaluation.arms import ArmTools, run_arm
 from promotion.evaluation.comparison import arm_inputs, open_evaluation, run_pairs
 from promotion.evaluation.freezing import freeze_inputs
@@ -134,7 +135,9 @@ def _evaluate(candidate: ModelTag, *, number: int, tools: ArmTools) -> Evaluatio
 
 def _make_candidate(number: int) -> ModelTag:
     parent = ModelTag.objects.get(role="controller", status=ModelTag.Status.ACTIVE)
-    plan = choose_recipe(parent=parent, number=number, bases=get_pool().read_digest(tag=parent.base))
+    known = read_known(parent)
+    proposal = propose_exemplars(Recipe.from_json(parent.recipe), known=known)[number - 1]
+    plan = check_proposal(proposal, parent=parent, known=known, server=get_pool())
     return register_candidate(plan, digest=plan.recipe.materialise(get_pool()))
 
 

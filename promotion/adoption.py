@@ -77,7 +77,7 @@ def compare_content(shown: Mapping[str, Any], *, recipe: Recipe, base: Mapping[s
     messages = tuple((message["role"], message["content"]) for message in shown.get("messages") or [])
     if messages != recipe.messages:
         return "its example messages differ"
-    wanted = {name: [_read_value(str(value))] for name, value in recipe.parameters.items()}
+    wanted = {name: [_read_value(str(value))] for name, value in recipe.tag_parameters.items()}
     if _read_parameters(shown) != {**_read_parameters(base), **wanted}:
         return "its parameters differ"
     return ""

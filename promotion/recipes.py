@@ -34,8 +34,10 @@ class TagServer(Protocol):
 class Recipe:
     """Base tag, system prompt, chat exemplars and parameters; and what the agent itself is given with them.
 
-    Of a controller that is `shortlist_size`, the agent's K, and `weights`, by which pages are ranked; of a task model
-    `support`, which decides when an answer counts as supported. None stands for the first ones.
+    Of a controller that is `shortlist_size`, the agent's K, `weights`, by which pages are ranked, and `ask_below`: it
+    is asked only where the scores of the first two pages are closer than this, and always when it is None. Of a task
+    model that is `support`, which decides when an answer counts as supported. Weights and support of None are the first
+    ones.
     """
 
     role: str
@@ -46,6 +48,7 @@ class Recipe:
     shortlist_size: int = SHORTLIST_SIZE
     weights: Weights | None = None
     support: Support | None = None
+    ask_below: float | None = None
 
     @property
     def digest(self) -> str:
@@ -56,6 +59,15 @@ class Recipe:
     def tag_name(self) -> str:
         """The tag's name, which depends only on the recipe."""
         return f"lealife-{self.role}:{self.digest[:12]}"
+
+    @property
+    def tag_parameters(self) -> dict[str, Any]:
+        """The parameters of its tag, with a seed that follows from the whole recipe.
+
+        The servers see neither weights nor `ask_below`, so two recipes that differ in them alone would get the same
+        digest, and what served could not be told apart. Every call sends a seed of its own: the tag's changes no reply.
+        """
+        return {**self.parameters, "seed": int(self.digest[:7], 16)}
 
     @property
     def used_weights(self) -> Weights:
@@ -98,7 +110,7 @@ class Recipe:
             base=self.base,
             system=self.system,
             messages=[{"role": role, "content": content} for role, content in self.messages],
-            parameters=self.parameters,
+            parameters=self.tag_parameters,
         )
 
 

@@ -56,8 +56,17 @@ def _activate_first(*, recipe: Recipe, digest: str) -> bool:
     return True
 
 
-def register_tag(*, recipe: Recipe, digest: str, status: str, parent: ModelTag | None, foretold: str = "") -> ModelTag:
-    """The row of a tag that now exists on the servers."""
+def register_tag(
+    *,
+    recipe: Recipe,
+    digest: str,
+    status: str,
+    parent: ModelTag | None,
+    foretold: str = "",
+    lever: str = "",
+    why: str = "",
+) -> ModelTag:
+    """The row of a tag that now exists on the servers. `lever` and `why` say what a candidate changes, and why that."""
     return ModelTag.objects.create(
         role=recipe.role,
         name=recipe.tag_name,
@@ -68,6 +77,8 @@ def register_tag(*, recipe: Recipe, digest: str, status: str, parent: ModelTag |
         parent=parent,
         status=status,
         foretold=foretold,
+        lever=lever,
+        why=why,
     )
 
 

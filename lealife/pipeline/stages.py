@@ -215,7 +215,9 @@ def _build(now: datetime) -> bool:
         move_window(window_id=window.pk, expected=State.BUILDING, to=State.FAILED, now=now, reason=str(error))
         return True
     try:
-        plan = plan_candidate(server=get_pool())
+        # It asks a model server, also for vectors, so it comes before the transaction.
+        note_embedder()
+        plan = plan_candidate(server=get_pool(), model=PoolModel(), embed=embed_if_possible)
         digest = plan.recipe.materialise(get_pool())
     except GateRefused as error:
         move_window(window_id=window.pk, expected=State.BUILDING, to=State.REJECTED, now=now, reason=str(error))
@@ -224,8 +226,6 @@ def _build(now: datetime) -> bool:
         log.warning("candidate not built, trying again: %s", error)
         return False
     try:
-        # They ask a model server, the second one for vectors, so they come before the transaction.
-        note_embedder()
         frozen = freeze_inputs(candidate=plan.recipe, embed=embed_if_possible)
         with transaction.atomic():
             candidate = register_candidate(plan, digest=digest)

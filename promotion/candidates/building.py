@@ -1,36 +1,42 @@
-"""Candidates: which role the next one is for, and its recipe, which may be refused before any run."""
+"""Candidates: the change to an active recipe that promises most, which may be refused before any run."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 from django.db.models import Q, QuerySet
 
 from lealife.core.errors import GateRefused
 from learning.models import CurriculumTask, MemoryItem
-from promotion.candidates.exemplars import AnyExemplar, choose_exemplars, format_exemplars, read_pool
+from promotion.candidates.exemplars import AnyExemplar, read_pool
+from promotion.candidates.levers import Known, Proposal, propose_changes
 from promotion.candidates.preflight import (
+    SITUATIONS,
     Surroundings,
+    check_foreseen,
     check_recipe,
+    check_same_picks,
     find_command,
     find_copied,
     read_effect,
     read_runs_of_words,
 )
-from promotion.models import Evaluation, LiveApply, ModelTag, Role
+from promotion.candidates.recorded import RecordedPick, read_cases, read_picks
+from promotion.models import Evaluation, Lever, LiveApply, ModelTag, Role
 from promotion.proof.bundle_rules import CHANGED
-from promotion.recipes import Recipe, TagServer
+from promotion.recipes import NUM_CTX, Recipe, TagServer
 from promotion.routing import read_routing
 from promotion.tags import register_tag
-from training.agent.errors import ErrorCode
+from training.agent.brain import Brain
+from training.agent.controller import pick_next
+from training.agent.errors import AgentError, ErrorCode
+from training.agent.model import Model
+from training.agent.quoting import Embed
 from training.models import Run, TrainingOutcome
 
-# (exemplars, shortlist size): each candidate takes the next cell, so that it differs from the one before. Measured
-# with a small base, exemplars alone only tie; the size of the shortlist has more effect.
-GRID = ((6, 5), (4, 3), (0, 8), (8, 8), (6, 3), (0, 3), (8, 5), (4, 8))
-ANSWER_GRID = (4, 2, 6, 3)
 # How many of the newest outcomes show what goes wrong now.
 RECENT = 200
 CONTROLLER_FAULTS = (ErrorCode.NO_ROUTE, ErrorCode.BUDGET_SPENT)
@@ -40,42 +46,35 @@ ANSWER_CHECKS = ("expected_text", "pattern", "json_schema")
 
 @dataclass(frozen=True, slots=True)
 class CandidatePlan:
-    """The planned candidate: its recipe, its parent tag, and what serving it will cost."""
+    """The planned candidate: its recipe, its parent tag, what serving it will cost, and which lever it is and why."""
 
     recipe: Recipe
     parent: ModelTag
     foretold: str
+    lever: str = ""
+    why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Prospect:
-    """What a role could improve: the recent failures that it caused, and its candidates since its last switch."""
-
-    mendable: int
-    tried: int
-
-    @property
-    def promise(self) -> float:
-        """Failures per candidate spent on them, counting the next one."""
-        return self.mendable / (1 + self.tried)
-
-
-def choose_role(prospects: Mapping[str, Prospect]) -> str:
-    """The role with the most failures per candidate; the controller when both are equal.
-
-    Each failed candidate lowers its role's figure, so the two roles take turns in proportion to their failures. A role
-    without failures gets no candidate, because each candidate spends a share of the error budget.
-    """
-    task, controller = prospects[Role.TASK].promise, prospects[Role.CONTROLLER].promise
-    return Role.TASK if task > controller else Role.CONTROLLER
-
-
-def read_prospects() -> dict[str, Prospect]:
-    """What each role could improve, from the newest training outcomes."""
+def read_known(parent: ModelTag, *, embed: Embed | None = None) -> Known:
+    """What recorded training says about the parent's recipe. Not called within a transaction: `embed` asks a server."""
     recent = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING).order_by("-id")
     rows = recent.values_list("success", "error_code", "run__verifier")[:RECENT]
-    mendable = Counter(find_role_at_fault(code, verifier) for success, code, verifier in rows if not success)
-    return {role: Prospect(mendable[role], _count_tried(role)) for role in Role.values}
+    mendable = sum(
+        not success and find_role_at_fault(code, verifier) == parent.role for success, code, verifier in rows
+    )
+    recipe = Recipe.from_json(parent.recipe)
+    is_controller = parent.role == Role.CONTROLLER
+    held_out = read_runs_of_words(read_held_out())
+    return Known(
+        mendable=mendable,
+        runs=len(rows),
+        tried=_count_tried(parent.role),
+        pool=_read_fit(parent.role, size=recipe.shortlist_size, held_out=held_out),
+        picks=read_picks(parent) if is_controller else (),
+        cases=read_cases(weights=recipe.used_weights, embed=embed) if is_controller else (),
+        judged=read_judged(parent),
+        held_out=held_out,
+    )
 
 
 def find_role_at_fault(error_code: str, verifier: str) -> str:
@@ -86,10 +85,11 @@ def find_role_at_fault(error_code: str, verifier: str) -> str:
     return Role.CONTROLLER if wrong_way else ""
 
 
-def _count_tried(role: str) -> int:
+def _count_tried(role: str) -> Counter[str]:
+    """How many candidates of each lever were built since the role's last switch."""
     applied = LiveApply.objects.filter(role=role).order_by("-pk").values_list("to_tag_id", flat=True).first()
-    tags = _candidates_of(role)
-    return tags.filter(pk__gt=applied).count() if applied else tags.count()
+    tags = _candidates_of(role).filter(pk__gt=applied or 0)
+    return Counter(tags.order_by().values_list("lever", flat=True))
 
 
 def _candidates_of(role: str) -> QuerySet[ModelTag]:
@@ -103,19 +103,78 @@ def _candidates_of(role: str) -> QuerySet[ModelTag]:
     return tags.exclude(pk__in=drilled).exclude(pk__in=void.values("candidate"))
 
 
-def plan_candidate(*, server: TagServer) -> CandidatePlan:
-    """The next candidate: the first cell of its role's grid, from its turn on, that passes the pre-flight.
+def plan_candidate(*, server: TagServer, model: Model | None = None, embed: Embed | None = None) -> CandidatePlan:
+    """The next candidate: of the changes to either role's recipe the one that promises most and passes the pre-flight.
 
-    Deterministic: the same evidence gives the same recipe. Raises GateRefused with the sentence of the last cell
-    when none passes, and what the servers raise when none answers.
+    Deterministic: the same evidence gives the same recipe. `model` and `embed` ask the model servers, so this is not
+    called within a transaction. Raises GateRefused with the sentence of the last change when none passes, and what the
+    servers raise when none answers.
     """
-    routing = read_routing()
-    controller, task = routing.require()
-    role = choose_role(read_prospects())
-    parent = controller if role == Role.CONTROLLER else task
-    return choose_recipe(
-        parent=parent, number=_candidates_of(role).count() + 1, bases=server.read_digest(tag=parent.base)
+    parents = {tag.role: tag for tag in read_routing().require()}
+    known = {role: read_known(parent, embed=embed) for role, parent in parents.items()}
+    proposals = [
+        proposal
+        for role, parent in parents.items()
+        for proposal in propose_changes(Recipe.from_json(parent.recipe), known=known[role])
+    ]
+
+    @cache
+    def ask(tag: str) -> list[int]:
+        return _ask_picks(tag, picks=known[Role.CONTROLLER].picks, model=model) if model is not None else []
+
+    refusal = GateRefused("There is no recipe to try: no verified success can serve as an exemplar yet.")
+    for proposal in sorted(proposals, key=lambda each: -each.promise):
+        parent = parents[proposal.recipe.role]
+        try:
+            plan = check_proposal(proposal, parent=parent, known=known[parent.role], server=server)
+            if model is not None and (plan.lever, parent.role) == (Lever.EXEMPLARS, Role.CONTROLLER):
+                _check_by_asking(plan, server=server, ask=ask)
+        except GateRefused as refused:
+            refusal = refused
+        else:
+            return plan
+    raise refusal
+
+
+def check_proposal(proposal: Proposal, *, parent: ModelTag, known: Known, server: TagServer) -> CandidatePlan:
+    """The plan of a proposal that passes every check which needs no model. Raises GateRefused."""
+    recipe, before = proposal.recipe, Recipe.from_json(parent.recipe)
+    around = Surroundings(
+        parent=before,
+        judged=known.judged,
+        held_out=known.held_out,
+        bases=server.read_digest(tag=parent.base),
+        untrusted=find_untrusted(proposal.chosen),
     )
+    foretold = check_recipe(recipe, around=around)
+    check_foreseen(recipe, parent=before, picks=known.picks, cases=known.cases)
+    return CandidatePlan(recipe, parent, foretold, proposal.lever, proposal.why)
+
+
+def _check_by_asking(plan: CandidatePlan, *, server: TagServer, ask: Callable[[str], list[int]]) -> None:
+    """Refuses a candidate that picks as its parent does. It stays known as rejected, so it is not made and asked again.
+
+    Nothing is refused where no model server answers.
+    """
+    digest = plan.recipe.materialise(server)
+    try:
+        check_same_picks(ask(plan.parent.name), ask(plan.recipe.tag_name))
+    except AgentError:
+        return
+    except GateRefused as refused:
+        tag = register_candidate(plan, digest=digest)
+        ModelTag.objects.filter(pk=tag.pk).update(status=ModelTag.Status.REJECTED, why=str(refused))
+        raise
+
+
+def _ask_picks(tag: str, *, picks: Sequence[RecordedPick], model: Model) -> list[int]:
+    """What the controller tag picks in the newest recorded situations, asked again. Raises AgentError."""
+    brain = Brain(controller_tag=tag, controller_digest="", task_tag="", task_digest="", num_ctx=NUM_CTX)
+    asked = {(pick.prompt, pick.shortlist): pick for pick in picks}
+    return [
+        pick_next(model=model, brain=brain, prompt=prompt, shortlist=shortlist).index
+        for prompt, shortlist in list(asked)[:SITUATIONS]
+    ]
 
 
 def register_candidate(plan: CandidatePlan, *, digest: str) -> ModelTag:
@@ -128,34 +187,13 @@ def register_candidate(plan: CandidatePlan, *, digest: str) -> ModelTag:
             status=ModelTag.Status.CANDIDATE,
             parent=plan.parent,
             foretold=plan.foretold,
+            lever=plan.lever,
+            why=plan.why,
         )
     known.digest, known.status, known.parent = digest, ModelTag.Status.CANDIDATE, plan.parent
-    known.foretold = plan.foretold
-    known.save(update_fields=["digest", "status", "parent", "foretold"])
+    known.foretold, known.lever, known.why = plan.foretold, plan.lever, plan.why
+    known.save(update_fields=["digest", "status", "parent", "foretold", "lever", "why"])
     return known
-
-
-def choose_recipe(*, parent: ModelTag, number: int, bases: Mapping[str, str] | None = None) -> CandidatePlan:
-    """The recipe of candidate `number` of the parent's role. Raises as `plan_candidate` does."""
-    base = Recipe.from_json(parent.recipe)
-    cells = GRID if parent.role == Role.CONTROLLER else tuple((count, base.shortlist_size) for count in ANSWER_GRID)
-    held_out = read_runs_of_words(read_held_out())
-    judged = read_judged(parent)
-    refusal: GateRefused | None = None
-    for turn in range(len(cells)):
-        count, size = cells[(number - 1 + turn) % len(cells)]
-        chosen = choose_exemplars(_read_fit(parent.role, size=size, held_out=held_out), count=count)
-        recipe = replace(base, messages=tuple(format_exemplars(chosen)), shortlist_size=size)
-        around = Surroundings(
-            parent=base, judged=judged, held_out=held_out, bases=bases or {}, untrusted=find_untrusted(chosen)
-        )
-        try:
-            if count and not chosen:
-                raise GateRefused("No verified success can serve as an exemplar yet.")
-            return CandidatePlan(recipe, parent, check_recipe(recipe, around=around))
-        except GateRefused as refused:
-            refusal = refused
-    raise refusal or GateRefused("There is no recipe to try.")
 
 
 def _read_fit(role: str, *, size: int, held_out: frozenset[tuple[str, ...]]) -> list[AnyExemplar]:
@@ -185,7 +223,7 @@ def read_judged(parent: ModelTag) -> dict[str, str]:
     return {read_effect(Recipe.from_json(tag.recipe)): tag.name for tag in tags}
 
 
-def find_untrusted(chosen: list[AnyExemplar]) -> set[int]:
+def find_untrusted(chosen: Sequence[AnyExemplar]) -> set[int]:
     """Memory items behind these exemplars that are not trusted (any more)."""
     items = {exemplar.item_id for exemplar in chosen}
     return items - set(MemoryItem.objects.recallable().filter(pk__in=items).values_list("pk", flat=True))

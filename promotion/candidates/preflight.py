@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lealife.core.digest import digest_value
 from lealife.core.errors import GateRefused
+from promotion.candidates.fitting import Case
+from promotion.candidates.recorded import RecordedPick
 from promotion.models import Role
 from promotion.recipes import NUM_CTX, Recipe
 from training.agent.reading.words import split_words
@@ -23,6 +25,8 @@ CHARACTERS_A_TOKEN = 3.5
 TURN_TOKENS = 8
 # Tokens that must be left for the longest question, eight entries to choose from, and the answer.
 QUESTION_TOKENS = 1_600
+# In so many recorded training situations a candidate has to differ from its parent once.
+SITUATIONS = 40
 # Page text that addresses a model instead of a reader.
 _COMMANDS = re.compile(
     r"\b(ignore|disregard|forget|override)\b[^.\n]{0,40}\b(instructions?|rules?|prompts?|above|previous|earlier)\b"
@@ -79,8 +83,41 @@ def read_effect(recipe: Recipe) -> str:
     parameters = {name: value for name, value in recipe.parameters.items() if name not in OVERRIDDEN}
     agent: list[Any] = [recipe.support_effect]
     if recipe.role == Role.CONTROLLER:
-        agent = [recipe.shortlist_size, asdict(recipe.used_weights)]
+        agent = [recipe.shortlist_size, asdict(recipe.used_weights), recipe.ask_below]
     return digest_value([recipe.role, recipe.base, recipe.system, recipe.messages, parameters, agent])
+
+
+def check_foreseen(recipe: Recipe, *, parent: Recipe, picks: Sequence[RecordedPick], cases: Sequence[Case]) -> None:
+    """Refuses what would change nothing in recorded training. Raises GateRefused.
+
+    Only where the model sees the same in the same situation: otherwise it has to be asked. Where nothing is recorded
+    nothing is known, and nothing is refused.
+    """
+    if [recipe.base, recipe.system, recipe.messages] != [parent.base, parent.system, parent.messages]:
+        return
+    picks, cases = picks[:SITUATIONS], cases[:SITUATIONS]
+    if (picks or cases) and _foresee(recipe, parent, picks, cases) == _foresee(parent, parent, picks, cases):
+        looked = f"{len(picks)} recorded picks and {len(cases)} training tasks"
+        raise GateRefused(f"The recipe would show the same pages and ask as often: replayed on {looked}.")
+
+
+def _foresee(
+    recipe: Recipe, parent: Recipe, picks: Sequence[RecordedPick], cases: Sequence[Case]
+) -> list[tuple[object, ...]]:
+    """Which pages runs of a recipe would choose from, and whether they would ask, where the parent's are recorded."""
+    size, least = recipe.shortlist_size, recipe.ask_below
+    found: list[tuple[object, ...]] = []
+    for pick in picks:
+        # A list as long as the parent allows may go on behind its end.
+        goes_on = size > parent.shortlist_size and len(pick.shortlist) == parent.shortlist_size
+        found.append((min(size, len(pick.shortlist)), goes_on, least is None or pick.margin < least))
+    return found + [tuple(case.rank_pages(recipe.used_weights)[:size]) for case in cases]
+
+
+def check_same_picks(before: Sequence[int], after: Sequence[int]) -> None:
+    """Refuses a candidate that picked as its parent did in every recorded situation. Raises GateRefused."""
+    if before and list(before) == list(after):
+        raise GateRefused(f"The candidate picks as its parent does in all of {len(before)} recorded situations.")
 
 
 def read_runs_of_words(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:

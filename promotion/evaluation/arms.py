@@ -71,6 +71,7 @@ class ArmInputs:
                 self.controller.digest,
                 ranking.shortlist_size,
                 asdict(ranking.used_weights),
+                ranking.ask_below,
                 answering.support_effect,
                 self.task.digest,
                 list(self.memories),
@@ -122,6 +123,7 @@ def make_brain(*, controller: ModelTag, task: ModelTag, memories: tuple[Recalled
         memories=memories,
         weights=ranking.used_weights,
         support=answering.used_support,
+        ask_below=ranking.ask_below,
     )
 
 

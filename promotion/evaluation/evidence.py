@@ -14,7 +14,7 @@ from promotion.evaluation.standing import HypothesisLine, describe_hypotheses
 from promotion.gate.e_values import e_value, e_value_worse
 from promotion.gate.rule import WORSE_ALPHA
 from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair
-from promotion.recipe_words import describe_recipe
+from promotion.recipe_words import describe_candidate, describe_recipe
 from promotion.recipes import Recipe
 
 _OF_AN_ARM = ("success", "invalid", "controller_calls", "run__pages", "run__error_code")
@@ -68,8 +68,8 @@ class Trial:
     """One evaluation with all that was measured. `threshold` and `threshold_worse` are what the e-values for better and
     for worse must reach; `hypotheses` are both that may promote, with theirs.
 
-    `results` are the pairs' in their order, `better` and `worse` the e-values after each. `candidate_words` and
-    `baseline_words` say what the agent is given with each tag.
+    `results` are the pairs' in their order, `better` and `worse` the e-values after each. `candidate_words` say why
+    this candidate and what it changes, `baseline_words` what the agent is given with the baseline.
     """
 
     evaluation_id: int
@@ -131,7 +131,7 @@ def read_trial(evaluation_id: int) -> Trial:
         role=evaluation.candidate.role,
         candidate=evaluation.candidate.name,
         candidate_digest=evaluation.candidate_digest,
-        candidate_words=describe_recipe(Recipe.from_json(evaluation.candidate.recipe)),
+        candidate_words=describe_candidate(evaluation.candidate, baseline=Recipe.from_json(evaluation.baseline.recipe)),
         baseline=evaluation.baseline.name,
         baseline_digest=evaluation.baseline_digest,
         baseline_words=describe_recipe(Recipe.from_json(evaluation.baseline.recipe)),

@@ -8,49 +8,10 @@ from django.db.models.functions import Now
 
 from lealife.core.triggers import fix_columns, fix_once_set, keep_decided, keep_rows, refuse_update
 from learning.models import CurriculumTask
+from promotion.models.tags import Lever as Lever
+from promotion.models.tags import ModelTag as ModelTag
+from promotion.models.tags import Role as Role
 from training.models import Run
-
-
-class Role(models.TextChoices):
-    CONTROLLER = "controller", "controller"  # picks URLs
-    TASK = "task", "task"  # writes the answer: the standard task model
-
-
-class ModelTag(models.Model):
-    """An Ollama tag known to us, at one digest."""
-
-    class Status(models.TextChoices):
-        CONFIGURED = "configured", "configured"
-        UNUSED = "unused", "unused"
-        CANDIDATE = "candidate", "candidate"  # → active, rejected
-        ACTIVE = "active", "active"  # → retired
-        RETIRED = "retired", "retired"
-        REJECTED = "rejected", "rejected"
-        PRUNED = "pruned", "pruned"
-
-    role = models.CharField(max_length=10, choices=Role)
-    name = models.CharField(max_length=200, unique=True)
-    digest = models.CharField(max_length=80)
-    base = models.CharField(max_length=200)
-    recipe = models.JSONField(default=dict, help_text="Everything that is needed to make it again.")
-    recipe_digest = models.CharField(max_length=64)
-    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    status = models.CharField(max_length=10, choices=Status)
-    pinned = models.BooleanField(default=False, help_text="Never pruned.")
-    foretold = models.TextField(
-        blank=True, help_text="The cost of serving it next to its parent: empty, or why the model is reloaded."
-    )
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        permissions = [("pin_tag", "May pin tags"), ("prune_tags", "May prune tags")]
-        ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(fields=["role"], condition=Q(status="active"), name="one_active_tag_per_role"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class PromotionWindow(models.Model):

@@ -17,7 +17,7 @@ from promotion.adoption import adopt_tags, compare_content
 from promotion.applies import roll_back
 from promotion.models import LiveApply, ModelTag
 from promotion.proof.bundle import verify_bundle
-from promotion.recipes import base_recipe
+from promotion.recipes import Recipe, base_recipe
 from promotion.tags import ensure_base_tags
 from tests.core.scripted_ollama import BASE, Scripted, run_scripted
 
@@ -30,15 +30,20 @@ BASE_SHOWN = {
     "system": "You are a helpful assistant.",
     "parameters": 'stop                           "<|im_end|>"\nnum_thread                     1',
 }
-SHOWN = {
-    **BASE_SHOWN,
-    "system": RECIPE.system,
-    "messages": [{"role": role, "content": content} for role, content in RECIPE.messages],
-    "parameters": "\n".join(
-        f"{name:<30} {value}"
-        for name, value in (*RECIPE.parameters.items(), ("num_thread", 1), ("stop", '"<|im_end|>"'))
-    ),
-}
+
+
+def show(recipe: Recipe) -> dict:
+    """What a server reports for a tag of this recipe."""
+    parameters = {**recipe.tag_parameters, "num_thread": 1, "stop": '"<|im_end|>"'}
+    return {
+        **BASE_SHOWN,
+        "system": recipe.system,
+        "messages": [{"role": role, "content": content} for role, content in recipe.messages],
+        "parameters": "\n".join(f"{name:<30} {value}" for name, value in parameters.items()),
+    }
+
+
+SHOWN = show(RECIPE)
 
 
 def test_a_tag_made_of_its_recipe_is_recognised() -> None:
@@ -67,7 +72,7 @@ def server(settings: LazySettings, db: None) -> Iterator[Scripted]:
         ensure_base_tags(server=get_pool(), base=BASE)
         running.held[BASE] = BASE_SHOWN
         for tag in ModelTag.objects.all():
-            running.held[tag.name] = {**SHOWN, "messages": [], "system": tag.recipe["system"]}
+            running.held[tag.name] = show(Recipe.from_json(tag.recipe))
         yield running
 
 

@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from lealife.core.actors import command_line
+from lealife.core.gateway import OllamaPool
 from lealife.pipeline import stages
 from learning.index.indexing import index_page
 from learning.index.models import IndexedPassage
@@ -23,6 +24,7 @@ from promotion.models import Evaluation, ModelTag
 from promotion.recipes import Recipe, base_recipe
 from promotion.steering import request_drill
 from promotion.tags import register_tag, restore_tags
+from tests.embedded.ollama_process import BASE as EMBEDDED_BASE
 from tests.factories import START, make_html
 from tests.promotion.scenes import BASE, Servers, change_settings, make_base_tags, make_tasks, make_window, open_trial
 from training.agent.ranking import FIRST_SUPPORT, FIRST_WEIGHTS
@@ -80,6 +82,42 @@ def test_other_weights_or_another_support_make_another_tag():
     ):
         assert after.digest != before.digest and after.tag_name != before.tag_name
         assert read_effect(after) != read_effect(before)
+
+
+def test_every_field_of_a_recipe_is_part_of_its_name():
+    recipe = base_recipe(role="controller", base=BASE)
+    changes = [
+        {"base": "other"},
+        {"system": "other"},
+        {"messages": (("user", "x"),)},
+        {"parameters": {"num_ctx": 8192}},
+        {"shortlist_size": 9},
+        {"ask_below": 0.1},
+    ]
+    names = {recipe.tag_name, *(replace(recipe, **change).tag_name for change in changes)}
+    assert len(names) == len(changes) + 1
+
+
+def test_when_the_model_is_asked_is_part_of_the_recipe_and_of_what_an_arm_depends_on(db, servers: Servers):
+    controller, task = make_base_tags(servers)
+    seldom = make_tag(servers, controller, ask_below=0.12)
+    assert "ask_below" not in controller.recipe
+    recipe = Recipe.from_json(seldom.recipe)
+    assert recipe.ask_below == make_brain(controller=seldom, task=task, memories=()).ask_below == 0.12
+    assert read_effect(recipe) != read_effect(Recipe.from_json(controller.recipe))
+    limits = {"prompt": "x", "check_spec": {}, "host_id": 1, "pages_target": 1, "max_calls": 1, "memories": ()}
+    inputs = ArmInputs(**limits, controller=controller, task=task, freeze_id=1, seed=0, engine=())
+    seldom.digest = controller.digest
+    assert replace(inputs, controller=seldom).digest != inputs.digest
+
+
+def test_recipes_that_a_server_could_not_tell_apart_get_digests_of_their_own(pool: OllamaPool):
+    first = base_recipe(role="controller", base=EMBEDDED_BASE)
+    digests = {
+        each.materialise(pool) for each in (first, replace(first, weights=BY_TITLE), replace(first, ask_below=0.1))
+    }
+    assert len(digests) == 3
+    assert first.materialise(pool) in digests
 
 
 def test_where_a_support_was_measured_is_no_difference_that_a_run_can_show(db, servers: Servers):

@@ -46,7 +46,11 @@ class Recalled:
 
 @dataclass(frozen=True, slots=True)
 class Brain:
-    """The tags and digests that routing claims, and what is remembered about the site."""
+    """The tags and digests that routing claims, and what is remembered about the site.
+
+    `ask_below`: the controller is asked only where the scores of the shortlist's first two entries are closer than
+    this; None: always.
+    """
 
     controller_tag: str
     controller_digest: str
@@ -58,3 +62,4 @@ class Brain:
     memories: tuple[Recalled, ...] = ()
     weights: Weights = FIRST_WEIGHTS
     support: Support = FIRST_SUPPORT
+    ask_below: float | None = None

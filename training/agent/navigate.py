@@ -133,7 +133,7 @@ class _Run:
             self._check_may_go_on()
             began = self.clock()
             pick = pick_next(model=self.model, brain=self.brain, prompt=self.task.prompt, shortlist=shortlist)
-            self.controller_calls += pick.picked_by != "only"
+            self.controller_calls += pick.was_asked
             self.invalid_picks += pick.picked_by == "fallback"
             self.picks.append(pick.reply)
             chosen = shortlist[pick.index]

@@ -54,8 +54,8 @@ class Quote:
 class Step:
     """One visit: the shortlist, the pick and what picked it, and the answer of the site.
 
-    `picked_by` is "model", "fallback" (the model's pick was unusable), "start" or "only" (one choice, no
-    call).
+    `picked_by` is "model", "fallback" (the model's pick was unusable), "start", "only" (one choice, no call) or
+    "ranked" (the first of the shortlist was so far ahead of the second that no call was made).
     `recalled` are the memory items behind the shortlist's entries. `error_code` is empty when the page came.
     """
 

@@ -15,6 +15,7 @@ PICKED_BY = {
     "model": "picked by the controller model",
     "fallback": "the model's pick was invalid, so the first of the shortlist was taken",
     "only": "the only page on the shortlist, so no call was needed",
+    "ranked": "the first of the shortlist, far ahead of the second, so the model was not asked",
 }
 WHY = {
     "link": "a link on the page",
@@ -57,7 +58,8 @@ class RecalledView:
 class StepView:
     """One page visit; latency in milliseconds, `after_s` seconds after the run's start, tokens as the server counted.
 
-    `snapshot` is the content's digest when the page was kept.
+    `snapshot` is the content's digest when the page was kept. `picked_by` is start, model, fallback (the model's pick
+    was invalid), only (one page on the shortlist) or ranked (the first was far ahead); the last two ask no model.
     """
 
     index: int

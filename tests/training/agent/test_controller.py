@@ -114,5 +114,17 @@ def test_one_choice_needs_no_call() -> None:
     assert model.asked == []
 
 
+@pytest.mark.parametrize(
+    ("ask_below", "picked_by", "calls"),
+    [(None, "model", 1), (0.81, "model", 1), (0.8, "ranked", 0), (0.1, "ranked", 0)],
+)
+def test_the_model_is_asked_only_where_the_first_two_are_closer_than_the_threshold(
+    ask_below: float | None, picked_by: str, calls: int
+) -> None:
+    model = ScriptedModel(picks=[format_pick(0)])
+    pick = pick_next(model=model, brain=brain(ask_below=ask_below), prompt="q", shortlist=SHORTLIST)
+    assert (pick.index, pick.picked_by, pick.was_asked, len(model.asked)) == (0, picked_by, bool(calls), calls)
+
+
 def test_a_formatted_pick_reads_back() -> None:
     assert [read_pick(format_pick(index), count=5) for index in range(5)] == [0, 1, 2, 3, 4]

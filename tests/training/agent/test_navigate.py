@@ -90,6 +90,15 @@ def test_invalid_picks_are_counted_and_survived(garden: StubSite) -> None:
     assert trajectory.steps[1].picked_by == "fallback"
 
 
+def test_a_page_far_ahead_of_the_next_is_opened_without_a_call(garden: StubSite) -> None:
+    model = ScriptedModel()
+    trajectory = run(garden, model=model, brain=brain(ask_below=0.05), changes=expecting(garden, "roses.html"))
+    assert trajectory.success
+    assert {step.picked_by for step in trajectory.steps[1:]} == {"ranked"}
+    assert (trajectory.controller_calls, trajectory.controller_digests) == (0, ())
+    assert all(call["tag"] != "picker" for call in model.asked)
+
+
 def test_a_lost_model_ends_the_run_with_its_code(garden: StubSite) -> None:
     gone = AgentError(ErrorCode.MODEL_UNAVAILABLE, "No server answers.")
     at_pick = run(garden, model=ScriptedModel(picks=[gone]))
