@@ -343,6 +343,7 @@ class LiveApply(models.Model):
 
 
 # Django looks for models here. Those of work in progress are in their own modules and refer to these by name.
+from promotion.models.reserve import ReserveMeasurement as ReserveMeasurement  # noqa: E402
 from promotion.models.watches import Watch as Watch  # noqa: E402
 from promotion.models.watches import WatchedRun as WatchedRun  # noqa: E402
 from promotion.models.work import GateDrill as GateDrill  # noqa: E402
