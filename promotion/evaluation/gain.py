@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from promotion.models import LiveApply, ReserveMeasurement
 
 # The normal distribution's 97.5 % quantile: an interval of both sides at 95 %.
 Z = 1.959964
 # The interval of calls is a normal one, which holds only with so many pairs.
 LEAST_FOR_CALLS = 10
+NOT_CLEAR = "no clear difference"
 State = ReserveMeasurement.State
 
 
@@ -47,6 +50,22 @@ class Gain:
     calls: Difference | None
     is_loss: bool
     sentence: str
+
+    @property
+    def status(self) -> str:
+        """How it stands, as a state that pages colour: `green`, `amber`, `red` or `unknown`."""
+        return {"worse": "red", "better": "green", "fewer calls": "green", NOT_CLEAR: "amber"}.get(self.word, "unknown")
+
+    @property
+    def word(self) -> str:
+        """The same in words. Better, worse and fewer only where the whole interval says so."""
+        if self.success is None:
+            return "being measured" if self.state == State.OPEN else "not measured"
+        if self.is_loss:
+            return "worse"
+        if self.success.low > 0:
+            return "better"
+        return "fewer calls" if self.calls is not None and self.calls.high < 0 else NOT_CLEAR
 
 
 def compare_success(*, wins: int, losses: int, pairs: int) -> Difference:
@@ -101,6 +120,12 @@ def read_gain(apply: LiveApply | None) -> Gain | None:
         is_loss=is_loss,
         sentence=_describe(row, pairs=pairs, success=success, calls=calls),
     )
+
+
+def read_gains() -> QuerySet[LiveApply]:
+    """Live applies that were measured or are to be, oldest first, as `read_gain` takes them."""
+    measured = LiveApply.objects.filter(measurement__isnull=False)
+    return measured.select_related("from_tag", "to_tag", "measurement").order_by("pk")
 
 
 def _describe(row: ReserveMeasurement, *, pairs: int, success: Difference | None, calls: Difference | None) -> str:
