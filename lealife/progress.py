@@ -12,6 +12,7 @@ from rich.table import Column, Table
 
 from lealife.story import Story
 from promotion.candidates.windows import read_window
+from promotion.evaluation.gain import read_gain, read_gains
 from promotion.evaluation.standing import read_candidate
 from promotion.gate.e_values import format_e_value
 from training.counters import read_counters
@@ -21,7 +22,7 @@ LINE_EVERY_S = 15.0
 
 
 class StoryProgress:
-    """Bars for the window, then the pairs, then the memory measurement; lines where there is no terminal."""
+    """Bars for the window, then the pairs, the memory measurement and the reserve; lines where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -38,6 +39,7 @@ class StoryProgress:
         self._window = self._progress.add_task("verified successes in the window", total=None, note="")
         self._pairs: TaskID | None = None
         self._measure: TaskID | None = None
+        self._reserve: TaskID | None = None
 
     def __enter__(self) -> StoryProgress:
         self._progress.start()
@@ -78,6 +80,15 @@ class StoryProgress:
             return
         self._line_at = time.monotonic()
         self._console.print(line, highlight=False)
+
+    def waiting(self) -> None:
+        """The reserve measurement of the newest live apply."""
+        for apply in read_gains().reverse()[:1]:
+            if gain := read_gain(apply):
+                if self._reserve is None:
+                    self._reserve = self._progress.add_task("reserve tasks", total=gain.tasks, note="after the apply")
+                self._progress.update(self._reserve, completed=gain.done)
+                self._write_line(f"reserve: {gain.sentence}")
 
     def measuring(self, done: int, total: int) -> None:
         """Memory off and on, task by task."""
@@ -149,6 +160,7 @@ def describe_story(story: Story) -> list[tuple[str, str]]:
         ("Canary", _canary(story)),
         ("Live apply", _apply(story)),
         ("Served digest", _served(story)),
+        ("Worth", _worth(story)),
         ("Took", f"{story.seconds / 60:.1f} minutes"),
     ]
 
@@ -176,6 +188,11 @@ def _apply(story: Story) -> str:
     if story.applied is None:
         return "none: the active tag stays"
     return f"{story.applied['from']} → {story.applied['to']}"
+
+
+def _worth(story: Story) -> str:
+    """One line an apply: of several verdicts, a later one may have been the first to be applied."""
+    return "\n".join(f"{gain['to']}: {gain['sentence']}" for gain in story.reserve) or "nothing was applied"
 
 
 def _served(story: Story) -> str:

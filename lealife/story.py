@@ -11,6 +11,7 @@ from lealife.pipeline.stages import arm_tools
 from promotion.candidates.windows import name_counted
 from promotion.evaluation.arms import run_arm
 from promotion.evaluation.comparison import arm_inputs, count_pairs, decide_evaluation, sum_evidence
+from promotion.evaluation.gain import read_gain, read_gains
 from promotion.evaluation.standing import describe_hypotheses
 from promotion.models import Canary, Evaluation, EvaluationArm, LiveApply, PromotionWindow
 from promotion.proof.ledger import read_error_budget
@@ -58,6 +59,7 @@ class Story(MemoryMeasure):
     served_digest: str
     seconds: float
     ledger: dict[str, Any]
+    reserve: list[dict[str, Any]]
 
 
 def find_verdict(*, since: datetime) -> Evaluation | None:
@@ -149,12 +151,19 @@ def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float)
         hypothesis=evaluation.hypothesis,
         reason=evaluation.reason,
         canary=_tell_canary(canary),
-        applied=_tell_apply(apply),
+        applied=_tell_apply(apply) if apply else None,
         served_digest_ok={"green": True, "red": False}.get(controller.state),
         served_digest=_read_newest_served(evaluation.candidate.role),
         seconds=round(seconds, 1),
         ledger=tell_ledger(),
+        reserve=tell_reserve(),
     )
+
+
+def tell_reserve() -> list[dict[str, Any]]:
+    """What every measured live apply of this installation was worth, oldest first; shares of 1, calls a task."""
+    gains = ((apply, read_gain(apply)) for apply in read_gains())
+    return [{**_tell_apply(apply), **asdict(gain)} for apply, gain in gains if gain]
 
 
 def tell_ledger() -> dict[str, Any]:
@@ -209,9 +218,7 @@ def _tell_canary(canary: Canary | None) -> dict[str, Any] | None:
     }
 
 
-def _tell_apply(apply: LiveApply | None) -> dict[str, Any] | None:
-    if apply is None:
-        return None
+def _tell_apply(apply: LiveApply) -> dict[str, Any]:
     return {
         "from": apply.from_tag.name if apply.from_tag else "",
         "to": apply.to_tag.name,

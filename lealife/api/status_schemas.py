@@ -12,11 +12,12 @@ from pydantic import Field
 
 from lealife.api.tag_schemas import CheckedOut, LiveTagOut
 from lealife.health import Health
+from promotion.evaluation.gain import Gain
 from training.campaigns import CampaignProgress
 
 
 class SwitchOut(Schema):
-    """A switch of the serving tag; `passed_gate` is false for a rollback."""
+    """A switch of the serving tag; `passed_gate` is false for a rollback, and `gain`, what it was worth, null."""
 
     id: int
     role: str
@@ -28,6 +29,7 @@ class SwitchOut(Schema):
     by: str
     reason: str
     passed_gate: bool
+    gain: Gain | None
 
 
 class CanaryOut(Schema):

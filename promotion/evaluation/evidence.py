@@ -113,7 +113,7 @@ class Trial:
 
 def read_trial(evaluation_id: int) -> Trial:
     """The evaluation with the results of its pairs. Raises NotFound. Three queries."""
-    evaluations = Evaluation.every.select_related("candidate", "baseline", "window", "canary")
+    evaluations = Evaluation.every.select_related("candidate", "baseline", "window", "canary__apply__measurement")
     evaluation = evaluations.filter(pk=evaluation_id).first()
     if evaluation is None:
         raise NotFound(f"There is no evaluation {evaluation_id}.")
