@@ -12,8 +12,9 @@ from rich.table import Column, Table
 
 from lealife.story import Story
 from promotion.candidates.windows import read_window
+from promotion.evaluation.gain import read_gain, read_gains
 from promotion.evaluation.standing import read_candidate
-from promotion.gate.rule import format_e_value
+from promotion.gate.e_values import format_e_value
 from training.counters import read_counters
 
 # Without a terminal, bars cannot be drawn: a line is written at most this often instead.
@@ -21,7 +22,7 @@ LINE_EVERY_S = 15.0
 
 
 class StoryProgress:
-    """Bars for the window, then the pairs, then the memory measurement; lines where there is no terminal."""
+    """Bars for the window, then the pairs, the memory measurement and the reserve; lines where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -38,6 +39,7 @@ class StoryProgress:
         self._window = self._progress.add_task("verified successes in the window", total=None, note="")
         self._pairs: TaskID | None = None
         self._measure: TaskID | None = None
+        self._reserve: TaskID | None = None
 
     def __enter__(self) -> StoryProgress:
         self._progress.start()
@@ -65,7 +67,11 @@ class StoryProgress:
             return
         if self._pairs is None:
             self._pairs = self._progress.add_task("pairs", total=candidate.pair_budget, note="")
-        score = f"{candidate.wins}–{candidate.losses}, e-value {candidate.e_value:.3g} of {candidate.threshold:.3g}"
+        bars = ", ".join(
+            f"{line.name.lower()} {format_e_value(line.e_value)} of {format_e_value(line.threshold)}"
+            for line in candidate.hypotheses
+        )
+        score = f"{candidate.wins}–{candidate.losses}, {bars}"
         self._progress.update(self._pairs, completed=candidate.pairs, note=score)
         self._write_line(f"pairs {candidate.pairs}/{candidate.pair_budget} · {score} · {note}")
 
@@ -74,6 +80,15 @@ class StoryProgress:
             return
         self._line_at = time.monotonic()
         self._console.print(line, highlight=False)
+
+    def waiting(self) -> None:
+        """The reserve measurement of the newest live apply."""
+        for apply in read_gains().reverse()[:1]:
+            if gain := read_gain(apply):
+                if self._reserve is None:
+                    self._reserve = self._progress.add_task("reserve tasks", total=gain.tasks, note="after the apply")
+                self._progress.update(self._reserve, completed=gain.done)
+                self._write_line(f"reserve: {gain.sentence}")
 
     def measuring(self, done: int, total: int) -> None:
         """Memory off and on, task by task."""
@@ -97,13 +112,15 @@ def draw_ledger(ledger: dict[str, Any]) -> Table:
     """Every candidate with its verdict. That most are rejected is normal."""
     # Only this column may wrap: tag names differ at their ends, and the figures must stay readable.
     candidate = Column("candidate, and why", overflow="fold")
-    others = (Column(name, no_wrap=True) for name in ("verdict", "won–lost", "e-value", "needed"))
+    others = (Column(name, no_wrap=True) for name in ("verdict", "won–lost", "better", "cheaper"))
     table = Table(Column("k", no_wrap=True), candidate, *others, title=describe_ledger(ledger))
     table.title_justify = "left"
     for line in ledger["candidates"]:
         score = f"{line['wins']}–{line['losses']}"
-        figures = (format_e_value(line["e_value"]), format_e_value(line["needed"]))
-        table.add_row(str(line["k"]), f"{line['tag']}\n{line['reason']}", line["verdict"], score, *figures)
+        bars = (("e_value", "needed"), ("e_cheaper", "needed_cheaper"))
+        figures = (f"{format_e_value(line[e_value])} of {format_e_value(line[needed])}" for e_value, needed in bars)
+        verdict = f"{line['verdict']}\n{line['hypothesis']}"
+        table.add_row(str(line["k"]), f"{line['tag']}\n{line['reason']}", verdict, score, *figures)
     return table
 
 
@@ -136,13 +153,21 @@ def describe_story(story: Story) -> list[tuple[str, str]]:
             f"{candidate['tag']}: {candidate['exemplars']} exemplars, shortlist of {candidate['shortlist_size']}, "
             f"from {candidate['parent']}",
         ),
-        ("Wins–losses", f"{story.wins}–{story.losses} in {story.pairs} pairs, e-value {story.e_value:.3g}"),
+        ("Wins–losses", f"{story.wins}–{story.losses} in {story.pairs} pairs"),
+        ("Fewer–more calls", f"{story.fewer_calls}–{story.more_calls} pairs that both arms solved"),
+        *((line["name"], _hypothesis(line)) for line in story.hypotheses),
         ("Verdict", f"{story.verdict}. {story.reason}"),
         ("Canary", _canary(story)),
         ("Live apply", _apply(story)),
         ("Served digest", _served(story)),
+        ("Worth", _worth(story)),
         ("Took", f"{story.seconds / 60:.1f} minutes"),
     ]
+
+
+def _hypothesis(line: dict[str, Any]) -> str:
+    figures = f"e-value {format_e_value(line['e_value'])} of {format_e_value(line['threshold'])} needed"
+    return f"{figures}: promoted it" if line["promoted"] else figures
 
 
 def _percent(share: float | None) -> str:
@@ -163,6 +188,11 @@ def _apply(story: Story) -> str:
     if story.applied is None:
         return "none: the active tag stays"
     return f"{story.applied['from']} → {story.applied['to']}"
+
+
+def _worth(story: Story) -> str:
+    """One line an apply: of several verdicts, a later one may have been the first to be applied."""
+    return "\n".join(f"{gain['to']}: {gain['sentence']}" for gain in story.reserve) or "nothing was applied"
 
 
 def _served(story: Story) -> str:

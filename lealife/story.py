@@ -10,7 +10,9 @@ from typing import Any
 from lealife.pipeline.stages import arm_tools
 from promotion.candidates.windows import name_counted
 from promotion.evaluation.arms import run_arm
-from promotion.evaluation.comparison import arm_inputs
+from promotion.evaluation.comparison import arm_inputs, count_pairs, decide_evaluation, sum_evidence
+from promotion.evaluation.gain import read_gain, read_gains
+from promotion.evaluation.standing import describe_hypotheses
 from promotion.models import Canary, Evaluation, EvaluationArm, LiveApply, PromotionWindow
 from promotion.proof.ledger import read_error_budget
 from promotion.proof.served import read_served_proof
@@ -45,8 +47,11 @@ class Story(MemoryMeasure):
     wins: int
     losses: int
     pairs: int
-    e_value: float
+    fewer_calls: int
+    more_calls: int
+    hypotheses: list[dict[str, Any]]
     verdict: str
+    hypothesis: str
     reason: str
     canary: dict[str, Any] | None
     applied: dict[str, Any] | None
@@ -54,6 +59,7 @@ class Story(MemoryMeasure):
     served_digest: str
     seconds: float
     ledger: dict[str, Any]
+    reserve: list[dict[str, Any]]
 
 
 def find_verdict(*, since: datetime) -> Evaluation | None:
@@ -138,16 +144,26 @@ def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float)
         wins=evaluation.wins,
         losses=evaluation.losses,
         pairs=evaluation.pairs.count(),
-        e_value=evaluation.e_value,
+        fewer_calls=evaluation.fewer_calls,
+        more_calls=evaluation.more_calls,
+        hypotheses=_tell_hypotheses(evaluation),
         verdict=evaluation.verdict,
+        hypothesis=evaluation.hypothesis,
         reason=evaluation.reason,
         canary=_tell_canary(canary),
-        applied=_tell_apply(apply),
+        applied=_tell_apply(apply) if apply else None,
         served_digest_ok={"green": True, "red": False}.get(controller.state),
         served_digest=_read_newest_served(evaluation.candidate.role),
         seconds=round(seconds, 1),
         ledger=tell_ledger(),
+        reserve=tell_reserve(),
     )
+
+
+def tell_reserve() -> list[dict[str, Any]]:
+    """What every measured live apply of this installation was worth, oldest first; shares of 1, calls a task."""
+    gains = ((apply, read_gain(apply)) for apply in read_gains())
+    return [{**_tell_apply(apply), **asdict(gain)} for apply, gain in gains if gain]
 
 
 def tell_ledger() -> dict[str, Any]:
@@ -158,10 +174,13 @@ def tell_ledger() -> dict[str, Any]:
             "k": line.k,
             "tag": line.tag,
             "verdict": line.verdict,
+            "hypothesis": line.hypothesis,
             "wins": line.wins,
             "losses": line.losses,
             "e_value": line.e_value,
             "needed": line.threshold,
+            "e_cheaper": line.e_cheaper,
+            "needed_cheaper": line.threshold_cheaper,
             "alpha": line.alpha,
             "reason": line.reason,
         }
@@ -180,6 +199,13 @@ def tell_ledger() -> dict[str, Any]:
     }
 
 
+def _tell_hypotheses(evaluation: Evaluation) -> list[dict[str, Any]]:
+    counts = count_pairs(evaluation.pk)
+    decision = decide_evaluation(evaluation, changed=[], counts=counts)
+    lines = describe_hypotheses(sum_evidence(counts), decision, promoted_by=evaluation.hypothesis)
+    return [asdict(line) for line in lines]
+
+
 def _tell_canary(canary: Canary | None) -> dict[str, Any] | None:
     if canary is None:
         return None
@@ -192,9 +218,7 @@ def _tell_canary(canary: Canary | None) -> dict[str, Any] | None:
     }
 
 
-def _tell_apply(apply: LiveApply | None) -> dict[str, Any] | None:
-    if apply is None:
-        return None
+def _tell_apply(apply: LiveApply) -> dict[str, Any]:
     return {
         "from": apply.from_tag.name if apply.from_tag else "",
         "to": apply.to_tag.name,

@@ -17,6 +17,7 @@ from lealife.core.errors import Refused
 from lealife.core.readonly_admin import ReadOnlyAdmin, link_rows
 from promotion.applies import roll_back
 from promotion.calibration import read_calibration
+from promotion.evaluation.gain import read_gain
 from promotion.models import (
     Canary,
     Evaluation,
@@ -30,10 +31,12 @@ from promotion.models import (
     PageFreeze,
     PairWork,
     PromotionWindow,
+    ReserveMeasurement,
     Role,
     Watch,
     WatchedRun,
 )
+from promotion.models.reserve import ReservePair
 from promotion.recipe_words import describe_here, describe_recipe
 from promotion.recipes import Recipe
 from promotion.routing import read_routing
@@ -93,20 +96,22 @@ class LiveApplyAdmin(ReadOnlyAdmin, ActionAdmin):
     """Switches of the serving tags. A rollback is another row."""
 
     list_display = (
-        "id",
-        "role",
-        "from_tag",
-        "to_tag",
-        "canary",
-        "rolls_back",
-        "applied_by",
-        "applied_at",
-        "reason",
+        *("id", "role", "from_tag", "to_tag", "canary", "rolls_back"),
+        *("applied_by", "applied_at", "reason", "worth"),
     )
     list_filter = ("role",)
-    list_select_related = ("from_tag", "to_tag", "canary__evaluation__candidate", "rolls_back__from_tag")
+    list_select_related = (
+        *("from_tag", "to_tag", "canary__evaluation__candidate", "rolls_back__from_tag", "measurement"),
+    )
     action_form = RollBackForm
     actions = ("roll_back_selected",)
+    readonly_fields = ("worth",)
+
+    @admin.display(description="worth")
+    def worth(self, apply: LiveApply) -> str:
+        """What it was worth on the reserve; empty for a switch that is not measured."""
+        gain = read_gain(apply)
+        return gain.sentence if gain else ""
 
     @offer(roll_back, description="Roll back this switch")
     def roll_back_selected(self, request: HttpRequest, queryset: QuerySet[LiveApply]) -> None:
@@ -196,14 +201,18 @@ class EvaluationAdmin(ReadOnlyAdmin):
         "candidate",
         "baseline",
         "verdict",
+        "hypothesis",
         "wins",
         "losses",
         "ties",
         "e_value",
+        "fewer_calls",
+        "more_calls",
+        "e_cheaper",
         "started_at",
         "finished_at",
     )
-    list_filter = ("verdict",)
+    list_filter = ("verdict", "hypothesis")
     list_select_related = ("window", "candidate", "baseline")
     search_fields = ("=id", "candidate__name")
     readonly_fields = ("pair_rows", "task_rows")
@@ -297,18 +306,8 @@ class WatchAdmin(ReadOnlyAdmin):
     """The time after a live apply in which the previous tag still serves a small share."""
 
     list_display = (
-        "id",
-        "apply",
-        "state",
-        "share_percent",
-        "applied_successes",
-        "applied_observations",
-        "held_successes",
-        "held_observations",
-        "e_harm",
-        "opened_at",
-        "closed_at",
-        "reason",
+        *("id", "apply", "state", "share_percent", "applied_successes", "applied_observations"),
+        *("held_successes", "held_observations", "e_harm", "opened_at", "closed_at", "reason"),
     )
     list_filter = ("state", "role")
     list_select_related = ("apply__from_tag", "apply__to_tag")
@@ -322,4 +321,24 @@ class WatchedRunAdmin(ReadOnlyAdmin):
     list_filter = ("held_back",)
     search_fields = ("=watch__id", "=run__id")
     search_help_text = "The watch's or the run's number."
+    ordering = ("-id",)
+
+
+@admin.register(ReserveMeasurement)
+class ReserveMeasurementAdmin(ReadOnlyAdmin):
+    """What live applies were worth, on reserve tasks."""
+
+    list_display = ("id", "apply", "state", "done", "wins", "losses", "ties", "opened_at", "closed_at", "reason")
+    list_filter = ("state",)
+    list_select_related = ("apply__from_tag", "apply__to_tag")
+
+
+@admin.register(ReservePair)
+class ReservePairAdmin(ReadOnlyAdmin):
+    """Both tags on each reserve task."""
+
+    list_display = ("id", "measurement_id", "task_id", "before_arm_id", "after_arm_id", "result", "created_at")
+    list_filter = ("result",)
+    search_fields = ("=measurement__id", "=task__id")
+    search_help_text = "The measurement's or the task's number."
     ordering = ("-id",)

@@ -13,9 +13,11 @@ from lealife.core.announce import announce
 from lealife.core.errors import Conflict, GateRefused, NotFound
 from promotion.canary import abort_canary, find_changes
 from promotion.candidates.windows import move_window
+from promotion.evaluation.reserve import open_measurement
 from promotion.holdback import end_watch, open_watch
 from promotion.models import Canary, LiveApply, ModelTag, PromotionWindow, Role
 from promotion.proof.bundle_watches import SWITCHED
+from promotion.routing import read_routing
 from training.audit import record_audit
 from training.models import TrainingOutcome
 
@@ -47,6 +49,7 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
             to=canary.evaluation.candidate, role=canary.role, by="gate", reason=canary.reason, canary=canary
         )
         open_watch(apply=apply, now=apply.applied_at)
+        open_measurement(apply=apply, beside=_beside(canary.role))
         move_window(
             window_id=canary.evaluation.window_id,
             expected=State.APPLYING,
@@ -101,6 +104,12 @@ def lock_role(role: str) -> None:
     """Locks the switching and pruning of `role`'s tags until the caller's transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SWITCH_LOCK, Role.values.index(role)])
+
+
+def _beside(role: str) -> ModelTag:
+    """The other role's active tag."""
+    controller, task = read_routing().require()
+    return task if role == Role.CONTROLLER else controller
 
 
 def _switch(

@@ -35,7 +35,9 @@ def history(db: None) -> History:
 def test_the_story_names_candidate_verdict_canary_and_apply(history):
     story = tell_story(history.promoted, memory=MEMORY, seconds=90)
     told = dict(describe_story(story))
-    assert told["Wins–losses"].startswith(f"{story.wins}–0 in {story.pairs} pairs, e-value")
+    assert told["Wins–losses"] == f"{story.wins}–0 in {story.pairs} pairs"
+    assert told["Better answers"] == "e-value 341.2 of 216.0 needed: promoted it"
+    assert told["Not worse and cheaper"] == "e-value 1.00 of 432.0 needed"
     assert told["Verdict"].startswith("promote. Better:")
     assert told["Canary"].startswith("passed. No harm found:")
     assert told["Live apply"] == f"{history.applied.from_tag.name} → {history.applied.to_tag.name}"

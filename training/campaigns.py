@@ -154,15 +154,17 @@ def cancel_campaign(*, campaign_id: int, by: Actor, origin: str) -> int:
 def requeue_failed(*, campaign_id: int, by: Actor, origin: str) -> int:
     """Queues a campaign's failed and disabled sources again, with a fresh retry budget; returns how many.
 
-    Raises NotFound, and Conflict when the campaign is cancelled or nothing has failed.
+    Raises NotFound, and Conflict when the campaign is cancelled, nothing has failed, or its task is held out by now.
     """
     with transaction.atomic():
         # Under the campaign's lock: a cancel at the same moment comes before, and refuses this, or after.
-        campaign = Campaign.objects.select_for_update(no_key=True).filter(pk=campaign_id).first()
+        campaigns = Campaign.objects.select_for_update(no_key=True, of=("self",)).select_related("host")
+        campaign = campaigns.filter(pk=campaign_id).first()
         if campaign is None:
             raise NotFound(f"There is no campaign {campaign_id}.")
         if campaign.cancelled_at is not None:
             raise Conflict(f"Campaign {campaign_id} is cancelled. Queue a new one.")
+        check_admitted(host=campaign.host, prompt=campaign.prompt)
         requeued = move(
             TrainingSource.objects.filter(campaign_id=campaign_id, status__in=[Status.FAILED, Status.DISABLED]),
             refused=f"Campaign {campaign_id} has nothing to queue again: no source has failed.",

@@ -60,7 +60,7 @@ def close_cycle(*, run: Run, now: datetime) -> None:
         source_id=cycle.source_id,
         host_id=run.host_id,
         success=success,
-        is_counted=success and is_sure(run),
+        is_counted=success and does_count(run),
         **{name: getattr(run, name) for name in FROM_RUN},
     )
     TrainingCycle.objects.filter(pk=cycle.pk).update(
@@ -76,7 +76,7 @@ def close_cycle(*, run: Run, now: datetime) -> None:
     announce("outcomes")
 
 
-def is_sure(run: Run) -> bool:
+def does_count(run: Run) -> bool:
     """Whether a success may be built on: windows count it, and memory and exemplars trust what it teaches.
 
     What a check found right always may; what is only supported by its quote, while the settings say so. The outcome

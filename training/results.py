@@ -85,21 +85,19 @@ _LARGEST = {
 }
 
 
-def judge_served(result: Result, *, claimed: tuple[str, str], served: tuple[str, str]) -> Result:
-    """`result`, failed with `served_other_digest` when a role was not served by the digest that routing claimed; pure.
+def judge_served(result: Result, *, promised: tuple[str, str], served: tuple[str, str]) -> Result:
+    """`result`, failed with `served_other_digest` when a role was not served by the digest that routing promised; pure.
 
-    `claimed` and `served` are the digests of the controller and the task role; empty where nothing was claimed, or the
-    role asked no model. A run that ended without a model, or without an end, keeps its own error code.
+    `promised` and `served` are the digests of the controller and the task role; empty where nothing was promised, or
+    the role asked no model. A run that ended without a model, or without an end, keeps its own error code.
     """
     if result.error_code in (ErrorCode.MODEL_UNAVAILABLE, ErrorCode.CANCELLED):
         return result
-    roles = zip(("controller", "task"), claimed, served, strict=True)
-    wrong = [(role, promised, found) for role, promised, found in roles if promised and found and promised != found]
+    roles = zip(("controller", "task"), promised, served, strict=True)
+    wrong = [(role, wanted, found) for role, wanted, found in roles if wanted and found and wanted != found]
     if not wrong:
         return result
-    error = " ".join(
-        f"The {role} was served by {found[:19]}, not by {promised[:19]}." for role, promised, found in wrong
-    )
+    error = " ".join(f"The {role} was served by {found[:19]}, not by {wanted[:19]}." for role, wanted, found in wrong)
     return replace(
         result,
         success=False,

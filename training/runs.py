@@ -185,8 +185,8 @@ def finish_run(
             run = Run.objects.select_for_update().only(*READ_AT_END).get(pk=run_id, fence=fence)
         except Run.DoesNotExist:
             raise StaleClaim(f"Run {run_id} is no longer held under fence {fence}.") from None
-        claimed, served = (run.controller_digest, run.task_digest), (served_controller, served_task)
-        judged = judge_served(result, claimed=claimed, served=served)
+        promised, served = (run.controller_digest, run.task_digest), (served_controller, served_task)
+        judged = judge_served(result, promised=promised, served=served)
         _end_run(
             run,
             now=now,

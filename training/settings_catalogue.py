@@ -210,7 +210,7 @@ _ALL = (
         "evaluation_pairs",
         "Evaluation Pairs",
         Group.PROMOTION,
-        60,
+        300,
         4,
         5000,
         "pairs",

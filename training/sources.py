@@ -150,12 +150,15 @@ def _move(
     source_id: int, expected: tuple[str, ...], to: str, action: str, by: Actor, origin: str, **changes: Any
 ) -> None:
     with transaction.atomic():
-        found = TrainingSource.objects.filter(pk=source_id).values_list("status", flat=True).first()
+        found = TrainingSource.objects.select_related("host").filter(pk=source_id).first()
         if found is None:
             raise NotFound(f"There is no training source {source_id}.")
+        if to == Status.PENDING:
+            check_admitted(host=found.host, prompt=found.prompt)
+        fitting = " or ".join(expected)
         move(
             TrainingSource.objects.filter(pk=source_id, status__in=expected),
-            refused=f"Source {source_id} is {found}: only {' or '.join(expected)} sources can be changed that way.",
+            refused=f"Source {source_id} is {found.status}: only {fitting} sources can be changed that way.",
             status=to,
             **changes,
         )

@@ -12,11 +12,12 @@ from pydantic import Field
 
 from lealife.api.tag_schemas import CheckedOut, LiveTagOut
 from lealife.health import Health
+from promotion.evaluation.gain import Gain
 from training.campaigns import CampaignProgress
 
 
 class SwitchOut(Schema):
-    """A switch of the serving tag; `passed_gate` is false for a rollback."""
+    """A switch of the serving tag; `passed_gate` is false for a rollback, and `gain`, what it was worth, null."""
 
     id: int
     role: str
@@ -28,6 +29,7 @@ class SwitchOut(Schema):
     by: str
     reason: str
     passed_gate: bool
+    gain: Gain | None
 
 
 class CanaryOut(Schema):
@@ -44,14 +46,28 @@ class CanaryOut(Schema):
     reason: str
 
 
+class HypothesisOut(Schema):
+    """One of the two hypotheses that may promote a candidate: its counts in words, its e-value and its bar."""
+
+    name: str
+    score: str
+    e_value: float
+    threshold: float
+    promoted: bool
+
+
 class CandidateOut(Schema):
-    """The candidate under evaluation; qualities are successes over pairs, in [0, 1], null before the first pair."""
+    """The candidate under evaluation; qualities are successes over pairs, in [0, 1], null before the first pair.
+
+    `e_value` and `threshold` are those of the hypothesis *better*; `hypothesis` is the one that promoted it.
+    """
 
     evaluation_id: int
     tag: str
     role: str
     state: str
     verdict: str
+    hypothesis: str
     is_open: bool
     wins: int
     losses: int
@@ -60,6 +76,7 @@ class CandidateOut(Schema):
     pair_budget: int
     e_value: float
     threshold: float
+    hypotheses: list[HypothesisOut]
     candidate_quality: float | None
     baseline_quality: float | None
     missing: str

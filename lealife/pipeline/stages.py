@@ -1,9 +1,10 @@
 """The pipeline: the order of stages, and the only module that knows them all.
 
-claim → execute → outcome → ingest → window → build → evaluate → canary → apply → watch → prove
+claim → execute → outcome → ingest → window → build → evaluate → canary → apply → watch → prove → reserve
 
 Each stage reports whether it has work (`ready`) and does one piece of it (`work`). A bell works a stage until nothing
-is ready. Finishing a piece rings the next stage in the same transaction. The sweep rings again for lost bells.
+is ready. A finished piece rings the next stage, most of them in the same transaction. The sweep rings again for lost
+bells.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from zlib import crc32
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -26,6 +26,7 @@ from django.utils import timezone
 from lealife.core.clock import go_on_from
 from lealife.core.errors import GateRefused
 from lealife.core.gateway import ModelError
+from lealife.core.session_locks import hold_session_lock
 from lealife.models import IdempotentAnswer, WrongKeys
 from lealife.pipeline import bell, promotion_stages, reading_stages
 from lealife.pipeline.browsers import open_browser
@@ -97,7 +98,7 @@ def drain(stage_name: str) -> int:
     stage = STAGES[stage_name]
     done, ends = 0, time.monotonic() + HOLD_S
     beat(worker=worker_name(), doing=stage_name, now=timezone.now())
-    with _hold(stage) as held:
+    with hold_session_lock(f"stage {stage.name}") if stage.alone else nullcontext(True) as held:
         while held and not is_draining():
             if time.monotonic() > ends:
                 ring(stage_name)
@@ -107,24 +108,6 @@ def drain(stage_name: str) -> int:
             done += 1
     beat(worker=worker_name(), doing="", now=timezone.now())
     return done
-
-
-@contextmanager
-def _hold(stage: Stage) -> Iterator[bool]:
-    if not stage.alone:
-        yield True
-        return
-    # A session lock: it ends with its connection, so a killed worker never keeps a stage.
-    key = crc32(f"stage {stage.name}".encode())
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
-        held = bool(cursor.fetchone()[0])
-    try:
-        yield held
-    finally:
-        if held and connection.connection is not None and not connection.connection.closed:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
 
 
 def coordinate() -> bool:
@@ -262,6 +245,11 @@ def _evaluate(now: datetime) -> bool:
     return True
 
 
+def _measure(now: datetime) -> bool:
+    note_embedder()
+    return promotion_stages.work_reserve(now, tools=arm_tools())
+
+
 def arm_tools() -> ArmTools:
     """The tools with which an evaluation's arms run."""
     return ArmTools(
@@ -324,5 +312,7 @@ STAGES: dict[str, Stage] = {
         Stage("apply", promotion_stages.is_apply_ready, promotion_stages.work_apply, promotes=True),
         # Not stopped by a hold: as long as runs are held back for the previous tag, harm must be found.
         Stage("watch", promotion_stages.is_watch_ready, promotion_stages.work_watch),
+        # Last, and it gives way to all others. Not stopped by a hold either: it decides nothing.
+        Stage("reserve", promotion_stages.is_reserve_ready, _measure, alone=False),
     )
 }

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 
 from lealife.core.announce import announce
 from lealife.core.digest import digest_value
@@ -17,7 +17,9 @@ from promotion.evaluation.freezing import NO_TASKS, Frozen, choose_tasks
 from promotion.evaluation.pair_work import claim_pair, clear_work, goes_first, keep_pair, release_pair, take_next_pair
 from promotion.evaluation.repeatability import PROBES, measure_repeatability, name_apart
 from promotion.gate import rule
-from promotion.gate.error_budget import next_alpha
+from promotion.gate.e_values import wins_needed
+from promotion.gate.error_budget import next_alpha, split_alpha
+from promotion.gate.pairs import ArmErrors, Evidence
 from promotion.models import (
     Evaluation,
     EvaluationArm,
@@ -113,7 +115,8 @@ def _choose_level(row: RuntimeSettings, *, tasks: int) -> tuple[int, float]:
     if not alpha:
         given = f"{sum(alphas):.4f} of {row.lifetime_alpha:g} is spent"
         raise GateRefused(f"Nothing is left of the lifetime alpha: {given}.")
-    needed = rule.wins_needed(0, 0, alpha)
+    # Nothing is decided sooner than "better" by a clean sweep.
+    needed = wins_needed(0, 0, split_alpha(alpha).better)
     if needed > tasks:
         then = "let the curriculum read more pages" if tasks < row.evaluation_pairs else "raise Evaluation Pairs"
         raise GateRefused(f"{tasks} held-out tasks are too few for the {needed} wins a verdict needs: {then} first.")
@@ -210,10 +213,14 @@ def _run_claimed(evaluation: Evaluation, *, index: int, tools: ArmTools) -> bool
 
 
 _VALID = ~Q(result=Result.INVALID)
+_BOTH = Q(result=Result.TIE, candidate_arm__success=True)
+_BASELINE_CALLS = F("baseline_arm__controller_calls")
 PAIR_COUNTS = {
     "wins": Count("id", filter=Q(result=Result.WIN)),
     "losses": Count("id", filter=Q(result=Result.LOSS)),
     "ties": Count("id", filter=Q(result=Result.TIE)),
+    "fewer_calls": Count("id", filter=_BOTH & Q(candidate_arm__controller_calls__lt=_BASELINE_CALLS)),
+    "more_calls": Count("id", filter=_BOTH & Q(candidate_arm__controller_calls__gt=_BASELINE_CALLS)),
     "candidate": Count("id", filter=Q(candidate_arm__invalid=True)),
     "baseline": Count("id", filter=Q(baseline_arm__invalid=True)),
     "done": Count("id"),
@@ -222,33 +229,27 @@ PAIR_COUNTS = {
 }
 
 
-def read_evidence(evaluation_id: int) -> tuple[rule.Evidence, rule.ArmErrors, int]:
-    """Wins, losses and ties; pairs lost to each arm's errors; pairs done."""
-    return sum_evidence(count_pairs(evaluation_id))
-
-
 def count_pairs(evaluation_id: int) -> dict[str, int]:
     """Everything that is counted over an evaluation's pairs. One query."""
     return EvaluationPair.objects.filter(evaluation_id=evaluation_id).aggregate(**PAIR_COUNTS)
 
 
-def sum_evidence(counts: dict[str, int]) -> tuple[rule.Evidence, rule.ArmErrors, int]:
+def sum_evidence(counts: dict[str, int]) -> Evidence:
     """The counts as the gate takes them; pure."""
-    evidence = rule.Evidence(counts["wins"], counts["losses"], counts["ties"])
-    return evidence, rule.ArmErrors(counts["candidate"], counts["baseline"]), counts["done"]
+    return Evidence(*(counts[name] for name in ("wins", "losses", "ties", "fewer_calls", "more_calls")))
 
 
 def decide_evaluation(
     evaluation: Evaluation, *, changed: list[str], counts: dict[str, int] | None = None
 ) -> rule.Decision:
     """The gate's decision on the evidence so far. A caller that has read the counts over the pairs passes them in."""
-    evidence, errors, done = sum_evidence(counts or count_pairs(evaluation.pk))
+    counts = counts or count_pairs(evaluation.pk)
     return rule.decide(
-        evidence=evidence,
+        evidence=sum_evidence(counts),
         pair_budget=evaluation.pair_budget,
-        pairs_done=done,
+        pairs_done=counts["done"],
         alpha=evaluation.alpha,
-        errors=errors,
+        errors=ArmErrors(counts["candidate"], counts["baseline"]),
         changed=changed,
     )
 
@@ -276,19 +277,24 @@ def settle_evaluation(*, evaluation_id: int, changed: list[str], now: datetime) 
 
 
 def _write_decision(evaluation: Evaluation, decision: rule.Decision, *, now: datetime) -> None:
-    evidence, _, done = read_evidence(evaluation.pk)
+    counts = count_pairs(evaluation.pk)
+    evidence = sum_evidence(counts)
     verdict = Evaluation.Verdict(str(decision.verdict))
     closed = verdict != Evaluation.Verdict.PENDING
     Evaluation.every.filter(pk=evaluation.pk).update(
         wins=evidence.wins,
         losses=evidence.losses,
         ties=evidence.ties,
+        fewer_calls=evidence.fewer_calls,
+        more_calls=evidence.more_calls,
         e_value=decision.e_value,
+        e_cheaper=decision.e_cheaper,
         verdict=verdict,
+        hypothesis=decision.hypothesis.value,
         reason=decision.reason,
         finished_at=now if closed else None,
     )
-    clear_work(evaluation, below=None if closed else done)
+    clear_work(evaluation, below=None if closed else counts["done"])
     if closed and not evaluation.drill:
         _follow_verdict(evaluation, verdict=verdict, reason=decision.reason, now=now)
 

@@ -8,10 +8,11 @@ from datetime import datetime
 from itertools import accumulate
 
 from lealife.core.errors import NotFound
-from promotion.evaluation.comparison import count_pairs, decide_evaluation
+from promotion.evaluation.comparison import count_pairs, decide_evaluation, sum_evidence
 from promotion.evaluation.repeatability import describe_repeatability
-from promotion.evaluation.standing import describe_missing
-from promotion.gate import rule
+from promotion.evaluation.standing import HypothesisLine, describe_hypotheses
+from promotion.gate.e_values import e_value, e_value_worse
+from promotion.gate.rule import WORSE_ALPHA
 from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair
 from promotion.recipe_words import describe_candidate, describe_recipe
 from promotion.recipes import Recipe
@@ -64,7 +65,8 @@ class PairLine:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One evaluation with all that was measured. `threshold` and `threshold_worse` are what the e-values must reach.
+    """One evaluation with all that was measured. `threshold` and `threshold_worse` are what the e-values for better and
+    for worse must reach; `hypotheses` are both that may promote, with theirs.
 
     `results` are the pairs' in their order, `better` and `worse` the e-values after each. `candidate_words` say why
     this candidate and what it changes, `baseline_words` what the agent is given with the baseline.
@@ -93,6 +95,7 @@ class Trial:
     e_worse: float
     threshold: float
     threshold_worse: float
+    hypotheses: tuple[HypothesisLine, ...]
     alpha: float
     started_at: datetime
     finished_at: datetime | None
@@ -110,7 +113,7 @@ class Trial:
 
 def read_trial(evaluation_id: int) -> Trial:
     """The evaluation with the results of its pairs. Raises NotFound. Three queries."""
-    evaluations = Evaluation.every.select_related("candidate", "baseline", "window", "canary")
+    evaluations = Evaluation.every.select_related("candidate", "baseline", "window", "canary__apply__measurement")
     evaluation = evaluations.filter(pk=evaluation_id).first()
     if evaluation is None:
         raise NotFound(f"There is no evaluation {evaluation_id}.")
@@ -137,7 +140,7 @@ def read_trial(evaluation_id: int) -> Trial:
         verdict=evaluation.verdict,
         # A closed one keeps its own reason: what made it invalid is not in the pairs.
         reason=decision.reason if pending else evaluation.reason,
-        missing=describe_missing(decision.wins_needed, decision.pairs_left) if pending else "",
+        missing=decision.missing if pending else "",
         wins=counts["wins"],
         losses=counts["losses"],
         ties=counts["ties"],
@@ -146,7 +149,8 @@ def read_trial(evaluation_id: int) -> Trial:
         e_better=decision.e_value,
         e_worse=decision.e_worse,
         threshold=decision.threshold,
-        threshold_worse=1 / rule.WORSE_ALPHA,
+        threshold_worse=1 / WORSE_ALPHA,
+        hypotheses=describe_hypotheses(sum_evidence(counts), decision, promoted_by=evaluation.hypothesis),
         alpha=evaluation.alpha,
         started_at=evaluation.started_at,
         finished_at=evaluation.finished_at,
@@ -162,7 +166,7 @@ def _follow(results: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...
     """Both e-values after each pair; pure."""
     wins = tuple(accumulate(result == EvaluationPair.Result.WIN for result in results))
     losses = tuple(accumulate(result == EvaluationPair.Result.LOSS for result in results))
-    return tuple(map(rule.e_value, wins, losses)), tuple(map(rule.e_value_worse, wins, losses))
+    return tuple(map(e_value, wins, losses)), tuple(map(e_value_worse, wins, losses))
 
 
 def read_pairs(trial: Trial, *, first: int = 0, last: int | None = None) -> tuple[PairLine, ...]:

@@ -22,6 +22,7 @@ from training.runtime_settings import read_settings
 
 NO_TASKS = "There are no held-out tasks to evaluate on. Let the curriculum read more pages first."
 Memories = tuple[list[dict[str, Any]], ...]
+Ask = Callable[[str], Sequence[Vector]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +63,21 @@ def freeze_inputs(*, candidate: Recipe, embed: Embed | None = None) -> Frozen:
     )
 
 
-def _recall_all(
-    tasks: Sequence[CurriculumTask], *, weights: Weights, ask: Callable[[str], Sequence[Vector]]
-) -> Memories:
-    def recall_one(task: CurriculumTask) -> list[dict[str, Any]]:
-        # Of a case, a verdict would give the answer away.
-        items = recall(
-            host_id=task.host_id,
-            prompt=task.prompt,
-            weights=weights,
-            embed=lambda texts: ask(texts[0]),
-            told=frozenset(),
-        )
-        return [asdict(item) for item in items]
+def _recall_all(tasks: Sequence[CurriculumTask], *, weights: Weights, ask: Ask) -> Memories:
+    return tuple(recall_for(task, weights=weights, ask=ask) for task in tasks)
 
-    return tuple(map(recall_one, tasks))
+
+def recall_for(task: CurriculumTask, *, weights: Weights, ask: Ask) -> list[dict[str, Any]]:
+    """What a ranker with these weights recalls for a held-out task; `ask` gives the vector of a question, or none."""
+    # Of a case, a verdict would give the answer away.
+    items = recall(
+        host_id=task.host_id,
+        prompt=task.prompt,
+        weights=weights,
+        embed=lambda texts: ask(texts[0]),
+        told=frozenset(),
+    )
+    return [asdict(item) for item in items]
 
 
 def choose_tasks(*, count: int, seed: int | str) -> list[CurriculumTask]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from lealife.core.digest import unit_interval
-from promotion.gate import rule
+from promotion.gate.pairs import judge_pair
 from promotion.models import Evaluation, EvaluationArm, EvaluationPair, PairWork
 from training.models.runs import LEASE
 
@@ -91,7 +91,7 @@ def take_next_pair(evaluation: Evaluation, *, index: int) -> bool:
         candidate_arm=work.candidate_arm,
         baseline_arm=work.baseline_arm,
         candidate_first=goes_first(evaluation, index=index),
-        result=rule.judge_pair(candidate=work.candidate_arm, baseline=work.baseline_arm).value,
+        result=judge_pair(candidate=work.candidate_arm, baseline=work.baseline_arm).value,
     )
     return True
 

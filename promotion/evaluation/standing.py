@@ -8,19 +8,37 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
-from promotion.evaluation.comparison import PAIR_COUNTS, decide_evaluation
+from promotion.evaluation.comparison import PAIR_COUNTS, decide_evaluation, sum_evidence
+from promotion.gate.e_values import format_e_value
+from promotion.gate.pairs import Evidence
+from promotion.gate.rule import Decision, Hypothesis
 from promotion.models import Canary, Evaluation, EvaluationPair
 
 
 @dataclass(frozen=True, slots=True)
+class HypothesisLine:
+    """One hypothesis: what was counted for it, its e-value and what that must reach, and whether it promoted.
+
+    The e-value of *not worse and cheaper* is the smaller of its two.
+    """
+
+    name: str
+    score: str
+    e_value: float
+    threshold: float
+    promoted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CandidateView:
-    """Evidence so far and what is still missing for a verdict."""
+    """Evidence so far and what is still missing for a verdict. `e_value` and `threshold` are those of *better*."""
 
     evaluation_id: int
     tag: str
     role: str
     state: str
     verdict: str
+    hypothesis: str
     wins: int
     losses: int
     ties: int
@@ -28,6 +46,7 @@ class CandidateView:
     pair_budget: int
     e_value: float
     threshold: float
+    hypotheses: tuple[HypothesisLine, ...]
     alpha: float
     candidate_successes: int
     baseline_successes: int
@@ -50,6 +69,7 @@ def read_candidate() -> CandidateView | None:
         role=evaluation.candidate.role,
         state=evaluation.window.state,
         verdict=evaluation.verdict,
+        hypothesis=evaluation.hypothesis,
         wins=evaluation.wins,
         losses=evaluation.losses,
         ties=evaluation.ties,
@@ -57,11 +77,12 @@ def read_candidate() -> CandidateView | None:
         pair_budget=evaluation.pair_budget,
         e_value=decision.e_value,
         threshold=decision.threshold,
+        hypotheses=describe_hypotheses(sum_evidence(counts), decision, promoted_by=evaluation.hypothesis),
         alpha=evaluation.alpha,
         candidate_successes=counts["candidate_successes"],
         baseline_successes=counts["baseline_successes"],
         canary=getattr(evaluation, "canary", None),
-        missing=describe_missing(decision.wins_needed, decision.pairs_left) if pending else "",
+        missing=decision.missing if pending else "",
         # A closed one keeps its own reason: what made it invalid is not in the pairs.
         summary=decision.reason if pending else evaluation.reason,
     )
@@ -75,7 +96,22 @@ def select_counted() -> QuerySet[Evaluation]:
     return evaluations.annotate(counted=Subquery(counted))
 
 
-def describe_missing(wins_needed: int, pairs_left: int) -> str:
-    """What is still missing for a promotion, in one sentence."""
-    needed = f"{wins_needed} more win{'' if wins_needed == 1 else 's'} in a row would promote"
-    return f"{needed}; {pairs_left} pair{' is' if pairs_left == 1 else 's are'} left."
+def describe_hypotheses(evidence: Evidence, decision: Decision, *, promoted_by: str) -> tuple[HypothesisLine, ...]:
+    """Both hypotheses with their figures; `promoted_by` is the stored one, "" when none promoted. Pure."""
+    not_worse, cheaper = format_e_value(decision.e_not_worse), format_e_value(decision.e_fewer_calls)
+    return (
+        HypothesisLine(
+            name="Better answers",
+            score=evidence.score,
+            e_value=decision.e_value,
+            threshold=decision.threshold,
+            promoted=promoted_by == Hypothesis.BETTER,
+        ),
+        HypothesisLine(
+            name="Not worse and cheaper",
+            score=f"{evidence.calls} where both succeed; e-value {not_worse} for not worse, {cheaper} for cheaper",
+            e_value=decision.e_cheaper,
+            threshold=decision.threshold_cheaper,
+            promoted=promoted_by == Hypothesis.CHEAPER,
+        ),
+    )

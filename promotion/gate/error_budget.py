@@ -12,6 +12,10 @@ e-LOND (Xu and Ramdas, Online multiple testing with e-values, 2024) multiplies t
 promotions so far. It keeps its power for longer and bounds the false discovery rate, the expected share of
 false ones among all promotions, at alpha_life; it no longer bounds the chance of any false promotion.
 
+Each alpha_k is split in advance between the two hypotheses that may promote its candidate, two thirds to *better* and
+one third to *not worse and cheaper*, so that both together promote a candidate for which neither is true with a chance
+of at most alpha_k.
+
 An alpha is fixed when its candidate is built and stored with its evaluation. An invalid evaluation has spent
 its share too: it was looked at. When alpha_life is lowered, no candidate gets more than what is left of it.
 """
@@ -28,6 +32,7 @@ LEAST = 1e-9
 """A remainder below this is only the rounding error of a sum, and too small to be a level."""
 ZETA = 0.7834614020
 """zeta(1.6, 4), the sum of n^-1.6 from n = 4 on, rounded up in the tenth decimal: the gammas sum to no more than 1."""
+BETTER_SHARE = 2 / 3
 
 
 class Rule(StrEnum):
@@ -35,6 +40,14 @@ class Rule(StrEnum):
 
     SPENDING = "spending"
     E_LOND = "e-lond"
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The parts of one candidate's alpha at which its two hypotheses are judged."""
+
+    better: float
+    cheaper: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,14 @@ def alpha_for(*, k: int, promotions: int = 0, alpha_life: float = ALPHA_LIFE, ru
         raise ValueError(f"{promotions} promotions do not fit before candidate {k}.")
     growth = promotions + 1 if rule is Rule.E_LOND else 1
     return alpha_life * share * growth
+
+
+def split_alpha(alpha: float) -> Levels:
+    """The levels of both hypotheses; they sum to `alpha`. ValueError for an alpha outside (0, 1)."""
+    if not 0 < alpha < 1:
+        raise ValueError(f"Alpha must lie between 0 and 1, not {alpha}.")
+    better = BETTER_SHARE * alpha
+    return Levels(better=better, cheaper=alpha - better)
 
 
 def next_alpha(*, alphas: Iterable[float], alpha_life: float = ALPHA_LIFE) -> float:

@@ -1,22 +1,26 @@
 """The gate decides whether a candidate may go to canary.
 
-Both arms do the same frozen held-out tasks. A pair in which both succeed or both fail is a tie and says
-nothing. A pair that only the candidate solves is a win, one that only the baseline solves is a loss.
+Both arms do the same frozen held-out tasks. A pair that only the candidate solves is a win, one that only the baseline
+solves is a loss; a pair in which both succeed or both fail is a tie. Two hypotheses are declared before the first
+pair, and nothing else is looked at to promote:
+- *better*: more wins than losses (`e_values.py`);
+- *not worse and cheaper*: no loss of success beyond the tolerance, and fewer controller calls where both succeed
+  (`cheaper.py`).
 
-The evidence is an e-value (a test martingale): under "the candidate is not better" its expectation never
-grows, so by Ville's inequality P(it ever reaches 1/alpha) <= alpha, however often it is checked. Everything here
-is pure: no clock, no store, no randomness.
-
-Sources: J. Ville, Étude critique de la notion de collectif (1939); G. Shafer, Testing by betting (2021);
-A. Ramdas and others, Game-theoretic statistics and safe anytime-valid inference (2023).
+Each is judged at its own part of the candidate's alpha, so that the chance to promote a candidate for which neither is
+true is at most alpha, however often the gate is asked. Everything here is pure: no clock, no store, no randomness.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
-from typing import Protocol
+
+from promotion.gate.cheaper import e_fewer_calls, e_not_worse, ties_needed
+from promotion.gate.e_values import e_value, e_value_worse, format_e_value, read_threshold, wins_needed
+from promotion.gate.error_budget import Levels, split_alpha
+from promotion.gate.pairs import ArmErrors, Evidence, say_count
+from promotion.gate.reach import find_likely_room, find_room
 
 WORSE_ALPHA = 0.05
 MAX_ERROR_SHARE = 0.1
@@ -32,182 +36,49 @@ class Verdict(StrEnum):
     PENDING = "pending"  # undecided so far
 
 
-class PairResult(StrEnum):
-    """What one pair says, from the candidate's side."""
+class Hypothesis(StrEnum):
+    """Why a candidate may be promoted; NONE while none holds."""
 
-    WIN = "win"
-    LOSS = "loss"
-    TIE = "tie"
-    INVALID = "invalid"
-
-
-class ArmResult(Protocol):
-    """One tag on one task: did it succeed, and could it be asked at all?"""
-
-    @property
-    def success(self) -> bool: ...
-
-    @property
-    def invalid(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Pairs that both arms finished, counted from the candidate's side."""
-
-    wins: int = 0
-    losses: int = 0
-    ties: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.wins, self.losses, self.ties) < 0:
-            raise ValueError("Wins, losses and ties cannot be negative.")
-
-    @property
-    def pairs(self) -> int:
-        """Finished pairs, ties included."""
-        return self.wins + self.losses + self.ties
-
-    @property
-    def score(self) -> str:
-        """The evidence in words: "7 wins, 0 losses, 12 ties"."""
-        return f"{_count(self.wins, 'win')}, {_count(self.losses, 'loss')}, {_count(self.ties, 'tie')}"
-
-
-@dataclass(frozen=True, slots=True)
-class ArmErrors:
-    """Pairs lost to a technical error (model gone, worker lost, time out), by arm.
-
-    A pair with an error in an arm is no evidence. A pair in which both arms erred counts in both.
-    """
-
-    candidate: int = 0
-    baseline: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.candidate, self.baseline) < 0:
-            raise ValueError("Errors cannot be negative.")
+    NONE = ""
+    BETTER = "better"
+    CHEAPER = "cheaper"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A verdict with the figures it rests on.
 
-    `e_value` speaks for "better", `e_worse` for "worse"; `threshold` is 1/alpha; `wins_needed` is how many
-    wins in a row would promote; `pairs_left` is what remains of the budget; `reason` is one sentence.
+    `e_value` speaks for "better" and must reach `threshold`; `e_not_worse` and `e_fewer_calls` must both reach
+    `threshold_cheaper`; `e_worse` speaks for "worse". `wins_needed`, `calls_needed` and `ties_needed` say how many more
+    wins, pairs with fewer calls and pairs without a loss these three would take in a row; 0 when they are there.
+    `hypothesis` is the one that promoted; `pairs_left` is what remains of the budget; `reason` is one sentence.
     """
 
     verdict: Verdict
+    hypothesis: Hypothesis
     e_value: float
     e_worse: float
+    e_not_worse: float
+    e_fewer_calls: float
     threshold: float
+    threshold_cheaper: float
     wins_needed: int
+    calls_needed: int
+    ties_needed: int
     pairs_left: int
     reason: str
 
+    @property
+    def e_cheaper(self) -> float:
+        """The e-value of "not worse and cheaper": the smaller of its two."""
+        return min(self.e_not_worse, self.e_fewer_calls)
 
-@lru_cache(maxsize=65_536)
-def _e_ratio(wins: int, losses: int) -> tuple[int, int]:
-    """E(w, l) as an exact fraction.
-
-    With n = w + l, B(w+1, l+1) = 1 / ((n+1) C(n, w)) and 1 - I_1/2(w+1, l+1) = P(Bin(n+1, 1/2) <= w)
-    (Abramowitz and Stegun 26.5.24), so that the powers of two cancel:
-    E = sum_{i <= w} C(n+1, i) / ((n+1) C(n, w)).
-    """
-    if min(wins, losses) < 0:
-        raise ValueError("Wins and losses cannot be negative.")
-    tosses = wins + losses + 1
-    # Both tails hold the same number of bits; sum the one with fewer terms.
-    terms = min(wins, losses)
-    term = total = 1
-    for i in range(1, terms + 1):
-        term = term * (tosses - i + 1) // i
-        total += term
-    if losses < wins:
-        total = 2**tosses - total
-    return total, tosses * math.comb(tosses - 1, wins)
-
-
-def log_e_value(wins: int, losses: int) -> float:
-    """Natural logarithm of `e_value`; finite for any number of pairs. ValueError on a negative count."""
-    above, below = _e_ratio(wins, losses)
-    return math.log(above) - math.log(below)
-
-
-def e_value(wins: int, losses: int) -> float:
-    """Evidence against "not better": the uniform mixture over p in [1/2, 1] of the likelihood ratio to 1/2.
-
-    E(w, l) = 2^(w+l) * 2 * integral_{1/2}^{1} p^w (1-p)^l dp. Starts at 1. Computed exactly and rounded once;
-    `math.inf` past the largest float. ValueError on a negative count.
-    """
-    above, below = _e_ratio(wins, losses)
-    try:
-        return above / below
-    except OverflowError:
-        return math.inf
-
-
-def e_value_worse(wins: int, losses: int) -> float:
-    """Evidence against "not worse": the mirror image of `e_value`."""
-    return e_value(losses, wins)
-
-
-@lru_cache(maxsize=65_536)
-def wins_needed(wins: int, losses: int, alpha: float) -> int:
-    """The smallest k for which k more wins in a row bring the e-value to 1/alpha; 0 when it is there.
-
-    ValueError on a negative count or an alpha outside (0, 1).
-    """
-    threshold = _threshold(alpha)
-    if e_value(wins, losses) >= threshold:
-        return 0
-    # A win never lowers the e-value, so the crossing can be bracketed and halved.
-    short, enough = 0, 1
-    while e_value(wins + enough, losses) < threshold:
-        short, enough = enough, enough * 2
-    while enough - short > 1:
-        middle = (short + enough) // 2
-        if e_value(wins + middle, losses) < threshold:
-            short = middle
-        else:
-            enough = middle
-    return enough
-
-
-def judge_pair(*, candidate: ArmResult, baseline: ArmResult) -> PairResult:
-    """Only a pair whose arms differ carries evidence; an arm that could not be asked carries none."""
-    if candidate.invalid or baseline.invalid:
-        return PairResult.INVALID
-    if candidate.success == baseline.success:
-        return PairResult.TIE
-    return PairResult.WIN if candidate.success else PairResult.LOSS
-
-
-def evidence_curve(outcomes: Sequence[int]) -> list[float]:
-    """The e-value after each pair, for the chart.
-
-    `outcomes` holds one number per finished pair in order: above 0 a win, below 0 a loss, 0 a tie.
-    """
-    curve = []
-    wins = losses = 0
-    for outcome in outcomes:
-        wins += outcome > 0
-        losses += outcome < 0
-        curve.append(e_value(wins, losses))
-    return curve
-
-
-def unbiased_window_rate(successes: int, attempts: int) -> float | None:
-    """The success rate of a window that was closed by its last success: (s-1)/(n-1).
-
-    s/n is too high, for the window always ends on a success (Haldane 1945, inverse sampling).
-    None when one attempt or none leaves nothing to estimate from. ValueError when s and n do not fit.
-    """
-    if not 0 <= successes <= attempts:
-        raise ValueError(f"{successes} successes do not fit into {attempts} attempts.")
-    if successes < 1 or attempts < 2:
-        return None
-    return (successes - 1) / (attempts - 1)
+    @property
+    def missing(self) -> str:
+        """What is still missing for a promotion, in one sentence."""
+        better = f"{say_count(self.wins_needed, 'more win')} in a row would promote it as better"
+        left = f"{say_count(self.pairs_left, 'pair')} {'is' if self.pairs_left == 1 else 'are'} left"
+        return f"{better}, {_say_cheaper(self)} as not worse and cheaper; {left}."
 
 
 def decide(
@@ -231,59 +102,81 @@ def decide(
 
     The rules, first match wins:
     1. invalid: something changed, or an arm lost more pairs to errors than allowed;
-    2. promote: E >= 1/alpha;
-    3. reject: the mirrored e-value >= 1/worse_alpha;
-    4. invalid: even a clean sweep of the whole budget could not promote, or the budget is spent unmeasured;
-    5. inconclusive: the budget is spent; the reason says how many more wins would decide;
-    6. out of reach with pairs still left: invalid when the pairs lost to errors could have made up for it,
-       otherwise reject;
-    7. pending.
+    2. promote as better: its e-value reached its threshold;
+    3. reject: the e-value for "worse" >= 1/worse_alpha, which refutes both hypotheses;
+    4. promote as not worse and cheaper: both of its e-values reached its threshold;
+    5. invalid: even a clean sweep of the whole budget could promote by neither, or the budget is spent unmeasured;
+    6. inconclusive: the budget is spent; the reason says what would decide;
+    7. reject: both hypotheses are out of reach, even with the pairs that were lost to errors;
+    8. invalid: they are out of reach without those;
+    9. reject: neither is likely any more, by the rates so far (`reach.py`);
+    10. pending.
 
     ValueError when the counts contradict each other or a level lies outside (0, 1).
     """
     errors = errors or ArmErrors()
     _check_counts(evidence, pair_budget, pairs_done, errors)
-    threshold = _threshold(alpha)
-    better = e_value(evidence.wins, evidence.losses)
-    worse = e_value_worse(evidence.wins, evidence.losses)
-    needed = wins_needed(evidence.wins, evidence.losses, alpha)
-    left = pair_budget - pairs_done
-    lost = pairs_done - evidence.pairs
-    bar = f"e-value {format_e_value(better)} of {format_e_value(threshold)} needed"
-    more = f"{_count(needed, 'more win')} would decide"
+    left, lost = pair_budget - pairs_done, pairs_done - evidence.pairs
+    look, levels = _take_look(evidence, alpha=alpha, left=left), split_alpha(alpha)
+    score, more = f"{evidence.score}; {evidence.calls}", f"{_say_more(look)}, would decide"
+    better, cheaper = _say_better_bar(look), _say_cheaper_bar(look)
+    bars = f"{evidence.score}, {better}; {evidence.calls}, {cheaper}"
+    rest = f"{say_count(left, 'pair')} of {pair_budget} left"
 
-    def close(verdict: Verdict, reason: str) -> Decision:
-        return Decision(verdict, better, worse, threshold, needed, left, reason)
+    def close(verdict: Verdict, reason: str, hypothesis: Hypothesis = Hypothesis.NONE) -> Decision:
+        return replace(look, verdict=verdict, hypothesis=hypothesis, reason=reason)
 
     if flaw := _find_flaw(changed, errors, math.floor(max_error_share * pair_budget), pair_budget):
         return close(Verdict.INVALID, flaw)
-    if needed == 0:
-        return close(Verdict.PROMOTE, f"Better: {evidence.score}, {bar}.")
-    if worse >= _threshold(worse_alpha):
-        bar = f"e-value for worse {format_e_value(worse)} of {format_e_value(_threshold(worse_alpha))} needed"
-        return close(Verdict.REJECT, f"Worse: {evidence.score}, {bar}.")
-    if futile := _find_futility(evidence, pair_budget, left, alpha):
+    if look.e_value >= look.threshold:
+        return close(Verdict.PROMOTE, f"Better: {evidence.score}, {better}.", Hypothesis.BETTER)
+    if look.e_worse >= (bar := read_threshold(worse_alpha)):
+        text = f"e-value for worse {format_e_value(look.e_worse)} of {format_e_value(bar)} needed"
+        return close(Verdict.REJECT, f"Worse: {evidence.score}, {text}.")
+    if look.e_cheaper >= look.threshold_cheaper:
+        return close(Verdict.PROMOTE, f"Not worse and cheaper: {score}, {cheaper}.", Hypothesis.CHEAPER)
+    if futile := _find_futility(evidence, pair_budget, left, levels):
         return close(Verdict.INVALID, futile)
     if left == 0:
-        text = f"All {_count(pair_budget, 'pair')} are spent with {evidence.score}, {bar}; {more}."
-        return close(Verdict.INCONCLUSIVE, text)
-    if needed > left + lost:
-        text = f"Out of reach: {evidence.score}; {more}, {_count(left, 'pair')} of {pair_budget} left."
-        return close(Verdict.REJECT, text)
-    if needed > left:
-        text = f"Errors took pairs that could have decided: {_count(lost, 'pair')} lost; {more}, {left} left."
-        return close(Verdict.INVALID, text)
-    rest = f"{more}, {_count(left, 'pair')} of {pair_budget} left"
-    return close(Verdict.PENDING, f"Undecided so far: {evidence.score}, {bar}; {rest}.")
+        return close(Verdict.INCONCLUSIVE, f"All {say_count(pair_budget, 'pair')} are spent: {bars}; {more}.")
+    if given_up := _give_up(evidence, levels, left=left, lost=lost):
+        verdict, why = given_up
+        return close(verdict, f"{why}; {more}; {rest}.")
+    return close(Verdict.PENDING, f"Undecided so far: {bars}; {rest}.")
 
 
-def format_e_value(value: float) -> str:
-    """An e-value for a sentence: two decimals below 10, one below 1,000, whole to a million, then powers."""
-    if value < 10:
-        return f"{value:.2f}"
-    if value < 1_000:
-        return f"{value:.1f}"
-    return f"{value:,.0f}" if value < 1_000_000 else f"{value:.1e}"
+def unbiased_window_rate(successes: int, attempts: int) -> float | None:
+    """The success rate of a window that was closed by its last success: (s-1)/(n-1).
+
+    s/n is too high, for the window always ends on a success (Haldane 1945, inverse sampling).
+    None when one attempt or none leaves nothing to estimate from. ValueError when s and n do not fit.
+    """
+    if not 0 <= successes <= attempts:
+        raise ValueError(f"{successes} successes do not fit into {attempts} attempts.")
+    if successes < 1 or attempts < 2:
+        return None
+    return (successes - 1) / (attempts - 1)
+
+
+def _take_look(evidence: Evidence, *, alpha: float, left: int) -> Decision:
+    """The figures of a decision, without a verdict yet."""
+    levels = split_alpha(alpha)
+    wins, losses, ties = evidence.wins, evidence.losses, evidence.ties
+    return Decision(
+        verdict=Verdict.PENDING,
+        hypothesis=Hypothesis.NONE,
+        e_value=e_value(wins, losses),
+        e_worse=e_value_worse(wins, losses),
+        e_not_worse=e_not_worse(wins, losses, ties),
+        e_fewer_calls=e_fewer_calls(evidence),
+        threshold=read_threshold(levels.better),
+        threshold_cheaper=read_threshold(levels.cheaper),
+        wins_needed=wins_needed(wins, losses, levels.better),
+        calls_needed=wins_needed(evidence.fewer_calls, evidence.more_calls, levels.cheaper),
+        ties_needed=ties_needed(wins, losses, ties, levels.cheaper),
+        pairs_left=left,
+        reason="",
+    )
 
 
 def _find_flaw(changed: Sequence[str], errors: ArmErrors, allowed: int, pair_budget: int) -> str | None:
@@ -292,19 +185,33 @@ def _find_flaw(changed: Sequence[str], errors: ArmErrors, allowed: int, pair_bud
         return f"Changed during the evaluation: {', '.join(changed)}."
     for arm, count in (("candidate", errors.candidate), ("baseline", errors.baseline)):
         if count > allowed:
-            took = f"Errors took {_count(count, 'pair')} from the {arm}'s arm"
+            took = f"Errors took {say_count(count, 'pair')} from the {arm}'s arm"
             return f"{took}, {allowed} of {pair_budget} allowed."
     return None
 
 
-def _find_futility(evidence: Evidence, pair_budget: int, left: int, alpha: float) -> str | None:
+def _find_futility(evidence: Evidence, pair_budget: int, left: int, levels: Levels) -> str | None:
     """Why this evaluation could never tell anything about the candidate."""
-    least = wins_needed(0, 0, alpha)
-    if least > pair_budget:
-        asked = f"the {_count(least, 'win')} that alpha {alpha:.2g} asks"
-        return f"No verdict is possible: {_count(pair_budget, 'pair')} cannot hold {asked}."
+    if not find_room(pair_budget).holds(Evidence(), levels=levels):
+        # A clean sweep of wins takes fewer pairs than the other hypothesis ever could.
+        asked = f"the {say_count(wins_needed(0, 0, levels.better), 'win')} that alpha {levels.better:.2g} asks"
+        return f"No verdict is possible: {say_count(pair_budget, 'pair')} cannot hold {asked}."
     if left == 0 and evidence.pairs == 0:
-        return f"Nothing was measured in {_count(pair_budget, 'pair')}."
+        return f"Nothing was measured in {say_count(pair_budget, 'pair')}."
+    return None
+
+
+def _give_up(evidence: Evidence, levels: Levels, *, left: int, lost: int) -> tuple[Verdict, str] | None:
+    """Why no hypothesis can come true, or is likely to, in the pairs that are left; `lost` ones went to errors."""
+    score = f"{evidence.score}; {evidence.calls}"
+    if not find_room(left + lost).holds(evidence, levels=levels):
+        return Verdict.REJECT, f"Out of reach: {score}"
+    if not find_room(left).holds(evidence, levels=levels):
+        return Verdict.INVALID, f"Errors took pairs that could have decided: {say_count(lost, 'pair')} lost"
+    likely = find_likely_room(evidence, pairs=left + lost)
+    if not likely.holds(evidence, levels=levels):
+        most = f"at most {say_count(likely.wins, 'more win')} and {likely.fewer_calls} more with fewer calls are likely"
+        return Verdict.REJECT, f"Unlikely to be promoted: {score}; {most}"
     return None
 
 
@@ -316,17 +223,23 @@ def _check_counts(evidence: Evidence, pair_budget: int, pairs_done: int, errors:
         raise ValueError(f"These counts contradict each other: {counts}.")
     lost = pairs_done - evidence.pairs
     if max(errors.candidate, errors.baseline) > lost:
-        raise ValueError(f"Only {_count(lost, 'pair')} brought no evidence, fewer than the errors reported.")
+        raise ValueError(f"Only {say_count(lost, 'pair')} brought no evidence, fewer than the errors reported.")
 
 
-def _threshold(alpha: float) -> float:
-    if not 0 < alpha < 1:
-        raise ValueError(f"Alpha must lie between 0 and 1, not {alpha}.")
-    return 1 / alpha
+def _say_better_bar(look: Decision) -> str:
+    return f"e-value {format_e_value(look.e_value)} of {format_e_value(look.threshold)} needed"
 
 
-def _count(number: int, noun: str) -> str:
-    """ "1 win", "2 wins", "2 losses"."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun}es" if noun.endswith("ss") else f"{number} {noun}s"
+def _say_cheaper_bar(look: Decision) -> str:
+    not_worse, fewer, bar = map(format_e_value, (look.e_not_worse, look.e_fewer_calls, look.threshold_cheaper))
+    return f"e-values {not_worse} for not worse and {fewer} for cheaper, both of {bar} needed"
+
+
+def _say_more(look: Decision) -> str:
+    return f"{say_count(look.wins_needed, 'more win')}, or {_say_cheaper(look)}"
+
+
+def _say_cheaper(look: Decision) -> str:
+    """ "3 more pairs with fewer calls and 40 more pairs without a loss"; one pair may be both."""
+    parts = ((look.calls_needed, "with fewer calls"), (look.ties_needed, "without a loss"))
+    return " and ".join(f"{say_count(number, 'more pair')} {what}" for number, what in parts if number)

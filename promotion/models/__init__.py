@@ -11,7 +11,7 @@ from learning.models import CurriculumTask
 from promotion.models.tags import Lever as Lever
 from promotion.models.tags import ModelTag as ModelTag
 from promotion.models.tags import Role as Role
-from training.models import PageSnapshot, Run
+from training.models import Run
 
 
 class PromotionWindow(models.Model):
@@ -58,36 +58,6 @@ class PromotionWindow(models.Model):
         return f"window {self.number}"
 
 
-class PageFreeze(models.Model):
-    """One frozen view of the hosts. Each page is fetched once and then reused by every arm that shares the freeze."""
-
-    memory_digest = models.CharField(max_length=64, help_text="Digest of its tasks and their recalled memory.")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    def __str__(self) -> str:
-        return f"freeze {self.pk}"
-
-
-class FrozenPage(models.Model):
-    """The answer of one URL when an arm first fetched it, kept for all other arms. Append-only."""
-
-    freeze = models.ForeignKey(PageFreeze, on_delete=models.PROTECT, related_name="pages")
-    url_digest = models.CharField(max_length=64)
-    url = models.TextField()
-    final_url = models.TextField(blank=True)
-    status_code = models.PositiveSmallIntegerField(default=0)
-    snapshot = models.ForeignKey(PageSnapshot, on_delete=models.PROTECT, null=True, related_name="+")
-    error_code = models.CharField(max_length=40, blank=True)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["freeze", "url_digest"], name="one_answer_per_frozen_url")]
-        triggers = keep_rows()
-
-    def __str__(self) -> str:
-        return self.url
-
-
 class CandidateManager(models.Manager["Evaluation"]):
     """The default manager: evaluations of real candidates. Code that also wants drills must ask for another manager."""
 
@@ -109,6 +79,10 @@ class Evaluation(models.Model):
         INCONCLUSIVE = "inconclusive", "inconclusive"
         INVALID = "invalid", "invalid"
 
+    class Hypothesis(models.TextChoices):
+        BETTER = "better", "better"
+        CHEAPER = "cheaper", "not worse and cheaper"
+
     window = models.OneToOneField(PromotionWindow, on_delete=models.PROTECT, null=True, related_name="evaluation")
     drill = models.BooleanField(default=False, help_text="A test of the gate itself: never leads to a canary.")
     candidate = models.ForeignKey(ModelTag, on_delete=models.PROTECT, related_name="+")
@@ -119,7 +93,7 @@ class Evaluation(models.Model):
     alpha = models.FloatField()
     pair_budget = models.PositiveIntegerField()
     seed = models.PositiveBigIntegerField()
-    freeze = models.ForeignKey(PageFreeze, on_delete=models.PROTECT, related_name="+")
+    freeze = models.ForeignKey("promotion.PageFreeze", on_delete=models.PROTECT, related_name="+")
     settings_digest = models.CharField(max_length=64, help_text="Digest of its limits; a change closes it as invalid.")
     repeats_differed = models.PositiveSmallIntegerField(
         null=True,
@@ -128,11 +102,15 @@ class Evaluation(models.Model):
         help_text="How many of the arms that ran twice had different results; empty: not measured.",
     )
     verdict = models.CharField(max_length=12, choices=Verdict, default=Verdict.PENDING)
+    hypothesis = models.CharField(max_length=8, choices=Hypothesis, blank=True, help_text="Why it was promoted.")
     reason = models.TextField(blank=True)
     wins = models.PositiveIntegerField(default=0)
     losses = models.PositiveIntegerField(default=0)
     ties = models.PositiveIntegerField(default=0)
-    e_value = models.FloatField(default=1.0)
+    fewer_calls = models.PositiveIntegerField(default=0, help_text="Pairs that both solved, the candidate cheaper.")
+    more_calls = models.PositiveIntegerField(default=0, help_text="Pairs that both solved, the baseline cheaper.")
+    e_value = models.FloatField(default=1.0, help_text="For better.")
+    e_cheaper = models.FloatField(default=1.0, help_text="For not worse and cheaper.")
     started_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -303,7 +281,10 @@ class LiveApply(models.Model):
         return f"{self.role}: {self.from_tag} → {self.to_tag}"
 
 
-# Django looks for models here. Those of work in progress are in their own modules and refer to these by name.
+# Django looks for models here. Those of frozen pages, of work in progress and of the reserve are in modules of their own.
+from promotion.models.freezes import FrozenPage as FrozenPage  # noqa: E402
+from promotion.models.freezes import PageFreeze as PageFreeze  # noqa: E402
+from promotion.models.reserve import ReserveMeasurement as ReserveMeasurement  # noqa: E402
 from promotion.models.watches import Watch as Watch  # noqa: E402
 from promotion.models.watches import WatchedRun as WatchedRun  # noqa: E402
 from promotion.models.work import GateDrill as GateDrill  # noqa: E402

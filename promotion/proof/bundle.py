@@ -22,7 +22,7 @@ from lealife.core.errors import Refused
 from promotion.gate.error_budget import ALPHA_LIFE
 from promotion.proof.bundle_rules import GENESIS, KINDS, Ledger
 
-FORMAT = 2
+FORMAT = 3
 HEADER, SEAL = "header", "seal"
 # Far more than any real record needs; a longer line is not read into memory.
 LINE_MAX = 16 * 1024 * 1024

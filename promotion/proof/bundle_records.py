@@ -110,7 +110,13 @@ def describe_pair(pair: EvaluationPair) -> dict[str, Any]:
         "result": pair.result,
         "at": pair.created_at.isoformat(),
         **{
-            name: {"inputs": arm.inputs_digest, "run": arm.run_id, "success": arm.success, "invalid": arm.invalid}
+            name: {
+                "inputs": arm.inputs_digest,
+                "run": arm.run_id,
+                "success": arm.success,
+                "invalid": arm.invalid,
+                "calls": arm.controller_calls,
+            }
             for name, arm in arms
         },
     }
@@ -120,18 +126,8 @@ def describe_verdict(evaluation: Evaluation) -> dict[str, Any]:
     """Both tags, the level and the budget of an evaluation, and its result."""
     plain = (
         *("id", "candidate_digest", "baseline_digest", "candidate_number", "alpha", "pair_budget", "seed"),
-        *(
-            "drill",
-            "freeze_id",
-            "settings_digest",
-            "repeats_differed",
-            "verdict",
-            "reason",
-            "wins",
-            "losses",
-            "ties",
-            "e_value",
-        ),
+        *("drill", "freeze_id", "settings_digest", "repeats_differed", "verdict", "hypothesis", "reason"),
+        *("wins", "losses", "ties", "fewer_calls", "more_calls", "e_value", "e_cheaper"),
     )
     return {
         **{name: getattr(evaluation, name) for name in plain},

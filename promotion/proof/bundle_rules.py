@@ -19,6 +19,7 @@ from lealife.core.digest import digest_value
 from promotion.gate import rule
 from promotion.gate.error_budget import ALPHA_LIFE, gamma_for
 from promotion.gate.harm import WATCH_FACTOR, CanaryDecision, judge_canary
+from promotion.gate.pairs import ArmErrors, ArmResult, Evidence, PairResult, compare_calls, judge_pair
 from promotion.proof.bundle_outcomes import count_outcome, find_counted_fault
 from promotion.proof.bundle_watches import WatchLedger
 
@@ -31,6 +32,7 @@ OVERTAKEN = "Passed, but not applied: "
 STOPPED = "Stopped by "
 # Tolerance: e-values and levels come from the mathematical library, whose last digit differs between machines.
 CLOSE = 1e-9
+_SCORES = {"wins–losses–ties": ("wins", "losses", "ties"), "fewer–more calls": ("fewer_calls", "more_calls")}
 _COUNTED = ("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations")
 
 
@@ -40,6 +42,7 @@ class ArmRecord:
 
     success: bool
     invalid: bool
+    controller_calls: int
 
 
 @dataclass(slots=True)
@@ -49,16 +52,21 @@ class PairTally:
     wins: int = 0
     losses: int = 0
     ties: int = 0
+    fewer_calls: int = 0
+    more_calls: int = 0
     candidate_errors: int = 0
     baseline_errors: int = 0
     done: int = 0
 
-    def add(self, *, candidate: rule.ArmResult, baseline: rule.ArmResult) -> rule.PairResult:
+    def add(self, *, candidate: ArmResult, baseline: ArmResult) -> PairResult:
         """Counts one pair and returns its result."""
-        result = rule.judge_pair(candidate=candidate, baseline=baseline)
-        self.wins += result is rule.PairResult.WIN
-        self.losses += result is rule.PairResult.LOSS
-        self.ties += result is rule.PairResult.TIE
+        result = judge_pair(candidate=candidate, baseline=baseline)
+        calls = compare_calls(candidate=candidate, baseline=baseline)
+        self.wins += result is PairResult.WIN
+        self.losses += result is PairResult.LOSS
+        self.ties += result is PairResult.TIE
+        self.fewer_calls += calls > 0
+        self.more_calls += calls < 0
         self.candidate_errors += candidate.invalid
         self.baseline_errors += baseline.invalid
         self.done += 1
@@ -71,11 +79,11 @@ def rebuild_decision(verdict: Body, *, tally: PairTally) -> rule.Decision:
     ValueError when the counts contradict each other.
     """
     return rule.decide(
-        evidence=rule.Evidence(tally.wins, tally.losses, tally.ties),
+        evidence=Evidence(tally.wins, tally.losses, tally.ties, tally.fewer_calls, tally.more_calls),
         pair_budget=verdict["pair_budget"],
         pairs_done=tally.done,
         alpha=verdict["alpha"],
-        errors=rule.ArmErrors(tally.candidate_errors, tally.baseline_errors),
+        errors=ArmErrors(tally.candidate_errors, tally.baseline_errors),
         changed=_read_changes(verdict["reason"], CHANGED["evaluation"]),
     )
 
@@ -86,12 +94,16 @@ def find_verdict_fault(verdict: Body, *, decision: rule.Decision, tally: PairTal
         return ""
     if verdict["verdict"] != decision.verdict:
         return f"the pairs give {decision.verdict.value}, stored is {verdict['verdict']}"
-    counted = (tally.wins, tally.losses, tally.ties)
-    stored = (verdict["wins"], verdict["losses"], verdict["ties"])
-    if counted != stored:
-        return f"the pairs give {_score(counted)} (wins–losses–ties), stored is {_score(stored)}"
-    if not isclose(decision.e_value, verdict["e_value"], rel_tol=CLOSE):
-        return f"the pairs give an e-value of {decision.e_value:.6g}, stored is {verdict['e_value']:.6g}"
+    for what, names in _SCORES.items():
+        counted = tuple(getattr(tally, name) for name in names)
+        stored = tuple(verdict[name] for name in names)
+        if counted != stored:
+            return f"the pairs give {_score(counted)} ({what}), stored is {_score(stored)}"
+    for name in ("e_value", "e_cheaper"):
+        if not isclose(getattr(decision, name), verdict[name], rel_tol=CLOSE):
+            return f"the pairs give an {name} of {getattr(decision, name):.6g}, stored is {verdict[name]:.6g}"
+    if decision.hypothesis != verdict["hypothesis"]:
+        return f"the pairs speak for the hypothesis “{decision.hypothesis}”, stored is “{verdict['hypothesis']}”"
     if decision.reason != verdict["reason"]:
         return f"the pairs give the reason “{decision.reason}”, stored is “{verdict['reason']}”"
     return ""
@@ -231,7 +243,8 @@ class Ledger:
             return f"it follows pair {self._pair_index}"
         self._pair_index = body["index"]
         candidate, baseline = (
-            ArmRecord(body[arm]["success"], body[arm]["invalid"]) for arm in ("candidate", "baseline")
+            ArmRecord(*(body[arm][name] for name in ("success", "invalid", "calls")))
+            for arm in ("candidate", "baseline")
         )
         result = self._pairs.add(candidate=candidate, baseline=baseline)
         return "" if result == body["result"] else f"its arms give a {result.value}, stored is {body['result']}"

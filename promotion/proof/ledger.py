@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from promotion.gate.error_budget import spent
+from promotion.gate.error_budget import spent, split_alpha
 from promotion.models import Evaluation
 from training.models import RuntimeSettings
 from training.runtime_settings import read_settings
@@ -16,7 +16,11 @@ SHOWN = 50
 
 @dataclass(frozen=True, slots=True)
 class LedgerLine:
-    """Candidate k: its level, the e-value that it needs (1/alpha), its e-value, and its verdict."""
+    """Candidate k: its level, its two e-values with what each must reach, and its verdict.
+
+    `e_value` is the one for *better*, `e_cheaper` the one for *not worse and cheaper*; `hypothesis` is what
+    promoted it.
+    """
 
     k: int
     evaluation_id: int
@@ -25,9 +29,12 @@ class LedgerLine:
     alpha: float
     threshold: float
     e_value: float
+    threshold_cheaper: float
+    e_cheaper: float
     wins: int
     losses: int
     verdict: str
+    hypothesis: str
     reason: str
     finished_at: datetime | None
 
@@ -78,17 +85,21 @@ def read_error_budget(*, row: RuntimeSettings | None = None) -> ErrorBudget:
 
 
 def _describe_line(evaluation: Evaluation) -> LedgerLine:
+    levels = split_alpha(evaluation.alpha)
     return LedgerLine(
         k=evaluation.candidate_number,
         evaluation_id=evaluation.pk,
         tag=evaluation.candidate.name,
         role=evaluation.candidate.role,
         alpha=evaluation.alpha,
-        threshold=1 / evaluation.alpha,
+        threshold=1 / levels.better,
         e_value=evaluation.e_value,
+        threshold_cheaper=1 / levels.cheaper,
+        e_cheaper=evaluation.e_cheaper,
         wins=evaluation.wins,
         losses=evaluation.losses,
         verdict=evaluation.verdict,
+        hypothesis=evaluation.hypothesis,
         reason=evaluation.reason,
         finished_at=evaluation.finished_at,
     )

@@ -87,8 +87,10 @@ def _prove_role(role: str, *, tag: ModelTag | None, last: LiveApply | None) -> R
 
 
 def read_last_applies() -> dict[str, LiveApply]:
-    """Each role's newest live apply, with its tags. One query."""
-    newest = LiveApply.objects.order_by("role", "-id").distinct("role").select_related("from_tag", "to_tag")
+    """Each role's newest live apply, with its tags and measurement. One query."""
+    newest = (
+        LiveApply.objects.order_by("role", "-id").distinct("role").select_related("from_tag", "to_tag", "measurement")
+    )
     return {apply.role: apply for apply in newest}
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from lealife.core.errors import NotFound
+from promotion.evaluation.gain import read_gain
 from promotion.gate.rule import Decision
 from promotion.models import Canary, Evaluation, LiveApply, ModelTag, Role, Watch, WatchedRun
 from promotion.proof.bundle_outcomes import COUNTED, count_outcome
@@ -73,7 +74,7 @@ def find_serving(*, role: str, at: datetime) -> Serving:
     """
     if role not in Role.values:
         raise NotFound(f"There is no role {role!r}: it is {' or '.join(Role.values)}.", field="role")
-    applies = LiveApply.objects.filter(role=role).select_related("from_tag", "to_tag").order_by("id")
+    applies = LiveApply.objects.filter(role=role).select_related("from_tag", "to_tag", "measurement").order_by("id")
     apply = applies.filter(applied_at__lte=at).last()
     following = applies.filter(applied_at__gt=at).first()
     tag, digest, since = _name_serving(role, apply=apply, following=following)
@@ -91,6 +92,8 @@ def find_serving(*, role: str, at: datetime) -> Serving:
     right = f"apply {apply.pk}" if apply else "the first routing"
     held = _find_hold_back(apply, at=at)
     beside = f"; {held.share_percent} % of training runs were held back for {apply.from_tag}" if apply and held else ""
+    gain = read_gain(apply)
+    said += f"{beside}. {gain.sentence}" if gain else f"{beside}."
     return Serving(
         role=role,
         at=at,
@@ -102,7 +105,7 @@ def find_serving(*, role: str, at: datetime) -> Serving:
         checked=len(served),
         agrees=wrong is None if served else None,
         wrong_outcome_id=wrong,
-        sentence=f"{role}: {tag.name}, {digest}, since {since:%Y-%m-%d %H:%M:%S} UTC by {right}; {said}{beside}.",
+        sentence=f"{role}: {tag.name}, {digest}, since {since:%Y-%m-%d %H:%M:%S} UTC by {right}; {said}",
         held_back_percent=held.share_percent if held else 0,
     )
 

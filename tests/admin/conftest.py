@@ -202,3 +202,10 @@ def _make_promotion(host: happened.Host, snapshot: happened.PageSnapshot, run: h
         opened_at=timezone.now(),
     )  # fmt: skip
     trusted.WatchedRun.objects.create(watch=watch, run=run, held_back=True)
+    measurement = trusted.ReserveMeasurement.objects.create(
+        apply=apply, beside=baseline, freeze=freeze, task_ids=[], state="measured"
+    )
+    trusted.reserve.ReservePair.objects.create(
+        measurement=measurement, task=learned.CurriculumTask.objects.get(), before_arm=arms[1], after_arm=arms[0],
+        result="tie",
+    )  # fmt: skip

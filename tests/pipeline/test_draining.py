@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from zlib import crc32
 
 import pytest
 from django.db import connection, transaction
@@ -157,7 +158,7 @@ def test_a_worker_killed_in_a_stage_does_not_keep_it(add_stage):
     probe = Probe(pieces=1)
     add_stage(probe, alone=True)
     with open_connection() as killed:
-        killed.execute("SELECT pg_advisory_lock(%s)", [stages.crc32(b"stage probe")])
+        killed.execute("SELECT pg_advisory_lock(%s)", [crc32(b"stage probe")])
         assert drain("probe") == 0
         with open_connection() as administrator:
             administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [killed.info.backend_pid])

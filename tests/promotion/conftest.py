@@ -10,9 +10,11 @@ from django.test import Client
 from hypothesis import settings
 
 from lealife.core.gateway import OllamaPool
+from promotion.models import LiveApply
 from promotion.tags import ensure_base_tags
 from tests.embedded.ollama_process import BASE, run_ollama
-from tests.promotion.scenes import Servers, build_pages, make_host
+from tests.promotion.reserves import TASKS, apply_next
+from tests.promotion.scenes import Servers, build_pages, change_settings, make_host, make_tasks
 from tests.training.agent.sites import StubSite, serve
 from training.models import Host
 
@@ -43,6 +45,14 @@ def host(db: None, site: StubSite) -> Host:
 @pytest.fixture
 def servers() -> Servers:
     return Servers()
+
+
+@pytest.fixture
+def apply(host: Host, servers: Servers) -> LiveApply:
+    """A candidate that was applied live, with reserve tasks to measure it on."""
+    make_tasks(host, TASKS, split="reserve")
+    change_settings(controller_max_calls=1, default_pages_target=2)
+    return apply_next(servers)
 
 
 @pytest.fixture

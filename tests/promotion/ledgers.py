@@ -13,7 +13,7 @@ from promotion.applies import apply_canary, roll_back
 from promotion.canary import open_canary, settle_canary
 from promotion.evaluation.comparison import settle_evaluation
 from promotion.gate.error_budget import alpha_for
-from promotion.gate.rule import judge_pair
+from promotion.gate.pairs import judge_pair
 from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair, LiveApply, ModelTag, PageFreeze
 from tests.promotion.scenes import Servers, change_settings, make_base_tags, make_candidate, make_outcome, make_window
 from training.models import Host, Run
@@ -48,7 +48,7 @@ def make_history(host: Host, servers: Servers) -> History:
     change_settings(canary_min_observations=MINIMUM)
     baseline, _ = make_base_tags(servers)
     make_outcome(host, served=baseline.digest)
-    promoted = evaluate(host, servers, baseline, number=1, pairs=[TIE, *[WIN] * 10])
+    promoted = evaluate(host, servers, baseline, number=1, pairs=[TIE, *[WIN] * 11])
     canary = open_canary(evaluation_id=promoted.pk, now=timezone.now())
     for lane, tag in (("canary", promoted.candidate), ("training", baseline)):
         for _ in range(MINIMUM):

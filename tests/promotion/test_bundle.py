@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
 
 from lealife.core.digest import digest_value
-from promotion.gate import rule
 from promotion.gate.error_budget import alpha_for
+from promotion.gate.pairs import Evidence
+from promotion.gate.rule import decide
 from promotion.proof.bundle import BrokenBundle, Checked, chain_records, verify_bundle
 from promotion.proof.bundle_records import count_records, read_records
 from promotion.proof.bundle_rules import GENESIS, KINDS
@@ -45,23 +46,15 @@ def refuse(data: bytes) -> BrokenBundle:
 
 
 def invent_records() -> Records:
-    """A first candidate that wins ten pairs in a row and is routed to nobody; no database needed."""
+    """A first candidate that wins eleven pairs in a row and is routed to nobody; no database needed."""
     columns = {"id": 1, "canary_id": None, "lane": "training", "success": True, "error_code": "", "tag": "tägli"}
-    arm = {"inputs": "i", "run": 1, "success": True, "invalid": False}
+    arm = {"inputs": "i", "run": 1, "success": True, "invalid": False, "calls": 2}
+    lost = {**arm, "success": False}
     pairs: Records = [
-        (
-            "pair",
-            {
-                "evaluation": 1,
-                "index": index,
-                "result": "win",
-                "candidate": arm,
-                "baseline": {**arm, "success": False},
-            },
-        )
-        for index in range(10)
+        ("pair", {"evaluation": 1, "index": index, "result": "win", "candidate": arm, "baseline": lost})
+        for index in range(11)
     ]
-    decision = rule.decide(evidence=rule.Evidence(10), pair_budget=20, pairs_done=10, alpha=alpha_for(k=1))
+    decision = decide(evidence=Evidence(11), pair_budget=20, pairs_done=11, alpha=alpha_for(k=1))
     verdict = {
         "id": 1,
         "role": "task",
@@ -69,11 +62,12 @@ def invent_records() -> Records:
         "alpha": alpha_for(k=1),
         "pair_budget": 20,
         "verdict": decision.verdict.value,
+        "hypothesis": decision.hypothesis.value,
         "reason": decision.reason,
-        "wins": 10,
-        "losses": 0,
-        "ties": 0,
+        "wins": 11,
+        **dict.fromkeys(("losses", "ties", "fewer_calls", "more_calls"), 0),
         "e_value": decision.e_value,
+        "e_cheaper": decision.e_cheaper,
     }
     return [
         ("setting", {"version": 2, "changes": {"loop_interval_s": [5, 7]}}),
@@ -95,9 +89,9 @@ LINES = SMALL.splitlines(keepends=True)
 def test_a_small_bundle_is_sound():
     checked = verify(SMALL)
     assert checked.lines == len(LINES)
-    held = "2 settings changes, 0 watched runs, 2 outcomes, 10 pairs, 1 verdict, 0 canaries, 0 applies, 0 watches"
+    held = "2 settings changes, 0 watched runs, 2 outcomes, 11 pairs, 1 verdict, 0 canaries, 0 applies, 0 watches"
     assert held in checked.sentence
-    assert checked.counts == {**dict.fromkeys(KINDS, 0), "setting": 2, "outcome": 2, "pair": 10, "verdict": 1}
+    assert checked.counts == {**dict.fromkeys(KINDS, 0), "setting": 2, "outcome": 2, "pair": 11, "verdict": 1}
 
 
 def test_a_flipped_bit_in_any_byte_is_named_with_its_line():
@@ -167,22 +161,25 @@ def forge(records: Records, kind: str, **change: Any) -> bytes:
 
 
 def test_a_changed_arm_is_named_by_its_pair():
-    broken = refuse(forge(invent_records(), "pair", candidate={"success": False, "invalid": False}))
-    assert str(broken) == "Line 15, pair 1/9: its arms give a tie, stored is win."
+    broken = refuse(forge(invent_records(), "pair", candidate={"success": False, "invalid": False, "calls": 2}))
+    assert str(broken) == "Line 16, pair 1/10: its arms give a tie, stored is win."
 
 
 def test_a_changed_pair_is_named_by_the_verdict_of_its_evaluation():
-    lost, won = ({"success": success, "invalid": False} for success in (False, True))
+    lost, won = ({"success": success, "invalid": False, "calls": 2} for success in (False, True))
     broken = refuse(forge(invent_records(), "pair", result="loss", candidate=lost, baseline=won))
-    assert str(broken) == "Line 16, verdict of evaluation 1: the pairs give pending, stored is promote."
+    assert str(broken) == "Line 17, verdict of evaluation 1: the pairs give pending, stored is promote."
 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
         ({"verdict": "reject"}, "the pairs give promote, stored is reject"),
-        ({"wins": 8}, "the pairs give 10–0–0 (wins–losses–ties), stored is 8–0–0"),
-        ({"e_value": 1e6}, "the pairs give an e-value of"),
+        ({"wins": 8}, "the pairs give 11–0–0 (wins–losses–ties), stored is 8–0–0"),
+        ({"fewer_calls": 1}, "the pairs give 0–0 (fewer–more calls), stored is 1–0"),
+        ({"e_value": 1e6}, "the pairs give an e_value of"),
+        ({"e_cheaper": 1e6}, "the pairs give an e_cheaper of"),
+        ({"hypothesis": "cheaper"}, "the pairs speak for the hypothesis “better”, stored is “cheaper”"),
         ({"reason": "Because."}, "the pairs give the reason"),
         ({"alpha": 0.04}, "its alpha is 0.04, the error budget gives 0.00694475 to candidate 1"),
         ({"candidate_number": 2}, "it is called candidate 2"),
@@ -197,7 +194,7 @@ def test_a_forged_verdict_is_named(change, fault):
 def test_a_claim_that_something_changed_can_close_but_not_promote():
     claim = {"reason": "Changed during the evaluation: the active tag."}
     assert "the pairs give invalid, stored is promote" in str(refuse(forge(invent_records(), "verdict", **claim)))
-    verify(forge(invent_records(), "verdict", **claim, verdict="invalid"))
+    verify(forge(invent_records(), "verdict", **claim, verdict="invalid", hypothesis=""))
 
 
 def test_a_changed_outcome_no_longer_fits_its_seal():
@@ -235,8 +232,13 @@ def test_a_dropped_settings_change_is_missed():
 
 def test_a_lifetime_alpha_that_was_set_gives_other_levels_and_no_higher_one_does():
     alpha = alpha_for(k=1, alpha_life=0.01)
-    decision = rule.decide(evidence=rule.Evidence(10), pair_budget=20, pairs_done=10, alpha=alpha)
-    lower = {"alpha": alpha, "verdict": decision.verdict.value, "reason": decision.reason}
+    decision = decide(evidence=Evidence(11), pair_budget=20, pairs_done=11, alpha=alpha)
+    lower = {
+        "alpha": alpha,
+        "verdict": decision.verdict.value,
+        "hypothesis": decision.hypothesis.value,
+        "reason": decision.reason,
+    }
     assert "its alpha is" in str(refuse(forge(invent_records(), "verdict", **lower)))
     records = invent_records()
     records[1] = ("setting", {"version": 3, "changes": {"lifetime_alpha": [0.05, 0.01]}})

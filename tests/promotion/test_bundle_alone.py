@@ -32,9 +32,9 @@ else:
 def test_a_bundle_is_verified_with_sockets_blocked_and_no_database(tmp_path, way):
     sound, broken = tmp_path / "sound.jsonl", tmp_path / "broken.jsonl"
     sound.write_bytes(SMALL)
-    broken.write_bytes(SMALL.replace(b'"wins":10', b'"wins":11'))
+    broken.write_bytes(SMALL.replace(b'"wins":11', b'"wins":12'))
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")}
-    for path, code, said in ((sound, 0, "Sound: "), (broken, 1, "Broken: Line 16, verdict of evaluation 1")):
+    for path, code, said in ((sound, 0, "Sound: "), (broken, 1, "Broken: Line 17, verdict of evaluation 1")):
         done = subprocess.run(
             [sys.executable, "-c", _BLOCKED, *way, str(path)],
             cwd=ROOT,

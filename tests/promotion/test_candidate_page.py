@@ -17,7 +17,8 @@ from lealife.dashboard.live.publisher import publisher
 from lealife.dashboard.live.snapshot import render_fragment, take_snapshot
 from promotion.evaluation.comparison import run_pairs
 from promotion.evaluation.evidence import read_pairs, read_trial
-from promotion.gate import rule
+from promotion.gate.e_values import e_value
+from promotion.gate.error_budget import split_alpha
 from promotion.models import Evaluation, GateDrill, LiveApply
 from tests.promotion.scenes import (
     Picker,
@@ -37,7 +38,7 @@ from training.models import AuditEntry
 from training.runtime_settings import read_settings
 
 pytestmark = pytest.mark.django_db
-PAIRS = 12
+PAIRS = 13
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +73,11 @@ def test_the_curve_ends_where_the_gate_stands(evaluation):
     trial = read_trial(evaluation.pk)
     evaluation.refresh_from_db()
     assert trial.results == ("win",) * 5
-    assert list(trial.better) == rule.evidence_curve([1] * 5)
+    assert list(trial.better) == [e_value(wins, 0) for wins in range(1, 6)]
     assert trial.better[-1] == trial.e_better == evaluation.e_value
     assert [pair.e_better for pair in read_pairs(trial)] == list(reversed(trial.better))
     assert (trial.wins, trial.losses, trial.ties) == (evaluation.wins, evaluation.losses, evaluation.ties)
-    assert trial.threshold == pytest.approx(1 / evaluation.alpha)
+    assert trial.threshold == pytest.approx(1 / split_alpha(evaluation.alpha).better)
 
 
 def test_a_trial_is_read_in_few_queries_whatever_its_pairs(evaluation, django_assert_max_num_queries):
@@ -131,6 +132,9 @@ def test_the_page_says_what_is_missing_and_shows_every_pair(evaluation, browser)
     trial = read_trial(evaluation.pk)
     assert trial.reason in page
     assert trial.missing in page
+    for line in trial.hypotheses:
+        assert line.name in page and line.score in page
+        assert f"{line.threshold:.1f}" in page
     assert page.count("?pair=") == len(trial.results)
     assert "A candidate cannot be promoted by hand. Only evidence promotes it." in page
 

@@ -13,15 +13,15 @@ import pytest
 from django.utils import timezone
 
 from promotion.evaluation.comparison import settle_evaluation
-from promotion.gate.error_budget import alpha_for
-from promotion.gate.rule import wins_needed
+from promotion.gate.e_values import wins_needed
+from promotion.gate.error_budget import alpha_for, split_alpha
 from promotion.models import Canary, Evaluation, EvaluationPair, LiveApply, ModelTag, PromotionWindow, Watch
 from promotion.proof.served import read_served_proof
 from promotion.routing import read_routing
 from tests.promotion.voyage import MINIMUM, Voyage, observe, open_voyage
 
 # The clean wins that the first candidate of a lifetime needs.
-DECIDED_BY = wins_needed(0, 0, alpha_for(k=1))
+DECIDED_BY = wins_needed(0, 0, split_alpha(alpha_for(k=1)).better)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

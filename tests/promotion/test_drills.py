@@ -28,7 +28,7 @@ from tests.promotion.scenes import (
 from tests.promotion.test_candidates import remember_exemplar
 from training.models import Host
 
-PAIRS = 12
+PAIRS = 13
 ME = {"by": command_line("ada"), "origin": "tests"}
 
 

@@ -34,7 +34,7 @@ from tests.promotion.scenes import (
 from training.agent.errors import AgentError, ErrorCode
 from training.models import Host, Run
 
-PAIRS = 12
+PAIRS = 13
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ def test_too_few_held_out_tasks_are_refused_before_anything_is_spent(host, serve
     make_tasks(host, 5)
     candidate = make_candidate(servers, parent=make_base_tags(servers)[0])
     with pytest.raises(
-        GateRefused, match="5 held-out tasks are too few for the 10 wins a verdict needs: let the curriculum read"
+        GateRefused, match="5 held-out tasks are too few for the 11 wins a verdict needs: let the curriculum read"
     ):
         open_trial(candidate, window=make_window(state="building"))
     assert not Evaluation.objects.exists()

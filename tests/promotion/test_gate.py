@@ -6,27 +6,20 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import betainc, betaln
 
-from promotion.gate.rule import (
-    ArmErrors,
-    Decision,
-    Evidence,
-    Verdict,
-    decide,
-    e_value,
-    e_value_worse,
-    evidence_curve,
-    log_e_value,
-    unbiased_window_rate,
-    wins_needed,
-)
+from promotion.gate.e_values import e_value, e_value_worse, log_e_value, wins_needed
+from promotion.gate.pairs import ArmErrors, Evidence
+from promotion.gate.reach import LEAST_PAIRS
+from promotion.gate.rule import Decision, Hypothesis, Verdict, decide, unbiased_window_rate
 
 CROSSINGS = [(7, 0), (10, 1), (12, 2), (14, 3), (16, 4), (18, 5)]
 counts = st.integers(min_value=0, max_value=300)
+# Two thirds of it are 0.05, the level for "better", with a bar of 20.
+ALPHA = 0.075
 
 
 def judge(wins: int, losses: int, ties: int = 0, **settings) -> Decision:
     evidence = Evidence(wins=wins, losses=losses, ties=ties)
-    given_settings = {"pair_budget": 60, "pairs_done": evidence.pairs, "alpha": 0.05} | settings
+    given_settings = {"pair_budget": 60, "pairs_done": evidence.pairs, "alpha": ALPHA} | settings
     return decide(evidence=evidence, **given_settings)
 
 
@@ -88,12 +81,6 @@ def test_wins_needed_is_the_smallest_number_that_crosses(wins, losses, alpha):
     assert k == 0 or e_value(wins + k - 1, losses) < 1 / alpha
 
 
-def test_the_evidence_curve_moves_on_wins_and_losses_and_rests_on_ties():
-    curve = evidence_curve([1, 0, 1, -1])
-    assert curve == [e_value(1, 0), e_value(1, 0), e_value(2, 0), e_value(2, 1)]
-    assert evidence_curve([]) == []
-
-
 def test_the_window_rate_does_not_count_the_success_that_closed_the_window():
     assert unbiased_window_rate(30, 59) == 29 / 58
     assert unbiased_window_rate(1, 5) == 0
@@ -110,8 +97,12 @@ def test_an_open_evaluation_is_pending_and_says_what_is_missing():
     assert decision.pairs_left == 51
     assert decision.threshold == 20
     assert decision.reason == (
-        "Undecided so far: 3 wins, 1 loss, 5 ties, e-value 1.30 of 20.0 needed; "
-        "7 more wins would decide, 51 pairs of 60 left."
+        "Undecided so far: 3 wins, 1 loss, 5 ties, e-value 1.30 of 20.0 needed; calls never differed, "
+        "e-values 1.82 for not worse and 1.00 for cheaper, both of 40.0 needed; 51 pairs of 60 left."
+    )
+    assert decision.missing == (
+        "7 more wins in a row would promote it as better, 8 more pairs with fewer calls and 79 more pairs without a "
+        "loss as not worse and cheaper; 51 pairs are left."
     )
 
 
@@ -127,17 +118,21 @@ def test_worse_is_judged_at_its_own_level_however_little_alpha_is_left():
 
 
 def test_a_promotion_out_of_reach_is_rejected_with_pairs_left():
-    last_chance = judge(0, 0, 53)
-    too_late = judge(0, 0, 54)
+    last_chance = judge(0, 0, 13, pair_budget=20)
+    too_late = judge(0, 0, 14, pair_budget=20)
     assert (last_chance.verdict, last_chance.wins_needed, last_chance.pairs_left) == (Verdict.PENDING, 7, 7)
     assert too_late.verdict is Verdict.REJECT
-    assert too_late.reason == ("Out of reach: 0 wins, 0 losses, 54 ties; 7 more wins would decide, 6 pairs of 60 left.")
+    assert too_late.reason == (
+        "Out of reach: 0 wins, 0 losses, 14 ties; calls never differed; 7 more wins, or 8 more pairs with fewer calls "
+        "and 81 more pairs without a loss, would decide; 6 pairs of 20 left."
+    )
 
 
 def test_a_spent_budget_is_inconclusive_and_says_how_many_wins_would_decide():
     decision = judge(6, 0, 54)
     assert decision.verdict is Verdict.INCONCLUSIVE
-    assert decision.reason.endswith("e-value 18.1 of 20.0 needed; 1 more win would decide.")
+    assert decision.reason.startswith("All 60 pairs are spent: 6 wins, 0 losses, 54 ties, e-value 18.1 of 20.0 needed;")
+    assert decision.reason.endswith("; 1 more win, or 8 more pairs with fewer calls, would decide.")
 
 
 def test_a_win_in_the_last_pair_still_promotes():
@@ -202,17 +197,24 @@ def test_negative_counts_are_refused():
             refused()
 
 
-@given(wins=st.integers(0, 40), losses=st.integers(0, 40), ties=st.integers(0, 40), budget=st.integers(7, 150))
-def test_every_verdict_keeps_its_promise(wins, losses, ties, budget):
+@given(data=st.data(), budget=st.integers(7, 150))
+def test_every_verdict_keeps_its_promise(data, budget):
+    wins, losses, ties = (data.draw(st.integers(0, 40)) for _ in range(3))
     pairs = wins + losses + ties
     if pairs > budget:
         return
-    decision = judge(wins, losses, ties, pair_budget=budget)
-    assert (decision.verdict is Verdict.PROMOTE) == (decision.e_value >= 20)
+    fewer = data.draw(st.integers(0, ties))
+    evidence = Evidence(wins, losses, ties, fewer, data.draw(st.integers(0, ties - fewer)))
+    decision = decide(evidence=evidence, pair_budget=budget, pairs_done=pairs, alpha=ALPHA)
+    is_better, is_worse = decision.e_value >= decision.threshold, decision.e_worse >= 20
+    is_cheaper = decision.e_cheaper >= decision.threshold_cheaper
+    assert (decision.hypothesis == Hypothesis.BETTER) == is_better
+    assert (decision.hypothesis == Hypothesis.CHEAPER) == (is_cheaper and not is_better and not is_worse)
+    assert (decision.verdict is Verdict.PROMOTE) == bool(decision.hypothesis)
     if decision.verdict is Verdict.PENDING:
-        assert 0 < decision.wins_needed <= decision.pairs_left
+        assert decision.wins_needed <= decision.pairs_left or decision.calls_needed <= decision.pairs_left
     if decision.verdict is Verdict.REJECT:
-        assert decision.e_worse >= 20 or decision.wins_needed > decision.pairs_left > 0
+        assert is_worse or decision.wins_needed > decision.pairs_left > 0 or pairs >= LEAST_PAIRS
     if decision.verdict is Verdict.INCONCLUSIVE:
         assert decision.pairs_left == 0
     assert decision.reason.endswith(".") and str(pairs and wins) in decision.reason

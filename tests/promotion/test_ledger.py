@@ -28,7 +28,8 @@ def test_every_candidate_stands_in_the_ledger_with_its_level_and_verdict(db, ser
     assert (budget.candidates, budget.promoted, budget.rejected) == (2, 1, 1)
     assert budget.spent_percent == pytest.approx(80)
     newest, first = budget.lines
-    assert (newest.k, newest.verdict, newest.threshold) == (2, "promote", pytest.approx(50))
+    assert (newest.k, newest.verdict, newest.threshold) == (2, "promote", pytest.approx(75))
+    assert newest.threshold_cheaper == pytest.approx(150)
     assert (first.k, first.verdict, first.wins, first.losses) == (1, "reject", 1, 9)
 
 

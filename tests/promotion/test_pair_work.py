@@ -15,8 +15,9 @@ from django.utils import timezone
 from promotion.evaluation.arms import run_arm
 from promotion.evaluation.comparison import arm_inputs, run_pairs, settle_evaluation
 from promotion.evaluation.pair_work import PAIR_LEASE, claim_pair, keep_pair, release_pair
-from promotion.gate.error_budget import alpha_for
-from promotion.gate.rule import Verdict, wins_needed
+from promotion.gate.e_values import wins_needed
+from promotion.gate.error_budget import alpha_for, split_alpha
+from promotion.gate.rule import Verdict
 from promotion.models import Evaluation, EvaluationPair, ModelTag, PairWork
 from promotion.proof.timeline import rebuild_verdict
 from tests.promotion.scenes import (
@@ -31,9 +32,9 @@ from tests.promotion.scenes import (
 )
 from training.models import Host
 
-PAIRS = 12
+PAIRS = 13
 # Wins in a row that promote the first candidate.
-DECIDED_BY = wins_needed(0, 0, alpha_for(k=1))
+DECIDED_BY = wins_needed(0, 0, split_alpha(alpha_for(k=1)).better)
 
 
 def open_scene(host: Host, servers: Servers) -> tuple[Evaluation, ModelTag]:

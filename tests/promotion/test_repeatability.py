@@ -32,7 +32,7 @@ from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Reply
 from training.models import Host
 
-PAIRS = 12
+PAIRS = 13
 
 
 class Alternating(Picker):

@@ -12,10 +12,10 @@ from lealife.core.errors import Conflict
 from lealife.run_actions import judge_run
 from learning.curriculum.tasks import split_of
 from learning.models import CurriculumTask
-from training.campaigns import create_campaign
+from training.campaigns import create_campaign, requeue_failed
 from training.definitions import queue_definition, save_definition
 from training.models import Host, Run, TrainingSource
-from training.sources import correct_source, queue_source
+from training.sources import correct_source, enable_source, queue_source, requeue_source
 
 ADA = command_line("ada")
 BY = {"by": ADA, "origin": "page"}
@@ -74,3 +74,22 @@ def test_a_verdict_waits_for_a_question_that_is_being_queued(host: Host, race) -
 
     assert race(queue, judge) == [False, None]
     assert TrainingSource.objects.count() == 1 and not CurriculumTask.objects.exists()
+
+
+def test_a_question_that_is_held_out_by_now_is_not_queued_again(host: Host) -> None:
+    source, campaign = queue_source(**task(host)), create_campaign(**task(host), size=2)
+    TrainingSource.objects.update(status="disabled")
+    done = queue_source(**task(host))
+    TrainingSource.objects.filter(pk=done.pk).update(status="done")
+    url = next(url for n in range(99) if split_of(url := f"{host.base_url}page{n}") == "reserve")
+    CurriculumTask.objects.create(
+        host=host, split="reserve", expected_url=url, page_digest="d", passage="p", prompt=PROMPT
+    )
+    for again in (
+        lambda: enable_source(source_id=source.pk, **BY),
+        lambda: requeue_source(source_id=done.pk, **BY),
+        lambda: requeue_failed(campaign_id=campaign.pk, **BY),
+    ):
+        with pytest.raises(Conflict, match="held out"):
+            again()
+    assert not TrainingSource.objects.filter(status="pending").exists()

@@ -1,4 +1,4 @@
-"""What another digest than the claimed one has served is no success, moves no window and spends no budget."""
+"""What another digest than the promised one has served is no success, moves no window and spends no budget."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from training.models import Run, TrainingOutcome, TrainingSource
 from training.results import Result, judge_served
 from training.runs import finish_run
 
-CLAIMED = ("sha256:c", "sha256:t")
+PROMISED = ("sha256:c", "sha256:t")
 
 
 def judge(controller: str, task: str, *, code: str = "") -> Result:
     result = Result(success=not code, error_code=code, verifier="expected_text")
-    return judge_served(result, claimed=CLAIMED, served=(controller, task))
+    return judge_served(result, promised=PROMISED, served=(controller, task))
 
 
-@pytest.mark.parametrize("served", [CLAIMED, ("", ""), ("sha256:c", ""), ("", "sha256:t")])
-def test_what_the_claimed_digests_served_or_no_model_stays_a_success(served):
+@pytest.mark.parametrize("served", [PROMISED, ("", ""), ("sha256:c", ""), ("", "sha256:t")])
+def test_what_the_promised_digests_served_or_no_model_stays_a_success(served):
     assert judge(*served).success
 
 
@@ -44,15 +44,15 @@ def test_a_failure_that_another_model_brought_about_is_named_after_it(code, kept
     assert judge("sha256:x", "", code=code).error_code == kept
 
 
-def test_nothing_is_judged_where_nothing_was_claimed():
-    assert judge_served(Result(success=True), claimed=("", ""), served=("sha256:x", "")).success
+def test_nothing_is_judged_where_nothing_was_promised():
+    assert judge_served(Result(success=True), promised=("", ""), served=("sha256:x", "")).success
 
 
 @pytest.mark.parametrize("served", ["sha256:other", "mixed"])
 def test_a_training_run_that_another_digest_served_counts_nowhere_and_waits_unblamed(host, served):
     source = make_source(host)
     run = begin_claimed()
-    Run.objects.filter(pk=run.pk).update(controller_digest=CLAIMED[0], task_digest=CLAIMED[1])
+    Run.objects.filter(pk=run.pk).update(controller_digest=PROMISED[0], task_digest=PROMISED[1])
     before = read_window().in_window
     finish_run(
         run_id=run.pk,

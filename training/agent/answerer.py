@@ -12,6 +12,7 @@ from training.agent.brain import Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model, Reply
 from training.agent.prompts import ask, ask_json, fit_question, room_for, was_cut
+from training.agent.reading.passages import HEADINGS_JOINED_BY
 from training.agent.reading.text import squeeze
 from training.agent.reading.words import content_words, fold
 from training.agent.trajectory import Quote
@@ -23,8 +24,8 @@ TASK_SYSTEM = (
 ANSWER_TOKENS = 80
 # In characters, because a server may ignore the token limit.
 ANSWER_MAX, JSON_ANSWER_MAX = 4_000, 20_000
-# Characters of each quote that the model is given.
-SHOWN_MAX = 700
+# Characters of each quote that the model is given, around the words in it that answer.
+SHOWN_MAX = 400
 # Characters of a refused part of a JSON answer that its error names.
 LEAF_MAX = 60
 # Numbers, and what is written like the names of programs: joined by signs, with digits, or in mixed case.
@@ -204,8 +205,16 @@ def _is_name(word: str) -> bool:
 
 def format_question(prompt: str, quotes: Sequence[Quote]) -> str:
     """The user turn of the task model: passages, then the question."""
-    lines = ["Passages:", *(f"- {squeeze(quote.text)[:SHOWN_MAX]} ({quote.url})" for quote in quotes)]
-    return "\n".join([*lines, f"Question: {fit_question(prompt)}"])
+    return "\n".join(["Passages:", *map(_show, quotes), f"Question: {fit_question(prompt)}"])
+
+
+def _show(quote: Quote) -> str:
+    """A line with the last heading of a quote and, of a long one, its words from those on that answer."""
+    text = squeeze(quote.text)
+    start = max(0, min(text.find(squeeze(quote.answer)), len(text) - SHOWN_MAX))
+    shown = text[text.rfind(" ", 0, start + 1) + 1 :][:SHOWN_MAX]
+    heading = quote.heading.rpartition(HEADINGS_JOINED_BY)[2]
+    return f"- {heading}: {shown}" if heading else f"- {shown}"
 
 
 def _end_with_sentence(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +23,13 @@ CONTROLLER_SYSTEM = (
 )
 # What decides when the model was asked.
 ASKED = ("model", "fallback")
-# Characters of an entry. Eight entries at their longest take some 900 tokens.
+# Characters of an entry. Eight entries at their longest take some 800 tokens.
 TITLE_MAX = 80
 PATH_MAX = 80
 HEADING_MAX = 60
 EXCERPT_MAX = 160
+# What stands before the name of a site in a title.
+_DASH = re.compile(r" [\u2014\u2013|\u00b7-] ")
 # Constrained JSON may spend tokens on white space.
 PICK_TOKENS = 32
 
@@ -47,18 +50,31 @@ class Pick:
 
 def format_situation(prompt: str, shortlist: Sequence[Choice]) -> str:
     """The user turn: the question and the numbered shortlist, one line each."""
-    entries = (f"{number}. {_format_entry(choice)}" for number, choice in enumerate(shortlist, 1))
+    frame = _find_frame([squeeze(choice.title) for choice in shortlist])
+    entries = (f"{number}. {_format_entry(choice, frame=frame)}" for number, choice in enumerate(shortlist, 1))
     return "\n".join([f"Question: {fit_question(prompt)}", "Links:", *entries])
 
 
-def _format_entry(choice: Choice) -> str:
-    """Title, path, and the words of its best passage with the heading above them, where the index knows one."""
-    title = _shorten(choice.title, TITLE_MAX) or "untitled"
+def _find_frame(titles: Sequence[str]) -> str:
+    """The end of a title from its last dash or bar on, where all have the same: the site's name, which tells no page
+    from another; empty where there is none.
+    """
+    ends = set()
+    for title in titles:
+        dashes = [found.start() for found in _DASH.finditer(title)]
+        ends.add(title[dashes[-1] :] if dashes else "")
+    return ends.pop() if len(ends) == 1 < len(titles) else ""
+
+
+def _format_entry(choice: Choice, *, frame: str) -> str:
+    """The title, or the path of a page without one, and the words of its best passage with the heading above them."""
+    title = _shorten(squeeze(choice.title).removesuffix(frame), TITLE_MAX)
     origin = " (remembered)" if choice.why == "memory" else ""
-    entry = f"{title} [{_shorten(_short_path(choice.url), PATH_MAX)}]{origin}"
+    entry = f"{title or _shorten(_short_path(choice.url), PATH_MAX)}{origin}"
     heading = _shorten(choice.heading.rpartition(HEADINGS_JOINED_BY)[2], HEADING_MAX)
-    said = ": ".join(part for part in (heading, _shorten(choice.excerpt, EXCERPT_MAX)) if part)
-    return f"{entry} {said}" if said else entry
+    named = "" if heading in title else heading
+    said = ": ".join(part for part in (named, _shorten(choice.excerpt, EXCERPT_MAX)) if part)
+    return f"{entry} | {said}" if said else entry
 
 
 def format_pick(index: int) -> str:

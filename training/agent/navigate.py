@@ -26,7 +26,7 @@ from training.agent.quoting import (
     remember_vectors,
 )
 from training.agent.reading.evidence import ReadPage, find_distinct
-from training.agent.reading.page import parse_page
+from training.agent.reading.page import SHELL_SAYS_LITTLE, parse_page
 from training.agent.reading.words import read_question
 from training.agent.shortlist import Candidates
 from training.agent.task import Task
@@ -43,11 +43,6 @@ from training.agent.verifier import (
 )
 from training.agent.web.address import canonical_url
 from training.agent.web.browser import ERRORS_FROM, Browser, Page
-
-SHELL_SAYS_LITTLE = (
-    "Without its scripts it has almost no text. The browser engine \u201cchromium\u201d runs them, "
-    "\u201chttp\u201d does not."
-)
 
 
 def navigate(
@@ -114,6 +109,8 @@ class _Run:
         # Whether quotes were looked for, and how likely the best one answers; None while nothing is quoted.
         self.has_chosen = False
         self.score: float | None = None
+        # Whether what was read answers, as far as the score can tell.
+        self.is_sure = False
         # Whether there is nothing more to read.
         self.has_read_all = False
         # A page that has almost no text without its scripts, and how many pages with more text were read.
@@ -126,7 +123,9 @@ class _Run:
         while not self._knows_enough():
             if len(self.steps) > self.task.max_calls:
                 return ErrorCode.BUDGET_SPENT
-            shortlist = self.candidates.rank(visited=self.visited | self.twins, size=self.brain.shortlist_size)
+            # With an answer in hand the next page is the one that the index knows to be better: no choice is needed.
+            size = 1 if self.is_sure else self.brain.shortlist_size
+            shortlist = self.candidates.rank(visited=self.visited | self.twins, size=size)
             if not shortlist:
                 self.has_read_all = True
                 return ErrorCode.NO_ROUTE
@@ -306,13 +305,14 @@ class _Run:
         if self._count_pages() < max(needed, 1) or self.candidates.find_named(visited=self.visited | self.twins):
             return False
         if self.question.phrases:
-            # Words in quotation marks are looked for until they are found or the calls are spent.
-            return holds_phrases(self.question, self.evidence)
+            # Words in quotation marks are looked for until they are found where they may be quoted.
+            found = quote_phrases(self.question, self.evidence, recalled=self.brain.memories)
+            return bool(found) and holds_phrases(self.question, self.evidence)
         if self._holds_already():
             return True
         chosen = choose_passages(self.question, self._rank_passages())
-        is_sure = self._measure(chosen) >= self.brain.support.threshold
-        return is_sure and not knows_better(chosen, recalled=self.brain.memories, visited=self.visited)
+        self.is_sure = self._measure(chosen) >= self.brain.support.threshold
+        return self.is_sure and not knows_better(chosen, recalled=self.brain.memories, visited=self.visited)
 
     def _holds_already(self) -> bool:
         """Whether an expected page was read: there is nothing better to look for."""

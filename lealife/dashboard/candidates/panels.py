@@ -10,6 +10,7 @@ from lealife.dashboard.runs.panel import RunPanel, build_run_page
 from promotion.calibration import read_calibration
 from promotion.candidates.windows import WindowProgress, read_window
 from promotion.evaluation.evidence import PairLine, Trial, read_pairs, read_trial
+from promotion.evaluation.gain import Gain, read_gain
 from promotion.models import Canary, ModelTag, Role
 from promotion.recipe_words import describe_here
 from promotion.routing import read_routing
@@ -59,13 +60,14 @@ class PairsPanel:
 
 @dataclass(frozen=True, slots=True)
 class TermsPanel:
-    """The tags that are compared, and the canary on real runs.
+    """The tags that are compared, the canary on real runs, and what its live apply was worth.
 
     `here`: of a task model, how many checked answers above the baseline's threshold were right here.
     """
 
     trial: Trial
     canary: CanaryView | None
+    gain: Gain | None
     here: str
 
 
@@ -92,7 +94,7 @@ def build_candidate_page(evaluation_id: int) -> CandidatePage:
     """Reads and builds all panels. Raises NotFound."""
     trial = read_trial(evaluation_id)
     row = read_settings()
-    canary = view_canary(trial.canary)
+    canary, gain = view_canary(trial.canary), read_gain(getattr(trial.canary, "apply", None))
     total = len(trial.results)
     curve = draw_curve(better=trial.better, worse=trial.worse, promote=trial.threshold, reject=trial.threshold_worse)
     # The pairs and the canary have panels of their own.
@@ -106,7 +108,7 @@ def build_candidate_page(evaluation_id: int) -> CandidatePage:
         ),
         evidence=EvidencePanel(trial=head, curve=curve, spots=_place_spots(trial, curve)),
         pairs=PairsPanel(evaluation_id, read_pairs(trial, first=max(0, total - NEWEST)), total),
-        terms=TermsPanel(trial=head, canary=canary, here=_say_here(trial)),
+        terms=TermsPanel(trial=head, canary=canary, gain=gain, here=_say_here(trial)),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lealife.dashboard.rows import fill_row
+from promotion.evaluation.gain import Gain, read_gain
 from promotion.models import Canary, LiveApply, ModelTag, Role
 from promotion.recipe_words import describe_recipe
 from promotion.recipes import Recipe
@@ -32,7 +33,7 @@ class TagView:
 
 @dataclass(frozen=True, slots=True)
 class ApplyView:
-    """A switch of the serving tag; `passed_gate` is False for a rollback."""
+    """A switch of the serving tag; `passed_gate` is False for a rollback, and `gain`, what it was worth, None."""
 
     id: int
     role: str
@@ -44,6 +45,7 @@ class ApplyView:
     by: str
     reason: str
     passed_gate: bool
+    gain: Gain | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def fill_tag(tag: ModelTag) -> TagView:
 
 
 def view_apply(apply: LiveApply | None) -> ApplyView | None:
-    """The switch as a frozen value; needs `from_tag` and `to_tag` loaded."""
+    """The switch as a frozen value; needs `from_tag`, `to_tag` and `measurement` loaded."""
     if apply is None:
         return None
     return fill_row(
@@ -91,6 +93,7 @@ def view_apply(apply: LiveApply | None) -> ApplyView | None:
         at=apply.applied_at,
         by=apply.applied_by,
         passed_gate=apply.canary_id is not None,
+        gain=read_gain(apply),
     )
 
 

@@ -82,7 +82,9 @@ def build_home_page(*, now: datetime) -> HomePage:
     vitals = take_vitals(now=now)
     standing, hosts = read_standing(), read_host_facts()
     return HomePage(
-        worth=build_worth_panel(vitals.facts, routing=vitals.routing, hosts=hosts, now=now),
+        worth=build_worth_panel(
+            vitals.facts, routing=vitals.routing, hosts=hosts, now=now, last_apply=vitals.last_apply
+        ),
         headline=build_headline_panel(vitals),
         state=build_state_panel(vitals),
         counters=build_counters_panel(vitals, memory=standing.counts),

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 from lealife.dashboard.ask.hosts import HostFacts
 from lealife.dashboard.facts import Facts
+from promotion.evaluation.gain import Gain, read_gain
 from promotion.evaluation.held_out import HeldOut, read_held_out
+from promotion.models import LiveApply
 from promotion.routing import Routing
 from training.models import Run
 
@@ -40,7 +42,7 @@ class WorthPanel:
     """What can be asked about, and how well: enabled sites, and the pages and passages of theirs that are indexed.
 
     `is_bounded`: a site has more pages than are counted. `sentence` says the most important thing first; `basis` is
-    what its figures rest on.
+    what its figures rest on. `gain` is what the last live apply was worth, that of the tag `applied`.
     """
 
     sentence: str
@@ -50,6 +52,8 @@ class WorthPanel:
     passages: int
     is_bounded: bool
     held_out: HeldOut | None
+    gain: Gain | None
+    applied: str
 
     @property
     def pages_words(self) -> str:
@@ -57,7 +61,9 @@ class WorthPanel:
         return f"more than {self.pages:,}" if self.is_bounded else f"{self.pages:,}"
 
 
-def build_worth_panel(facts: Facts, *, routing: Routing, hosts: tuple[HostFacts, ...], now: datetime) -> WorthPanel:
+def build_worth_panel(
+    facts: Facts, *, routing: Routing, hosts: tuple[HostFacts, ...], now: datetime, last_apply: LiveApply | None = None
+) -> WorthPanel:
     """The panel from what was read before, and what is measured; two queries at most."""
     held_out = read_held_out(routing=routing)
     asked = None if held_out else read_asked(now=now)
@@ -70,6 +76,8 @@ def build_worth_panel(facts: Facts, *, routing: Routing, hosts: tuple[HostFacts,
         passages=sum(host.passages for host in hosts),
         is_bounded=len(hosts) < sites or any(host.indexed > host.indexed_counted for host in hosts),
         held_out=held_out,
+        gain=read_gain(last_apply),
+        applied=last_apply.to_tag.name if last_apply else "",
     )
 
 

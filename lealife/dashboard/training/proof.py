@@ -19,7 +19,7 @@ from lealife.dashboard.rows import fill_row
 from lealife.dashboard.training.headline import describe_action
 from promotion.calibration import Calibrated
 from promotion.candidates.windows import WindowProgress
-from promotion.evaluation.standing import CandidateView
+from promotion.evaluation.standing import CandidateView, HypothesisLine
 from promotion.models import PromotionWindow
 from promotion.proof.served import ServedProof
 from promotion.recipe_words import describe_here
@@ -42,6 +42,7 @@ class CandidatePart:
     role: str
     state: str
     verdict: str
+    hypothesis: str
     is_open: bool
     wins: int
     losses: int
@@ -50,6 +51,7 @@ class CandidatePart:
     pair_budget: int
     e_value: float
     threshold: float
+    hypotheses: tuple[HypothesisLine, ...]
     candidate_quality: float | None
     baseline_quality: float | None
     missing: str

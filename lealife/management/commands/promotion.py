@@ -12,9 +12,12 @@ from lealife.core.errors import Refused
 from lealife.management.commands.create_api_key import find_user
 from promotion.candidates.windows import read_window
 from promotion.evaluation.drills import read_drills
+from promotion.evaluation.gain import read_gain, read_gains
 from promotion.steering import evaluate_now, hold_promotion, request_drill, resume_promotion
 
 ORIGIN = "cli"
+# The newest ones, with what each was worth.
+APPLIES_SHOWN = 5
 
 
 class Command(BaseCommand):
@@ -47,6 +50,9 @@ class Command(BaseCommand):
             f"{window.counted} successes. {window.sentence}. {window.next_action}"
         )
         self.stdout.write(read_drills().sentence)
+        for apply in read_gains().reverse()[:APPLIES_SHOWN]:
+            if gain := read_gain(apply):
+                self.stdout.write(f"Live apply {apply.pk}, {apply}: {gain.sentence}")
 
     def steer(self, word: str, *, reason: str) -> None:
         """Calls the action."""

@@ -32,6 +32,7 @@ from lealife.pipeline.bell import ensure_schedule, has_wedged
 from lealife.progress import StoryProgress, print_story
 from lealife.story import count_settled, find_verdict, measure_memory, tell_story
 from lealife.supervisor import Child, Supervisor
+from promotion.evaluation.reserve import is_measuring
 from training.coordinator import start_training, stop_training
 from training.heartbeats import read_last_beat
 
@@ -189,7 +190,7 @@ class Command(BaseCommand):
         self.console.print("Ctrl-C stops everything.\n")
 
     def tell(self, supervisor: Supervisor, *, started: Any, began: float, options: dict[str, Any]) -> None:
-        """Trains until the verdict has been carried out, measures memory, and prints the story."""
+        """Trains until the verdict has been carried out, measures memory and the live apply, and prints the story."""
         deadline = began + options["minutes"] * 60
         with StoryProgress(self.console) as progress:
 
@@ -208,6 +209,14 @@ class Command(BaseCommand):
                 memory = measure_memory(evaluation, progress=progress.measuring, wait=lambda: self.breathe(supervisor))
             except Refused as error:
                 raise CommandError(str(error)) from error
+
+            def is_measured() -> bool:
+                progress.waiting()
+                return time.monotonic() > deadline or not is_measuring()
+
+            # What is not measured by the deadline, the story tells as it stands.
+            if not supervisor.run(until=is_measured, poll_s=1.0):
+                raise CommandError("Stopped before the story was complete.")
         story = tell_story(evaluation, memory=memory, seconds=time.monotonic() - began)
         print_story(story)
         if options["json"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.training.agent.sites import ScriptedModel, brain
-from training.agent.answerer import ANSWER_MAX, find_names, stands_in, write_answer
+from training.agent.answerer import ANSWER_MAX, SHOWN_MAX, find_names, stands_in, write_answer
 from training.agent.model import Reply
 from training.agent.prompts import JSON_TOKENS_MAX, room_for
 from training.agent.trajectory import Quote
@@ -42,6 +42,22 @@ def test_a_sentence_cut_off_by_the_limit_is_left_out() -> None:
 
     answer = write_answer(model=Talker(), brain=brain(), prompt="When are roses pruned?", quotes=[QUOTE], schema=None)
     assert answer.text == "Roses are pruned in late winter."
+
+
+def test_the_model_is_shown_the_words_that_answer_however_long_the_passage_is() -> None:
+    answer = "They are pruned in late winter."
+    text = f"{'The garden is old. ' * 60}{answer} {'The buds swell in spring. ' * 60}It ends here."
+    model = ScriptedModel(answer="")
+    quotes = [
+        Quote(text, "http://site.example/a", "d", heading="Garden \u203a Roses", highlight=answer),
+        Quote(text, "http://site.example/b", "d", highlight="It ends here."),
+    ]
+    write_answer(model=model, brain=brain(), prompt="When?", quotes=quotes, schema=None)
+    _, first, second, asked = model.asked[0]["messages"][-1]["content"].splitlines()
+    assert first.startswith(f"- Roses: {answer} The buds swell")
+    assert second.endswith("in spring. It ends here.")
+    assert max(len(first), len(second)) <= SHOWN_MAX + len("- Roses: ")
+    assert asked == "Question: When?"
 
 
 def test_an_answer_without_end_is_capped() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.training.agent.sites import ScriptedModel, brain
@@ -18,11 +20,7 @@ SHORTLIST = (
 
 def test_a_situation_is_the_question_and_the_numbered_shortlist() -> None:
     assert format_situation("When are\nroses pruned?", SHORTLIST) == (
-        "Question: When are roses pruned?\n"
-        "Links:\n"
-        "1. Roses [roses.html] (remembered)\n"
-        "2. untitled [trees.html]\n"
-        "3. Search [?q=a b]"
+        "Question: When are roses pruned?\nLinks:\n1. Roses (remembered)\n2. trees.html\n3. Search"
     )
 
 
@@ -30,9 +28,24 @@ def test_an_entry_shows_where_on_the_page_its_best_words_stand() -> None:
     found = Choice(
         "http://site.example/roses.html", "Roses", 1.2, "index", "Garden › Pruning", "Prune them in late winter."
     )
-    assert format_situation("q", [found]).splitlines()[-1] == (
-        "1. Roses [roses.html] Pruning: Prune them in late winter."
+    assert format_situation("q", [found]).splitlines()[-1] == ("1. Roses | Pruning: Prune them in late winter.")
+
+
+def test_an_entry_does_not_repeat_what_tells_no_page_apart() -> None:
+    roses = Choice(
+        "http://site.example/a", "Pruning roses \u2014 Garden 3.1", 1.0, "index", "Garden › Pruning roses", "Now."
     )
+    trees = Choice("http://site.example/b", "Trees \u2014 Garden 3.1", 0.5, "link")
+    assert format_situation("q", [roses, trees]).splitlines()[2:] == ["1. Pruning roses | Now.", "2. Trees"]
+    twins = [replace(trees, url=f"http://site.example/{name}") for name in "cd"]
+    assert format_situation("q", twins).splitlines()[2:] == ["1. Trees", "2. Trees"]
+
+
+@pytest.mark.parametrize("titles", [("Garden", "Garden"), ("Well-kept", "kept"), ("Roses \u2014 Garden", "Trees")])
+def test_a_title_that_is_all_frame_or_has_none_is_shown_whole(titles: tuple[str, str]) -> None:
+    listed = [Choice(f"http://site.example/{at}", title, 0.0, "link") for at, title in enumerate(titles)]
+    shown = format_situation("q", listed).splitlines()[2:]
+    assert shown == [f"{number}. {title.strip()}" for number, title in enumerate(titles, 1)]
 
 
 def test_long_words_cannot_fill_the_prompt() -> None:

@@ -207,3 +207,11 @@ def test_a_page_that_a_person_named_is_read_before_enough_is_known(garden: StubS
     assert [step.url.removeprefix(garden.url) for step in trajectory.steps][:2] == ["", "tools/spade.html"]
     assert (trajectory.steps[1].picked_by, trajectory.controller_calls) == ("only", 0)
     assert trajectory.memory_ids == ()
+
+
+def test_with_an_answer_in_hand_the_page_that_may_better_it_is_opened_without_a_call(garden: StubSite) -> None:
+    better = Recalled(0, "passage", f"{garden.url}trees.html", "Trees", "An old oak.", score=9.0, is_passage=True)
+    trajectory = run(garden, "Which corner of a garden has a page of its own?", brain=brain(better))
+    assert [step.url.removeprefix(garden.url) for step in trajectory.steps] == ["", "trees.html"]
+    assert (trajectory.steps[1].picked_by, trajectory.controller_calls) == ("only", 0)
+    assert trajectory.success

@@ -23,6 +23,10 @@ _BOLD_TAGS = frozenset({"b", "strong"})
 _ROBOTS_NAMES = frozenset({"robots", "lealife"})
 # A shell has almost no text until its scripts have run: "Loading …", a line on cookies, a copyright.
 _SHELL_TEXT_MAX = 200
+SHELL_SAYS_LITTLE = (
+    "Without its scripts it has almost no text. The browser engine \u201cchromium\u201d runs them, "
+    "\u201chttp\u201d does not."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,170 @@
+"""The reserve: what a live apply was worth, measured on held-out tasks that decide nothing.
+
+The tags before and after the apply do the same reserve tasks on the same frozen pages, with the same memory. Results
+are unordered, so any number of workers may run tasks of one measurement at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from typing import cast
+
+from django.db import transaction
+from django.db.models import Count, F, Q, Sum
+from django.utils import timezone
+
+from lealife.core.announce import announce
+from lealife.core.digest import digest_value, unit_interval
+from lealife.core.session_locks import hold_session_lock
+from learning.models import CurriculumTask
+from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
+from promotion.evaluation.comparison import ENGINE
+from promotion.evaluation.freezing import recall_for
+from promotion.gate import rule
+from promotion.models import EvaluationArm, LiveApply, ModelTag, PageFreeze, ReserveMeasurement, Role
+from promotion.models.reserve import ReservePair
+from promotion.recipes import Recipe
+from training.agent.quoting import Vector
+from training.runtime_settings import read_settings
+
+MOST = 120
+State = ReserveMeasurement.State
+
+
+def open_measurement(*, apply: LiveApply, beside: ModelTag) -> ReserveMeasurement:
+    """Chooses the reserve tasks for an apply, within the apply's own transaction; `beside`: the other role's tag."""
+    tasks = CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.RESERVE, host__enabled=True)
+    ids = sorted(tasks.values_list("pk", flat=True), key=lambda pk: unit_interval("reserve", apply.pk, pk))
+    return ReserveMeasurement.objects.create(
+        apply=apply,
+        beside=beside,
+        task_ids=ids[:MOST],
+        freeze=PageFreeze.objects.create(memory_digest=digest_value(["live apply", apply.pk])),
+    )
+
+
+def is_measuring() -> bool:
+    """Whether an apply is still to be measured."""
+    return ReserveMeasurement.objects.filter(state=State.OPEN).exists()
+
+
+def measure_next(*, tools: ArmTools) -> bool:
+    """Runs one more task of the oldest open measurement, or closes it; False when nothing can be done now.
+
+    As many workers as there are reserved control slots may run at once, each with tasks of its own. Safe to kill at any
+    moment: a dead worker's lock is free, and its arms are stored under their inputs.
+    """
+    opened = ReserveMeasurement.objects.filter(state=State.OPEN).order_by("pk")
+    measurement = opened.select_related("apply__from_tag", "apply__to_tag", "beside").first()
+    if measurement is None:
+        return False
+    left = _read_left(measurement)
+    if not left or _find_next_switch(measurement.apply):
+        _settle(measurement, pair=None, now=timezone.now())
+        return True
+    seats = max(1, read_settings().reserved_control_slots)
+    for seat in range(seats):
+        tasks = [task for task in left if measurement.task_ids.index(task.pk) % seats == seat]
+        if not tasks:
+            continue
+        with hold_session_lock(f"reserve {measurement.pk}/{seat}") as held:
+            if held:
+                pair = _run_pair(measurement, tasks[0], tools=tools)
+                if pair is not None:
+                    _settle(measurement, pair=pair, now=timezone.now())
+                return pair is not None
+    return False
+
+
+def _read_left(measurement: ReserveMeasurement) -> list[CurriculumTask]:
+    """The chosen tasks that have not been run and can still be asked, in the order in which they were chosen."""
+    chosen = CurriculumTask.objects.asked().filter(pk__in=measurement.task_ids, host__enabled=True)
+    left = chosen.exclude(pk__in=measurement.pairs.values("task"))
+    return sorted(left, key=lambda task: measurement.task_ids.index(task.pk))
+
+
+def _find_next_switch(apply: LiveApply) -> LiveApply | None:
+    return LiveApply.objects.filter(role=apply.role, pk__gt=apply.pk).order_by("pk").first()
+
+
+def _run_pair(measurement: ReserveMeasurement, task: CurriculumTask, *, tools: ArmTools) -> ReservePair | None:
+    """Both arms on one task, in a random order; None when one could not be run now."""
+    inputs = _prepare_arms(measurement, task, tools=tools)
+    arms: dict[str, EvaluationArm] = {}
+    for name in sorted(inputs, reverse=unit_interval("order", measurement.pk, task.pk) < 0.5):
+        arm = run_arm(inputs[name], tools=tools)
+        if arm is None:
+            return None
+        arms[name] = arm
+    result = rule.judge_pair(candidate=arms["after"], baseline=arms["before"]).value
+    return ReservePair(
+        measurement=measurement, task=task, before_arm=arms["before"], after_arm=arms["after"], result=result
+    )
+
+
+def _prepare_arms(measurement: ReserveMeasurement, task: CurriculumTask, *, tools: ArmTools) -> dict[str, ArmInputs]:
+    """The inputs of both arms: alike but for the tag, and for what its own ranker recalls of the same memory."""
+
+    @cache
+    def embed_once(prompt: str) -> Sequence[Vector]:
+        # Both arms get the question's vector, or both get none.
+        return tools.embed([prompt]) if tools.embed is not None else ()
+
+    apply, row, inputs = measurement.apply, read_settings(), {}
+    # The apply of a canary replaces a tag, always.
+    for name, tag in (("before", cast(ModelTag, apply.from_tag)), ("after", apply.to_tag)):
+        controller, standard = (tag, measurement.beside) if apply.role == Role.CONTROLLER else (measurement.beside, tag)
+        recalled = recall_for(task, weights=Recipe.from_json(controller.recipe).used_weights, ask=embed_once)
+        inputs[name] = ArmInputs(
+            prompt=task.prompt,
+            check_spec=task.check_spec,
+            host_id=task.host_id,
+            pages_target=row.default_pages_target,
+            max_calls=row.controller_max_calls,
+            controller=controller,
+            task=standard,
+            memories=tuple(recalled),
+            freeze_id=measurement.freeze_id,
+            seed=0,
+            engine=tuple(str(getattr(row, name)) for name in ENGINE),
+        )
+    return inputs
+
+
+def _settle(measurement: ReserveMeasurement, *, pair: ReservePair | None, now: datetime) -> None:
+    """Adds the pair, counts all pairs, and closes the measurement when none is left or the role was switched again."""
+    with transaction.atomic():
+        locked = ReserveMeasurement.objects.select_for_update().get(pk=measurement.pk)
+        if locked.state != State.OPEN:
+            return
+        if pair is not None:
+            # When two workers ran it, the first one's arms are kept.
+            ReservePair.objects.bulk_create([pair], ignore_conflicts=True)
+        state, reason = State.OPEN, ""
+        if not _read_left(locked):
+            state = State.MEASURED
+        elif switch := _find_next_switch(measurement.apply):
+            state, reason = State.CUT, f"live apply {switch.pk} switched the {switch.role} tag first"
+        closed_at = None if state == State.OPEN else now
+        rows = ReserveMeasurement.objects.filter(pk=locked.pk)
+        rows.update(**_count_pairs(locked), state=state, reason=reason, closed_at=closed_at)
+        announce("promotion")
+
+
+def _count_pairs(measurement: ReserveMeasurement) -> dict[str, int]:
+    """Every count over the pairs, by the measurement's columns. One query."""
+    valid = ~Q(result="invalid")
+    before, after = F("before_arm__controller_calls"), F("after_arm__controller_calls")
+    found = measurement.pairs.aggregate(
+        done=Count("id"),
+        wins=Count("id", filter=Q(result="win")),
+        losses=Count("id", filter=Q(result="loss")),
+        ties=Count("id", filter=Q(result="tie")),
+        before_successes=Count("id", filter=valid & Q(before_arm__success=True)),
+        before_calls=Sum(before, filter=valid, default=0),
+        after_calls=Sum(after, filter=valid, default=0),
+        calls_squares=Sum((after - before) * (after - before), filter=valid, default=0),
+    )
+    return dict(found)
