@@ -31,6 +31,11 @@ def main(arguments: list[str] | None = None) -> None:
         from benchmarks.ranking import measure_ranking
 
         report(measure_ranking(), as_json=options.json)
+    elif options.name == "learning":
+        from benchmarks.learning import measure_learning
+
+        found = measure_learning(name=options.site, candidates=options.candidates, minutes=options.minutes)
+        report(found, as_json=options.json)
     elif options.name == "chaos":
         from benchmarks.chaos.command import run_chaos
 
@@ -76,6 +81,12 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
     text = "How far words, vectors and fitted weights carry the same questions, with no model that picks."
     ranking = names.add_parser("ranking", help=text, description=text)
     ranking.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
+    text = "Trains on a manual until a candidate wins, and measures what that was worth on tasks that decided nothing."
+    learning = names.add_parser("learning", help=text, description=text)
+    learning.add_argument("--site", choices=SITES, required=True)
+    learning.add_argument("--candidates", type=read_count, default=5, help="How many may be judged.")
+    learning.add_argument("--minutes", type=read_count, default=90, help="The longest it may take.")
+    learning.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
     text = "Starts a whole stack on data of its own, stops training, and measures what it uses while idle."
     idle = names.add_parser("idle", help=text, description=text)
     idle.add_argument("--minutes", type=read_count, default=10, help="How long it is watched.")

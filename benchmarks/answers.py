@@ -18,13 +18,14 @@ from learning.recall import recall
 from promotion.evaluation.arms import make_brain
 from promotion.routing import read_routing
 from training.agent.answerer import find_names
-from training.agent.brain import Recalled
+from training.agent.brain import Brain, Recalled
 from training.agent.navigate import navigate
 from training.agent.ranking import Support, Weights
 from training.agent.reading.words import fold
 from training.agent.task import SuccessCheck, Task
 from training.agent.trajectory import AnswerState, Trajectory
 from training.agent.web.http_browser import HttpBrowser
+from training.models import Host
 
 CALLS, COLD_CALLS = 3, 5
 # Right pages of 27 that the agent visited before passages were indexed.
@@ -106,24 +107,29 @@ def ask(question: Question, site: Site, *, weights: Weights, support: Support) -
     began = time.monotonic()
     items = recall(host_id=site.host.pk, prompt=question.prompt, weights=weights, embed=embed_texts)
     recall_ms = 1000 * (time.monotonic() - began)
-    trajectory = _navigate(question, site, items=items, calls=CALLS, weights=weights, support=support)
+    trajectory = _ask(question, site, items=items, calls=CALLS, weights=weights, support=support)
     return Asked(question, trajectory, site.address, recall_ms)
 
 
 def ask_cold(question: Question, site: Site, *, weights: Weights, support: Support) -> Asked:
     """The same with nothing recalled, as on a site that was never read; with more calls."""
-    trajectory = _navigate(question, site, items=(), calls=COLD_CALLS, weights=weights, support=support)
+    trajectory = _ask(question, site, items=(), calls=COLD_CALLS, weights=weights, support=support)
     return Asked(question, trajectory, site.address)
 
 
-def _navigate(
+def _ask(
     question: Question, site: Site, *, items: tuple[Recalled, ...], calls: int, weights: Weights, support: Support
 ) -> Trajectory:
     controller, task_tag = read_routing().require()
     brain = make_brain(controller=controller, task=task_tag, memories=items)
     brain = replace(brain, weights=weights, support=support)
-    task = Task(question.prompt, site.host.as_site(), SuccessCheck(), pages_target=1, max_calls=calls)
-    with HttpBrowser(site=site.host.as_site()) as browser:
+    return navigate_question(question, site.host, brain=brain, calls=calls)
+
+
+def navigate_question(question: Question, host: Host, *, brain: Brain, calls: int) -> Trajectory:
+    """One question, asked of the agent with the real models."""
+    task = Task(question.prompt, host.as_site(), SuccessCheck(), pages_target=1, max_calls=calls)
+    with HttpBrowser(site=host.as_site()) as browser:
         return navigate(task=task, brain=brain, browser=browser, model=PoolModel(), embed=embed_texts)
 
 

@@ -40,6 +40,8 @@ def test_the_story_names_candidate_verdict_canary_and_apply(history):
     assert told["Not worse and cheaper"] == "e-value 1.00 of 432.0 needed"
     assert told["Verdict"].startswith("promote. Better:")
     assert told["Canary"].startswith("passed. No harm found:")
+    assert told["Worth"] == f"{history.applied.to_tag.name}: Not measured: there were no unseen tasks."
+    assert story.reserve[0]["tasks"] == 0
     assert told["Live apply"] == f"{history.applied.from_tag.name} → {history.applied.to_tag.name}"
 
 

@@ -60,7 +60,7 @@ class Gain:
     def word(self) -> str:
         """The same in words. Better, worse and fewer only where the whole interval says so."""
         if self.success is None:
-            return "being measured" if self.state == State.OPEN else "not measured"
+            return "being measured" if self.state == State.OPEN and self.tasks else "not measured"
         if self.is_loss:
             return "worse"
         if self.success.low > 0:
@@ -130,7 +130,7 @@ def read_gains() -> QuerySet[LiveApply]:
 
 def _describe(row: ReserveMeasurement, *, pairs: int, success: Difference | None, calls: Difference | None) -> str:
     tasks = len(row.task_ids)
-    if row.state == State.OPEN:
+    if row.state == State.OPEN and tasks:
         return f"What it was worth is being measured: {row.done} of {tasks} unseen tasks are done."
     if success is None:
         none = "no unseen task gave evidence" if tasks else "there were no unseen tasks"

@@ -22,7 +22,7 @@ from learning.models import CurriculumTask
 from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
 from promotion.evaluation.comparison import ENGINE
 from promotion.evaluation.freezing import recall_for
-from promotion.gate import rule
+from promotion.gate.pairs import judge_pair
 from promotion.models import EvaluationArm, LiveApply, ModelTag, PageFreeze, ReserveMeasurement, Role
 from promotion.models.reserve import ReservePair
 from promotion.recipes import Recipe
@@ -98,7 +98,7 @@ def _run_pair(measurement: ReserveMeasurement, task: CurriculumTask, *, tools: A
         if arm is None:
             return None
         arms[name] = arm
-    result = rule.judge_pair(candidate=arms["after"], baseline=arms["before"]).value
+    result = judge_pair(candidate=arms["after"], baseline=arms["before"]).value
     return ReservePair(
         measurement=measurement, task=task, before_arm=arms["before"], after_arm=arms["after"], result=result
     )

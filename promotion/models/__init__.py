@@ -281,7 +281,7 @@ class LiveApply(models.Model):
         return f"{self.role}: {self.from_tag} → {self.to_tag}"
 
 
-# Django looks for models here. Those of frozen pages, of work in progress and of the reserve are in modules of their own.
+# Django looks for models here. These are in modules of their own.
 from promotion.models.freezes import FrozenPage as FrozenPage  # noqa: E402
 from promotion.models.freezes import PageFreeze as PageFreeze  # noqa: E402
 from promotion.models.reserve import ReserveMeasurement as ReserveMeasurement  # noqa: E402

@@ -29,7 +29,7 @@ from training.models import Host, Run, RuntimeSettings, TrainingCycle, TrainingO
 from training.runtime_settings import read_settings
 
 BASE = "tiny:1b"
-_LINE = re.compile(r"^(\d+)\. .*\[(.*)\]", re.MULTILINE)
+_LINE = re.compile(r"^(\d+)\. (?:Page )?(\w+)", re.MULTILINE)
 
 
 @dataclass
@@ -68,8 +68,8 @@ class Picker:
         situation = messages[-1]["content"]
         wanted = re.search(r"passage (\w+)", situation).group(1)
         lines = _LINE.findall(situation)
-        right = [int(number) for number, path in lines if path == f"{wanted}.html"]
-        wrong = [int(number) for number, path in lines if path != f"{wanted}.html"]
+        right = [int(number) for number, page in lines if page == wanted]
+        wrong = [int(number) for number, page in lines if page != wanted]
         pick = wrong[0] if tag in self.clumsy or not right else right[0]
         return Reply(f'{{"pick": {pick}}}', digest=f"digest of {tag}")
 
