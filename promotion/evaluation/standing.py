@@ -109,7 +109,7 @@ def describe_hypotheses(evidence: Evidence, decision: Decision, *, promoted_by: 
         ),
         HypothesisLine(
             name="Not worse and cheaper",
-            score=f"{evidence.calls} where both succeed; e-value {not_worse} for not worse, {cheaper} for cheaper",
+            score=f"where both succeed, {evidence.calls}; e-value {not_worse} for not worse, {cheaper} for cheaper",
             e_value=decision.e_cheaper,
             threshold=decision.threshold_cheaper,
             promoted=promoted_by == Hypothesis.CHEAPER,

@@ -57,6 +57,7 @@ def make_canary(world: World, *, number: int, at: datetime) -> Canary:
         freeze=PageFreeze.objects.create(memory_digest=f"frozen {number}"),
         settings_digest="settings",
         verdict=Evaluation.Verdict.PROMOTE,
+        hypothesis=Evaluation.Hypothesis.BETTER,
         reason="Better: 11 wins, 0 losses, 14 ties.",
         wins=11,
         ties=14,

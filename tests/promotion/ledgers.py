@@ -99,6 +99,8 @@ def evaluate(
     return evaluation
 
 
-def make_arm(host: Host, *, name: str, success: bool) -> EvaluationArm:
+def make_arm(host: Host, *, name: str, success: bool, calls: int = 0, invalid: bool = False) -> EvaluationArm:
     run = Run.objects.create(lane="evaluation", status="succeeded", host=host, prompt="p", pages_target=1, max_calls=1)
-    return EvaluationArm.objects.create(inputs_digest=digest_value(name), run=run, success=success)
+    return EvaluationArm.objects.create(
+        inputs_digest=digest_value(name), run=run, success=success, controller_calls=calls, invalid=invalid
+    )
