@@ -25,8 +25,8 @@ _BLOCKS = _HEADINGS | frozenset(_BLOCK_TAGS.split())
 _UNSEEN = frozenset(("script", "style", "template"))
 # The beginning of a line, in which an entry names itself.
 _NAME_MOST = 80
-# A page so many times as long as another one, with half of its long lines, is a collection: a manual in one page.
-_FACTOR, _LONG = 3, 40
+# A page so many times as long as another one, with nearly all of its long lines, is a collection: a manual in one page.
+_FACTOR, _SHARE, _LONG = 3, 0.9, 40
 _SIGNS = str.maketrans("“”„‘’‐‑–—", '"""\'\'----')
 _BEFORE_NAME = re.compile(r"^(?:\W*\d[\d.]*\W*)?(?:(?:class|exception|async|static|abstract|property|method)\w* )*")
 
@@ -50,17 +50,12 @@ class Checked:
 
 @dataclass(frozen=True)
 class PlainPage:
-    """A page as plain text: its title and its lines, section by section, in small letters."""
+    """A page as plain text: its title, its headings and its lines, in small letters."""
 
     url: str
     title: str
     headings: frozenset[str]
-    sections: tuple[tuple[str, ...], ...]
-
-    @cached_property
-    def lines(self) -> tuple[str, ...]:
-        """All lines."""
-        return tuple(line for section in self.sections for line in section)
+    lines: tuple[str, ...]
 
     @cached_property
     def text(self) -> str:
@@ -74,21 +69,19 @@ class PlainPage:
 
 
 class _PlainReader(HTMLParser):
-    """Cuts a page into lines at its block elements and into sections at its headings."""
+    """Cuts a page into lines at its block elements."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.title = ""
         self.headings: set[str] = set()
-        self.sections: list[list[str]] = [[]]
+        self.lines: list[str] = []
         self._pieces: list[str] = []
         self._open = ""
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag in _BLOCKS:
             self.end_line()
-        if tag in _HEADINGS:
-            self.sections.append([])
         if tag in _HEADINGS or tag in _UNSEEN or tag == "title":
             self._open = tag
 
@@ -108,7 +101,7 @@ class _PlainReader(HTMLParser):
         line = plain("".join(self._pieces))
         self._pieces.clear()
         if line:
-            self.sections[-1].append(line)
+            self.lines.append(line)
             if self._open in _HEADINGS:
                 self.headings.add(_BEFORE_NAME.sub("", line))
 
@@ -135,7 +128,7 @@ def read_plain_page(url: str, markup: str) -> PlainPage:
     reader.feed(markup)
     reader.close()
     reader.end_line()
-    return PlainPage(url, plain(reader.title), frozenset(reader.headings), tuple(map(tuple, reader.sections)))
+    return PlainPage(url, plain(reader.title), frozenset(reader.headings), tuple(reader.lines))
 
 
 def check_host(host: Host, *, sample: int, seed: int = SEED) -> Iterator[Checked]:
@@ -166,7 +159,7 @@ def find_right_pages(task: CurriculumTask, pages: Sequence[PlainPage]) -> tuple[
 
 def _collects(page: PlainPage, other: PlainPage) -> bool:
     shared = page.long_lines & other.long_lines
-    return len(page.text) >= _FACTOR * len(other.text) and 2 * len(shared) >= len(other.long_lines)
+    return len(page.text) >= _FACTOR * len(other.text) and len(shared) >= _SHARE * len(other.long_lines)
 
 
 def _stands(passage: str, page: PlainPage) -> bool:
@@ -203,7 +196,7 @@ def _finds_phrases(task: CurriculumTask, page: PlainPage) -> bool:
     phrases = [plain(phrase) for phrase in task.claim.get("phrases", ())]
     if not phrases or not all(phrase in page.text for phrase in phrases):
         return False
-    return any(all(_has_word(phrase, " ".join(section)) for phrase in phrases) for section in page.sections)
+    return all(_has_word(phrase, page.text) for phrase in phrases)
 
 
 def _has_word(name: str, text: str) -> bool:

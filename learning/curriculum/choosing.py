@@ -29,7 +29,7 @@ PROPOSERS: dict[str, Callable[[PageText], Iterator[Proposed]]] = {
 TASKS_PER_PAGE = {Split.TRAIN: 2, Split.EVALUATION: 6, Split.RESERVE: 8}
 TASKS_PER_KIND = {Split.TRAIN: 1, Split.EVALUATION: 2, Split.RESERVE: 2}
 # At most one task in so many asks for words as they stand, unless its page answers nothing else.
-SAYS_ONE_IN = 5
+SAYS_ONE_IN = 6
 # Questions of one kind that are compared with the other pages before the page is left.
 TRIED = 8
 
@@ -57,7 +57,7 @@ def choose_proposals(
     if chosen or may_say:
         return chosen
     says = _list_own(Kind.SAYS, page, is_own=is_own)
-    return [(Kind.SAYS, proposed) for proposed in islice(says, min(count, TASKS_PER_KIND[Split(split)]))]
+    return [(Kind.SAYS, proposed) for proposed in islice(says, min(count, 1))]
 
 
 def _list_own(kind: str, page: PageText, *, is_own: Callable[[str, Proposed], bool]) -> Iterator[Proposed]:

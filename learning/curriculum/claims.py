@@ -38,7 +38,7 @@ class Claim:
     """What a page must say to answer a question.
 
     `named`: a heading, or the beginning of an entry or a line. `subject`: what the page's title must hold too.
-    `phrases`: what must stand together in one section. Where both are given, one of the two is enough.
+    `phrases`: what it must speak of, anywhere. Where both are given, one of the two is enough.
     """
 
     named: str = ""
@@ -58,11 +58,8 @@ class Claim:
         """The words of each part. A passage that holds all words of none of them is no part of a right page."""
         return [words for words in map(content_words, (self.named, *self.phrases)) if words]
 
-    def is_met_by(self, place: Place) -> bool:
-        """Whether this section makes its page a right one."""
-        return self._is_named_by(place) or self._is_held_by(place)
-
-    def _is_named_by(self, place: Place) -> bool:
+    def is_named_by(self, place: Place) -> bool:
+        """Whether this section names what is asked for, so that its page is right."""
         name = fold(self.named)
         if not name or (self.subject and not _holds_words(fold(self.subject), fold(place.title))):
             return False
@@ -75,11 +72,9 @@ class Claim:
             return any(_holds(name, line[:80]) for line in lines)
         return any(line.startswith(name) and not _goes_on(line, len(name)) for line in lines)
 
-    def _is_held_by(self, place: Place) -> bool:
-        if not self.phrases:
-            return False
-        said = fold(f"{place.title} {place.heading} {place.text}")
-        return all(_holds(fold(phrase), said) for phrase in self.phrases)
+    def is_held_by(self, said: str) -> bool:
+        """Whether a page speaks of all the phrases. `said`: its title, its headings and its text, folded."""
+        return bool(self.phrases) and all(_holds(fold(phrase), said) for phrase in self.phrases)
 
 
 def _goes_on(text: str, end: int) -> bool:
@@ -118,20 +113,20 @@ def find_rivals(claim: Claim, *, host_id: int, url: str) -> Iterator[str]:
     for words in claim.list_words():
         wanted |= Q(terms__contains=sorted(words))
     holding = IndexedPassage.objects.filter(wanted, host_id=host_id).exclude(page__url=url)
-    rows = holding.order_by().values_list("page__url", "page__title", "heading", "text", "page_id", "place")[:READ_MAX]
-    sections: dict[tuple[str, str, str], list[str]] = {}
-    for other, title, heading, text, *_ in sorted(rows, key=lambda row: row[4:]):
-        sections.setdefault((other, title, heading), []).append(text)
-    if sum(map(len, sections.values())) == READ_MAX:
+    rows = list(holding.order_by().values_list("page__url", "page__title", "heading", "text")[:READ_MAX])
+    if len(rows) == READ_MAX:
         yield url
         return
-    for (other, title, heading), texts in sections.items():
-        if claim.is_met_by(Place(title, heading, "\n".join(texts))):
+    pages: dict[str, list[Place]] = {}
+    for other, title, heading, text in rows:
+        pages.setdefault(other, []).append(Place(title, heading, text))
+    for other, places in pages.items():
+        said = fold(" ".join(f"{place.title} {place.heading} {place.text}" for place in places))
+        if claim.is_held_by(said) or any(map(claim.is_named_by, places)):
             yield other
 
 
 def is_answered_by(claim: Claim, places: Iterable[Place], *, said: str) -> bool:
-    """Whether a section of a page meets the claim. `said`: the title and the text of the page, folded."""
+    """Whether a page meets the claim. `said`: its title and its text, folded."""
     may_name = bool(claim.named) and fold(claim.named) in said
-    may_hold = bool(claim.phrases) and all(fold(phrase) in said for phrase in claim.phrases)
-    return (may_name or may_hold) and any(map(claim.is_met_by, places))
+    return claim.is_held_by(said) or (may_name and any(map(claim.is_named_by, places)))

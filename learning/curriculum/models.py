@@ -25,6 +25,11 @@ class CurriculumTaskQuerySet(models.QuerySet["CurriculumTask"]):
         """What is never trained on: what candidates are judged by, and the reserve."""
         return self.exclude(split=CurriculumTask.Split.TRAIN).filter(replaced_at=None)
 
+    def unmastered(self) -> CurriculumTaskQuerySet:
+        """Training tasks of enabled hosts that are asked and not mastered yet."""
+        asked = self.asked().filter(split=CurriculumTask.Split.TRAIN, host__enabled=True)
+        return asked.filter(streak__lt=CurriculumTask.MASTERED)
+
     def seeded(self) -> CurriculumTaskQuerySet:
         """Made from pages, not from what people judged."""
         return self.exclude(kind=CurriculumTask.Kind.PERSON)
@@ -46,6 +51,9 @@ class CurriculumTask(models.Model):
         TRAIN = "train", "train"
         EVALUATION = "evaluation", "evaluation"  # held out: candidates are judged by it
         RESERVE = "reserve", "reserve"  # held out too, and used for no decision: it measures what an apply was worth
+
+    # So many successes in a row, and there is nothing more to learn from a task.
+    MASTERED = 3
 
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.SAYS, db_default=Kind.SAYS)
@@ -91,7 +99,7 @@ class CurriculumTask(models.Model):
     difficulty = models.PositiveSmallIntegerField(
         null=True,
         blank=True,
-        help_text="The place of its page among those that words alone find; 0: not among them. Empty until measured.",
+        help_text="The place of its page among 50 that words alone find, or 51. Empty until measured.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

@@ -25,8 +25,8 @@ EVALUATION_SHARE, RESERVE_SHARE = 0.3, 0.15
 # One page that is read withdraws no more tasks than this, whatever it says: tasks for words that it says too, and
 # questions that it answers too. Pages of a site name the same things more often than they say the same.
 WITHDRAWN_PER_PAGE, ANSWERED_PER_PAGE = 10, 50
-# A page that says so many times as much as another, and most of what that says, is a collection.
-COLLECTION_FACTOR = 3
+# A page that says so many times as much as another, and so large a share of what that says, is a collection.
+COLLECTION_FACTOR, COLLECTION_SHARE = 3, 0.9
 ACTOR, ORIGIN = "curriculum", "learning"
 GONE_REASON = "Its page is gone, or says something else now."
 
@@ -113,8 +113,8 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
 def _find_repeated(keys: list[int], *, pages: QuerySet[FrontierPage]) -> set[int]:
     """The passages that a page read earlier said first.
 
-    A page that says far more and holds most of this one is a collection (a manual in one page, a copy of the site):
-    the words are this page's own all the same.
+    A page that says far more and holds nearly all of this one is a collection (a manual in one page, a copy of the
+    site): the words are this page's own all the same.
     """
     wanted, repeated = set(keys), set[int]()
     for first_keys in pages.filter(passage_keys__overlap=keys).values_list("passage_keys", flat=True):
@@ -124,8 +124,11 @@ def _find_repeated(keys: list[int], *, pages: QuerySet[FrontierPage]) -> set[int
 
 
 def _is_collection(keys: Collection[int], *, of: Collection[int]) -> bool:
-    """Whether a page says far more than another one, and most of what that says."""
-    return len(keys) >= COLLECTION_FACTOR * len(set(of)) and 2 * len(set(of).intersection(keys)) >= len(set(of))
+    """Whether a page says far more than another one, and nearly all of what that says."""
+    wanted = set(of)
+    return len(keys) >= COLLECTION_FACTOR * len(wanted) and len(wanted.intersection(keys)) >= COLLECTION_SHARE * len(
+        wanted
+    )
 
 
 def _read_keys(url: str, *, pages: QuerySet[FrontierPage]) -> list[int]:

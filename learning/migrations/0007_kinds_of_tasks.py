@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='curriculumtask',
             name='difficulty',
-            field=models.PositiveSmallIntegerField(blank=True, help_text='The place of its page among those that words alone find; 0: not among them. Empty until measured.', null=True),
+            field=models.PositiveSmallIntegerField(blank=True, help_text='The place of its page among 50 that words alone find, or 51. Empty until measured.', null=True),
         ),
         migrations.AlterField(
             model_name='curriculumtask',

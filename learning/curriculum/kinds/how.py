@@ -69,7 +69,7 @@ def propose_hows(page: PageText) -> Iterator[Proposed]:
         heading = section.headings[-1]
         aim = "" if heading.isupper() else _read_heading(heading)
         if aim and len(section.blocks[0].text) >= AIM_LEAST:
-            yield from _ask(aim, words=heading, claim=heading, page=page)
+            yield from _ask(aim.rstrip(".:!"), words=heading, claim=heading, page=page)
     for section in page.parsed.sections:
         for block in section.blocks:
             if not block.cells:

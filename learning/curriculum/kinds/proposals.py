@@ -99,7 +99,7 @@ class PageText:
             return small if plain > capital or (not capital and _NO_NAME.search(small)) else word
 
         # Where other words have no capital, the first one has it because it comes first.
-        is_sentence = " " in text and not _CAPITALISED.search(text, 1)
+        is_sentence = not _CAPITALISED.search(text, 1)
         return _CAPITALISED.sub(lower, text)
 
     def cut(self, passage: str, *, most: int = PASSAGE_MAX) -> str:

@@ -53,11 +53,11 @@ def _ask_entry(entry: Block, page: PageText) -> Iterator[Proposed]:
     if term is None or not term.is_code:
         return
     claim = Claim(named=term.named, subject=term.subject)
-    for found in _ARGUMENT.finditer(squeeze(entry.term)):
+    for given in _ARGUMENT.finditer(squeeze(entry.term)):
         passage = page.cut(entry.term)
-        if found[0][1:] in passage:
-            prompt = f"What is the default for {found['name']} in {term.spoken}?"
-            yield Proposed(prompt=prompt, passage=passage, claim=claim, expected_text=found[0][1:])
+        if given[0][1:] in passage:
+            prompt = f"What is the default for {given['name']} in {term.spoken}?"
+            yield Proposed(prompt=prompt, passage=passage, claim=claim, expected_text=given[0][1:])
     # A function has several arguments, and a default that its text gives is of one of them.
     is_setting = "()" not in term.spoken and not term.spoken.startswith(("the class", "the exception"))
     for sentence in split_passages(entry.text) if is_setting else ():

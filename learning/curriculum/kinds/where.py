@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from lealife.core.digest import unit_interval
 from learning.curriculum.claims import Claim
@@ -28,12 +29,9 @@ def propose_wheres(page: PageText) -> Iterator[Proposed]:
             if fold(phrase) not in fold(f"{page.parsed.title} {passage.heading}")
         ]
         sentences = [sentence for line in passage.text.split("\n") for sentence in split_passages(line)]
-        said = next((text for text in sentences if phrases and phrases[0] in text), "")
-        if len(phrases) < 2 or not (answer := page.cut(said)):
-            continue
-        form = FORMS[int(unit_interval("form", page.url, answer) * len(FORMS))]
-        yield Proposed(
-            prompt=form.format(first=phrases[0], second=phrases[1]),
-            passage=answer,
-            claim=Claim(phrases=(phrases[0], phrases[1])),
-        )
+        for first, second in combinations(phrases, 2):
+            answer = page.cut(next((text for text in sentences if first in text), ""))
+            if answer:
+                form = FORMS[int(unit_interval("form", page.url, first, second) * len(FORMS))]
+                prompt = form.format(first=first, second=second)
+                yield Proposed(prompt=prompt, passage=answer, claim=Claim(phrases=(first, second)))
