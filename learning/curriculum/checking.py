@@ -26,7 +26,7 @@ _UNSEEN = frozenset(("script", "style", "template"))
 # The beginning of a line, in which an entry names itself.
 _NAME_MOST = 80
 # A page so many times as long as another one, with nearly all of its long lines, is a collection: a manual in one page.
-_FACTOR, _SHARE, _LONG = 3, 0.9, 40
+_FACTOR, _SHARE, _LONG, _LINES_LEAST = 3, 0.9, 40, 3
 _SIGNS = str.maketrans("“”„‘’‐‑–—", '"""\'\'----')
 _BEFORE_NAME = re.compile(r"^(?:\W*\d[\d.]*\W*)?(?:(?:class|exception|async|static|abstract|property|method)\w* )*")
 
@@ -78,16 +78,22 @@ class _PlainReader(HTMLParser):
         self.lines: list[str] = []
         self._pieces: list[str] = []
         self._open = ""
+        self._in_link = False
+        self._linked = 0
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag in _BLOCKS:
             self.end_line()
+        if tag == "a":
+            self._in_link = True
         if tag in _HEADINGS or tag in _UNSEEN or tag == "title":
             self._open = tag
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _BLOCKS:
             self.end_line()
+        if tag == "a":
+            self._in_link = False
         if tag == self._open:
             self._open = ""
 
@@ -96,11 +102,15 @@ class _PlainReader(HTMLParser):
             self.title += data
         elif self._open not in _UNSEEN:
             self._pieces.append(data)
+            self._linked += len(data.strip()) if self._in_link else 0
 
     def end_line(self) -> None:
         line = plain("".join(self._pieces))
+        # A line of links leads to what is asked for, and does not say it.
+        is_link = 2 * self._linked > len(line) and self._open not in _HEADINGS
         self._pieces.clear()
-        if line:
+        self._linked = 0
+        if line and not is_link:
             self.lines.append(line)
             if self._open in _HEADINGS:
                 self.headings.add(_BEFORE_NAME.sub("", line))
@@ -159,6 +169,8 @@ def find_right_pages(task: CurriculumTask, pages: Sequence[PlainPage]) -> tuple[
 
 def _collects(page: PlainPage, other: PlainPage) -> bool:
     shared = page.long_lines & other.long_lines
+    if len(other.long_lines) < _LINES_LEAST:
+        return False
     return len(page.text) >= _FACTOR * len(other.text) and len(shared) >= _SHARE * len(other.long_lines)
 
 

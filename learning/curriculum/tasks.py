@@ -27,6 +27,8 @@ EVALUATION_SHARE, RESERVE_SHARE = 0.3, 0.15
 WITHDRAWN_PER_PAGE, ANSWERED_PER_PAGE = 10, 50
 # A page that says so many times as much as another, and so large a share of what that says, is a collection.
 COLLECTION_FACTOR, COLLECTION_SHARE = 3, 0.9
+# What says fewer things stands on any page that has its words.
+COLLECTED_LEAST = 3
 ACTOR, ORIGIN = "curriculum", "learning"
 GONE_REASON = "Its page is gone, or says something else now."
 
@@ -57,13 +59,12 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
         return 0
     keys = [passage_key(passage) for passage in passages]
     repeated = _find_repeated(keys, pages=pages)
-    # A copy says nothing of the frame of the site: what it repeats is not counted.
-    is_copy = bool(keys) and 2 * len(repeated) >= len(keys)
     entry.passage_keys = [key for key in keys if key not in repeated]
-    entry.repeated_keys = [] if is_copy else sorted(repeated)
+    entry.repeated_keys = sorted(repeated)
     entry.save(update_fields=["passage_keys", "repeated_keys"])
-    _withdraw_common(entry, url=url)
-    if not is_copy:
+    # What says nothing of its own is a copy, and takes nothing from the page that it copies.
+    if entry.passage_keys:
+        _withdraw_common(entry, url=url, keys=keys)
         _withdraw_answered(entry, url=url, parsed=parsed, keys=keys)
     # The start page is where every run begins: nothing has to be found to reach it.
     if not entry.depth:
@@ -126,9 +127,9 @@ def _find_repeated(keys: list[int], *, pages: QuerySet[FrontierPage]) -> set[int
 def _is_collection(keys: Collection[int], *, of: Collection[int]) -> bool:
     """Whether a page says far more than another one, and nearly all of what that says."""
     wanted = set(of)
-    return len(keys) >= COLLECTION_FACTOR * len(wanted) and len(wanted.intersection(keys)) >= COLLECTION_SHARE * len(
-        wanted
-    )
+    shared = wanted.intersection(keys)
+    is_longer = len(wanted) >= COLLECTED_LEAST and len(keys) >= COLLECTION_FACTOR * len(wanted)
+    return is_longer and len(shared) >= COLLECTION_SHARE * len(wanted)
 
 
 def _read_keys(url: str, *, pages: QuerySet[FrontierPage]) -> list[int]:
@@ -142,8 +143,10 @@ def passage_key(passage: str) -> int:
     return int.from_bytes(hashlib.sha256(passage.casefold().encode()).digest()[:8], signed=True)
 
 
-def _withdraw_common(entry: FrontierPage, *, url: str) -> None:
+def _withdraw_common(entry: FrontierPage, *, url: str, keys: Collection[int]) -> None:
     """Withdraws tasks that ask for words that this page says too, at most `WITHDRAWN_PER_PAGE` of them.
+
+    Unless it is a collection, which says what their own page says and far more.
 
     A run in flight goes to its end; its cancelled source is not tried again.
     """
@@ -154,14 +157,17 @@ def _withdraw_common(entry: FrontierPage, *, url: str) -> None:
     asked = CurriculumTask.objects.asked().filter(host=entry.host, kind=CurriculumTask.Kind.SAYS)
     asked = asked.exclude(expected_url=url)
     # Compared by key, as pages are: case aside.
-    withdrawn = [task.pk for task in asked if passage_key(task.passage) in common][:WITHDRAWN_PER_PAGE]
-    _withdraw(CurriculumTask.objects.filter(pk__in=withdrawn), reason="Another page says the same.")
+    said = [(task.pk, task.expected_url) for task in asked if passage_key(task.passage) in common]
+    pages = FrontierPage.objects.filter(host=entry.host)
+    withdrawn = [pk for pk, other in said if not _is_collection(keys, of=_read_keys(other, pages=pages))]
+    tasks = CurriculumTask.objects.filter(pk__in=withdrawn[:WITHDRAWN_PER_PAGE])
+    _withdraw(tasks, reason="Another page says the same.")
 
 
 def _withdraw_answered(entry: FrontierPage, *, url: str, parsed: ParsedPage, keys: Collection[int]) -> None:
     """Withdraws questions that this page answers too, at most `ANSWERED_PER_PAGE` of them: they have two right pages.
 
-    Unless it is a collection, which says what their own page says and far more.
+    Unless it is a collection.
     """
     places = list_places(parsed)
     asked = CurriculumTask.objects.asked().seeded().filter(host=entry.host).exclude(expected_url=url)

@@ -19,8 +19,8 @@ FORMS = (
     "Can you explain {topic}, especially the {phrase}?",
     "What should I know about {topic}, in particular about the {phrase}?",
 )
-# Dates, releases, and titles of two parts.
-_NO_TOPIC = re.compile(r"\d{4}|\d\.\d|[:;,!()\[\]]| [-—–] ")
+# Dates, releases, titles of two parts, and whole sentences.
+_NO_TOPIC = re.compile(r"\d{4}|\d\.\d|[:;,!()\[\]]| [-—–] |(?i:\b(?:is|are|was|were|has|have|must|should)\b)")
 _SAYS_LITTLE = re.compile(
     r"(?i)(?:other|others|more|some|further|additional|general|various|examples?|notes?|summary|introduction|overview|see"
     r"|related|miscellaneous|what's|what’s|new|changes|common|basic|advanced|simple)\b"

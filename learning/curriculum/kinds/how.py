@@ -49,6 +49,8 @@ _AIM_SENTENCE = re.compile(
     r"^(?:\w+, )?(?:If you want to|In order to|To) (?P<aim>[a-z][^,:;.()]+?)(?:, (?!and\b|or\b)|: )"
 )
 _ALSO = re.compile(r"\b(and|or) (\w+ing)\b")
+# More than one thing, or the title of a book with its year.
+_NO_AIM = re.compile(r",|\(\d")
 # Words that point back to what the question does not have.
 _POINTS_BACK = re.compile(
     r"\b(?:this|that|these|those|it|its|them|they|their|above|below|following|such|same|here|so|example|examples"
@@ -115,7 +117,7 @@ def _is_aim(aim: str) -> bool:
         and len(aim) >= AIM_LEAST
         and len(aim.split()) >= WORDS_LEAST
         and not _POINTS_BACK.search(aim)
-        and "," not in aim
+        and not _NO_AIM.search(aim)
     )
 
 

@@ -25,6 +25,11 @@ _LIMIT = re.compile(
 )
 # "random.seed(a=None, version=2)": what is no number and no word of its own says little.
 _ARGUMENT = re.compile(r"[(\s,](?P<name>[a-z_]{3,})=(?P<value>-?\d[\d._]*|True|False|'[^']{1,20}')(?=[,)\]\s])")
+_VAGUE_WORDS = (
+    "default maximum minimum largest smallest upper lower bound possible allowed allowable legal usable supported "
+    "value values setting size number amount length level limit space on the of for"
+)
+_VAGUE = frozenset(_VAGUE_WORDS.split())
 _NO_VALUE = re.compile(r"(?i)(?:an?|the|whatever|what|not|all|any|being|be|use|using|if|one|its?|this|that|\W*)\W*")
 _COLUMNS_LEAST, _ROWS_LEAST = 2, 3
 _HEAD_MOST, _CELL_MOST, _NAME_MOST = 30, 60, 40
@@ -77,13 +82,19 @@ def _ask_entry(entry: Block, page: PageText) -> Iterator[Proposed]:
 def _ask_limit(text: str, page: PageText) -> Iterator[Proposed]:
     for sentence in split_passages(text):
         found = _LIMIT.search(sentence)
-        if found and found["what"].count(" ") >= 2 and len(sentence) <= SENTENCE_MOST and sentence in page.text:
+        if found and _names_thing(found["what"]) and len(sentence) <= SENTENCE_MOST and sentence in page.text:
             yield Proposed(
                 prompt=f"What is the {found['what']}?",
                 passage=sentence,
                 claim=Claim(phrases=(found["what"],)),
                 expected_text=found[0],
             )
+
+
+def _names_thing(what: str) -> bool:
+    """Whether a limit says of what it is: not “the default value of N”, not “the largest possible size”."""
+    words = what.lower().split()
+    return len(words) > 2 and len(words[-1]) > 2 and not _VAGUE.issuperset(words)
 
 
 def _ask_tables(page: PageText) -> Iterator[Proposed]:
