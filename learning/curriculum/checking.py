@@ -22,6 +22,7 @@ SEED = 15
 _HEADINGS = frozenset(f"h{level}" for level in range(1, 7))
 _BLOCK_TAGS = "blockquote br caption dd div dl dt figcaption li ol p pre section table tbody td th thead tr ul"
 _BLOCKS = _HEADINGS | frozenset(_BLOCK_TAGS.split())
+_NAMING = frozenset(("dt", "td", "th"))
 _UNSEEN = frozenset(("script", "style", "template"))
 # The beginning of a line, in which an entry names itself.
 _NAME_MOST = 80
@@ -50,12 +51,15 @@ class Checked:
 
 @dataclass(frozen=True)
 class PlainPage:
-    """A page as plain text: its title, its headings and its lines, in small letters."""
+    """A page in small letters: its title, its headings, the lines that are no links, and everything without blanks
+    between lines.
+    """
 
     url: str
     title: str
     headings: frozenset[str]
     lines: tuple[str, ...]
+    everything: str
 
     @cached_property
     def text(self) -> str:
@@ -76,14 +80,18 @@ class _PlainReader(HTMLParser):
         self.title = ""
         self.headings: set[str] = set()
         self.lines: list[str] = []
+        self.everything: list[str] = []
         self._pieces: list[str] = []
-        self._open = ""
+        self._open = self._block = ""
         self._in_link = False
         self._linked = 0
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag in _BLOCKS:
             self.end_line()
+            self._block = tag
+            # A heading that is never closed ends where other text begins.
+            self._open = "" if self._open in _HEADINGS else self._open
         if tag == "a":
             self._in_link = True
         if tag in _HEADINGS or tag in _UNSEEN or tag == "title":
@@ -106,10 +114,11 @@ class _PlainReader(HTMLParser):
 
     def end_line(self) -> None:
         line = plain("".join(self._pieces))
-        # A line of links leads to what is asked for, and does not say it.
-        is_link = 2 * self._linked > len(line) and self._open not in _HEADINGS
+        # A line of links leads to what is asked for, and does not say it. A heading, a term or a cell may be a link.
+        is_link = 2 * self._linked > len(line) and self._open not in _HEADINGS and self._block not in _NAMING
         self._pieces.clear()
         self._linked = 0
+        self.everything.append(line)
         if line and not is_link:
             self.lines.append(line)
             if self._open in _HEADINGS:
@@ -138,7 +147,9 @@ def read_plain_page(url: str, markup: str) -> PlainPage:
     reader.feed(markup)
     reader.close()
     reader.end_line()
-    return PlainPage(url, plain(reader.title), frozenset(reader.headings), tuple(reader.lines))
+    return PlainPage(
+        url, plain(reader.title), frozenset(reader.headings), tuple(reader.lines), "".join(reader.everything)
+    )
 
 
 def check_host(host: Host, *, sample: int, seed: int = SEED) -> Iterator[Checked]:
@@ -175,7 +186,7 @@ def _collects(page: PlainPage, other: PlainPage) -> bool:
 
 
 def _stands(passage: str, page: PlainPage) -> bool:
-    return _bare(passage) in _bare(page.text)
+    return _bare(passage) in _bare(page.everything)
 
 
 def _bare(text: str) -> str:
@@ -194,7 +205,7 @@ def _finds_name(task: CurriculumTask, page: PlainPage) -> bool:
         return _finds_phrases(task, page)
     if subject and not _has_word(subject.replace("-", " "), page.title.replace("-", " ")):
         return False
-    starts = (_BEFORE_NAME.sub("", line)[:_NAME_MOST] for line in page.lines)
+    starts = [start[:_NAME_MOST] for line in page.lines for start in (line, _BEFORE_NAME.sub("", line))]
     if subject:
         return any(_has_word(name, start) for start in starts)
     return any(start.startswith(name) and _has_word(name, start) for start in starts)

@@ -62,10 +62,8 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
     entry.passage_keys = [key for key in keys if key not in repeated]
     entry.repeated_keys = sorted(repeated)
     entry.save(update_fields=["passage_keys", "repeated_keys"])
-    # What says nothing of its own is a copy, and takes nothing from the page that it copies.
-    if entry.passage_keys:
-        _withdraw_common(entry, url=url, keys=keys)
-        _withdraw_answered(entry, url=url, parsed=parsed, keys=keys)
+    _withdraw_common(entry, url=url, keys=keys)
+    _withdraw_answered(entry, url=url, parsed=parsed, keys=keys)
     # The start page is where every run begins: nothing has to be found to reach it.
     if not entry.depth:
         return 0
@@ -132,6 +130,13 @@ def _is_collection(keys: Collection[int], *, of: Collection[int]) -> bool:
     return is_longer and len(shared) >= COLLECTION_SHARE * len(wanted)
 
 
+def _copies(keys: Collection[int], *, of: Collection[int]) -> bool:
+    """Whether a page says what another one says and hardly anything else, or is a collection that holds it."""
+    wanted, said = set(of), set(keys)
+    is_twin = len(wanted & said) >= COLLECTION_SHARE * max(len(wanted), len(said), 1)
+    return is_twin or _is_collection(keys, of=of)
+
+
 def _read_keys(url: str, *, pages: QuerySet[FrontierPage]) -> list[int]:
     """All that a page says."""
     found = pages.filter(url_digest=digest_bytes(url.encode())).values_list("passage_keys", "repeated_keys").first()
@@ -146,7 +151,7 @@ def passage_key(passage: str) -> int:
 def _withdraw_common(entry: FrontierPage, *, url: str, keys: Collection[int]) -> None:
     """Withdraws tasks that ask for words that this page says too, at most `WITHDRAWN_PER_PAGE` of them.
 
-    Unless it is a collection, which says what their own page says and far more.
+    Unless it is a copy of their own page, or a collection, which says what that says and far more.
 
     A run in flight goes to its end; its cancelled source is not tried again.
     """
@@ -159,7 +164,7 @@ def _withdraw_common(entry: FrontierPage, *, url: str, keys: Collection[int]) ->
     # Compared by key, as pages are: case aside.
     said = [(task.pk, task.expected_url) for task in asked if passage_key(task.passage) in common]
     pages = FrontierPage.objects.filter(host=entry.host)
-    withdrawn = [pk for pk, other in said if not _is_collection(keys, of=_read_keys(other, pages=pages))]
+    withdrawn = [pk for pk, other in said if not _copies(keys, of=_read_keys(other, pages=pages))]
     tasks = CurriculumTask.objects.filter(pk__in=withdrawn[:WITHDRAWN_PER_PAGE])
     _withdraw(tasks, reason="Another page says the same.")
 
@@ -167,7 +172,7 @@ def _withdraw_common(entry: FrontierPage, *, url: str, keys: Collection[int]) ->
 def _withdraw_answered(entry: FrontierPage, *, url: str, parsed: ParsedPage, keys: Collection[int]) -> None:
     """Withdraws questions that this page answers too, at most `ANSWERED_PER_PAGE` of them: they have two right pages.
 
-    Unless it is a collection.
+    Unless it is a copy or a collection.
     """
     places = list_places(parsed)
     asked = CurriculumTask.objects.asked().seeded().filter(host=entry.host).exclude(expected_url=url)
@@ -177,7 +182,7 @@ def _withdraw_answered(entry: FrontierPage, *, url: str, parsed: ParsedPage, key
     for pk, other, claim in asked.order_by("pk").values_list("pk", "expected_url", "claim"):
         if len(answered) < ANSWERED_PER_PAGE and is_answered_by(Claim.from_json(claim), places, said=said):
             pages = FrontierPage.objects.filter(host=entry.host)
-            if not _is_collection(keys, of=_read_keys(other, pages=pages)):
+            if not _copies(keys, of=_read_keys(other, pages=pages)):
                 answered.append(pk)
     _withdraw(CurriculumTask.objects.filter(pk__in=answered), reason="Another page answers it too.")
 

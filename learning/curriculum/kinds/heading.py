@@ -37,7 +37,7 @@ def propose_headings(page: PageText) -> Iterator[Proposed]:
             continue
         if heading.endswith("?"):
             question = heading.rpartition(": ")[2]
-            if len(content_words(question)) > 2:
+            if len(content_words(question)) > 2 and question[0].isalpha():
                 yield Proposed(prompt=question, passage=passage, claim=Claim(named=heading))
             continue
         topic = _read_topic(heading, page)

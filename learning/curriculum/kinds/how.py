@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from learning.curriculum.claims import Claim
-from learning.curriculum.kinds.proposals import PageText, Proposed, is_askable, strip_numbering
+from learning.curriculum.kinds.proposals import SIGNS, PageText, Proposed, is_askable, strip_numbering
 from training.agent.reading.blocks import split_passages
 
 AIM_LEAST, AIM_MOST, WORDS_LEAST = 12, 90, 3
@@ -107,7 +107,7 @@ def _read_heading(heading: str) -> str:
 
 def read_imperative(text: str) -> str:
     """What a text tells to do, its first word small; empty when it begins with none of the verbs."""
-    first, _, rest = text.rstrip(". ").partition(" ")
+    first, _, rest = text.strip(SIGNS).rstrip(". ").partition(" ")
     return f"{first.lower()} {rest}" if first.lower() in _VERBS and rest else ""
 
 

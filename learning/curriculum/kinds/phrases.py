@@ -28,7 +28,7 @@ _ENDS_WORDS = (
 )
 _ENDS = frozenset(_ENDS_WORDS.split())
 _BEFORE = frozenset(("a", "an", "the", "each", "every", "of", "its", "their", "this", "these", "any", "for", "in"))
-_TOKEN = re.compile(r"[A-Za-z][\w'’/-]*|[^\w\s]|\d[\w.]*")
+_TOKEN = re.compile(r"_*[A-Za-z][\w'’/-]*|[^\w\s]|\d[\w.]*")
 WORDS_LEAST, WORDS_MOST = 2, 3
 LETTERS_LEAST = 9
 # An ending that nouns seldom have, and the words of a phrase must not.
