@@ -27,6 +27,12 @@ def main(arguments: list[str] | None = None) -> None:
         from benchmarks.answers import measure_answers
 
         report(measure_answers(names=options.site, log=options.log), as_json=options.json)
+    elif options.name == "curriculum":
+        from benchmarks.curriculum import measure_curriculum
+
+        for site in options.site:
+            found = measure_curriculum(name=site, pages=options.pages, seed=options.seed, shown=options.shown)
+            report(found, as_json=options.json)
     elif options.name == "ranking":
         from benchmarks.ranking import measure_ranking
 
@@ -78,6 +84,13 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
         "--log", type=Path, help="A file for one line of JSON a question: what was asked and answered."
     )
     answers.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
+    text = "The tasks that are made of a manual, by kind, and how many of them have exactly one right page."
+    curriculum = names.add_parser("curriculum", help=text, description=text)
+    curriculum.add_argument("--site", choices=SITES, nargs="+", default=SITES, help="Which manuals; all when left out.")
+    curriculum.add_argument("--pages", type=int, default=0, help="How many pages are read; 0 for all of them.")
+    curriculum.add_argument("--seed", type=int, default=15, help="Which tasks are checked.")
+    curriculum.add_argument("--shown", type=int, default=3, help="How many questions of each kind are shown.")
+    curriculum.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
     text = "How far words, vectors and fitted weights carry the same questions, with no model that picks."
     ranking = names.add_parser("ranking", help=text, description=text)
     ranking.add_argument("--json", action="store_true", help="One line a claim instead of a table.")

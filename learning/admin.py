@@ -163,7 +163,7 @@ class CurriculumTaskAdmin(ReadOnlyAdmin):
 
     list_display = (
         *("id", "prompt", "host", "kind", "split", "ambiguous", "gone_at", "replaced_at"),
-        *("attempts", "successes", "streak"),
+        *("difficulty", "attempts", "successes", "streak"),
     )
     list_filter = ("kind", "split", "ambiguous", "host")
     list_select_related = ("host",)

@@ -198,8 +198,7 @@ def _may_be_case(run: Run, *, url: str) -> bool:
     """Whether the question may join the set: the curriculum does not ask it itself, and no training has seen it that
     is to be held out.
     """
-    own = CurriculumTask.objects.filter(host=run.host, kind=CurriculumTask.Kind.PASSAGE, prompt__iexact=run.prompt)
-    if own.exists():
+    if CurriculumTask.objects.seeded().filter(host=run.host, prompt__iexact=run.prompt).exists():
         return False
     trained = TrainingSource.objects.filter(host=run.host, prompt__iexact=run.prompt)
     return split_of(url) == CurriculumTask.Split.TRAIN or not trained.exists()

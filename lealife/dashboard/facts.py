@@ -13,7 +13,7 @@ from django.db.models.functions import JSONObject
 from lealife.core.row_count import RowCount
 from lealife.dashboard.rows import fill_row
 from lealife.pipeline.bell import select_waiting
-from learning.models import RunLearningOutcome
+from learning.models import CurriculumTask, FrontierPage, RunLearningOutcome
 from promotion.models import LiveApply, ModelTag
 from promotion.tags import UNUSED
 from training.coordinator import read_coordinator
@@ -40,12 +40,24 @@ NEWEST = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Pending sources by kind and origin; hosts that may be visited."""
+    """Pending sources by kind and origin; hosts that may be visited.
+
+    `tasks`, `unmastered` and `unread` say whether there is any training task, any that is not mastered, and any page
+    that is still to be read: 0 or 1.
+    """
 
     queue: int
     queue_training_ui: int
     curriculum: int
     hosts: int
+    tasks: int
+    unmastered: int
+    unread: int
+
+    @property
+    def is_all_learned(self) -> bool:
+        """Whether every site is read through and every training task made of it is mastered."""
+        return bool(self.tasks) and not self.unmastered and not self.unread
 
     @property
     def queue_other(self) -> int:
@@ -129,6 +141,9 @@ def _select_figures(*, now: datetime) -> QuerySet[Any]:
         queue_training_ui=RowCount(queue.filter(queued_from="training_ui").order_by()),
         curriculum=RowCount(TrainingSource.objects.pending().curriculum().order_by()),
         hosts=RowCount(Host.objects.filter(enabled=True).order_by()),
+        tasks=RowCount(CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.TRAIN).order_by()[:1]),
+        unmastered=RowCount(CurriculumTask.objects.unmastered().order_by()[:1]),
+        unread=RowCount(FrontierPage.objects.due(now=now).order_by()[:1]),
         ingested_30m=RowCount(ingested_lately[:NEWEST]),
         sealed_rows=Subquery(OutcomeSeal.objects.order_by("-row").values("row")[:1]),
         chain=Subquery(

@@ -15,6 +15,7 @@ from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.draining import is_draining
 from lealife.pipeline.pool import embed_texts
 from lealife.pipeline.vectors import can_embed, find_embedder, pause_embedding
+from learning.curriculum.difficulty import find_unmeasured, measure_difficulties
 from learning.curriculum.seeding import crawl_host, find_rested_sources, find_unread_host, revive_rested_tasks
 from learning.index.indexing import count_terms, find_uncounted_host
 from learning.index.vectors import lack_vectors, make_vectors
@@ -36,8 +37,10 @@ def work_read(now: datetime) -> bool:
 
 
 def is_index_ready(now: datetime) -> bool:
-    """Whether the words of a site want to be counted, or passages have no vectors and a model could make them."""
-    return find_uncounted_host() is not None or (can_embed() and _lack_vectors())
+    """Whether the words of a site want to be counted, its tasks to be measured, or its passages lack vectors that a
+    model could make.
+    """
+    return find_uncounted_host() is not None or find_unmeasured().exists() or (can_embed() and _lack_vectors())
 
 
 def _lack_vectors() -> bool:
@@ -45,10 +48,12 @@ def _lack_vectors() -> bool:
 
 
 def work_index(now: datetime) -> bool:
-    """Counts the words of one site, or makes the vectors of a few passages."""
+    """Counts the words of one site, measures a few tasks, or makes the vectors of a few passages."""
     host_id = find_uncounted_host()
     if host_id is not None:
         count_terms(host_id)
+        return True
+    if measure_difficulties():
         return True
     try:
         return can_embed() and _lack_vectors() and make_vectors(embed=embed_texts, model=find_embedder()) > 0

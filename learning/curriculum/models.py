@@ -25,12 +25,26 @@ class CurriculumTaskQuerySet(models.QuerySet["CurriculumTask"]):
         """What is never trained on: what candidates are judged by, and the reserve."""
         return self.exclude(split=CurriculumTask.Split.TRAIN).filter(replaced_at=None)
 
+    def unmastered(self) -> CurriculumTaskQuerySet:
+        """Training tasks of enabled hosts that are asked and not mastered yet."""
+        asked = self.asked().filter(split=CurriculumTask.Split.TRAIN, host__enabled=True)
+        return asked.filter(streak__lt=CurriculumTask.MASTERED)
+
+    def seeded(self) -> CurriculumTaskQuerySet:
+        """Made from pages, not from what people judged."""
+        return self.exclude(kind=CurriculumTask.Kind.PERSON)
+
 
 class CurriculumTask(models.Model):
-    """A verifiable task: “which page says …”, seeded from a page, or a case: a question that a person judged."""
+    """A verifiable task: a question made from a page that answers it, or a case: a question that a person judged."""
 
     class Kind(models.TextChoices):
-        PASSAGE = "passage", "passage"  # seeded from a page
+        SAYS = "says", "says"  # which page says this, word for word
+        HEADING = "heading", "heading"  # what stands under a heading
+        DEFINITION = "definition", "definition"  # what an option, a name or a term means
+        VALUE = "value", "value"  # a default, a limit, a cell of a table
+        HOW = "how", "how"  # how something is done
+        WHERE = "where", "where"  # two things of which one section speaks
         PERSON = "person", "person"  # from a person's verdict
 
     class Split(models.TextChoices):
@@ -38,12 +52,20 @@ class CurriculumTask(models.Model):
         EVALUATION = "evaluation", "evaluation"  # held out: candidates are judged by it
         RESERVE = "reserve", "reserve"  # held out too, and used for no decision: it measures what an apply was worth
 
+    # So many successes in a row, and there is nothing more to learn from a task.
+    MASTERED = 3
+
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="+")
-    kind = models.CharField(max_length=10, choices=Kind, default=Kind.PASSAGE, db_default=Kind.PASSAGE)
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.SAYS, db_default=Kind.SAYS)
     split = models.CharField(max_length=10, choices=Split)
     expected_url = models.TextField()
     page_digest = models.CharField(max_length=64, help_text="sha256 of the URL; decides the split.")
     passage = models.TextField(blank=True, help_text="The words of the page that answer; a case may have none.")
+    claim = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What makes a page right. Another page that is right too makes it ambiguous.",
+    )
     prompt = models.TextField()
     check_spec = models.JSONField(default=dict)
     source = models.OneToOneField(
@@ -74,6 +96,11 @@ class CurriculumTask(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     successes = models.PositiveIntegerField(default=0)
     streak = models.PositiveIntegerField(default=0, help_text="Successes in a row; mastered tasks rest longer.")
+    difficulty = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="The place of its page among 50 that words alone find, or 51. Empty until measured.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = CurriculumTaskQuerySet.as_manager()
@@ -82,7 +109,9 @@ class CurriculumTask(models.Model):
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["host", "page_digest", "passage"], condition=Q(kind="passage"), name="one_task_per_passage"
+                fields=["host", "page_digest", "kind", "passage"],
+                condition=~Q(kind="person"),
+                name="one_task_per_passage",
             ),
             # Of the question's digest: an index holds no text of any length.
             models.UniqueConstraint(
@@ -92,7 +121,7 @@ class CurriculumTask(models.Model):
                 name="one_case_per_question",
             ),
             models.CheckConstraint(
-                condition=Q(kind="person", verdict__isnull=False) | Q(kind="passage", verdict=None),
+                condition=Q(kind="person", verdict__isnull=False) | (~Q(kind="person") & Q(verdict=None)),
                 name="cases_come_from_a_verdict",
             ),
             models.CheckConstraint(condition=Q(split="train") | Q(source=None), name="held_out_tasks_are_never_queued"),

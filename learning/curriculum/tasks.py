@@ -1,37 +1,34 @@
-"""Curriculum tasks: made from what a page says first, withdrawn when many pages say it, retired with their page."""
+"""Curriculum tasks: made from what one page answers, withdrawn when others do too, retired with their page."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.db.models import QuerySet
 
 from lealife.core.digest import digest_bytes, unit_interval
+from learning.curriculum.choosing import TASKS_PER_PAGE, choose_proposals, read_says_room, stands_alone
+from learning.curriculum.claims import Claim, is_answered_by, list_places
+from learning.curriculum.kinds.proposals import PageText, Proposed
 from learning.models import CurriculumTask, FrontierPage
 from training.agent.reading.page import ParsedPage
 from training.agent.reading.words import fold
+from training.agent.task import SuccessCheck
 from training.audit import record_audit
 from training.models import TrainingSource
 from training.models.sources import queue_rank
 
 EVALUATION_SHARE, RESERVE_SHARE = 0.3, 0.15
-TASKS_PER_PAGE = {
-    CurriculumTask.Split.TRAIN: 1,
-    CurriculumTask.Split.EVALUATION: 2,
-    CurriculumTask.Split.RESERVE: 2,
-}
-PASSAGE_LEAST, PASSAGE_MOST = 40, 160
-# What so many pages say besides the one that is asked for is the frame of the site, and no question of its own.
-# One page that copies others is far from it.
-COMMON_PAGES = 3
-# One page that is read withdraws no more tasks than this, whatever it says.
-WITHDRAWN_PER_PAGE = 2
-# A page that says so many times as much as another, and most of what that says, is a collection.
-COLLECTION_FACTOR = 3
+# One page that is read withdraws no more tasks than this, whatever it says: tasks for words that it says too, and
+# questions that it answers too. Pages of a site name the same things more often than they say the same.
+WITHDRAWN_PER_PAGE, ANSWERED_PER_PAGE = 10, 50
+# A page that says so many times as much as another, and so large a share of what that says, is a collection.
+COLLECTION_FACTOR, COLLECTION_SHARE = 3, 0.9
+# What says fewer things stands on any page that has its words.
+COLLECTED_LEAST = 3
 ACTOR, ORIGIN = "curriculum", "learning"
 GONE_REASON = "Its page is gone, or says something else now."
 
@@ -49,9 +46,10 @@ def split_of(url: str) -> str:
 
 
 def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: datetime) -> int:
-    """Tasks about passages that no page read earlier says, training ones queued; returns how many.
+    """Questions that no page read earlier answers, training ones queued; returns how many.
 
-    Of two pages that say the same the later one is the copy: it gets no task of it, and the other keeps its own.
+    Of two pages that say the same the later one is the copy: it gets no task of it, and the other keeps its own. The
+    page is in the index already.
     """
     pages = FrontierPage.objects.filter(host=entry.host).exclude(pk=entry.pk)
     # Plain text may hold NUL, Postgres cannot.
@@ -61,32 +59,50 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
         return 0
     keys = [passage_key(passage) for passage in passages]
     repeated = _find_repeated(keys, pages=pages)
-    # A copy says nothing of the frame of the site: what it repeats is not counted.
-    is_copy = 2 * len(repeated) >= len(keys)
     entry.passage_keys = [key for key in keys if key not in repeated]
-    entry.repeated_keys = [] if is_copy else sorted(repeated)
+    entry.repeated_keys = sorted(repeated)
     entry.save(update_fields=["passage_keys", "repeated_keys"])
-    _withdraw_common(entry, url=url, pages=pages)
+    _withdraw_common(entry, url=url, keys=keys)
+    _withdraw_answered(entry, url=url, parsed=parsed, keys=keys)
     # The start page is where every run begins: nothing has to be found to reach it.
     if not entry.depth:
         return 0
-    split = CurriculumTask.Split(split_of(url))
-    there = CurriculumTask.objects.filter(
-        host=entry.host, page_digest=digest_bytes(url.encode()), kind=CurriculumTask.Kind.PASSAGE
+    digest, split = digest_bytes(url.encode()), CurriculumTask.Split(split_of(url))
+    there = CurriculumTask.objects.seeded().filter(host=entry.host, page_digest=digest)
+    known = set(there.values_list("kind", "passage"))
+
+    def is_own(kind: str, proposed: Proposed) -> bool:
+        if (kind, proposed.passage) in known:
+            return False
+        if kind == CurriculumTask.Kind.SAYS:
+            return passage_key(proposed.passage) not in repeated
+        return stands_alone(
+            proposed,
+            host_id=entry.host_id,
+            url=url,
+            is_copied_by=lambda other: _is_collection(_read_keys(other, pages=pages), of=keys),
+        )
+
+    chosen = choose_proposals(
+        PageText(url, parsed),
+        split=split,
+        count=TASKS_PER_PAGE[split] - there.asked().count(),
+        may_say=read_says_room(host_id=entry.host_id),
+        is_own=is_own,
     )
-    known = set(there.values_list("passage", flat=True))
-    own = [text for text in passages if passage_key(text) not in repeated and text not in known]
     tasks = [
         CurriculumTask(
             host=entry.host,
+            kind=kind,
             split=split,
             expected_url=url,
-            page_digest=digest_bytes(url.encode()),
-            passage=passage,
-            prompt=f"Which page says “{passage}”?",
-            check_spec={"expected_urls": [url]},
+            page_digest=digest,
+            passage=proposed.passage,
+            claim=proposed.claim.to_json(),
+            prompt=proposed.prompt,
+            check_spec=SuccessCheck(expected_urls=(url,), expected_text=proposed.expected_text).to_json(),
         )
-        for passage in choose_passages(own, count=TASKS_PER_PAGE[split] - there.asked().count())
+        for kind, proposed in chosen
     ]
     CurriculumTask.objects.bulk_create(tasks)
     queue_training(tasks, queued_from="curriculum", now=now)
@@ -96,15 +112,35 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
 def _find_repeated(keys: list[int], *, pages: QuerySet[FrontierPage]) -> set[int]:
     """The passages that a page read earlier said first.
 
-    A page that says far more and holds most of this one is a collection (a manual in one page, a copy of the site):
-    the words are this page's own all the same.
+    A page that says far more and holds nearly all of this one is a collection (a manual in one page, a copy of the
+    site): the words are this page's own all the same.
     """
     wanted, repeated = set(keys), set[int]()
     for first_keys in pages.filter(passage_keys__overlap=keys).values_list("passage_keys", flat=True):
-        shared = wanted.intersection(first_keys)
-        if len(first_keys) < COLLECTION_FACTOR * len(wanted) or 2 * len(shared) < len(wanted):
-            repeated |= shared
+        if not _is_collection(first_keys, of=keys):
+            repeated |= wanted.intersection(first_keys)
     return repeated
+
+
+def _is_collection(keys: Collection[int], *, of: Collection[int]) -> bool:
+    """Whether a page says far more than another one, and nearly all of what that says."""
+    wanted = set(of)
+    shared = wanted.intersection(keys)
+    is_longer = len(wanted) >= COLLECTED_LEAST and len(keys) >= COLLECTION_FACTOR * len(wanted)
+    return is_longer and len(shared) >= COLLECTION_SHARE * len(wanted)
+
+
+def _copies(keys: Collection[int], *, of: Collection[int]) -> bool:
+    """Whether a page says what another one says and hardly anything else, or is a collection that holds it."""
+    wanted, said = set(of), set(keys)
+    is_twin = len(wanted & said) >= COLLECTION_SHARE * max(len(wanted), len(said), 1)
+    return is_twin or _is_collection(keys, of=of)
+
+
+def _read_keys(url: str, *, pages: QuerySet[FrontierPage]) -> list[int]:
+    """All that a page says."""
+    found = pages.filter(url_digest=digest_bytes(url.encode())).values_list("passage_keys", "repeated_keys").first()
+    return [*found[0], *found[1]] if found else []
 
 
 def passage_key(passage: str) -> int:
@@ -112,25 +148,49 @@ def passage_key(passage: str) -> int:
     return int.from_bytes(hashlib.sha256(passage.casefold().encode()).digest()[:8], signed=True)
 
 
-def _withdraw_common(entry: FrontierPage, *, url: str, pages: QuerySet[FrontierPage]) -> None:
-    """Withdraws tasks that ask for what many pages say by now, at most `WITHDRAWN_PER_PAGE` of them.
+def _withdraw_common(entry: FrontierPage, *, url: str, keys: Collection[int]) -> None:
+    """Withdraws tasks that ask for words that this page says too, at most `WITHDRAWN_PER_PAGE` of them.
+
+    Unless it is a copy of their own page, or a collection, which says what that says and far more.
 
     A run in flight goes to its end; its cancelled source is not tried again.
     """
-    wanted = set(entry.repeated_keys)
-    repeating = pages.filter(repeated_keys__overlap=entry.repeated_keys).values_list("repeated_keys", flat=True)
-    spread = Counter(wanted) + Counter(key for keys in repeating for key in wanted.intersection(keys))
-    common = {key for key, count in spread.items() if count >= COMMON_PAGES}
+    common = set(entry.repeated_keys)
     if not common:
         return
     # A case is about the page that a person named, whoever repeats it.
-    asked = CurriculumTask.objects.asked().filter(host=entry.host, kind=CurriculumTask.Kind.PASSAGE)
+    asked = CurriculumTask.objects.asked().filter(host=entry.host, kind=CurriculumTask.Kind.SAYS)
     asked = asked.exclude(expected_url=url)
     # Compared by key, as pages are: case aside.
-    withdrawn = [task for task in asked if passage_key(task.passage) in common][:WITHDRAWN_PER_PAGE]
-    for task in withdrawn:
-        end_task(task, reason="Several other pages say the same.")
-    CurriculumTask.objects.filter(pk__in=[task.pk for task in withdrawn]).update(ambiguous=True)
+    said = [(task.pk, task.expected_url) for task in asked if passage_key(task.passage) in common]
+    pages = FrontierPage.objects.filter(host=entry.host)
+    withdrawn = [pk for pk, other in said if not _copies(keys, of=_read_keys(other, pages=pages))]
+    tasks = CurriculumTask.objects.filter(pk__in=withdrawn[:WITHDRAWN_PER_PAGE])
+    _withdraw(tasks, reason="Another page says the same.")
+
+
+def _withdraw_answered(entry: FrontierPage, *, url: str, parsed: ParsedPage, keys: Collection[int]) -> None:
+    """Withdraws questions that this page answers too, at most `ANSWERED_PER_PAGE` of them: they have two right pages.
+
+    Unless it is a copy or a collection.
+    """
+    places = list_places(parsed)
+    asked = CurriculumTask.objects.asked().seeded().filter(host=entry.host).exclude(expected_url=url)
+    asked = asked.exclude(kind=CurriculumTask.Kind.SAYS)
+    answered = []
+    said = fold(f"{parsed.title} {parsed.text}")
+    for pk, other, claim in asked.order_by("pk").values_list("pk", "expected_url", "claim"):
+        if len(answered) < ANSWERED_PER_PAGE and is_answered_by(Claim.from_json(claim), places, said=said):
+            pages = FrontierPage.objects.filter(host=entry.host)
+            if not _copies(keys, of=_read_keys(other, pages=pages)):
+                answered.append(pk)
+    _withdraw(CurriculumTask.objects.filter(pk__in=answered), reason="Another page answers it too.")
+
+
+def _withdraw(tasks: QuerySet[CurriculumTask], *, reason: str) -> None:
+    for task in tasks:
+        end_task(task, reason=reason)
+    tasks.update(ambiguous=True)
 
 
 def retire_tasks(*, host_id: int, url: str, text: str, now: datetime) -> int:
@@ -177,22 +237,6 @@ def end_task(task: CurriculumTask, *, reason: str) -> None:
     TrainingSource.objects.filter(pk=task.source_id, status__in=["pending", "claimed", "disabled", "done"]).update(
         status=TrainingSource.Status.CANCELLED, status_reason=reason
     )
-
-
-def choose_passages(passages: list[str], *, count: int) -> list[str]:
-    """Those that read like statements: 40–160 characters, words more than signs, spread over the page."""
-    good = [
-        passage for passage in passages if PASSAGE_LEAST <= len(passage) <= PASSAGE_MOST and _reads_like_prose(passage)
-    ]
-    if len(good) <= count:
-        return good
-    stride = len(good) / max(count, 1)
-    return [good[int(index * stride)] for index in range(count)]
-
-
-def _reads_like_prose(passage: str) -> bool:
-    letters = sum(character.isalpha() or character == " " for character in passage)
-    return letters / len(passage) > 0.85 and len(passage.split()) >= 6 and not set('“”"') & set(passage)
 
 
 def queue_training(tasks: Iterable[CurriculumTask], *, queued_from: str, now: datetime, priority: int = 0) -> None:

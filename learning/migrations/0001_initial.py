@@ -185,11 +185,12 @@ class Migration(migrations.Migration):
             name='CurriculumTask',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('passage', 'passage'), ('person', 'person')], db_default='passage', default='passage', max_length=10)),
+                ('kind', models.CharField(choices=[('says', 'says'), ('heading', 'heading'), ('definition', 'definition'), ('value', 'value'), ('how', 'how'), ('where', 'where'), ('person', 'person')], db_default='says', default='says', max_length=10)),
                 ('split', models.CharField(choices=[('train', 'train'), ('evaluation', 'evaluation'), ('reserve', 'reserve')], max_length=10)),
                 ('expected_url', models.TextField()),
                 ('page_digest', models.CharField(help_text='sha256 of the URL; decides the split.', max_length=64)),
                 ('passage', models.TextField(blank=True, help_text='The words of the page that answer; a case may have none.')),
+                ('claim', models.JSONField(blank=True, default=dict, help_text='What makes a page right. Another page that is right too makes it ambiguous.')),
                 ('prompt', models.TextField()),
                 ('check_spec', models.JSONField(default=dict)),
                 ('replaced_at', models.DateTimeField(blank=True, help_text='Since when a later verdict has taken the place of the case’s own.', null=True)),
@@ -198,6 +199,7 @@ class Migration(migrations.Migration):
                 ('attempts', models.PositiveIntegerField(default=0)),
                 ('successes', models.PositiveIntegerField(default=0)),
                 ('streak', models.PositiveIntegerField(default=0, help_text='Successes in a row; mastered tasks rest longer.')),
+                ('difficulty', models.PositiveSmallIntegerField(blank=True, help_text='The place of its page among 50 that words alone find, or 51. Empty until measured.', null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('host', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='training.host')),
                 ('source', models.OneToOneField(blank=True, help_text='The training source made from it; none for held-out tasks.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='training.trainingsource')),
@@ -206,7 +208,7 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['id'],
                 'indexes': [models.Index(fields=['host', 'split', 'id'], name='curriculum_of_host'), django.contrib.postgres.indexes.HashIndex(fields=['expected_url'], name='curriculum_of_page')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('kind', 'passage')), fields=('host', 'page_digest', 'passage'), name='one_task_per_passage'), models.UniqueConstraint(models.F('host'), django.db.models.functions.text.MD5(django.db.models.functions.text.Upper('prompt')), condition=models.Q(('kind', 'person'), ('replaced_at', None)), name='one_case_per_question'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'person'), ('verdict__isnull', False)), models.Q(('kind', 'passage'), ('verdict', None)), _connector='OR'), name='cases_come_from_a_verdict'), models.CheckConstraint(condition=models.Q(('split', 'train'), ('source', None), _connector='OR'), name='held_out_tasks_are_never_queued')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('kind', 'person'), _negated=True), fields=('host', 'page_digest', 'kind', 'passage'), name='one_task_per_passage'), models.UniqueConstraint(models.F('host'), django.db.models.functions.text.MD5(django.db.models.functions.text.Upper('prompt')), condition=models.Q(('kind', 'person'), ('replaced_at', None)), name='one_case_per_question'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'person'), ('verdict__isnull', False)), models.Q(models.Q(('kind', 'person'), _negated=True), ('verdict', None)), _connector='OR'), name='cases_come_from_a_verdict'), models.CheckConstraint(condition=models.Q(('split', 'train'), ('source', None), _connector='OR'), name='held_out_tasks_are_never_queued')],
             },
         ),
         migrations.CreateModel(

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from lealife.core.actors import command_line
+from learning.models import CurriculumTask, FrontierPage
 from training.models import Host, TrainingSource
 from training.runtime_settings import apply_settings
 
@@ -31,3 +32,15 @@ def test_why_nothing_is_picked(browser: Client, host: Host, kind: str, changes: 
     page = browser.get("/training/").content.decode()
     found = [one for one in (QUEUED_ONLY, NO_FALLBACK, AUTOMATIC_ONLY) if f"No eligible next source. {one}" in page]
     assert found == ([words] if words else [])
+
+
+@pytest.mark.parametrize(("streak", "state", "is_said"), [(3, "read", True), (2, "read", False), (3, "known", False)])
+def test_a_page_says_when_every_site_is_read_and_every_training_task_is_mastered(
+    browser: Client, host: Host, streak: int, state: str, is_said: bool
+) -> None:
+    FrontierPage.objects.create(host=host, url=host.base_url, url_digest="u", state=state)
+    CurriculumTask.objects.create(
+        host=host, split="train", expected_url="u", page_digest="d", passage="p", prompt="?", streak=streak
+    )
+    page = browser.get("/training/").content.decode()
+    assert ("There is nothing left to learn here until the site changes." in page) is is_said

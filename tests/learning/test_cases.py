@@ -222,7 +222,7 @@ def test_a_case_is_no_task_of_its_page_and_is_not_withdrawn_with_what_many_pages
         page = parse_page(body=body, media_type="text/html", url=url, site=host.as_site())
         make_tasks(entry, url=url, parsed=page, now=START)
     assert CurriculumTask.objects.asked().filter(kind="person").exists()
-    assert CurriculumTask.objects.filter(kind="passage", expected_url=f"{host.base_url}{path}").exists()
+    assert CurriculumTask.objects.filter(kind="says", expected_url=f"{host.base_url}{path}").exists()
 
 
 def test_cases_are_asked_before_other_held_out_tasks(host):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lealife.core.actors import command_line
-from learning.curriculum.seeding import REST, revive_rested_tasks
+from learning.curriculum.seeding import REST, find_rested_sources, revive_rested_tasks
 from learning.models import CurriculumTask
 from tests.factories import START, later, make_curriculum_source, make_source
 from training.models import Host, TrainingSource
@@ -38,6 +38,34 @@ def test_a_mastered_task_rests_twice_as_long_after_each_success(host):
     mastered = make_finished(host, ago=REST * 4.1, streak=2)
     revive_rested_tasks(now=START)
     assert revived(host) == {mastered.pk}
+
+
+def test_a_mastered_task_rests_a_week(host):
+    made = {"streak": CurriculumTask.MASTERED, "attempts": 3, "successes": 3}
+    make_finished(host, ago=timedelta(days=6), **made)
+    rested = make_finished(host, ago=timedelta(days=8), **made)
+    revive_rested_tasks(now=START)
+    assert revived(host) == {rested.pk}
+
+
+def test_a_task_that_always_fails_rests_twice_as_long_after_each_failure(host):
+    make_finished(host, ago=REST * 15, attempts=4)
+    rested = make_finished(host, ago=REST * 17, attempts=4)
+    revive_rested_tasks(now=START)
+    assert revived(host) == {rested.pk}
+
+
+def test_what_is_half_known_is_asked_before_what_is_nearly_always_right_or_wrong(host):
+    makes = {"right": (9, 8), "wrong": (9, 1), "half": (8, 4), "hard": (8, 4)}
+    sources = {
+        name: make_finished(
+            host, ago=timedelta(days=7), attempts=attempts, successes=successes, difficulty=9 if name == "hard" else 1
+        ).pk
+        for name, (attempts, successes) in makes.items()
+    }
+    found = find_rested_sources(now=START, limit=4)
+    assert found[:2] == [sources["hard"], sources["half"]]
+    assert set(found[2:]) == {sources["right"], sources["wrong"]}
 
 
 def test_a_disabled_task_comes_back_with_a_fresh_budget(host):

@@ -103,8 +103,10 @@ def describe_action(vitals: Vitals) -> str:
 
 
 def explain_idle(vitals: Vitals) -> str:
-    """Why the settings leave nothing to pick; empty when they do not."""
+    """Why there is nothing to pick; empty when there is something."""
     mode, waiting = vitals.settings.source_lane_mode, vitals.facts.waiting
+    if not waiting.queue and not waiting.curriculum and waiting.is_all_learned:
+        return "There is nothing left to learn here until the site changes."
     if mode == selection.AUTOMATIC_ONLY:
         return "" if waiting.curriculum or not waiting.queue else "Automatic Only ignores the sources in the queue."
     if waiting.queue or not waiting.curriculum:

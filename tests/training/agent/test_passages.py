@@ -57,3 +57,15 @@ def test_a_long_section_is_cut_and_a_short_lead_stands_in_both_parts() -> None:
     assert first.text.endswith(lead)
     assert second.text.startswith(lead)
     assert all(len(line.split()) <= WORDS_MAX for passage in (first, second) for line in passage.text.split("\n"))
+
+
+def test_a_row_keeps_its_cells_where_one_is_empty_and_says_whether_it_names_columns() -> None:
+    table = "<table><tr><th><p>Rose</p></th><th>Height</th></tr><tr><td>Moss</td><td></td></tr></table>"
+    page = parse_page(
+        body=f"<h1>Roses</h1>{table}".encode(), media_type="text/html", url="http://site.example/", site=SITE
+    )
+    [section] = page.sections
+    assert [(block.cells, block.is_head) for block in section.blocks] == [
+        (("Rose", "Height"), True),
+        (("Moss", ""), False),
+    ]

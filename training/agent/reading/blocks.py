@@ -65,6 +65,9 @@ class BlockReader:
         # The blocks of the row, entry or list item that is open: text, letters of it in links, tag.
         self._fact: list[tuple[str, int, str]] = []
         self._fact_tag = self._tag = ""
+        # The cells of the row that is open, each with its texts, and whether all of them name columns.
+        self._cells: list[list[str]] = []
+        self._is_head = True
 
     def start_block(self, tag: str) -> None:
         """A block element opens."""
@@ -76,6 +79,9 @@ class BlockReader:
         if tag in _FACT_STARTS:
             self._fact_tag = tag
         self._tag = tag if tag in ("dt", "dd") or self._fact_tag != "dt" else self._tag
+        if tag in ("td", "th"):
+            self._cells.append([])
+            self._is_head = self._is_head and tag == "th"
         self._in_pre = tag == "pre"
         self._heading_level = _HEADING_LEVELS.get(tag, self._heading_level)
 
@@ -136,6 +142,8 @@ class BlockReader:
             if self._heading_level:
                 self.sections.open_section(self._heading_level, text.rstrip(_HEADING_MARKS))
             if self._fact_tag:
+                if self._cells:
+                    self._cells[-1].append(text)
                 is_term = is_bold and self._fact_tag == "li" and not self._fact
                 self._fact.append((text, self._linked, "dt" if is_term else self._tag))
             else:
@@ -154,12 +162,14 @@ class BlockReader:
         self.sections.add_block(Block(text))
 
     def _end_fact(self) -> None:
-        fact, tag = self._fact, self._fact_tag
-        self._fact, self._fact_tag = [], ""
+        fact, tag, cells = self._fact, self._fact_tag, self._cells
+        self._fact, self._fact_tag, self._cells = [], "", []
+        is_head, self._is_head = self._is_head, True
         if not fact:
             return
         joined = " ".join(text for text, _, _ in fact)
-        self._add_fact(fact, joined)
+        row = tuple(" ".join(texts) for texts in cells) if tag == "tr" else ()
+        self._add_fact(fact, joined, cells=row, is_head=bool(row) and is_head)
         is_short = measure_length(joined) >= FACT_MIN and len(joined) <= PASSAGE_MAX
         if is_short and _says_one_thing(fact, tag):
             if sum(linked for _, linked, _ in fact) <= len(joined) * _LINK_SHARE_MAX:
@@ -168,12 +178,14 @@ class BlockReader:
         for text, linked, _ in fact:
             self._keep_passages(text, linked)
 
-    def _add_fact(self, fact: list[tuple[str, int, str]], joined: str) -> None:
+    def _add_fact(
+        self, fact: list[tuple[str, int, str]], joined: str, *, cells: tuple[str, ...], is_head: bool
+    ) -> None:
         if sum(linked for _, linked, _ in fact) > len(joined) * _LINK_SHARE_MAX:
             return
         term = " ".join(text for text, _, tag in fact if tag == "dt")
         said = " ".join(text for text, _, tag in fact if tag != "dt")
-        self.sections.add_block(Block(said, term) if said else Block(term))
+        self.sections.add_block(Block(said, term, cells, is_head) if said else Block(term))
 
     def _keep_passages(self, text: str, linked: int) -> None:
         if linked <= len(text) * _LINK_SHARE_MAX and measure_length(text) >= PASSAGE_MIN:

@@ -19,10 +19,15 @@ HEADINGS_JOINED_BY = " › "
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph, a row, a list item, or an entry of a list of definitions with its `term`."""
+    """A paragraph, a row with its `cells`, a list item, or an entry of a list of definitions with its `term`.
+
+    `is_head`: the row holds the names of columns.
+    """
 
     text: str
     term: str = ""
+    cells: tuple[str, ...] = ()
+    is_head: bool = False
 
 
 @dataclass(frozen=True, slots=True)
