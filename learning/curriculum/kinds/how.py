@@ -99,7 +99,8 @@ def _ask_sentences(text: str, page: PageText) -> Iterator[Proposed]:
 def _read_heading(heading: str) -> str:
     """What a heading says how to do, with its verb in the plain form; empty when it is no such heading."""
     if found := _HOW.match(heading):
-        return found["aim"]
+        first, _, rest = found["aim"].partition(" ")
+        return f"{first.lower()} {rest}"
     first, _, rest = heading.partition(" ")
     verb = _GERUNDS.get(first.lower(), "")
     return f"{verb} {rest}" if verb and rest else read_imperative(heading)
