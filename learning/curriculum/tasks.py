@@ -48,8 +48,8 @@ def split_of(url: str) -> str:
 def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: datetime) -> int:
     """Questions that no page read earlier answers, training ones queued; returns how many.
 
-    Of two pages that say the same the later one is the copy: it gets no task of it, and the other keeps its own. The
-    page is in the index already.
+    Of two pages that say the same the later one is the copy: it gets no task of it, and the other keeps its own. A page
+    that says hardly anything of its own withdraws no task of others. The page is in the index already.
     """
     pages = FrontierPage.objects.filter(host=entry.host).exclude(pk=entry.pk)
     # Plain text may hold NUL, Postgres cannot.
@@ -62,8 +62,9 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
     entry.passage_keys = [key for key in keys if key not in repeated]
     entry.repeated_keys = sorted(repeated)
     entry.save(update_fields=["passage_keys", "repeated_keys"])
-    _withdraw_common(entry, url=url, keys=keys)
-    _withdraw_answered(entry, url=url, parsed=parsed, keys=keys)
+    if len(repeated) < COLLECTION_SHARE * len(keys) or not repeated:
+        _withdraw_common(entry, url=url, keys=keys)
+        _withdraw_answered(entry, url=url, parsed=parsed, keys=keys)
     # The start page is where every run begins: nothing has to be found to reach it.
     if not entry.depth:
         return 0

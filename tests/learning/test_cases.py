@@ -153,7 +153,7 @@ def test_a_verdict_that_says_the_same_keeps_the_case_and_queues_nothing_twice(ho
 
 def test_of_verdicts_given_at_once_the_latest_makes_the_only_case(race):
     host = Host.objects.create(name="garden", base_url="http://127.0.0.1:9/1/", may_be_private=True)
-    runs = [make_run(host, f"page{number}") for number in range(4)]
+    runs = [make_run(host, find_path("train", after=20 * number)) for number in range(4)]
     race(*[lambda run=run: judge(run, True) for run in runs])
     assert CurriculumTask.objects.cases().get().verdict == OperatorVerdict.objects.latest("pk")
     assert OperatorVerdict.objects.count() == 4

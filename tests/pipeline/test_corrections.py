@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.model]
 
 BY = {"by": command_line("ada"), "origin": "page"}
 QUESTION = "When should roses be pruned in this garden?"
-WRONG, RIGHT = "book", "calendar"
+WRONG, RIGHT = "book", "almanac"
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def pages() -> dict[str, Stub | bytes]:
     """A site with a page that says what is asked in the question's words, and another that is right."""
     return {
         "/": b"""<title>The garden</title><p>Each corner has a page of its own.</p>
-            <a href="/book">When roses should be pruned in a garden</a> <a href="/calendar">Calendar</a>""",
+            <a href="/book">When roses should be pruned in a garden</a> <a href="/almanac">Calendar</a>""",
         "/book": b"""<title>An old book on roses</title><p>It says that roses should be pruned in the garden in May,
             when they are in bud.</p>""",
-        "/calendar": b"""<title>Calendar</title><p>February: the roses are pruned before the sap rises.</p>
+        "/almanac": b"""<title>Almanac</title><p>February: the roses are pruned before the sap rises.</p>
             <p>May: the lawn is mown every week.</p>""",
     }
 

@@ -17,9 +17,9 @@ APPEND_ONLY = {
     *("training_outcomes", "training_outcome_seals", "training_chain_anchors", "training_runtimesettingschange"),
     *("training_auditentry", "training_operatorverdict", "run_learning_outcomes", "learning_memoryevidence"),
     *("promotion_evaluationtask", "promotion_evaluationarm", "promotion_evaluationpair", "promotion_frozenpage"),
-    *("promotion_liveapply", "promotion_watchedrun"),
+    *("promotion_liveapply", "promotion_watchedrun", "promotion_reservepair"),
 }
-DECIDED = {"promotion_evaluation", "promotion_canary", "promotion_watch"}
+DECIDED = {"promotion_evaluation", "promotion_canary", "promotion_watch", "promotion_reservemeasurement"}
 ENDED = {"training_run", "training_step", "training_trainingcycle"}
 
 
