@@ -20,6 +20,8 @@ from lealife.embedded.ollama_process import ollama_dir
 from lealife.pipeline import launching, stages
 from lealife.pipeline.execution import execute_run
 from lealife.pipeline.pool import get_pool
+from learning.curriculum import choosing, tasks
+from learning.curriculum.kinds.says import propose_says
 from learning.curriculum.tasks import split_of
 from learning.ingest import read_backlog
 from learning.models import CurriculumTask, FrontierPage, MemoryItem
@@ -51,6 +53,9 @@ MODULES = (
     "symtable tabnanny tarfile tempfile textwrap timeit tokenize trace tracemalloc uuid wave weakref zipapp zipfile"
 ).split()
 
+# A change is judged by at least twenty recorded picks; such a run makes up to five.
+SABOTAGED_RUNS = 8
+
 
 @pytest.fixture
 def site(transactional_db: None) -> Iterator[Host]:
@@ -66,7 +71,15 @@ def site(transactional_db: None) -> Iterator[Host]:
         child.stop()
 
 
+@pytest.fixture
+def _quoted_questions_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the kinds of questions only those in a page's own words: a controller that opens other pages fails them."""
+    monkeypatch.setattr(choosing, "PROPOSERS", {CurriculumTask.Kind.SAYS: propose_says})
+    monkeypatch.setattr(tasks, "read_says_room", lambda *, host_id: True)
+
+
 @pytest.mark.soak
+@pytest.mark.usefixtures("_quoted_questions_only")
 def test_training_improves_the_served_model_under_proof(site: Host) -> None:
     apply_settings(
         changes={
@@ -102,7 +115,7 @@ def test_training_improves_the_served_model_under_proof(site: Host) -> None:
     # What was learned serves the next run: a standard task is answered through the same memory.
     seed_held_out_tasks(site, held_out)
     assert MemoryItem.objects.recallable().filter(kind="page").exists()
-    question = CurriculumTask.objects.filter(split="evaluation", ambiguous=False).first()
+    question = CurriculumTask.objects.filter(split="evaluation", kind="says", ambiguous=False).first()
     run = answer(question.prompt, site)
     assert run.status == Run.Status.SUCCEEDED, run.error
     assert {item["url"] for item in run.memories} == {question.expected_url}
@@ -110,9 +123,14 @@ def test_training_improves_the_served_model_under_proof(site: Host) -> None:
 
     # A controller that was taught to pick the worst link serves; the loop finds something better, and proves it.
     sabotaged = serve_sabotaged_controller(controller)
+    others = [name for name in MODULES if name not in held_out]
+    for name in others[:SABOTAGED_RUNS]:
+        queue_about(site, name)
+    train(until=lambda: TrainingOutcome.objects.filter(controller_tag=sabotaged.name).count() >= SABOTAGED_RUNS)
     assert stages.STAGES["build"].work(timezone.now())
     evaluation = Evaluation.objects.get()
     assert evaluation.baseline == sabotaged
+    assert evaluation.candidate.lever == "ask", evaluation.candidate.why
     while Evaluation.objects.filter(verdict="pending").exists():
         assert stages.STAGES["evaluate"].work(timezone.now())
     evaluation.refresh_from_db()
@@ -122,7 +140,7 @@ def test_training_improves_the_served_model_under_proof(site: Host) -> None:
     # The candidate serves a share of real runs, then all of them.
     assert stages.STAGES["canary"].work(timezone.now())
     canary = Canary.objects.get()
-    for name in (name for name in MODULES if name not in held_out):
+    for name in others[SABOTAGED_RUNS:]:
         queue_about(site, name)
 
     def is_canary_over() -> bool:

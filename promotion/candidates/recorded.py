@@ -5,6 +5,7 @@ By these a change is judged before any run, without a model. Nothing that is hel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lealife.core.digest import unit_interval
@@ -15,7 +16,7 @@ from learning.recall import PASSAGES
 from promotion.candidates.fitting import Case, Seen
 from promotion.models import ModelTag
 from training.agent.controller import ASKED, measure_margin
-from training.agent.quoting import Embed
+from training.agent.quoting import Embed, Vector
 from training.agent.ranking import Weights
 from training.agent.reading.words import read_question
 from training.agent.trajectory import Choice
@@ -84,18 +85,20 @@ def read_cases(*, weights: Weights, embed: Embed | None = None) -> list[Case]:
     tasks = tasks.exclude(expected_url="")
     known = tasks.only("host_id", "prompt", "expected_url", "check_spec")
     natural = [task for task in known if not read_question(task.prompt).phrases]
-    natural.sort(key=lambda task: unit_interval("fit", task.pk))
-    return [_read_case(task, weights=weights, embed=embed) for task in natural[:TASKS]]
+    chosen = sorted(natural, key=lambda task: unit_interval("fit", task.pk))[:TASKS]
+    # All questions are sent together: each call may wait for one that makes vectors of pages.
+    vectors = embed([task.prompt for task in chosen]) if embed is not None else ()
+    found: Sequence[Vector | None] = vectors or [None] * len(chosen)
+    return [_read_case(task, weights=weights, vector=vector) for task, vector in zip(chosen, found, strict=True)]
 
 
-def _read_case(task: CurriculumTask, *, weights: Weights, embed: Embed | None) -> Case:
+def _read_case(task: CurriculumTask, *, weights: Weights, vector: Vector | None) -> Case:
     right = {task.expected_url, *task.check_spec.get("expected_urls", ())}
-    vectors = embed([task.prompt]) if embed is not None else ()
     passages = search_passages(
         host_id=task.host_id,
         question=read_question(task.prompt),
         weights=weights,
-        vector=vectors[0] if vectors else None,
+        vector=vector,
         limit=PASSAGES,
     )
     # Pages that are held out are no counter-examples either.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any
 
 from django.db.models import Count, Max
@@ -18,6 +17,7 @@ from promotion.recipes import Recipe
 from promotion.routing import read_routing
 from training.agent.quoting import Embed, Vector
 from training.agent.ranking import Weights
+from training.agent.reading.words import read_question
 from training.runtime_settings import read_settings
 
 NO_TASKS = "There are no held-out tasks to evaluate on. Let the curriculum read more pages first."
@@ -50,8 +50,13 @@ def freeze_inputs(*, candidate: Recipe, embed: Embed | None = None) -> Frozen:
     controller, _ = read_routing().require()
     weights = Recipe.from_json(controller.recipe).used_weights
     own = candidate.used_weights if candidate.role == Role.CONTROLLER else weights
-    # Each question is sent once: both arms get its vector, or both get none.
-    ask = cache(lambda prompt: embed([prompt]) if embed is not None else ())
+    # All questions are sent together, and once: both arms get a question's vector, or both get none.
+    prompts = [task.prompt for task in tasks if not read_question(task.prompt).phrases]
+    vectors = dict(zip(prompts, embed(prompts) if embed is not None else (), strict=False))
+
+    def ask(prompt: str) -> Sequence[Vector]:
+        return [vectors[prompt]] if prompt in vectors else ()
+
     memories = _recall_all(tasks, weights=weights, ask=ask)
     # Independent of order: the same tasks with the same memory share their frozen pages and stored arms.
     digest = digest_value(sorted([task.pk, items] for task, items in zip(tasks, memories, strict=True)))
