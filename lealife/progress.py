@@ -150,9 +150,9 @@ def describe_story(story: Story) -> list[tuple[str, str]]:
         ),
         (
             "Candidate",
-            f"{candidate['tag']}: {candidate['exemplars']} exemplars, shortlist of {candidate['shortlist_size']}, "
-            f"from {candidate['parent']}",
+            f"{candidate['tag']}, from {candidate['parent']}",
         ),
+        ("Lever", f"{candidate['lever'] or 'none'}. {candidate['change']} {candidate['why']}".strip()),
         ("Wins–losses", f"{story.wins}–{story.losses} in {story.pairs} pairs"),
         ("Fewer–more calls", f"{story.fewer_calls}–{story.more_calls} pairs that both arms solved"),
         *((line["name"], _hypothesis(line)) for line in story.hypotheses),

@@ -16,6 +16,8 @@ from promotion.evaluation.standing import describe_hypotheses
 from promotion.models import Canary, Evaluation, EvaluationArm, LiveApply, PromotionWindow
 from promotion.proof.ledger import read_error_budget
 from promotion.proof.served import read_served_proof
+from promotion.recipe_words import describe_change
+from promotion.recipes import Recipe
 from training.counters import read_counters
 from training.models import Run, TrainingCycle, TrainingOutcome
 from training.runtime_settings import read_settings
@@ -120,7 +122,7 @@ def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float)
     canary = Canary.objects.filter(evaluation=evaluation).first()
     apply = LiveApply.objects.select_related("from_tag", "to_tag").filter(canary=canary).first() if canary else None
     controller = next(role for role in proof.roles if role.role == evaluation.candidate.role)
-    recipe = evaluation.candidate.recipe
+    recipe = Recipe.from_json(evaluation.candidate.recipe)
     return Story(
         sources_claimed=TrainingCycle.objects.count(),
         outcomes=counts["outcomes.total"],
@@ -138,8 +140,11 @@ def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float)
             "tag": evaluation.candidate.name,
             "digest": evaluation.candidate_digest,
             "parent": evaluation.baseline.name,
-            "exemplars": len(recipe["messages"]) // 2,
-            "shortlist_size": recipe["shortlist_size"],
+            "lever": evaluation.candidate.lever,
+            "why": evaluation.candidate.why,
+            "change": describe_change(Recipe.from_json(evaluation.baseline.recipe), recipe),
+            "exemplars": len(recipe.messages) // 2,
+            "shortlist_size": recipe.shortlist_size,
         },
         wins=evaluation.wins,
         losses=evaluation.losses,

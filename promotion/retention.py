@@ -15,7 +15,7 @@ from lealife.core.gateway import ModelError, TagInfo
 from lealife.core.model_names import normalise_name
 from promotion.applies import lock_role
 from promotion.inspection import TagServers
-from promotion.models import Canary, Evaluation, LiveApply, ModelTag, PromotionWindow, Role
+from promotion.models import Canary, Evaluation, LiveApply, ModelTag, PromotionWindow, ReserveMeasurement, Role
 from promotion.tags import KEEP_TAGS
 from training.audit import record_audit
 from training.models import Run
@@ -116,7 +116,7 @@ def read_kept(*, keep: int = KEEP_TAGS) -> dict[int, str]:
             (tag.pinned, "It is pinned."),
             (tag.parent_id is None, "It is the first tag of its role."),
             (tag.name in bases, "Other tags are made from it."),
-            (tag.pk in judged, "An open window, evaluation or canary refers to it."),
+            (tag.pk in judged, "An open window, evaluation, canary or measurement refers to it."),
             (
                 tag.pk in switched,
                 f"One of the last {KEEP_APPLIES} live applies refers to it: it can be rolled back to.",
@@ -139,7 +139,10 @@ def _read_judged() -> set[int]:
     windowed = Q(window__isnull=False) & ~Q(window__state__in=PromotionWindow.CLOSED)
     opened = Q(verdict=Evaluation.Verdict.PENDING) | windowed
     pairs = Evaluation.every.filter(opened | waiting).values_list("candidate_id", "baseline_id")
-    return {tag for pair in pairs for tag in pair}
+    measured = ReserveMeasurement.objects.filter(state=ReserveMeasurement.State.OPEN).values_list(
+        "beside_id", flat=True
+    )
+    return {tag for pair in pairs for tag in pair} | set(measured)
 
 
 def _read_switched() -> set[int]:

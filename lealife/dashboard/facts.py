@@ -141,7 +141,9 @@ def _select_figures(*, now: datetime) -> QuerySet[Any]:
         queue_training_ui=RowCount(queue.filter(queued_from="training_ui").order_by()),
         curriculum=RowCount(TrainingSource.objects.pending().curriculum().order_by()),
         hosts=RowCount(Host.objects.filter(enabled=True).order_by()),
-        tasks=RowCount(CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.TRAIN).order_by()[:1]),
+        tasks=RowCount(
+            CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.TRAIN, host__enabled=True).order_by()[:1]
+        ),
         unmastered=RowCount(CurriculumTask.objects.unmastered().order_by()[:1]),
         unread=RowCount(FrontierPage.objects.due(now=now).order_by()[:1]),
         ingested_30m=RowCount(ingested_lately[:NEWEST]),

@@ -50,6 +50,9 @@ def choose_proposals(
     `may_say`: whether the host has few enough tasks of the kind *says*. `is_own`: whether no other page answers, and
     the question is not asked yet; called only as far as questions are needed.
     """
+    if count <= 0:
+        # Tasks that were restored may be more than a page gets.
+        return []
     kinds = sorted(PROPOSERS, key=lambda kind: unit_interval("kind", page.url, kind))
     if not may_say:
         kinds.remove(Kind.SAYS)

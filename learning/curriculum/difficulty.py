@@ -19,8 +19,11 @@ MEASURED_AT_ONCE = 20
 
 
 def find_unmeasured() -> QuerySet[CurriculumTask]:
-    """Tasks without a difficulty, of hosts that were read through and whose words were counted."""
-    unread = FrontierPage.objects.filter(host=OuterRef("host"), state=FrontierPage.State.KNOWN)
+    """Tasks without a difficulty, of hosts that were read through and whose words were counted.
+
+    A page that was asked for in vain is asked again for ever, so it is not waited for.
+    """
+    unread = FrontierPage.objects.filter(host=OuterRef("host"), state=FrontierPage.State.KNOWN, error_code="")
     counted = HostIndex.objects.filter(host=OuterRef("host"), counted_passages__gt=0)
     asked = CurriculumTask.objects.asked().filter(difficulty=None, host__enabled=True)
     return asked.filter(~Exists(unread), Exists(counted)).order_by("pk")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import cache
 from urllib.parse import urlsplit
 
 from django.db.models import QuerySet
@@ -178,13 +179,15 @@ def _withdraw_answered(entry: FrontierPage, *, url: str, parsed: ParsedPage, key
     places = list_places(parsed)
     asked = CurriculumTask.objects.asked().seeded().filter(host=entry.host).exclude(expected_url=url)
     asked = asked.exclude(kind=CurriculumTask.Kind.SAYS)
-    answered = []
+    pages = FrontierPage.objects.filter(host=entry.host)
+    copies = cache(lambda other: _copies(keys, of=_read_keys(other, pages=pages)))
+    answered: list[int] = []
     said = fold(f"{parsed.title} {parsed.text}")
     for pk, other, claim in asked.order_by("pk").values_list("pk", "expected_url", "claim"):
-        if len(answered) < ANSWERED_PER_PAGE and is_answered_by(Claim.from_json(claim), places, said=said):
-            pages = FrontierPage.objects.filter(host=entry.host)
-            if not _copies(keys, of=_read_keys(other, pages=pages)):
-                answered.append(pk)
+        if is_answered_by(Claim.from_json(claim), places, said=said) and not copies(other):
+            answered.append(pk)
+            if len(answered) == ANSWERED_PER_PAGE:
+                break
     _withdraw(CurriculumTask.objects.filter(pk__in=answered), reason="Another page answers it too.")
 
 

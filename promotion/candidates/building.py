@@ -18,7 +18,6 @@ from promotion.candidates.preflight import (
     Surroundings,
     check_foreseen,
     check_recipe,
-    check_same_picks,
     find_command,
     find_copied,
     read_effect,
@@ -35,13 +34,17 @@ from training.agent.controller import pick_next
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model
 from training.agent.quoting import Embed
+from training.agent.trajectory import Choice
 from training.models import Run, TrainingOutcome
 
 # How many of the newest outcomes show what goes wrong now.
 RECENT = 200
 CONTROLLER_FAULTS = (ErrorCode.NO_ROUTE, ErrorCode.BUDGET_SPENT)
-# Checks that only the written answer can fail.
-ANSWER_CHECKS = ("expected_text", "pattern", "json_schema")
+# The check that what the model writes can fail. Other text has to stand in the quotes, whatever the model is.
+ANSWER_CHECK = "json_schema"
+
+# A question, and the shortlist that was shown with it.
+Situation = tuple[str, tuple[Choice, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def read_known(parent: ModelTag, *, embed: Embed | None = None) -> Known:
 
 def find_role_at_fault(error_code: str, verifier: str) -> str:
     """The role whose work failed; empty when neither did."""
-    if error_code == ErrorCode.MODEL_INVALID or verifier in ANSWER_CHECKS:
+    if error_code == ErrorCode.MODEL_INVALID or verifier == ANSWER_CHECK:
         return Role.TASK
     wrong_way = error_code in CONTROLLER_FAULTS or verifier == "expected_url"
     return Role.CONTROLLER if wrong_way else ""
@@ -118,9 +121,11 @@ def plan_candidate(*, server: TagServer, model: Model | None = None, embed: Embe
         for proposal in propose_changes(Recipe.from_json(parent.recipe), known=known[role])
     ]
 
+    situations = _list_situations(known[Role.CONTROLLER].picks)
+
     @cache
-    def ask(tag: str) -> list[int]:
-        return _ask_picks(tag, picks=known[Role.CONTROLLER].picks, model=model) if model is not None else []
+    def ask(tag: str, place: int) -> int:
+        return _ask_pick(tag, situations[place], model=model) if model is not None else 0
 
     refusal = GateRefused("There is no recipe to try: no verified success can serve as an exemplar yet.")
     for proposal in sorted(proposals, key=lambda each: -each.promise):
@@ -128,7 +133,7 @@ def plan_candidate(*, server: TagServer, model: Model | None = None, embed: Embe
         try:
             plan = check_proposal(proposal, parent=parent, known=known[parent.role], server=server)
             if model is not None and (plan.lever, parent.role) == (Lever.EXEMPLARS, Role.CONTROLLER):
-                _check_by_asking(plan, server=server, ask=ask)
+                _check_by_asking(plan, server=server, situations=len(situations), ask=ask)
         except GateRefused as refused:
             refusal = refused
         else:
@@ -151,30 +156,36 @@ def check_proposal(proposal: Proposal, *, parent: ModelTag, known: Known, server
     return CandidatePlan(recipe, parent, foretold, proposal.lever, proposal.why)
 
 
-def _check_by_asking(plan: CandidatePlan, *, server: TagServer, ask: Callable[[str], list[int]]) -> None:
-    """Refuses a candidate that picks as its parent does. It stays known as rejected, so it is not made and asked again.
+def _check_by_asking(
+    plan: CandidatePlan, *, server: TagServer, situations: int, ask: Callable[[str, int], int]
+) -> None:
+    """Refuses a candidate that picks as its parent does in all recorded situations.
 
-    Nothing is refused where no model server answers.
+    It stays known as rejected, so it is not made and asked again. The first other pick ends it. Nothing is refused
+    where no model server answers, or nothing is recorded.
     """
     digest = plan.recipe.materialise(server)
     try:
-        check_same_picks(ask(plan.parent.name), ask(plan.recipe.tag_name))
+        alike = all(ask(plan.parent.name, place) == ask(plan.recipe.tag_name, place) for place in range(situations))
     except AgentError:
         return
-    except GateRefused as refused:
+    if alike and situations:
+        refused = GateRefused(f"The candidate picks as its parent does in all of {situations} recorded situations.")
         tag = register_candidate(plan, digest=digest)
         ModelTag.objects.filter(pk=tag.pk).update(status=ModelTag.Status.REJECTED, why=str(refused))
-        raise
+        raise refused
 
 
-def _ask_picks(tag: str, *, picks: Sequence[RecordedPick], model: Model) -> list[int]:
-    """What the controller tag picks in the newest recorded situations, asked again. Raises AgentError."""
+def _list_situations(picks: Sequence[RecordedPick]) -> list[Situation]:
+    """The newest recorded situations, each once."""
+    return list(dict.fromkeys((pick.prompt, pick.shortlist) for pick in picks))[:SITUATIONS]
+
+
+def _ask_pick(tag: str, situation: Situation, *, model: Model) -> int:
+    """What the controller tag picks in a recorded situation, asked again. Raises AgentError."""
+    prompt, shortlist = situation
     brain = Brain(controller_tag=tag, controller_digest="", task_tag="", task_digest="", num_ctx=NUM_CTX)
-    asked = {(pick.prompt, pick.shortlist): pick for pick in picks}
-    return [
-        pick_next(model=model, brain=brain, prompt=prompt, shortlist=shortlist).index
-        for prompt, shortlist in list(asked)[:SITUATIONS]
-    ]
+    return pick_next(model=model, brain=brain, prompt=prompt, shortlist=shortlist).index
 
 
 def register_candidate(plan: CandidatePlan, *, digest: str) -> ModelTag:
@@ -219,7 +230,9 @@ def read_held_out() -> list[str]:
 
 def read_judged(parent: ModelTag) -> dict[str, str]:
     """The role's tags by the effect of their recipes."""
-    tags = _candidates_of(parent.role).order_by("-pk")
+    # The first tag of a role served before all others: no candidate goes back to it.
+    tried = Q(parent=None) | Q(pk__in=_candidates_of(parent.role).values("pk"))
+    tags = ModelTag.objects.filter(tried, role=parent.role).order_by("-pk")
     return {read_effect(Recipe.from_json(tag.recipe)): tag.name for tag in tags}
 
 

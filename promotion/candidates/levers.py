@@ -146,6 +146,9 @@ def propose_size(recipe: Recipe, *, known: Known) -> list[Proposal]:
 
 def propose_exemplars(recipe: Recipe, *, known: Known) -> list[Proposal]:
     """*exemplars*: verified situations in the tag. Promises the share of the newest runs that failed by the role."""
+    if recipe.role == Role.TASK and not known.mendable:
+        # Text that stands in no quote is replaced by the quote: examples change the form of an answer alone.
+        return []
     proposals = []
     # A small pool gives the same ones whatever is asked of it.
     for chosen in dict.fromkeys(tuple(choose_exemplars(known.pool, count=count)) for count in EXEMPLARS[recipe.role]):

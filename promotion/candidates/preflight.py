@@ -114,12 +114,6 @@ def _foresee(
     return found + [tuple(case.rank_pages(recipe.used_weights)[:size]) for case in cases]
 
 
-def check_same_picks(before: Sequence[int], after: Sequence[int]) -> None:
-    """Refuses a candidate that picked as its parent did in every recorded situation. Raises GateRefused."""
-    if before and list(before) == list(after):
-        raise GateRefused(f"The candidate picks as its parent does in all of {len(before)} recorded situations.")
-
-
 def read_runs_of_words(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:
     """Every sequence of eight words in the texts; shorter texts as a whole, very short ones not at all."""
     return frozenset(run for text in texts for run in _list_runs(text))

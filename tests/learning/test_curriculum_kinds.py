@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from learning.curriculum.choosing import PROPOSERS
+from learning.curriculum.choosing import PROPOSERS, choose_proposals
 from learning.curriculum.claims import Claim, Place
 from learning.curriculum.kinds.phrases import find_key_phrases
 from learning.curriculum.kinds.proposals import PageText, Proposed
@@ -134,3 +134,8 @@ def test_a_claim_is_met_by_a_heading_the_beginning_of_a_line_or_phrases_together
         place = Place("knit-cast(1)", "Socks", "Casting: begin\nOvercast: sew")
     said = fold(f"{place.title} {place.heading} {place.text}")
     assert (claim.is_named_by(place) or claim.is_held_by(said)) is is_met
+
+
+def test_a_page_with_more_tasks_than_it_gets_makes_none():
+    page = read("<h1>Roses</h1><p>The roses in this garden are pruned in late winter.</p>")
+    assert choose_proposals(page, split="train", count=-1, may_say=False, is_own=lambda *_: True) == []

@@ -28,6 +28,7 @@ from promotion.candidates.levers import EXEMPLARS, SIZES, propose_changes
 from promotion.evaluation.arms import find_freeze
 from promotion.models import Evaluation, ModelTag
 from promotion.recipes import Recipe
+from promotion.tags import register_tag
 from tests.guards import behind_guards
 from tests.promotion.scenes import BASE, Servers, make_base_tags, make_outcome, make_tasks, make_window
 from training.agent.answerer import format_question
@@ -203,6 +204,9 @@ def test_a_recipe_for_the_task_role_differs_from_its_parent_in_exemplars_alone(h
     _, task = make_base_tags(servers)
     for number in range(8):
         succeed(host, number)
+    # Text that stands in no quote is replaced by the quote, so examples can mend answers in JSON alone.
+    assert plan_all(task, servers) == []
+    fail(host, "json_schema")
     plans = plan_all(task, servers)
     assert [len(plan.recipe.messages) for plan in plans] == [2 * count for count in EXEMPLARS["task"]]
     assert all(replace(plan.recipe, messages=()) == Recipe.from_json(task.recipe) for plan in plans)
@@ -214,7 +218,7 @@ def test_a_recipe_for_the_task_role_differs_from_its_parent_in_exemplars_alone(h
     [
         ("budget_spent", "expected_url", "controller"),
         ("no_route", "", "controller"),
-        ("verification_failed", "expected_text", "task"),
+        ("verification_failed", "expected_text", ""),
         ("budget_spent", "json_schema", "task"),
         ("model_invalid", "", "task"),
         ("worker_lost", "", ""),
@@ -236,7 +240,7 @@ def test_what_went_wrong_lately_decides_which_role_a_candidate_is_for(host, serv
     task = ModelTag.objects.get(role="task")
     for number in range(4):
         succeed(host, number)
-    fail(host, "expected_text", "expected_text", "expected_url")
+    fail(host, "json_schema", "json_schema", "expected_url")
     assert [(read_known(tag).mendable, read_known(tag).runs) for tag in (parent, task)] == [(1, 7), (2, 7)]
     plan = plan_candidate(server=servers)
     assert (plan.parent, plan.lever) == (task, "exemplars")
@@ -304,6 +308,13 @@ def test_a_recipe_whose_evaluation_a_change_closed_may_come_again_under_its_own_
     assert again.recipe == first.recipe
     known = register_candidate(again, digest=again.recipe.materialise(servers))
     assert (known.pk, known.status) == (tag.pk, "candidate")
+
+
+def test_no_candidate_goes_back_to_the_first_tag_of_its_role(parent, host, servers):
+    larger = replace(Recipe.from_json(parent.recipe), shortlist_size=8)
+    ModelTag.objects.filter(pk=parent.pk).update(status="retired")
+    active = register_tag(recipe=larger, digest=larger.materialise(servers), status="active", parent=parent)
+    assert [plan.recipe.shortlist_size for plan in plan_all(active, servers)] == [3]
 
 
 def test_when_every_recipe_was_judged_the_refusal_names_one(parent, host, servers):

@@ -156,7 +156,7 @@ def test_the_parent_of_the_active_tag_stays(pool):
 def test_what_an_open_window_or_evaluation_refers_to_stays(pool, window, verdict):
     tag = make_tag(pool, "judged")
     make_evaluation(tag, window=window, verdict=verdict)
-    assert plan(pool)[tag.name].reason == "An open window, evaluation or canary refers to it."
+    assert plan(pool)[tag.name].reason == "An open window, evaluation, canary or measurement refers to it."
 
 
 def test_what_a_closed_window_judged_may_go(pool):

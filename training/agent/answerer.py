@@ -212,7 +212,7 @@ def _show(quote: Quote) -> str:
     """A line with the last heading of a quote and, of a long one, its words from those on that answer."""
     text = squeeze(quote.text)
     start = max(0, min(text.find(squeeze(quote.answer)), len(text) - SHOWN_MAX))
-    shown = text[text.rfind(" ", 0, start + 1) + 1 :][:SHOWN_MAX]
+    shown = text[text.rfind(" ", 0, start + 1) + 1 : start + SHOWN_MAX]
     heading = quote.heading.rpartition(HEADINGS_JOINED_BY)[2]
     return f"- {heading}: {shown}" if heading else f"- {shown}"
 

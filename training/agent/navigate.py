@@ -109,8 +109,7 @@ class _Run:
         # Whether quotes were looked for, and how likely the best one answers; None while nothing is quoted.
         self.has_chosen = False
         self.score: float | None = None
-        # Whether what was read answers, as far as the score can tell.
-        self.is_sure = False
+        self.is_sure = False  # Whether what was read answers, as far as the score can tell.
         # Whether there is nothing more to read.
         self.has_read_all = False
         # A page that has almost no text without its scripts, and how many pages with more text were read.
@@ -123,7 +122,7 @@ class _Run:
         while not self._knows_enough():
             if len(self.steps) > self.task.max_calls:
                 return ErrorCode.BUDGET_SPENT
-            # With an answer in hand the next page is the one that the index knows to be better: no choice is needed.
+            # An answer is in hand, and the index knows a better passage: the first page is opened, there is no choice.
             size = 1 if self.is_sure else self.brain.shortlist_size
             shortlist = self.candidates.rank(visited=self.visited | self.twins, size=size)
             if not shortlist:
@@ -300,6 +299,7 @@ class _Run:
         self.twins.add(url.removesuffix("index.html") if url.endswith("/index.html") else f"{url}index.html")
 
     def _knows_enough(self) -> bool:
+        self.is_sure = False
         # A check says itself how many pages it wants; without one the target is part of the proof.
         needed = self.task.pages_target if self.task.check.checks_nothing else self.task.check.min_pages
         if self._count_pages() < max(needed, 1) or self.candidates.find_named(visited=self.visited | self.twins):
