@@ -51,7 +51,7 @@ def freeze_inputs(*, candidate: Recipe, embed: Embed | None = None) -> Frozen:
     weights = Recipe.from_json(controller.recipe).used_weights
     own = candidate.used_weights if candidate.role == Role.CONTROLLER else weights
     # All questions are sent together, and once: both arms get a question's vector, or both get none.
-    prompts = [task.prompt for task in tasks if not read_question(task.prompt).phrases]
+    prompts = list(dict.fromkeys(task.prompt for task in tasks if not read_question(task.prompt).phrases))
     vectors = dict(zip(prompts, embed(prompts) if embed is not None else (), strict=False))
 
     def ask(prompt: str) -> Sequence[Vector]:

@@ -176,6 +176,8 @@ READERS = {
     "promotion.models": {"promotion.models.reserve"},
     "promotion.proof.timeline": {"promotion.evaluation.gain"},
     "promotion.admin": {"promotion.models", "promotion.evaluation.gain"},
+    # Only which tags an open measurement needs.
+    "promotion.retention": {"promotion.models"},
 }
 
 
