@@ -52,11 +52,11 @@ def judge_tasks(host: Host, *, name: str, setup: str, seed: int, shown: int) -> 
         share = sum(each.is_unique for each in of_kind) / len(of_kind)
         claim = f"{name}: {kind}, share with one right page"
         measurements.append(at_least(claim, share, UNIQUE_SHARE, "", f"{len(of_kind)} checked; {numbers}"))
-        for each in random.Random(seed).sample(of_kind, min(shown, len(of_kind))):  # noqa: S311
-            print(f"  {kind}: {each.prompt}  → {each.expected_url.rpartition('/')[2]}")  # noqa: T201
+        for each in random.Random(seed).sample(of_kind, min(shown, len(of_kind))):  # noqa: S311  no secret
+            print(f"  {kind}: {each.prompt}  → {each.expected_url.rpartition('/')[2]}")  # noqa: T201  the command's output
         for each in of_kind:
             if not each.is_unique:
-                print(f"  not one page: {each.prompt}  → {', '.join(each.right_urls[:3]) or 'none'}")  # noqa: T201
+                print(f"  not one page: {each.prompt}  → {', '.join(each.right_urls[:3]) or 'none'}")  # noqa: T201  the command's output
     measurements.append(at_least(f"{name}: evaluation tasks", splits["evaluation"], EVALUATION_LEAST, "", setup))
     measurements.append(at_least(f"{name}: reserve tasks", splits["reserve"], RESERVE_LEAST, "", setup))
     others = sum(task.kind != CurriculumTask.Kind.SAYS for task in tasks) / max(1, len(tasks))
