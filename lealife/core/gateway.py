@@ -72,7 +72,7 @@ class OllamaPool:
         self._servers = [OllamaServer(host, deadline_s=self._deadline_s) for host in self._addresses]
         self.hosts = tuple(server.host for server in self._servers)
         # Close idle connections when the pool is garbage-collected.
-        weakref.finalize(self, _close_clients, [server.client for server in self._servers])
+        weakref.finalize(self, _close_clients, [client for server in self._servers for client in server.clients])
 
     def chat(
         self,
@@ -101,10 +101,12 @@ class OllamaPool:
             note=self._on_failure,
         )
 
-    def embed(self, *, tag: str, texts: Sequence[str]) -> list[list[float]]:
-        """One vector per text, in their order. Raises as chat does."""
+    def embed(self, *, tag: str, texts: Sequence[str], is_background: bool = False) -> list[list[float]]:
+        """One vector per text, in their order; `is_background`: others may come first. Raises as chat does."""
         # A server that cannot embed can still chat, so this is no failure to note.
-        return self._call_one(tag, lambda server: _embed(server, tag, texts), note=lambda host: None)
+        return self._call_one(
+            tag, lambda server: _embed(server, tag, texts, is_background=is_background), note=lambda host: None
+        )
 
     def read_digest(self, *, tag: str) -> dict[str, str]:
         """The tag's digest by server, "" where the tag is missing; servers that are down are left out.
@@ -253,9 +255,10 @@ class OllamaPool:
         return results
 
 
-def _embed(server: OllamaServer, tag: str, texts: Sequence[str]) -> list[list[float]]:
+def _embed(server: OllamaServer, tag: str, texts: Sequence[str], *, is_background: bool) -> list[list[float]]:
+    client = server.background_client if is_background else server.client
     try:
-        rows = server.attempt(lambda: server.client.embed(model=tag, input=list(texts)).embeddings, tag=tag)
+        rows = server.attempt(lambda: client.embed(model=tag, input=list(texts)).embeddings, tag=tag)
     except RequestRefused:
         raise
     except ModelInvalid as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -96,6 +97,10 @@ class _Rest:
     until: float = 0.0
 
 
+# The lowest urgency of RFC 9218.
+BACKGROUND = {"Priority": "u=7"}
+
+
 class OllamaServer:
     """One address: its client, which of its tags think, and which of them failed recently. Safe for threads."""
 
@@ -108,15 +113,23 @@ class OllamaServer:
         # By tag, "" for the whole server: when one model crashes, the server can still serve the others.
         self._rests: dict[str, _Rest] = {}
         # Connect to the configured address only: no proxy from the environment, no redirects.
-        self.client = ollama.Client(
+        client = partial(
+            ollama.Client,
             host=self.host,
             auth=login,
             timeout=httpx.Timeout(None, connect=CONNECT_S),
-            transport=BoundedTransport(),
             trust_env=False,
             follow_redirects=False,
             event_hooks={"response": [self._remember]},
         )
+        self.client = client(transport=BoundedTransport())
+        # What it asks may wait. Ollama itself knows no urgency and takes no notice.
+        self.background_client = client(transport=BoundedTransport(), headers=BACKGROUND)
+
+    @property
+    def clients(self) -> tuple[Any, ...]:
+        """All connections to it."""
+        return self.client, self.background_client
 
     def _remember(self, response: httpx.Response) -> None:
         """Keeps this thread's last raw answer, because the client drops fields that it does not know."""

@@ -83,17 +83,18 @@ def read_served_digest(tag: str) -> str:
     return next(iter(found), MISSING)
 
 
-def embed_texts(texts: Sequence[str]) -> list[list[float]]:
+def embed_texts(texts: Sequence[str], *, is_background: bool = False) -> list[list[float]]:
     """One unit vector per text, in their order, by the model that `LEALIFE_EMBED_MODEL` names.
 
-    Raises ModelUnavailable when no server answers or none has the model, ModelInvalid when one refuses the texts.
+    `is_background`: others may come first. Raises ModelUnavailable when no server answers or none has the model,
+    ModelInvalid when one refuses the texts.
     """
     tag = settings.LEALIFE_EMBED_MODEL
     if not tag:
         raise ModelUnavailable("No model for vectors: LEALIFE_EMBED_MODEL is empty.")
     pool = get_pool()
     batches = [texts[at : at + EMBED_AT_ONCE] for at in range(0, len(texts), EMBED_AT_ONCE)]
-    return [vector for batch in batches for vector in pool.embed(tag=tag, texts=batch)]
+    return [vector for batch in batches for vector in pool.embed(tag=tag, texts=batch, is_background=is_background)]
 
 
 class PoolModel:

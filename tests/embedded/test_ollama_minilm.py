@@ -144,6 +144,27 @@ def test_a_question_does_not_wait_for_a_long_list(client: ollama.Client, server:
     assert beside < whole / 4, (alone, beside, whole)
 
 
+def test_background_work_leaves_the_cores_to_questions(client: ollama.Client, server: RunningOllama) -> None:
+    passages = ["The harbour master counts the ships that come in with the tide. " * 12] * 100
+
+    def ask() -> float:
+        return min(timed(lambda: client.embed(model="all-minilm", input="Who counts the ships?")) for _ in range(5))
+
+    behind = {"base_url": server.address, "timeout": 120, "trust_env": False, "headers": {"Priority": "u=7"}}
+    with httpx.Client(**behind) as other, ThreadPoolExecutor(1) as executor:
+        [vector] = other.post("/api/embed", json={"model": "all-minilm", "input": "ships"}).json()["embeddings"]
+        assert list(client.embed(model="all-minilm", input="ships").embeddings[0]) == pytest.approx(vector, abs=1e-4)
+        alone = ask()
+        batch = executor.submit(other.post, "/api/embed", json={"model": "all-minilm", "input": passages})
+        time.sleep(0.3)
+        beside = ask()
+        assert not batch.done()
+        began = time.monotonic()
+        assert len(batch.result().json()["embeddings"]) == 100
+    # One request of four such passages takes far longer than a question does.
+    assert beside < max(10 * alone, (time.monotonic() - began) / 10), (alone, beside)
+
+
 def test_the_file_is_written_once_and_the_wheels_code_is_never_run(tmp_path: Path) -> None:
     model = minilm.carry_minilm(tmp_path)
     assert model is not None and model.weights.digest == minilm.GGUF_DIGEST

@@ -1,7 +1,8 @@
-"""The embedding model in llama.cpp: vectors, one text after the other, behind everything else that runs.
+"""The embedding model in llama.cpp: vectors, one text after the other.
 
-It loads its own weights and has its own queue, so that no chat waits for a text to embed. On Linux its threads run
-at the lowest priority: a chat that begins meanwhile gets the cores.
+It loads its own weights and has its own queue, so that no chat waits for a text to embed. What a request marks as
+background work has a runner of its own. On Linux its threads run at the lowest priority: chats and questions get the
+cores.
 """
 
 from __future__ import annotations
@@ -39,12 +40,19 @@ class Embedder(LoadedWeights):
         self._weights = weights
         self._threads = threads
         self._words: WordPiece | None = None
+        self._behind: xllamacpp.Server | None = None
 
     def embed(
-        self, texts: list[str], *, num_ctx: int, truncate: bool, is_gone: Callable[[], bool]
+        self,
+        texts: list[str],
+        *,
+        num_ctx: int,
+        truncate: bool,
+        is_gone: Callable[[], bool],
+        is_background: bool = False,
     ) -> tuple[list[list[float]], int]:
         """See LoadedWeights."""
-        server, words = self._loaded(), self._words
+        server, words = self._loaded_behind() if is_background else self._loaded(), self._words
         if words is None:
             raise RuntimeError("The weights are used outside of use().")
         inputs = [words.tokenize(text[:TEXT_MAX]) for text in texts]
@@ -62,6 +70,17 @@ class Embedder(LoadedWeights):
 
     def _load(self) -> xllamacpp.Server:
         self._words = WordPiece(self._weights.metadata["tokenizer.ggml.tokens"])
+        return xllamacpp.Server(self._make_params())
+
+    def _loaded_behind(self) -> xllamacpp.Server:
+        with self._lock:
+            if self._behind is None:
+                # llama.cpp's threads get the priority of the thread that starts them.
+                with ThreadPoolExecutor(1, initializer=_give_way) as starter:
+                    self._behind = starter.submit(xllamacpp.Server, self._make_params()).result()
+            return self._behind
+
+    def _make_params(self) -> xllamacpp.CommonParams:
         params = make_params(self._path)
         params.n_ctx = self.num_ctx
         params.n_parallel = 1
@@ -70,13 +89,11 @@ class Embedder(LoadedWeights):
         params.api_keys = [secrets.token_hex(16)]
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads
         make_embedding(params)
-        # llama.cpp's threads get the priority of the thread that starts them.
-        with ThreadPoolExecutor(1, initializer=_give_way) as starter:
-            return starter.submit(xllamacpp.Server, params).result()
+        return params
 
     def _free(self) -> None:
         super()._free()
-        self._words = None
+        self._words = self._behind = None
 
 
 def _give_way() -> None:

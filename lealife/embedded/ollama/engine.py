@@ -151,9 +151,15 @@ class Engine(LoadedWeights):
         )
 
     def embed(
-        self, texts: list[str], *, num_ctx: int, truncate: bool, is_gone: Callable[[], bool]
+        self,
+        texts: list[str],
+        *,
+        num_ctx: int,
+        truncate: bool,
+        is_gone: Callable[[], bool],
+        is_background: bool = False,
     ) -> tuple[list[list[float]], int]:
-        """See LoadedWeights. Of a text, at most EMBED_CTX tokens are read, whatever `num_ctx` is."""
+        """See LoadedWeights. Of a text, at most EMBED_CTX tokens are read, whatever `num_ctx` is; all come in turn."""
         # llama.cpp adds tokens of its own, and refuses a text that fills the whole batch.
         room = EMBED_CTX - 8
         fitted = []

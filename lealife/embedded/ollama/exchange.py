@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .server import Handler
 
+BACKGROUND = "u=7"
 _JSON = "application/json"
 _JSON_UTF8 = "application/json; charset=utf-8"
 
@@ -30,6 +31,11 @@ class Exchange:
     def is_streamed(self) -> bool:
         """Whether the client takes the answer line by line (Ollama's default)."""
         return self._may_stream and self.body.get("stream") is not False
+
+    @property
+    def is_background(self) -> bool:
+        """Whether the client says that others may come first: the lowest urgency of RFC 9218."""
+        return BACKGROUND in self._handler.headers.get("Priority", "").replace(" ", "").split(",")
 
     def detach(self) -> None:
         """From here on Ollama works in the background: it answers without naming a character set."""

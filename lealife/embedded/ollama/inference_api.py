@@ -179,7 +179,11 @@ class InferenceApi:
         self, exchange: Exchange, tag: Tag, settings: Settings, texts: list[str]
     ) -> tuple[list[list[float]], int]:
         return self._find_runner(tag).model.embed(
-            texts, num_ctx=settings.num_ctx, truncate=settings.truncate, is_gone=exchange.is_gone
+            texts,
+            num_ctx=settings.num_ctx,
+            truncate=settings.truncate,
+            is_gone=exchange.is_gone,
+            is_background=exchange.is_background,
         )
 
     def _read_embedding(self, body: dict[str, Any]) -> tuple[Tag, Settings]:

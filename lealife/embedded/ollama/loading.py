@@ -64,12 +64,18 @@ class LoadedWeights(ABC):
 
     @abstractmethod
     def embed(
-        self, texts: list[str], *, num_ctx: int, truncate: bool, is_gone: Callable[[], bool]
+        self,
+        texts: list[str],
+        *,
+        num_ctx: int,
+        truncate: bool,
+        is_gone: Callable[[], bool],
+        is_background: bool = False,
     ) -> tuple[list[list[float]], int]:
         """Unit vectors (the mean over a text's tokens) and the number of tokens read.
 
-        Raises ApiError 400 for a text longer than the context, unless it may be truncated; ClientGone once `is_gone`
-        is true.
+        `is_background`: others may come first. Raises ApiError 400 for a text longer than the context, unless it may
+        be truncated; ClientGone once `is_gone` is true.
         """
 
     @abstractmethod
