@@ -1,6 +1,6 @@
 """Expiry: pages that are gone, moved or changed take out of recall what they taught, and retire their tasks.
 
-All of it runs within the transaction of an ingest, which holds the memory of the host.
+All of it runs within a transaction that holds the memory of the host: of an ingest, or of the crawl.
 """
 
 from __future__ import annotations
@@ -27,35 +27,40 @@ def expire_lessons(*, host_id: int, visits: Iterable[Visit], now: datetime) -> N
     """Applies what the visits of one run say about what is remembered of their addresses."""
     for visit in visits:
         if visit.page is not None:
-            _learn_presence(visit, visit.page, host_id=host_id, now=now)
+            learn_presence(visit.page, asked=visit.asked, url=visit.url, host_id=host_id, now=now)
         elif visit.gone_status:
             _learn_absence(visit, host_id=host_id, now=now)
         elif visit.is_closed:
-            # The site asks by now that nothing of the page be kept.
-            remembered = MemoryItem.objects.filter(host_id=host_id, url=visit.url).exclude(kind=Kind.PITFALL)
-            retire(remembered, reason=Reason.CHANGED, now=now)
-            retire_tasks(host_id=host_id, url=visit.url, text="", now=now)
-            forget_addresses(host_id=host_id, urls=[visit.url])
+            close_page(host_id=host_id, url=visit.url, now=now)
 
 
-def _learn_presence(visit: Visit, page: ParsedPage, *, host_id: int, now: datetime) -> None:
+def close_page(*, host_id: int, url: str, now: datetime) -> None:
+    """Forgets a page of which the site asks by now that nothing be kept."""
+    remembered = MemoryItem.objects.filter(host_id=host_id, url=url).exclude(kind=Kind.PITFALL)
+    retire(remembered, reason=Reason.CHANGED, now=now)
+    retire_tasks(host_id=host_id, url=url, text="", now=now)
+    forget_addresses(host_id=host_id, urls=[url])
+
+
+def learn_presence(page: ParsedPage, *, asked: str, url: str, host_id: int, now: datetime) -> None:
+    """Applies what a page that came says of what is remembered of `asked`, and of `url`, which answered."""
     items = MemoryItem.objects.filter(host_id=host_id)
-    answered = items.filter(kind=Kind.PITFALL, url__in={visit.asked, visit.url})
+    answered = items.filter(kind=Kind.PITFALL, url__in={asked, url})
     # The misses in a row start again from none.
     retire(answered, reason=Reason.ANSWERS, now=now)
-    if visit.asked != visit.url:
-        moved = items.filter(kind=Kind.PAGE, key=item_key("page", visit.asked), status=Status.TRUSTED)
+    if asked != url:
+        moved = items.filter(kind=Kind.PAGE, key=item_key("page", asked), status=Status.TRUSTED)
         moved.update(status=Status.QUARANTINED, reason=Reason.MOVED, sightings=0, updated_at=now)
-        forget_addresses(host_id=host_id, urls=[visit.asked])
-    claims = items.filter(kind__in=MemoryItem.CLAIMS, url=visit.url).exclude(status=Status.RETIRED)
+        forget_addresses(host_id=host_id, urls=[asked])
+    claims = items.filter(kind__in=MemoryItem.CLAIMS, url=url).exclude(status=Status.RETIRED)
     _settle_claims(claims.exclude(content_hash=page.content_digest).only("text"), page, now=now)
     text = squeeze(page.text)
-    changed = retire_tasks(host_id=host_id, url=visit.url, text=text, now=now)
-    changed += restore_tasks(host_id=host_id, url=visit.url, text=text, now=now)
+    changed = retire_tasks(host_id=host_id, url=url, text=text, now=now)
+    changed += restore_tasks(host_id=host_id, url=url, text=text, now=now)
     if changed:
         # The curriculum reads the page again: it may say new things to ask for.
         FrontierPage.objects.filter(
-            host_id=host_id, url_digest=digest_bytes(visit.url.encode()), state__in=FrontierPage.SETTLED
+            host_id=host_id, url_digest=digest_bytes(url.encode()), state__in=FrontierPage.SETTLED
         ).update(state=FrontierPage.State.KNOWN, error_code="", not_before=now)
 
 
@@ -76,15 +81,20 @@ def _learn_absence(visit: Visit, *, host_id: int, now: datetime) -> None:
     for url in {visit.asked, visit.url}:
         missed = items.filter(kind=Kind.PITFALL, key=item_key("pitfall", url, visit.gone_status))
         enough = missed.filter(sightings__gte=GONE_AFTER).exists()
-        if visit.gone_status != GONE_FOR_GOOD and not enough:
-            continue
-        retire(items.filter(url=url).exclude(kind=Kind.PITFALL), reason=Reason.GONE, now=now)
-        retire_tasks(host_id=host_id, url=url, text="", now=now)
-        forget_addresses(host_id=host_id, urls=[url])
-        FrontierPage.objects.filter(host_id=host_id, url_digest=digest_bytes(url.encode())).update(
-            state=FrontierPage.State.UNREADABLE,
-            error_code="fetch_failed",
-            passage_keys=[],
-            repeated_keys=[],
-            content_digest="",
-        )
+        if visit.gone_status == GONE_FOR_GOOD or enough:
+            expire_page(host_id=host_id, url=url, now=now)
+
+
+def expire_page(*, host_id: int, url: str, now: datetime) -> None:
+    """Takes out of recall, of the index and of the curriculum what a page taught that is not there any more."""
+    taught = MemoryItem.objects.filter(host_id=host_id, url=url).exclude(kind=Kind.PITFALL)
+    retire(taught, reason=Reason.GONE, now=now)
+    retire_tasks(host_id=host_id, url=url, text="", now=now)
+    forget_addresses(host_id=host_id, urls=[url])
+    FrontierPage.objects.filter(host_id=host_id, url_digest=digest_bytes(url.encode())).update(
+        state=FrontierPage.State.UNREADABLE,
+        error_code="fetch_failed",
+        passage_keys=[],
+        repeated_keys=[],
+        content_digest="",
+    )

@@ -218,11 +218,20 @@ class MemoryEvidence(models.Model):
 class FrontierQuerySet(models.QuerySet["FrontierPage"]):
     """Reads of the crawl frontier as actions."""
 
-    def due(self, *, now: datetime) -> FrontierQuerySet:
+    def unread(self) -> FrontierQuerySet:
         """Known, not yet read, on an enabled host that wants a curriculum."""
-        return self.filter(
-            state=FrontierPage.State.KNOWN, host__enabled=True, host__seed_curriculum=True, not_before__lte=now
+        return self.filter(state=FrontierPage.State.KNOWN, host__enabled=True, host__seed_curriculum=True)
+
+    def due(self, *, now: datetime) -> FrontierQuerySet:
+        """Unread, and to be read by now: a page that did not come waits."""
+        return self.unread().filter(not_before__lte=now)
+
+    def rested(self, *, now: datetime) -> FrontierQuerySet:
+        """Read, and to be looked at again by now; of such hosts. The longest overdue first."""
+        rested = self.filter(
+            state=FrontierPage.State.READ, host__enabled=True, host__seed_curriculum=True, not_before__lte=now
         )
+        return rested.order_by("not_before", "id")
 
 
 class FrontierPage(models.Model):
@@ -250,7 +259,12 @@ class FrontierPage(models.Model):
         models.BigIntegerField(), default=list, blank=True, help_text="What other pages had said before it."
     )
     error_code = models.CharField(max_length=40, blank=True)
-    not_before = models.DateTimeField(db_default=Now())
+    not_before = models.DateTimeField(db_default=Now(), help_text="When it is read, or looked at again.")
+    etag = models.CharField(max_length=200, blank=True)
+    last_modified = models.CharField(max_length=200, blank=True)
+    unchanged = models.PositiveSmallIntegerField(
+        default=0, help_text="Looks in a row that found the page as it was; the next one comes later after each."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = FrontierQuerySet.as_manager()
@@ -260,6 +274,7 @@ class FrontierPage(models.Model):
         constraints = [models.UniqueConstraint(fields=["host", "url_digest"], name="one_frontier_row_per_page")]
         indexes = [
             models.Index(fields=["host", "depth", "id"], condition=Q(state="known"), name="frontier_due"),
+            models.Index(fields=["not_before", "id"], condition=Q(state="read"), name="frontier_rested"),
             GinIndex("passage_keys", name="frontier_passages"),
         ]
 

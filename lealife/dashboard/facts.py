@@ -145,7 +145,7 @@ def _select_figures(*, now: datetime) -> QuerySet[Any]:
             CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.TRAIN, host__enabled=True).order_by()[:1]
         ),
         unmastered=RowCount(CurriculumTask.objects.unmastered().order_by()[:1]),
-        unread=RowCount(FrontierPage.objects.due(now=now).order_by()[:1]),
+        unread=RowCount(FrontierPage.objects.unread().order_by()[:1]),
         ingested_30m=RowCount(ingested_lately[:NEWEST]),
         sealed_rows=Subquery(OutcomeSeal.objects.order_by("-row").values("row")[:1]),
         chain=Subquery(

@@ -8,14 +8,14 @@ from django.conf import settings
 
 from lealife.pipeline.database_wait import patiently
 from training.agent.task import DEADLINE_S
-from training.agent.web.browser import Browser, name_user_agent
+from training.agent.web.browser import RevisitingBrowser, name_user_agent
 from training.agent.web.http_browser import HttpBrowser
 from training.models import Host, RuntimeSettings
 from training.runtime_settings import read_settings
 from training.turns import HostPace
 
 
-def open_browser(host: Host) -> AbstractContextManager[Browser]:
+def open_browser(host: Host) -> AbstractContextManager[RevisitingBrowser]:
     """A browser on `host`, for one run or one visit of the crawl. Every engine has the same guards.
 
     It waits for the host's politeness delay no longer than a run that starts now may take, because a shutdown waits

@@ -6,6 +6,7 @@ Reading a site through and indexing it are no training: questions may be asked o
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 from django.conf import settings
 
@@ -16,6 +17,7 @@ from lealife.pipeline.draining import is_draining
 from lealife.pipeline.pool import embed_texts
 from lealife.pipeline.vectors import can_embed, find_embedder, pause_embedding
 from learning.curriculum.difficulty import find_unmeasured, measure_difficulties
+from learning.curriculum.looking import find_rested_host, look_again
 from learning.curriculum.seeding import crawl_host, find_rested_sources, find_unread_host, revive_rested_tasks
 from learning.index.indexing import count_terms, find_uncounted_host
 from learning.index.vectors import lack_vectors, make_vectors
@@ -23,17 +25,19 @@ from training.coordinator import read_coordinator
 
 
 def is_read_ready(now: datetime) -> bool:
-    """Whether a site has a page that was not read yet."""
-    return find_unread_host(now=now) is not None
+    """Whether a site has a page that was not read yet, or that is to be looked at again."""
+    return find_unread_host(now=now) is not None or find_rested_host(now=now) is not None
 
 
 def work_read(now: datetime) -> bool:
-    """Reads a few pages of one site."""
-    host = find_unread_host(now=now)
-    if host is None:
-        return False
-    with open_browser(host) as browser:
-        return bool(crawl_host(host=host, browser=browser, now=now, should_stop=is_draining).pages)
+    """Reads a few pages of one site, or looks at a few again."""
+    if (host := find_unread_host(now=now)) is not None:
+        with open_browser(host) as browser:
+            return bool(crawl_host(host=host, browser=browser, now=now, should_stop=is_draining).pages)
+    if (host := find_rested_host(now=now)) is not None:
+        with open_browser(host) as browser:
+            return bool(look_again(host=host, browser=browser, now=now, should_stop=is_draining))
+    return False
 
 
 def is_index_ready(now: datetime) -> bool:
@@ -56,7 +60,8 @@ def work_index(now: datetime) -> bool:
     if measure_difficulties():
         return True
     try:
-        return can_embed() and _lack_vectors() and make_vectors(embed=embed_texts, model=find_embedder()) > 0
+        embed = partial(embed_texts, is_background=True)
+        return can_embed() and _lack_vectors() and make_vectors(embed=embed, model=find_embedder()) > 0
     except ModelUnavailable as error:
         pause_embedding(error)
         return False

@@ -130,6 +130,17 @@ class CurriculumTask(models.Model):
             models.Index(fields=["host", "split", "id"], name="curriculum_of_host"),
             # Ingest asks for the tasks of each page that a run saw.
             HashIndex(fields=["expected_url"], name="curriculum_of_page"),
+            # What every page and every turn of the loop asks for: whether anything is left to learn, or to measure.
+            models.Index(
+                fields=["host"],
+                condition=Q(split="train", streak__lt=3, ambiguous=False, gone_at=None, replaced_at=None),
+                name="curriculum_unmastered",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(difficulty=None, ambiguous=False, gone_at=None, replaced_at=None),
+                name="curriculum_unmeasured",
+            ),
         ]
 
     def __str__(self) -> str:

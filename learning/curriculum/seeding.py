@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import ExpressionWrapper, F, FloatField, OuterRef, Q, Value
@@ -33,6 +34,8 @@ PAGES_A_VISIT = 10
 # A task rests twice as long after every success in a row, up to a week; a mastered one rests the week.
 REST, DOUBLED_MOST = timedelta(minutes=10), 10
 REVIVED_AT_ONCE = 20
+# A page that was read is looked at again after a day; after twice as long each time that it has not changed.
+LOOK_AGAIN, LOOKS_DOUBLED_MOST = timedelta(days=1), 4
 # A site that was away is asked again.
 ASK_AGAIN, ASK_AGAIN_LATER = timedelta(minutes=1), timedelta(hours=1)
 
@@ -137,6 +140,7 @@ def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> int:
             if parsed.noindex
             else keep_snapshot(page.body, digest=page.digest, media_type=page.media_type),
             content_digest=entry.content_digest,
+            **name_next_look(page, unchanged=0, now=now),
         )
         if not moved:
             return 0
@@ -150,6 +154,20 @@ def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> int:
         made = make_tasks(entry, url=url, parsed=parsed, now=now)
         announce("sources")
         return made
+
+
+def name_next_look(page: Page, *, unchanged: int, now: datetime) -> dict[str, Any]:
+    """The columns of a page that was read: when it is looked at again, and by what a server tells whether it changed.
+
+    `unchanged` looks in a row found it as it was.
+    """
+    return {
+        "not_before": now + LOOK_AGAIN * 2 ** min(unchanged, LOOKS_DOUBLED_MOST),
+        "unchanged": unchanged,
+        "etag": page.validators.etag,
+        "last_modified": page.validators.last_modified,
+        "error_code": "",
+    }
 
 
 def _extend_frontier(entry: FrontierPage, parsed: ParsedPage) -> None:

@@ -90,8 +90,10 @@ def find_role_at_fault(error_code: str, verifier: str) -> str:
 
 def _count_tried(role: str) -> Counter[str]:
     """How many candidates of each lever were built since the role's last switch."""
-    applied = LiveApply.objects.filter(role=role).order_by("-pk").values_list("to_tag_id", flat=True).first()
-    tags = _candidates_of(role).filter(pk__gt=applied or 0)
+    tags = _candidates_of(role)
+    switched_at = LiveApply.objects.filter(role=role).order_by("-pk").values_list("applied_at", flat=True).first()
+    if switched_at is not None:
+        tags = tags.filter(created_at__gt=switched_at)
     return Counter(tags.order_by().values_list("lever", flat=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -85,11 +86,23 @@ def recall_for(task: CurriculumTask, *, weights: Weights, ask: Ask) -> list[dict
     return [asdict(item) for item in items]
 
 
-def choose_tasks(*, count: int, seed: int | str) -> list[CurriculumTask]:
-    """Held-out tasks of enabled hosts: people's cases first, then the others, each in an order by the seed alone."""
-    tasks = CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.EVALUATION, host__enabled=True)
-    person = CurriculumTask.Kind.PERSON
-    return sorted(tasks, key=lambda task: (task.kind != person, unit_interval("task", seed, task.pk)))[:count]
+def choose_tasks(
+    *, count: int, seed: int | str, split: CurriculumTask.Split = CurriculumTask.Split.EVALUATION
+) -> list[CurriculumTask]:
+    """Held-out tasks of enabled hosts: people's cases first, then the others, in an order by the seed alone.
+
+    Of each page one task is drawn before any page gives a second: tasks of one page tend to fail together, and pairs
+    are counted as independent.
+    """
+    tasks = CurriculumTask.objects.asked().filter(split=split, host__enabled=True)
+    drawn = sorted(tasks, key=lambda task: unit_interval("task", seed, task.pk))
+    of_page: Counter[tuple[int, str]] = Counter()
+    turns: dict[int, int] = {}
+    for task in drawn:
+        page = (task.host_id, task.expected_url)
+        turns[task.pk] = of_page[page]
+        of_page[page] += 1
+    return sorted(drawn, key=lambda task: (task.kind != CurriculumTask.Kind.PERSON, turns[task.pk]))[:count]
 
 
 def read_memory_seed() -> str:

@@ -149,7 +149,9 @@ def _describe_calls(calls: Difference | None) -> str:
         return ""
     if calls.low <= 0 <= calls.high:
         return "; no clear difference in calls"
-    return f"; {abs(calls.mean):.1f} calls a task {'fewer' if calls.mean < 0 else 'more'}"
+    low, high = sorted((abs(calls.low), abs(calls.high)))
+    fewer = "fewer" if calls.mean < 0 else "more"
+    return f"; {abs(calls.mean):.1f} {fewer} calls a task, 95 % interval {low:.1f} to {high:.1f}"
 
 
 def _sign(share: float) -> str:

@@ -21,7 +21,7 @@ from lealife.core.session_locks import hold_session_lock
 from learning.models import CurriculumTask
 from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
 from promotion.evaluation.comparison import ENGINE
-from promotion.evaluation.freezing import recall_for
+from promotion.evaluation.freezing import choose_tasks, recall_for
 from promotion.gate.pairs import judge_pair
 from promotion.models import EvaluationArm, LiveApply, ModelTag, PageFreeze, ReserveMeasurement, Role
 from promotion.models.reserve import ReservePair
@@ -35,12 +35,11 @@ State = ReserveMeasurement.State
 
 def open_measurement(*, apply: LiveApply, beside: ModelTag) -> ReserveMeasurement:
     """Chooses the reserve tasks for an apply, within the apply's own transaction; `beside`: the other role's tag."""
-    tasks = CurriculumTask.objects.asked().filter(split=CurriculumTask.Split.RESERVE, host__enabled=True)
-    ids = sorted(tasks.values_list("pk", flat=True), key=lambda pk: unit_interval("reserve", apply.pk, pk))
+    tasks = choose_tasks(count=MOST, seed=f"live apply {apply.pk}", split=CurriculumTask.Split.RESERVE)
     return ReserveMeasurement.objects.create(
         apply=apply,
         beside=beside,
-        task_ids=ids[:MOST],
+        task_ids=[task.pk for task in tasks],
         freeze=PageFreeze.objects.create(memory_digest=digest_value(["live apply", apply.pk])),
     )
 

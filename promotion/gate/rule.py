@@ -76,7 +76,8 @@ class Decision:
     @property
     def missing(self) -> str:
         """What is still missing for a promotion, in one sentence."""
-        better = f"{say_count(self.wins_needed, 'more win')} in a row would promote it as better"
+        row = " in a row" if self.wins_needed > 1 else ""
+        better = f"{say_count(self.wins_needed, 'more win')}{row} would promote it as better"
         left = f"{say_count(self.pairs_left, 'pair')} {'is' if self.pairs_left == 1 else 'are'} left"
         return f"{better}, {_say_cheaper(self)} as not worse and cheaper; {left}."
 
@@ -240,6 +241,8 @@ def _say_more(look: Decision) -> str:
 
 
 def _say_cheaper(look: Decision) -> str:
-    """ "3 more pairs with fewer calls and 40 more pairs without a loss"; one pair may be both."""
-    parts = ((look.calls_needed, "with fewer calls"), (look.ties_needed, "without a loss"))
-    return " and ".join(f"{say_count(number, 'more pair')} {what}" for number, what in parts if number)
+    """ "40 more pairs without a loss, 3 of them with fewer calls": a pair with fewer calls is one without a loss."""
+    if look.calls_needed >= look.ties_needed:
+        return f"{say_count(look.calls_needed, 'more pair')} with fewer calls"
+    cheaper = f", {look.calls_needed} of them with fewer calls" if look.calls_needed else ""
+    return f"{say_count(look.ties_needed, 'more pair')} without a loss{cheaper}"

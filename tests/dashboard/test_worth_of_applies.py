@@ -22,9 +22,10 @@ from training.models import Host
 COUNTS = {"done": 120, "ties": 90, "before_calls": 480, "after_calls": 312, "calls_squares": 400}
 BETTER = {**COUNTS, "wins": 25, "losses": 5}
 WORSE = {**COUNTS, "wins": 5, "losses": 25}
+CALLS = "1.4 fewer calls a task, 95 % interval 1.2 to 1.6."
 SAID = {
-    "better": "+17 pp on 120 unseen tasks, 95 % interval 8 to 25; 1.4 calls a task fewer.",
-    "worse": "Worse than before: −17 pp on 120 unseen tasks, 95 % interval −25 to −8; 1.4 calls a task fewer.",
+    "better": f"+17 pp on 120 unseen tasks, 95 % interval 8 to 25; {CALLS}",
+    "worse": f"Worse than before: −17 pp on 120 unseen tasks, 95 % interval −25 to −8; {CALLS}",
 }
 
 

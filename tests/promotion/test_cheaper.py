@@ -214,8 +214,8 @@ def test_an_equal_candidate_is_given_up_before_its_pairs_are_spent():
     assert decision.verdict is Verdict.REJECT
     assert decision.reason == (
         "Unlikely to be promoted: 0 wins, 0 losses, 84 ties; calls never differed; at most 10 more wins and 10 more "
-        "with fewer calls are likely; 11 more wins, or 12 more pairs with fewer calls and 71 more pairs without a "
-        "loss, would decide; 216 pairs of 300 left."
+        "with fewer calls are likely; 11 more wins, or 71 more pairs without a loss, 12 of them with fewer "
+        "calls, would decide; 216 pairs of 300 left."
     )
 
 

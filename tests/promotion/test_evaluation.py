@@ -112,6 +112,24 @@ def test_tasks_are_chosen_by_the_seed_alone_and_only_held_out_ones_of_enabled_ho
     assert choose_tasks(count=100, seed=3) == []
 
 
+def test_every_page_gives_one_task_before_any_gives_a_second(tags, host):
+    CurriculumTask.objects.all().delete()
+    for number in range(12):
+        CurriculumTask.objects.create(
+            host=host,
+            split="evaluation",
+            # One page with most of the tasks.
+            expected_url=f"{host.base_url}{max(0, number - 8)}",
+            page_digest="d",
+            passage=f"{number}",
+            prompt="?",
+        )
+    for seed in range(5):
+        pages = [task.expected_url for task in choose_tasks(count=8, seed=seed)]
+        assert len(set(pages[:4])) == 4
+        assert set(pages[4:]) == {f"{host.base_url}0"}
+
+
 # Pairs and verdicts.
 
 

@@ -61,11 +61,12 @@ def say(*, pairs: int = 120, **counts: int) -> str:
     [
         (
             {"wins": 16, "losses": 5, "before_calls": 480, "after_calls": 312, "calls_squares": 400},
-            "+9 pp on 120 unseen tasks, 95 % interval 2 to 16; 1.4 calls a task fewer.",
+            "+9 pp on 120 unseen tasks, 95 % interval 2 to 16; 1.4 fewer calls a task, 95 % interval 1.2 to 1.6.",
         ),
         (
             {"wins": 5, "losses": 25, "before_calls": 120, "after_calls": 240, "calls_squares": 130},
-            "Worse than before: −17 pp on 120 unseen tasks, 95 % interval −25 to −8; 1.0 calls a task more.",
+            "Worse than before: −17 pp on 120 unseen tasks, 95 % interval −25 to −8; 1.0 more calls a "
+            "task, 95 % interval 0.9 to 1.1.",
         ),
         (
             {"calls_squares": 40},

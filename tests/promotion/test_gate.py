@@ -101,8 +101,8 @@ def test_an_open_evaluation_is_pending_and_says_what_is_missing():
         "e-values 1.82 for not worse and 1.00 for cheaper, both of 40.0 needed; 51 pairs of 60 left."
     )
     assert decision.missing == (
-        "7 more wins in a row would promote it as better, 8 more pairs with fewer calls and 79 more pairs without a "
-        "loss as not worse and cheaper; 51 pairs are left."
+        "7 more wins in a row would promote it as better, 79 more pairs without a loss, 8 of them with fewer "
+        "calls as not worse and cheaper; 51 pairs are left."
     )
 
 
@@ -123,8 +123,8 @@ def test_a_promotion_out_of_reach_is_rejected_with_pairs_left():
     assert (last_chance.verdict, last_chance.wins_needed, last_chance.pairs_left) == (Verdict.PENDING, 7, 7)
     assert too_late.verdict is Verdict.REJECT
     assert too_late.reason == (
-        "Out of reach: 0 wins, 0 losses, 14 ties; calls never differed; 7 more wins, or 8 more pairs with fewer calls "
-        "and 81 more pairs without a loss, would decide; 6 pairs of 20 left."
+        "Out of reach: 0 wins, 0 losses, 14 ties; calls never differed; 7 more wins, or 81 more pairs without a "
+        "loss, 8 of them with fewer calls, would decide; 6 pairs of 20 left."
     )
 
 

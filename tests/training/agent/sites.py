@@ -6,7 +6,7 @@ import gzip
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,13 +20,17 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True)
 class Stub:
-    """One answer of a stub site; `send` writes the body itself when given. No Content-Type when that is None."""
+    """One answer of a stub site; `send` writes the body itself when given. No Content-Type when that is None.
+
+    Who holds the version that `etag` names gets status 304 instead.
+    """
 
     body: bytes = b""
     status: int = 200
     media_type: str | None = HTML
     headers: Mapping[str, str] | Sequence[tuple[str, str]] = field(default_factory=dict)
     send: Callable[[BaseHTTPRequestHandler], None] | None = None
+    etag: str = ""
 
 
 @dataclass
@@ -37,6 +41,7 @@ class StubSite:
     asked: list[str] = field(default_factory=list)
     agents: list[str] = field(default_factory=list)
     cookies: list[str] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
 
     def site(self, **changes: Any) -> Site:
         return Site(**{"name": "stub", "base_url": self.url, "may_be_private": True, **changes})
@@ -54,6 +59,11 @@ def serve(pages: Mapping[str, Stub | bytes | Callable[[], Stub]]) -> Iterator[St
             answer = pages.get(self.path, Stub(b"nothing here", status=404))
             answer = answer() if callable(answer) else answer
             stub = answer if isinstance(answer, Stub) else Stub(answer)
+            if stub.etag:
+                is_held = self.headers.get("If-None-Match") == stub.etag
+                headers = {"ETag": stub.etag, "Last-Modified": "Mon, 30 Nov 2026 00:00:00 GMT"}
+                stub = Stub(status=304, media_type=None, headers=headers) if is_held else replace(stub, headers=headers)
+            stub_site.answered.append(stub.status)
             self.send_response(stub.status)
             if stub.media_type is not None:
                 self.send_header("Content-Type", stub.media_type)

@@ -10,6 +10,8 @@ USER_AGENT = "LeaLife/0.1"
 ROBOTS_NAME = "LeaLife"
 # Statuses from here on bring no page.
 ERRORS_FROM = 400
+# What is held is still the page.
+UNCHANGED = 304
 
 
 def name_user_agent(contact: str) -> str:
@@ -20,11 +22,22 @@ def name_user_agent(contact: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Validators:
+    """What a server says of a page's version (RFC 9110, 8.8): sent with the next request, to ask whether it changed."""
+
+    etag: str = ""
+    last_modified: str = ""
+
+
+NONE_HELD = Validators()
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One response as it came: `url` asked, `final_url` answered; `digest` is SHA-256 hex of the body.
 
     `media_type` says all that the headers say of how to read it (charset.describe_media_type). `scripts_ran`: the
-    body is what the page's scripts made of it.
+    body is what the page's scripts made of it. `validators` are those of the body as it came from `url` itself.
     """
 
     url: str
@@ -34,6 +47,7 @@ class Page:
     body: bytes = field(repr=False)
     digest: str
     scripts_ran: bool = False
+    validators: Validators = NONE_HELD
 
     @classmethod
     def of(
@@ -51,4 +65,12 @@ class Browser(Protocol):
 
         Raises AgentError: fetch_failed, blocked_by_policy, not_html, too_large, redirect_loop or timeout.
         """
+        ...
+
+
+class RevisitingBrowser(Browser, Protocol):
+    """A browser that can also ask whether a page has changed."""
+
+    def fetch(self, url: str, *, held: Validators = NONE_HELD) -> Page:
+        """See Browser. A page that is still the one held comes with status 304 and without a body."""
         ...

@@ -19,7 +19,7 @@ from training.agent.errors import AgentError, ErrorCode
 from training.agent.reading.charset import bare_type, describe_media_type, read_forbidden
 from training.agent.task import Site
 from training.agent.web.address import canonical_url, is_same_document
-from training.agent.web.browser import ERRORS_FROM, Page
+from training.agent.web.browser import ERRORS_FROM, NONE_HELD, UNCHANGED, Page, Validators
 from training.agent.web.chromium_watch import ChromiumWatch
 from training.agent.web.guard import check_address
 from training.agent.web.http_browser import MARKUP_TYPES, REDIRECTS_MAX, HttpBrowser
@@ -85,15 +85,16 @@ class ChromiumBrowser:
             self._driver.stop()
             self._driver = self._context = self._tab = None
 
-    def fetch(self, url: str) -> Page:
-        """The page at `url` after its scripts ran; see Browser. A page that is not HTML is returned unchanged.
+    def fetch(self, url: str, *, held: Validators = NONE_HELD) -> Page:
+        """The page at `url` after its scripts ran; see RevisitingBrowser. One that is not HTML is returned unchanged.
 
         When scripts redirect, the page that they lead to is read instead: on the site, at most five times.
         """
         target, sent_by = url, ""
         for _ in range(REDIRECTS_MAX + 1):
-            document = self._http.fetch(target, sent_by=sent_by)
-            if document.status >= ERRORS_FROM or bare_type(document.media_type) not in MARKUP_TYPES:
+            document = self._http.fetch(target, sent_by=sent_by, held=NONE_HELD if sent_by else held)
+            is_shown = document.status < ERRORS_FROM and document.status != UNCHANGED
+            if not is_shown or bare_type(document.media_type) not in MARKUP_TYPES:
                 return replace(document, url=url)
             # A route of a scripted page never reaches a server.
             address = document.final_url + _find_route(target)

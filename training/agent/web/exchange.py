@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import httpx
 from ssrfguard import Resolver, SSRFGuardError
@@ -24,6 +25,7 @@ from training.agent.web.failures import explain_failure
 from training.agent.web.guard import Deadline, GuardedTransport, explain_refusal
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,17 @@ class Exchange:
         header = [(b"Set-Cookie", f"{name}={value}; Path=/".encode("utf-8", "replace"))]
         self._cookies.keep(httpx.Response(200, headers=header, request=httpx.Request("GET", url)))
 
-    def get(self, url: str, *, media_types: frozenset[str] | None = None, wanted: int | None = None) -> Response:
-        """The answer to one GET. A body of another type than `media_types` and one past `wanted` bytes stay unread.
+    def get(
+        self,
+        url: str,
+        *,
+        media_types: frozenset[str] | None = None,
+        wanted: int | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Response:
+        """The answer to one GET with these further `headers`.
+
+        A body of another type than `media_types` and one past `wanted` bytes stay unread.
 
         Raises AgentError: blocked_by_policy, fetch_failed, too_large or timeout.
         """
@@ -105,6 +116,7 @@ class Exchange:
         if not left:
             raise AgentError(ErrorCode.TIMEOUT, f"{url[:200]} took longer than {self._caps.seconds:g} seconds.")
         request = self._build_request(url)
+        request.headers.update(headers)
         request.extensions = {"timeout": httpx.Timeout(left).as_dict()}
         try:
             # The transport alone: a client would already build the request that a redirect asks for.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from ssrfguard import Resolver
@@ -13,8 +14,8 @@ from training.agent.reading.charset import describe_media_type
 from training.agent.reading.links import clean_href
 from training.agent.task import Site
 from training.agent.web.address import canonical_url, is_same_document, read_origin, site_origins
-from training.agent.web.browser import ERRORS_FROM, USER_AGENT, Page
-from training.agent.web.exchange import Caps, Exchange, Response
+from training.agent.web.browser import ERRORS_FROM, NONE_HELD, UNCHANGED, USER_AGENT, Page, Validators
+from training.agent.web.exchange import NO_HEADERS, Caps, Exchange, Response
 from training.agent.web.guard import Deadline, check_address
 from training.agent.web.pace import LATER_STATUSES, OwnPace, Pace, read_retry_after
 from training.agent.web.refresh import find_refresh
@@ -23,6 +24,8 @@ from training.agent.web.robots import ROBOTS_BYTES_MAX, Robots, robots_url
 MARKUP_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MEDIA_TYPES = MARKUP_TYPES | {"text/plain"}
 REDIRECTS_MAX = 5
+# The longest ETag or date that is kept.
+VALIDATOR_MAX = 200
 # How many times one address is requested while the server answers "later".
 ATTEMPTS_MAX = 3
 # The longest wait for a turn where no run's deadline bounds it, in seconds.
@@ -69,8 +72,8 @@ class HttpBrowser:
         """Closes the connections."""
         self._exchange.close()
 
-    def fetch(self, url: str, *, sent_by: str = "") -> Page:
-        """The page at `url`; see Browser. Redirects and refreshes stay on the site, at most five.
+    def fetch(self, url: str, *, sent_by: str = "", held: Validators = NONE_HELD) -> Page:
+        """The page at `url`; see RevisitingBrowser. Redirects and refreshes stay on the site, at most five.
 
         `sent_by` is the page whose script leads there, if one does: a refusal names it.
         """
@@ -85,16 +88,19 @@ class HttpBrowser:
                 raise AgentError(ErrorCode.REDIRECT_LOOP, f"{url[:200]} redirects in a circle or too often.")
             seen.add(visit)
             self._find_robots(target).check(target)
-            answer = self._ask_in_turn(target, media_types=MEDIA_TYPES)
+            # What is held came from the address itself, not from where it leads.
+            headers = NO_HEADERS if len(seen) > 1 else _ask_for_change(held)
+            answer = self._ask_in_turn(target, media_types=MEDIA_TYPES, headers=headers)
             onward = self._find_onward(target, answer, cookies=visit[1])
             if not onward:
                 break
             target, sent_by = onward, target
         # What an error answer says is not read: its status is enough.
-        if answer.status < ERRORS_FROM and answer.media_type not in MEDIA_TYPES:
+        if answer.status < ERRORS_FROM and answer.media_type not in MEDIA_TYPES and answer.status != UNCHANGED:
             message = f"{target[:200]} is {answer.media_type or 'of no type'}, not a page."
             raise AgentError(ErrorCode.NOT_HTML, message)
-        return _make_page(url, target, answer)
+        page = _make_page(url, target, answer)
+        return replace(page, validators=_read_validators(answer)) if len(seen) == 1 else page
 
     def fetch_part(self, url: str) -> Page:
         """A part that a page loads from its site (a script, data): the same guards, but no waiting for a turn.
@@ -193,12 +199,17 @@ class HttpBrowser:
             exchange.close()
 
     def _ask_in_turn(
-        self, url: str, *, media_types: frozenset[str] | None = None, wanted: int | None = None
+        self,
+        url: str,
+        *,
+        media_types: frozenset[str] | None = None,
+        wanted: int | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Response:
         """One request without following redirects; repeated when the server says when to try again."""
         for _ in range(ATTEMPTS_MAX):
             self._wait_turn(url)
-            answer = self._exchange.get(url, media_types=media_types, wanted=wanted)
+            answer = self._exchange.get(url, media_types=media_types, wanted=wanted, headers=headers)
             seconds = read_retry_after(answer.headers.get("retry-after", ""))
             if answer.status not in LATER_STATUSES or seconds is None:
                 return answer
@@ -228,6 +239,17 @@ def _make_page(url: str, target: str, answer: Response) -> Page:
         content_type=str(answer.content_type), robots=answer.headers.get_list("x-robots-tag")
     )
     return Page.of(url=url, final_url=target, status=answer.status, media_type=media_type, body=answer.body)
+
+
+def _ask_for_change(held: Validators) -> Mapping[str, str]:
+    headers = {"If-None-Match": held.etag, "If-Modified-Since": held.last_modified}
+    return {name: value for name, value in headers.items() if value}
+
+
+def _read_validators(answer: Response) -> Validators:
+    """What the answer says of its version; one that is too long to be kept is none."""
+    etag, changed = (answer.headers.get(name, "") for name in ("etag", "last-modified"))
+    return Validators(*(value if len(value) <= VALIDATOR_MAX and value.isascii() else "" for value in (etag, changed)))
 
 
 def _join(url: str, location: str) -> str:
