@@ -20,9 +20,10 @@ from .loading import LoadedWeights
 from .manifest import Carried
 from .minilm import carry_minilm
 from .occupancy import Admission
+from .pulled import list_pulled
 from .registry import Registry
 from .server import OllamaServer
-from .weights import NAMES, WeightsMissing, find_weights, read_weights
+from .weights import NAMES, Weights, WeightsMissing, find_weights, read_weights
 from .wire import now
 
 log = logging.getLogger("lealife.embedded.ollama")
@@ -52,19 +53,24 @@ def main() -> int:
     try:
         chat = Carried(NAMES, read_weights(find_weights()))
         minilm = _carry_minilm(data / "blobs")
-        registry = Registry(folder=data / "manifests", carried=[chat, *minilm], now=now())
+        pulled = list_pulled(data / "blobs")
+        registry = Registry(folder=data / "manifests", carried=[chat, *minilm, *pulled], now=now())
     except (WeightsMissing, OSError) as error:
         log.error("%s", error)
         return 1
-    engine = Engine(
-        path=chat.weights.path, num_ctx=arguments.num_ctx, slots=arguments.slots, own_template=chat.weights.template
-    )
-    runners = {chat.weights.digest: Runner(engine, Admission(arguments.parallel, max_queue=arguments.max_queue))}
+
+    def make_runner(weights: Weights) -> Runner:
+        engine = Engine(
+            path=weights.path, num_ctx=arguments.num_ctx, slots=arguments.slots, own_template=weights.template
+        )
+        return Runner(engine, Admission(arguments.parallel, max_queue=arguments.max_queue))
+
+    runners = {model.weights.digest: make_runner(model.weights) for model in (chat, *pulled)}
     for model in minilm:
         embedder = Embedder(model.weights, threads=arguments.embed_threads)
         runners[model.weights.digest] = Runner(embedder, Admission(EMBED_PARALLEL, max_queue=arguments.max_queue))
-    with engine.use():
-        server.open(registry=registry, blobs=Blobs(folder=data / "blobs"), engine=engine, runners=runners)
+    with runners[chat.weights.digest].model.use():
+        server.open(registry=registry, blobs=Blobs(folder=data / "blobs"), runners=runners, make_runner=make_runner)
     _write_address(data / "address", server.address)
     log.info("listening on %s with %d tags", server.address, len(registry.list()))
     stopped.wait()

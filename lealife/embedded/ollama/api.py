@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from .blobs import Blobs
 from .exchange import Exchange
-from .manifest import Manifest
+from .manifest import Carried, Manifest
 from .occupancy import Residency, Resident
 from .options import settle_parameters
 from .prompts import read_template
+from .pulled import Pullable, find_pullable, pull_model
 from .registry import BadName, Registry, Tag, normalise_name, spell_fully
 from .wire import NOT_PULLABLE, ApiError, format_time, now
 
@@ -23,10 +26,15 @@ _TEXT_PARAMETERS = ("stop",)
 class TagApi:
     """Everything about tags: list, show, create, copy, delete, pull, push, and what is loaded."""
 
-    def __init__(self, *, registry: Registry, residency: Residency, blobs: Blobs) -> None:
+    def __init__(
+        self, *, registry: Registry, residency: Residency, blobs: Blobs, on_pulled: Callable[[Carried], None]
+    ) -> None:
+        """`on_pulled` is called with each model that was fetched, before it gets its tag."""
         self.registry = registry
         self.residency = residency
         self.blobs = blobs
+        self._on_pulled = on_pulled
+        self._pulling = threading.Lock()
 
     def version(self, exchange: Exchange) -> None:
         """`GET /api/version`."""
@@ -119,10 +127,13 @@ class TagApi:
         exchange.close()
 
     def pull(self, exchange: Exchange) -> None:
-        """`POST /api/pull`: only the carried models. For any other name Ollama's error: it does not exist."""
+        """`POST /api/pull`: a model that is carried or can be fetched. Of others Ollama's error: it does not exist."""
         name = _normalise(_read_name(exchange))
         exchange.detach()
         exchange.emit({"status": "pulling manifest"})
+        model = find_pullable(name)
+        if model is not None and self.registry.find_carried(name) is None:
+            self._fetch(model, exchange)
         manifest = self._carry(name)
         layer, size = f"sha256:{manifest.weights}", self.registry.get_weights(manifest.weights).size
         exchange.emit({"status": f"pulling {manifest.weights[:12]}", "digest": layer, "total": size, "completed": size})
@@ -130,6 +141,18 @@ class TagApi:
         exchange.emit({"status": "writing manifest"})
         self.registry.save(name=name, manifest=manifest, parent="", now=now())
         exchange.answer({"status": "success"})
+
+    def _fetch(self, model: Pullable, exchange: Exchange) -> None:
+        layer = {"status": f"pulling {model.digest[:12]}", "digest": f"sha256:{model.digest}", "total": model.size}
+        with self._pulling:
+            if self.registry.find_carried(model.names[0]) is not None:
+                # Another request fetched it meanwhile.
+                return
+            pulled = pull_model(
+                model, self.blobs.folder, on_progress=lambda size: exchange.emit(layer | {"completed": size})
+            )
+            self._on_pulled(pulled)
+            self.registry.carry(pulled)
 
     def push(self, exchange: Exchange) -> None:
         """`POST /api/push`: this server sends nothing anywhere."""

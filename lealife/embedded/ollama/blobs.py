@@ -17,7 +17,7 @@ class Blobs:
     """Files that clients sent, under one folder. A create may name them, but this server cannot use them."""
 
     def __init__(self, *, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def has(self, digest: str) -> bool:
         """Whether a file of that digest is here. Raises ApiError 400 for what is not a digest."""
@@ -28,8 +28,8 @@ class Blobs:
         path, found = self._path(digest), hashlib.sha256(content).hexdigest()
         if not path.name.endswith(found):
             raise ApiError(400, f'digest mismatch, expected "{digest}", got "sha256:{found}"')
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as aside:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as aside:
             aside.write(content)
         Path(aside.name).replace(path)
 
@@ -56,4 +56,4 @@ class Blobs:
         found = _DIGEST.fullmatch(digest)
         if found is None:
             raise ApiError(400, "invalid digest format")
-        return self._folder / f"sha256-{found[1].lower()}"
+        return self.folder / f"sha256-{found[1].lower()}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from .engine import ANSWER_ROOM, Completion, Engine
 from .exchange import Exchange
@@ -51,13 +51,10 @@ class Runner:
 class InferenceApi:
     """The addresses that need the weights."""
 
-    def __init__(
-        self, *, registry: Registry, residency: Residency, engine: Engine, runners: Mapping[str, Runner]
-    ) -> None:
-        """`engine`: the chat model's. `runners`: by the digest of their weights."""
+    def __init__(self, *, registry: Registry, residency: Residency, runners: Mapping[str, Runner]) -> None:
+        """`runners`: by the digest of their weights."""
         self._registry = registry
         self._residency = residency
-        self._engine = engine
         self._runners = runners
 
     def chat(self, exchange: Exchange) -> None:
@@ -78,7 +75,7 @@ class InferenceApi:
             prompt = fit_messages(
                 messages,
                 template=tag.manifest.template,
-                engine=self._engine,
+                engine=self._find_engine(tag),
                 num_ctx=settings.num_ctx,
                 truncate=settings.truncate,
             )
@@ -102,7 +99,7 @@ class InferenceApi:
         with self._admitted(exchange, tag, settings) as (started, load_ns):
             text = body["prompt"] if raw else self._build_prompt(tag, body)
             prompt = cut_tokens(
-                self._engine.tokenize(text),
+                self._find_engine(tag).tokenize(text),
                 num_ctx=settings.num_ctx,
                 keep=settings.options.get("num_keep", 0),
                 truncate=settings.truncate,
@@ -110,7 +107,7 @@ class InferenceApi:
             done = self._complete(exchange, tag, settings, prompt, wrap=_wrap_response)
             answer = _wrap_response(_last(exchange, done))
             if not raw:
-                answer["context"] = self._engine.tokenize(text + done.text)
+                answer["context"] = self._find_engine(tag).tokenize(text + done.text)
             self._finish(exchange, tag, done, started, load_ns, answer)
 
     def embed(self, exchange: Exchange) -> None:
@@ -170,6 +167,10 @@ class InferenceApi:
 
     def _find_runner(self, tag: Tag) -> Runner:
         return self._runners[tag.manifest.weights]
+
+    def _find_engine(self, tag: Tag) -> Engine:
+        """The chat model of a tag that can chat: see _refuse_embedder."""
+        return cast(Engine, self._find_runner(tag).model)
 
     def _refuse_embedder(self, tag: Tag, body: dict[str, Any], what: str) -> None:
         if "completion" not in self._registry.get_weights(tag.manifest.weights).capabilities:
@@ -232,14 +233,16 @@ class InferenceApi:
         if system:
             messages.insert(0, {"role": "system", "content": system})
         template = body.get("template") or tag.manifest.template
-        prompt = render_messages(messages, template=template, engine=self._engine)
-        return self._engine.detokenize(context) + prompt if context else prompt
+        engine = self._find_engine(tag)
+        prompt = render_messages(messages, template=template, engine=engine)
+        return engine.detokenize(context) + prompt if context else prompt
 
     def _complete(
         self, exchange: Exchange, tag: Tag, settings: Settings, prompt: list[int], *, wrap: Any
     ) -> Completion:
+        engine = self._find_engine(tag)
         if settings.schema is not None:
-            self._engine.check_schema(settings.schema)
+            engine.check_schema(settings.schema)
         sampling = build_sampling(settings.options)
         if settings.logprobs:
             sampling["logprobs"] = settings.logprobs
@@ -247,7 +250,7 @@ class InferenceApi:
         def emit(piece: str, chances: list[dict[str, Any]]) -> None:
             exchange.emit(_head(tag) | wrap(piece) | {"done": False} | _list_logprobs(chances))
 
-        return self._engine.complete(
+        return engine.complete(
             prompt=prompt,
             sampling=sampling,
             max_tokens=settings.limit_tokens(len(prompt)),

@@ -47,7 +47,9 @@ class Carried:
     names: tuple[str, ...]
     weights: Weights
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = ""
 
     def build_manifest(self) -> Manifest:
-        """Weights, their template and the parameters."""
-        return Manifest(self.weights.digest, self.weights.template, "", dict(self.parameters), [], [])
+        """Weights, their template, the parameters and the licence."""
+        licence = [self.licence] if self.licence else []
+        return Manifest(self.weights.digest, self.weights.template, "", dict(self.parameters), [], licence)

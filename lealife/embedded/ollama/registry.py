@@ -44,14 +44,30 @@ class Registry:
 
     def __init__(self, *, folder: Path, carried: Sequence[Carried], now: datetime) -> None:
         """Reads the tags in `folder`. Each carried model gets its tag once: when that is deleted, it stays away."""
-        self._carried = {name: model.build_manifest() for model in carried for name in model.names}
-        self._weights = {model.weights.digest: model.weights for model in carried}
+        self._carried: dict[str, Manifest] = {}
+        self._weights: dict[str, Weights] = {}
+        for model in carried:
+            self._add(model)
         self._folder = folder
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         # The keys are in lower case: names that differ only in case are one name. It keeps its first spelling.
         self._tags = {tag.name.lower(): tag for path in sorted(folder.glob("*.json")) if (tag := self._read(path))}
         self._offer(carried, now=now)
+
+    def carry(self, model: Carried) -> Manifest:
+        """Carries one more model from now on. It gets no tag by this."""
+        with self._lock:
+            self._add(model)
+            record = self._folder / "offered"
+            offered = record.read_text(encoding="ascii").split() if record.exists() else []
+            if model.weights.digest not in offered:
+                record.write_text("\n".join([*offered, model.weights.digest]) + "\n", encoding="ascii")
+            return self._carried[model.names[0]]
+
+    def _add(self, model: Carried) -> None:
+        self._carried |= dict.fromkeys(model.names, model.build_manifest())
+        self._weights[model.weights.digest] = model.weights
 
     def _offer(self, carried: Sequence[Carried], *, now: datetime) -> None:
         # Not a .json file, so that it is no tag.

@@ -15,11 +15,12 @@ from typing import Any, NoReturn, cast
 from .addresses import BLOBS, allow_origin, find_redirect, is_own_host, is_own_origin, list_methods, read_origin
 from .api import TagApi
 from .blobs import Blobs
-from .engine import Engine
 from .exchange import Exchange, write_json
 from .inference_api import InferenceApi, Runner
+from .manifest import Carried
 from .occupancy import Residency
 from .registry import Registry
+from .weights import Weights
 from .wire import ApiError, ClientGone, now, read_body
 
 log = logging.getLogger(__name__)
@@ -64,11 +65,20 @@ class OllamaServer(ThreadingHTTPServer):
         host, port = str(self.server_address[0]), self.server_address[1]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    def open(self, *, registry: Registry, blobs: Blobs, engine: Engine, runners: Mapping[str, Runner]) -> None:
-        """Begins to serve, and to free unused weights, each in its own thread. See InferenceApi."""
+    def open(
+        self, *, registry: Registry, blobs: Blobs, runners: dict[str, Runner], make_runner: Callable[[Weights], Runner]
+    ) -> None:
+        """Begins to serve, and to free unused weights, each in its own thread.
+
+        `runners` by the digest of their weights; `make_runner` makes that of a chat model which is fetched later.
+        """
         residency = Residency()
-        self.tags = tags = TagApi(registry=registry, residency=residency, blobs=blobs)
-        inference = InferenceApi(registry=registry, residency=residency, engine=engine, runners=runners)
+
+        def carry(model: Carried) -> None:
+            runners[model.weights.digest] = make_runner(model.weights)
+
+        self.tags = tags = TagApi(registry=registry, residency=residency, blobs=blobs, on_pulled=carry)
+        inference = InferenceApi(registry=registry, residency=residency, runners=runners)
         self.routes = {
             ("GET", "/"): _greet,
             ("GET", "/api/version"): tags.version,
@@ -97,7 +107,7 @@ class OllamaServer(ThreadingHTTPServer):
     def _sweep(self, residency: Residency, runners: Mapping[str, Runner]) -> None:
         """Frees weights once no tag with them is loaded."""
         while not self.closing.wait(SWEEP_EVERY_S):
-            for digest, runner in runners.items():
+            for digest, runner in list(runners.items()):
                 if runner.model.is_loaded and residency.is_spent(digest, now=now()) and runner.model.unload():
                     log.info("unloaded the weights %s: no tag is in use", digest[:12])
 
