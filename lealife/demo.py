@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from lealife.core.places import data_dir
@@ -12,6 +13,7 @@ from training.models import Host
 
 NAME = "Python documentation"
 PORTS = range(7464, 7564)
+SITE = Path(__file__).with_name("pydoc_site.py")
 
 
 def ensure_demo_host() -> tuple[Host, bool]:
@@ -34,7 +36,7 @@ def demo_child(host: Host) -> Child:
     folder.mkdir(exist_ok=True)
     return Child(
         name="demo site",
-        command=[sys.executable, "-I", "-S", "-m", "pydoc", "-n", "127.0.0.1", "-p", str(port_of(host))],
+        command=[sys.executable, "-I", "-S", str(SITE), "-n", "127.0.0.1", "-p", str(port_of(host))],
         folder=str(folder),
         # The process ends when its standard input ends.
         keep_stdin_open=True,
