@@ -157,6 +157,8 @@ LEALIFE_COORDINATOR_LEASE_S = read_int("LEALIFE_COORDINATOR_LEASE_S", default=15
 # Only the default for the first run. After that the row in the database counts (training.RuntimeSettings).
 LEALIFE_WINDOW_SIZE = read_int("LEALIFE_WINDOW_SIZE", default=30, least=2, most=10_000)
 LEALIFE_BASE_MODEL = read_text("LEALIFE_BASE_MODEL", default="smollm2:135m")
+# Base models that a candidate may take instead, in the order in which they are tried.
+LEALIFE_BASES = read_list("LEALIFE_BASES", default=[])
 # The model that turns texts into vectors; empty: none.
 LEALIFE_EMBED_MODEL = read_text("LEALIFE_EMBED_MODEL", default="all-minilm")
 # Sent in the User-Agent of every request to a site: some sites refuse agents without a contact address.

@@ -63,7 +63,7 @@ CampaignSize = Annotated[int, Field(ge=1, le=SIZE_MAX, strict=True)]
 Check = Annotated[
     dict[str, Any],
     AfterValidator(check_json),
-    Field(description="The success check: expected_urls, expected_text, pattern, json_schema, min_pages."),
+    Field(description="The success check: expected_urls, expected_text, pattern, json_schema, min_pages, in_answer."),
 ]
 AnswerSchema = Annotated[
     dict[str, Any],

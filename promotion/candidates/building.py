@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from lealife.core.errors import GateRefused
+from lealife.core.model_names import normalise_name
 from learning.models import CurriculumTask, MemoryItem
 from promotion.candidates.exemplars import AnyExemplar, read_pool
 from promotion.candidates.levers import Known, Proposal, propose_changes
@@ -34,6 +37,7 @@ from training.agent.controller import pick_next
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model
 from training.agent.quoting import Embed
+from training.agent.reading.words import fold
 from training.agent.trajectory import Choice
 from training.models import Run, TrainingOutcome
 
@@ -42,6 +46,11 @@ RECENT = 200
 CONTROLLER_FAULTS = (ErrorCode.NO_ROUTE, ErrorCode.BUDGET_SPENT)
 # The check that what the model writes can fail. Other text has to stand in the quotes, whatever the model is.
 ANSWER_CHECK = "json_schema"
+
+# What these change can only be seen by asking the model.
+ASKED_FIRST = (Lever.EXEMPLARS, Lever.BASE)
+# The longest text that is one value, in characters.
+VALUE_MOST = 40
 
 # A question, and the shortlist that was shown with it.
 Situation = tuple[str, tuple[Choice, ...]]
@@ -58,12 +67,18 @@ class CandidatePlan:
     why: str = ""
 
 
-def read_known(parent: ModelTag, *, embed: Embed | None = None) -> Known:
-    """What recorded training says about the parent's recipe. Not called within a transaction: `embed` asks a server."""
+def read_known(parent: ModelTag, *, server: TagServer | None = None, embed: Embed | None = None) -> Known:
+    """What recorded training says about the parent's recipe, and which other bases `server` has.
+
+    Not called within a transaction: both ask the model servers.
+    """
     recent = TrainingOutcome.objects.filter(lane=Run.Lane.TRAINING).order_by("-id")
-    rows = recent.values_list("success", "error_code", "run__verifier")[:RECENT]
+    rows = recent.values_list("success", "error_code", "run__verifier", "run__answer", "run__check_spec")[:RECENT]
     mendable = sum(
-        not success and find_role_at_fault(code, verifier) == parent.role for success, code, verifier in rows
+        (parent.role == Role.TASK and leaves_unsaid(answer, check))
+        if success
+        else find_role_at_fault(code, verifier) == parent.role
+        for success, code, verifier, answer, check in rows
     )
     recipe = Recipe.from_json(parent.recipe)
     is_controller = parent.role == Role.CONTROLLER
@@ -73,6 +88,7 @@ def read_known(parent: ModelTag, *, embed: Embed | None = None) -> Known:
         runs=len(rows),
         tried=_count_tried(parent.role),
         pool=_read_fit(parent.role, size=recipe.shortlist_size, held_out=held_out),
+        bases=find_bases(recipe, server=server) if server is not None else (),
         picks=read_picks(parent) if is_controller else (),
         cases=read_cases(weights=recipe.used_weights, embed=embed) if is_controller else (),
         judged=read_judged(parent),
@@ -86,6 +102,18 @@ def find_role_at_fault(error_code: str, verifier: str) -> str:
         return Role.TASK
     wrong_way = error_code in CONTROLLER_FAULTS or verifier == "expected_url"
     return Role.CONTROLLER if wrong_way else ""
+
+
+def leaves_unsaid(answer: str, check: Mapping[str, Any]) -> bool:
+    """Whether the value that was asked for stands in the quotes alone, not in the answer of a run that succeeded."""
+    value = check.get("expected_text") or ""
+    return 0 < len(value) <= VALUE_MOST and fold(value) not in fold(answer)
+
+
+def find_bases(recipe: Recipe, *, server: TagServer) -> tuple[str, ...]:
+    """The other base models that are allowed and that every server has, in the order in which they are named."""
+    others = (base for base in settings.LEALIFE_BASES if normalise_name(base) != normalise_name(recipe.base))
+    return tuple(base for base in others if (found := server.read_digest(tag=base)) and all(found.values()))
 
 
 def _count_tried(role: str) -> Counter[str]:
@@ -116,7 +144,7 @@ def plan_candidate(*, server: TagServer, model: Model | None = None, embed: Embe
     servers raise when none answers.
     """
     parents = {tag.role: tag for tag in read_routing().require()}
-    known = {role: read_known(parent, embed=embed) for role, parent in parents.items()}
+    known = {role: read_known(parent, server=server, embed=embed) for role, parent in parents.items()}
     proposals = [
         proposal
         for role, parent in parents.items()
@@ -134,7 +162,7 @@ def plan_candidate(*, server: TagServer, model: Model | None = None, embed: Embe
         parent = parents[proposal.recipe.role]
         try:
             plan = check_proposal(proposal, parent=parent, known=known[parent.role], server=server)
-            if model is not None and (plan.lever, parent.role) == (Lever.EXEMPLARS, Role.CONTROLLER):
+            if model is not None and parent.role == Role.CONTROLLER and plan.lever in ASKED_FIRST:
                 _check_by_asking(plan, server=server, situations=len(situations), ask=ask)
         except GateRefused as refused:
             refusal = refused
@@ -150,7 +178,7 @@ def check_proposal(proposal: Proposal, *, parent: ModelTag, known: Known, server
         parent=before,
         judged=known.judged,
         held_out=known.held_out,
-        bases=server.read_digest(tag=parent.base),
+        bases=server.read_digest(tag=recipe.base),
         untrusted=find_untrusted(proposal.chosen),
     )
     foretold = check_recipe(recipe, around=around)

@@ -35,14 +35,16 @@ class Known:
     """What recorded training says about the recipe that is to be improved.
 
     `mendable` of the newest `runs` failed by the role's work. `tried`: how many candidates of each lever were built
-    since the role's last switch. `pool`: the exemplars that a model may see, newest first. `judged`: the role's tags by
-    the effect of their recipes. `held_out`: runs of words of the held-out tasks.
+    since the role's last switch. `pool`: the exemplars that a model may see, newest first. `bases`: the other base
+    models that are allowed and on every server. `judged`: the role's tags by the effect of their recipes. `held_out`:
+    runs of words of the held-out tasks.
     """
 
     mendable: int = 0
     runs: int = 0
     tried: Mapping[str, int] = field(default_factory=dict)
     pool: Sequence[AnyExemplar] = ()
+    bases: Sequence[str] = ()
     picks: Sequence[RecordedPick] = ()
     cases: Sequence[Case] = ()
     judged: Mapping[str, str] = field(default_factory=dict)
@@ -71,8 +73,9 @@ def propose_changes(recipe: Recipe, *, known: Known) -> list[Proposal]:
     Each candidate of a lever since the last switch lowers the promise of its next one, so that levers take turns in
     proportion to what they promise. Deterministic: levers that promise alike stand in the order below.
     """
-    levers = (propose_asking, propose_weights, propose_size) if recipe.role == Role.CONTROLLER else ()
-    proposals = [proposal for lever in (*levers, propose_exemplars) for proposal in lever(recipe, known=known)]
+    own = (propose_asking, propose_weights, propose_size) if recipe.role == Role.CONTROLLER else ()
+    levers = (*own, propose_exemplars, propose_base)
+    proposals = [proposal for lever in levers for proposal in lever(recipe, known=known)]
     weighed = [
         replace(proposal, promise=proposal.promise / (1 + known.tried.get(proposal.lever, 0))) for proposal in proposals
     ]
@@ -158,6 +161,23 @@ def propose_exemplars(recipe: Recipe, *, known: Known) -> list[Proposal]:
             why = f"{_tell_failures(recipe, known)}, and {shown} how it is done."
             proposals.append(Proposal(Lever.EXEMPLARS, changed, known.failing, why, chosen))
     return proposals
+
+
+def propose_base(recipe: Recipe, *, known: Known) -> list[Proposal]:
+    """*base*: another base model. Promises the share of the newest runs that failed by the role's work, if any did.
+
+    The exemplars stay: situations that one model answered right are right for another one.
+    """
+    return [
+        Proposal(
+            Lever.BASE,
+            replace(recipe, base=base),
+            known.failing,
+            f"{_tell_failures(recipe, known)}, and {base} is another model that may do it.",
+        )
+        for base in known.bases
+        if known.mendable
+    ]
 
 
 def _tell_failures(recipe: Recipe, known: Known) -> str:

@@ -13,7 +13,7 @@ from lealife.core.digest import digest_value
 from lealife.core.errors import GateRefused
 from promotion.candidates.windows import move_window
 from promotion.evaluation.arms import ArmInputs, ArmTools, find_freeze, run_arm
-from promotion.evaluation.freezing import NO_TASKS, Frozen, choose_tasks
+from promotion.evaluation.freezing import NO_TASKS, Frozen, choose_tasks, judge_by_answer
 from promotion.evaluation.pair_work import claim_pair, clear_work, goes_first, keep_pair, release_pair, take_next_pair
 from promotion.evaluation.repeatability import PROBES, measure_repeatability, name_apart
 from promotion.gate import rule
@@ -173,7 +173,7 @@ def arm_inputs(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag, m
         standard = tag
     return ArmInputs(
         prompt=task.task.prompt,
-        check_spec=task.task.check_spec,
+        check_spec=judge_by_answer(task.task, role=tag.role),
         host_id=task.task.host_id,
         pages_target=row.default_pages_target,
         max_calls=row.controller_max_calls,

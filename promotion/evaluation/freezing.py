@@ -105,6 +105,15 @@ def choose_tasks(
     return sorted(drawn, key=lambda task: (task.kind != CurriculumTask.Kind.PERSON, turns[task.pk]))[:count]
 
 
+def judge_by_answer(task: CurriculumTask, *, role: str) -> dict[str, Any]:
+    """The check of a held-out task. Who writes the answer must say a value in it: the quotes beside it are not its own.
+
+    Other texts are too long to be said word for word.
+    """
+    is_told = role == Role.TASK and task.kind == CurriculumTask.Kind.VALUE and task.check_spec.get("expected_text")
+    return {**task.check_spec, "in_answer": True} if is_told else task.check_spec
+
+
 def read_memory_seed() -> str:
     """The state of memory. While it does not change, the next candidate gets the tasks that are already measured."""
     counted = MemoryItem.objects.recallable().aggregate(count=Count("id"), newest=Max("id"))

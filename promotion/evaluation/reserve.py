@@ -21,7 +21,7 @@ from lealife.core.session_locks import hold_session_lock
 from learning.models import CurriculumTask
 from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
 from promotion.evaluation.comparison import ENGINE
-from promotion.evaluation.freezing import choose_tasks, recall_for
+from promotion.evaluation.freezing import choose_tasks, judge_by_answer, recall_for
 from promotion.gate.pairs import judge_pair
 from promotion.models import EvaluationArm, LiveApply, ModelTag, PageFreeze, ReserveMeasurement, Role
 from promotion.models.reserve import ReservePair
@@ -118,7 +118,7 @@ def _prepare_arms(measurement: ReserveMeasurement, task: CurriculumTask, *, tool
         recalled = recall_for(task, weights=Recipe.from_json(controller.recipe).used_weights, ask=embed_once)
         inputs[name] = ArmInputs(
             prompt=task.prompt,
-            check_spec=task.check_spec,
+            check_spec=judge_by_answer(task, role=apply.role),
             host_id=task.host_id,
             pages_target=row.default_pages_target,
             max_calls=row.controller_max_calls,

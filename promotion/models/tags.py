@@ -19,6 +19,7 @@ class Lever(models.TextChoices):
     RANKER = "ranker", "ranker"  # the weights by which pages are ranked
     BUDGET = "budget", "budget"  # the size of the shortlist
     EXEMPLARS = "exemplars", "exemplars"  # the verified situations in the tag
+    BASE = "base", "base"  # the base model
 
 
 class ModelTag(models.Model):

@@ -37,7 +37,7 @@ class SuccessCheck:
     """The deterministic check of a run; all given parts must hold.
 
     `expected_urls`: one of them visited, and a checked quote from one of them when there are quotes.
-    `expected_text`: in the answer or in one of its quotes, ignoring white space and case.
+    `expected_text`: in the answer or in one of its quotes, ignoring white space and case; `in_answer`: in the answer.
     `pattern`: a regular expression that matches in the answer or in one of its quotes.
     `json_schema`: the answer is JSON of that shape (type, properties, required, enum, items); it is written so.
     `min_pages`: distinct pages fetched.
@@ -49,6 +49,7 @@ class SuccessCheck:
     pattern: str = ""
     json_schema: dict[str, Any] | None = None
     min_pages: int = 0
+    in_answer: bool = False
 
     def __post_init__(self) -> None:
         if len(self.expected_urls) > URLS_MAX or not all(isinstance(url, str) for url in self.expected_urls):
@@ -63,6 +64,8 @@ class SuccessCheck:
             raise ValueError(f"pattern does not compile: {error}") from None
         if self.json_schema is not None:
             check_schema(self.json_schema)
+        if not isinstance(self.in_answer, bool) or (self.in_answer and not self.expected_text):
+            raise ValueError("in_answer is true or false, and true only with expected_text")
         if isinstance(self.min_pages, bool) or not isinstance(self.min_pages, int):
             raise ValueError("min_pages is a whole number")
         if not 0 <= self.min_pages <= PAGES_MAX:

@@ -109,7 +109,7 @@ def _list_checks(check: SuccessCheck) -> list[Check]:
         checks.append(("visited", lambda gathered: _check_visited(expected, gathered)))
         checks.append(("quoted", lambda gathered: _check_quoted(expected, gathered)))
     if check.expected_text:
-        checks.append(("expected_text", lambda gathered: _check_text(check.expected_text, gathered)))
+        checks.append(("expected_text", lambda gathered: _check_text(check, gathered)))
     if check.pattern:
         checks.append(("pattern", lambda gathered: _check_pattern(check.pattern, gathered)))
     if check.json_schema is not None:
@@ -165,13 +165,11 @@ def _check_quoted(expected: frozenset[str], gathered: Gathered) -> str:
     return "no quote comes from an expected address"
 
 
-def _check_text(expected: str, gathered: Gathered) -> str:
-    wanted = fold(expected)
-    return (
-        ""
-        if any(wanted in fold(text) for text in _list_said(gathered))
-        else "the text is not in the answer or its quotes"
-    )
+def _check_text(check: SuccessCheck, gathered: Gathered) -> str:
+    wanted, said = fold(check.expected_text), [gathered.answer] if check.in_answer else _list_said(gathered)
+    if any(wanted in fold(text) for text in said):
+        return ""
+    return f"the text is not in the answer{'' if check.in_answer else ' or its quotes'}"
 
 
 def _check_pattern(pattern: str, gathered: Gathered) -> str:

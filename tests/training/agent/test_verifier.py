@@ -46,6 +46,7 @@ def check(gathered: Gathered = GATHERED, *, pages_target: int = 1, **parts: Any)
         ({"expected_urls": ("no address",)}, (False, "expected_url")),
         ({"expected_text": "prune in LATE winter"}, (True, "expected_text")),
         ({"expected_text": "in summer"}, (False, "expected_text")),
+        ({"expected_text": "prune in LATE winter", "in_answer": True}, (False, "expected_text")),
         ({"pattern": r"^Prune"}, (True, "pattern")),
         # It stands on a page, but no answer says so.
         ({"pattern": r"\d+ roses"}, (False, "pattern")),
