@@ -12,9 +12,13 @@ from training.agent.reading.words import PHRASES_MAX, content_words, find_phrase
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("json.JSONDecoder", ("json", "json", "decod")),
-        ("snake_case-name", ("snake", "case", "name")),
-        ("camelCaseName", ("camel", "case", "name")),
+        ("json.JSONDecoder", ("json", "json", "decod", "json.jsondecoder")),
+        ("snake_case-name", ("snake", "case", "snake_case", "name")),
+        ("camelCaseName", ("camel", "case", "name", "camelcasename")),
+        ("git commit --no-verify", ("git", "commit", "no", "verifi", "--no-verify")),
+        ("std::sort of 3.11. Next", ("std", "sort", "std::sort", "of", "3", "11", "3.11", "next")),
+        ("read-only", ("read", "onli")),
+        ("\u00fcber pop_all\u00e4", ("\u00fcber", "pop", "all", "pop_all", "\u00e4")),
         ("sha256 utf8", ("sha256", "utf8")),
         ("Bücher über Café", ("bücher", "über", "café")),
         ("parsing libraries", ("pars", "librari")),
@@ -26,8 +30,15 @@ from training.agent.reading.words import PHRASES_MAX, content_words, find_phrase
         ("\ubd80\ud488\uc758", ("\ubd80\ud488", "\ud488\uc758")),
     ],
 )
-def test_identifiers_come_apart(text: str, words: tuple[str, ...]) -> None:
+def test_names_come_apart_and_then_come_whole(text: str, words: tuple[str, ...]) -> None:
     assert split_words(text) == words
+
+
+@pytest.mark.parametrize("piece", ["a", "aB", "a.", "--", "-a", "a_", "A", "a1", "::"])
+def test_a_hundred_thousand_pieces_of_a_name_take_no_time(piece: str) -> None:
+    began = time.thread_time()
+    split_words(piece * 100_000)
+    assert time.thread_time() - began < 1
 
 
 @pytest.mark.parametrize(

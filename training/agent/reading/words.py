@@ -22,6 +22,11 @@ PHRASE_WEIGHT = 3.0
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z0-9]+")
+# What is written like the name of a function, module, option or class, or like a version.
+_NAME = re.compile(
+    r"(--[a-z0-9]+(?:-[a-z0-9]+)+|(?<![A-Za-z0-9])[A-Za-z0-9]+(?:(?:[_.]|::)[A-Za-z0-9]+)+"
+    r"|\b[A-Za-z]*[a-z0-9][A-Z][A-Za-z0-9]*)"
+)
 # Of all scripts: runs in which no blanks part the words (and Hangul, whose words carry their endings), each script by
 # itself; and words, their accents and vowel signs included.
 UNSPACED = r"\p{Han}\u3005\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hangul}"
@@ -147,12 +152,25 @@ def has_unspaced(text: str) -> bool:
 
 @lru_cache(maxsize=16_384)
 def split_words(text: str) -> tuple[str, ...]:
-    """The words of a text, lower case and stemmed; identifiers come apart at _ . - and camelCase.
+    """The words of a text, lower case and stemmed; names come apart at _ . - and camelCase, and then come whole.
 
-    Where no blanks separate words, every two characters in a row count as one word.
+    The parts of a name are often common words; whole it is the rarest word of a question. Where no blanks separate
+    words, every two characters in a row count as one word.
     """
-    if text.isascii():
-        return tuple(_stem(word) for word in _WORD.findall(_CAMEL.sub(" ", text).casefold()))
+    words: list[str] = []
+    split = _split_ascii if text.isascii() else _split
+    for place, piece in enumerate(_NAME.split(text)):
+        words += split(piece)
+        if place % 2:
+            words.append(piece.casefold())
+    return tuple(words)
+
+
+def _split_ascii(text: str) -> Iterable[str]:
+    return map(_stem, _WORD.findall(_CAMEL.sub(" ", text).casefold()))
+
+
+def _split(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKC", _JOINERS.sub("", clean_text(text)))
     words: list[str] = []
     for found in _ANY_WORD.finditer(_CAMEL.sub(" ", plain).casefold()):
@@ -160,7 +178,7 @@ def split_words(text: str) -> tuple[str, ...]:
             words += [pair for run in _HAN_STOP.split(found[0]) for pair in _pair_up(run)]
         else:
             words += _pair_up(found[0]) if found["run"] else [_stem(found[0])]
-    return tuple(words)
+    return words
 
 
 def content_words(text: str) -> frozenset[str]:
