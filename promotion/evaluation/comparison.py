@@ -16,6 +16,7 @@ from promotion.evaluation.arms import ArmInputs, ArmTools, find_freeze, run_arm
 from promotion.evaluation.freezing import NO_TASKS, Frozen, choose_tasks, judge_by_answer
 from promotion.evaluation.pair_work import claim_pair, clear_work, goes_first, keep_pair, release_pair, take_next_pair
 from promotion.evaluation.repeatability import PROBES, measure_repeatability, name_apart
+from promotion.evaluation.sharing import share_replies
 from promotion.gate import rule
 from promotion.gate.e_values import wins_needed
 from promotion.gate.error_budget import next_alpha, split_alpha
@@ -199,11 +200,12 @@ def _run_claimed(evaluation: Evaluation, *, index: int, tools: ArmTools) -> bool
             release_pair(evaluation, index=index, worker=tools.worker)
             return False
     task = tasks.get(index=index)
+    shared = share_replies(tools, repeats_differed=evaluation.repeats_differed)
     order = (("candidate", evaluation.candidate), ("baseline", evaluation.baseline))
     arms: dict[str, EvaluationArm] = {}
     for name, tag in order if goes_first(evaluation, index=index) else reversed(order):
         apart = name_apart(evaluation, index=index, arm=name)
-        arm = run_arm(arm_inputs(evaluation, task, tag=tag), tools=tools, apart=apart)
+        arm = run_arm(arm_inputs(evaluation, task, tag=tag), tools=shared, apart=apart)
         if arm is None:
             release_pair(evaluation, index=index, worker=tools.worker)
             return False

@@ -22,6 +22,7 @@ from learning.models import CurriculumTask
 from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
 from promotion.evaluation.comparison import ENGINE
 from promotion.evaluation.freezing import choose_tasks, judge_by_answer, recall_for
+from promotion.evaluation.sharing import share_replies
 from promotion.gate.pairs import judge_pair
 from promotion.models import EvaluationArm, LiveApply, ModelTag, PageFreeze, ReserveMeasurement, Role
 from promotion.models.reserve import ReservePair
@@ -56,7 +57,9 @@ def measure_next(*, tools: ArmTools) -> bool:
     moment: a dead worker's lock is free, and its arms are stored under their inputs.
     """
     opened = ReserveMeasurement.objects.filter(state=State.OPEN).order_by("pk")
-    measurement = opened.select_related("apply__from_tag", "apply__to_tag", "beside").first()
+    measurement = opened.select_related(
+        "apply__from_tag", "apply__to_tag", "apply__canary__evaluation", "beside"
+    ).first()
     if measurement is None:
         return False
     left = _read_left(measurement)
@@ -90,6 +93,8 @@ def _find_next_switch(apply: LiveApply) -> LiveApply | None:
 
 def _run_pair(measurement: ReserveMeasurement, task: CurriculumTask, *, tools: ArmTools) -> ReservePair | None:
     """Both arms on one task, in a random order; None when one could not be run now."""
+    canary = measurement.apply.canary
+    tools = share_replies(tools, repeats_differed=canary.evaluation.repeats_differed if canary else None)
     inputs = _prepare_arms(measurement, task, tools=tools)
     arms: dict[str, EvaluationArm] = {}
     for name in sorted(inputs, reverse=unit_interval("order", measurement.pk, task.pk) < 0.5):
