@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -43,7 +43,11 @@ INVALID_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class ArmInputs:
-    """Everything an arm's result depends on."""
+    """Everything an arm's result depends on.
+
+    `write_answer=False` leaves the task model out. It is for candidates of the other role: a written answer holds
+    nothing that its quotes do not, so no check of these but that of a JSON answer can depend on it.
+    """
 
     prompt: str
     check_spec: dict
@@ -56,6 +60,7 @@ class ArmInputs:
     freeze_id: int
     seed: int
     engine: tuple[str, ...]  # what the settings say of the browser
+    write_answer: bool = True
 
     @property
     def digest(self) -> str:
@@ -79,6 +84,7 @@ class ArmInputs:
                 self.seed,
                 NUM_CTX,
                 list(self.engine),
+                self.write_answer,
                 read_agent_version(),
             ]
         )
@@ -159,7 +165,7 @@ def _run_opened(
     try:
         with tools.open_browser(run.host) as live, tools.keep_lease(run):
             trajectory = navigate(
-                task=build_task(run),
+                task=replace(build_task(run), write_answer=inputs.write_answer),
                 brain=brain,
                 browser=FreezingBrowser(freeze_id=inputs.freeze_id, live=live),
                 model=tools.model,

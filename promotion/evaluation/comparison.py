@@ -13,7 +13,7 @@ from lealife.core.digest import digest_value
 from lealife.core.errors import GateRefused
 from promotion.candidates.windows import move_window
 from promotion.evaluation.arms import ArmInputs, ArmTools, find_freeze, run_arm
-from promotion.evaluation.freezing import NO_TASKS, Frozen, choose_tasks, judge_by_answer
+from promotion.evaluation.freezing import NO_TASKS, Frozen, choose_tasks, is_written, judge_by_answer
 from promotion.evaluation.pair_work import claim_pair, clear_work, goes_first, keep_pair, release_pair, take_next_pair
 from promotion.evaluation.repeatability import PROBES, measure_repeatability, name_apart
 from promotion.evaluation.sharing import share_replies
@@ -184,6 +184,7 @@ def arm_inputs(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag, m
         freeze_id=evaluation.freeze_id,
         seed=evaluation.seed,
         engine=tuple(str(getattr(row, name)) for name in ENGINE),
+        write_answer=is_written(task.task.check_spec, role=tag.role),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -112,6 +112,11 @@ def judge_by_answer(task: CurriculumTask, *, role: str) -> dict[str, Any]:
     """
     is_told = role == Role.TASK and task.kind == CurriculumTask.Kind.VALUE and task.check_spec.get("expected_text")
     return {**task.check_spec, "in_answer": True} if is_told else task.check_spec
+
+
+def is_written(check_spec: Mapping[str, Any], *, role: str) -> bool:
+    """Whether the arms of a candidate for this role write an answer: where the result may depend on it."""
+    return role == Role.TASK or "json_schema" in check_spec
 
 
 def read_memory_seed() -> str:

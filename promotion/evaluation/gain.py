@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -68,28 +69,42 @@ class Gain:
         return "fewer calls" if self.calls is not None and self.calls.high < 0 else NOT_CLEAR
 
 
-def compare_success(*, wins: int, losses: int, pairs: int) -> Difference:
+def measure_error(differences: Mapping[str, Sequence[float]]) -> float:
+    """The standard error of the mean of all differences, which are given by page: those of one page go together.
+
+    The cluster-robust one (Liang and Zeger, “Longitudinal data analysis using generalized linear models”, Biometrika 73
+    (1986), 13–22), with c / (c - 1) for c pages. Infinite for fewer than two pages, which say nothing of others.
+    """
+    pages, pairs = len(differences), sum(map(len, differences.values()))
+    if pages < 2:
+        return math.inf
+    mean = sum(map(sum, differences.values())) / pairs
+    squares = sum((sum(page) - len(page) * mean) ** 2 for page in differences.values())
+    return math.sqrt(squares * pages / (pages - 1)) / pairs
+
+
+def compare_success(*, wins: int, losses: int, pairs: int, error: float) -> Difference:
     """The difference of success over `pairs` tasks, of which `wins` only the tag after, `losses` only the one before
-    solved.
+    solved. `error` is its standard error by page: where tasks of one page go together the interval is wider.
 
     The interval is Wald's with half a pair added to each of the four cells, cut off at -1 and 1: Agresti and Min,
     “Simple improved confidence intervals for comparing matched proportions”, Statistics in Medicine 24 (2005), 729–740.
     """
     middle = (wins - losses) / (pairs + 2)
-    reach = Z * math.sqrt((wins + losses + 1) - (wins - losses) ** 2 / (pairs + 2)) / (pairs + 2)
+    alone = math.sqrt((wins + losses + 1) - (wins - losses) ** 2 / (pairs + 2)) / (pairs + 2)
+    reach = Z * max(alone, error)
     return Difference((wins - losses) / pairs, max(-1.0, middle - reach), min(1.0, middle + reach))
 
 
-def compare_calls(*, total: int, squares: int, pairs: int) -> Difference | None:
-    """The mean difference of calls from the sum and the sum of squares of `pairs` differences; None of too few.
+def compare_calls(*, total: int, error: float, pairs: int) -> Difference | None:
+    """The mean difference of calls over `pairs` tasks, from its sum and its standard error; None of too few.
 
-    The interval is the normal one of a paired mean: mean ± z·s/√n, with s the sample's standard deviation.
+    The interval is the normal one: mean ± z times the error.
     """
     if pairs < LEAST_FOR_CALLS:
         return None
     mean = total / pairs
-    reach = Z * math.sqrt(max(0.0, squares - pairs * mean**2) / (pairs - 1) / pairs)
-    return Difference(mean, mean - reach, mean + reach)
+    return Difference(mean, mean - Z * error, mean + Z * error)
 
 
 def read_gain(apply: LiveApply | None) -> Gain | None:
@@ -99,9 +114,11 @@ def read_gain(apply: LiveApply | None) -> Gain | None:
         return None
     pairs, tasks = row.wins + row.losses + row.ties, len(row.task_ids)
     shown = pairs if row.state != State.OPEN else 0
-    success = compare_success(wins=row.wins, losses=row.losses, pairs=pairs) if shown else None
+    success = None
+    if shown:
+        success = compare_success(wins=row.wins, losses=row.losses, pairs=pairs, error=row.success_error)
     difference = row.after_calls - row.before_calls
-    calls = compare_calls(total=difference, squares=row.calls_squares, pairs=pairs) if shown else None
+    calls = compare_calls(total=difference, error=row.calls_error, pairs=pairs) if shown else None
     is_loss = success is not None and success.high < 0
     return Gain(
         state=row.state,

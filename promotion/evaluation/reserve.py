@@ -6,6 +6,7 @@ are unordered, so any number of workers may run tasks of one measurement at once
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -21,7 +22,8 @@ from lealife.core.session_locks import hold_session_lock
 from learning.models import CurriculumTask
 from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
 from promotion.evaluation.comparison import ENGINE
-from promotion.evaluation.freezing import choose_tasks, judge_by_answer, recall_for
+from promotion.evaluation.freezing import choose_tasks, is_written, judge_by_answer, recall_for
+from promotion.evaluation.gain import measure_error
 from promotion.evaluation.sharing import share_replies
 from promotion.gate.pairs import judge_pair
 from promotion.models import EvaluationArm, LiveApply, ModelTag, PageFreeze, ReserveMeasurement, Role
@@ -31,6 +33,8 @@ from training.agent.quoting import Vector
 from training.runtime_settings import read_settings
 
 MOST = 120
+# Stands for no error at all to be told: of fewer than two pages.
+LARGEST_ERROR = 1e6
 State = ReserveMeasurement.State
 
 
@@ -133,6 +137,7 @@ def _prepare_arms(measurement: ReserveMeasurement, task: CurriculumTask, *, tool
             freeze_id=measurement.freeze_id,
             seed=0,
             engine=tuple(str(getattr(row, name)) for name in ENGINE),
+            write_answer=is_written(task.check_spec, role=apply.role),
         )
     return inputs
 
@@ -157,8 +162,8 @@ def _settle(measurement: ReserveMeasurement, *, pair: ReservePair | None, now: d
         announce("promotion")
 
 
-def _count_pairs(measurement: ReserveMeasurement) -> dict[str, int]:
-    """Every count over the pairs, by the measurement's columns. One query."""
+def _count_pairs(measurement: ReserveMeasurement) -> dict[str, float]:
+    """Every figure over the pairs, by the measurement's columns."""
     valid = ~Q(result="invalid")
     before, after = F("before_arm__controller_calls"), F("after_arm__controller_calls")
     found = measurement.pairs.aggregate(
@@ -169,6 +174,11 @@ def _count_pairs(measurement: ReserveMeasurement) -> dict[str, int]:
         before_successes=Count("id", filter=valid & Q(before_arm__success=True)),
         before_calls=Sum(before, filter=valid, default=0),
         after_calls=Sum(after, filter=valid, default=0),
-        calls_squares=Sum((after - before) * (after - before), filter=valid, default=0),
     )
-    return dict(found)
+    counted = measurement.pairs.filter(valid).annotate(calls=after - before)
+    success, calls = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
+    for url, result, difference in counted.values_list("task__expected_url", "result", "calls"):
+        success[url].append({"win": 1, "loss": -1}.get(result, 0))
+        calls[url].append(difference)
+    errors = {"success_error": measure_error(success), "calls_error": measure_error(calls)}
+    return {**found, **{name: min(error, LARGEST_ERROR) for name, error in errors.items()}}

@@ -33,7 +33,8 @@ class ReserveMeasurement(models.Model):
     before_successes = models.PositiveIntegerField(default=0)
     before_calls = models.PositiveIntegerField(default=0, help_text="Controller calls over all counted pairs.")
     after_calls = models.PositiveIntegerField(default=0)
-    calls_squares = models.PositiveIntegerField(default=0, help_text="Sum of the squared differences in calls.")
+    success_error = models.FloatField(default=0.0, help_text="Standard error of the mean difference of success.")
+    calls_error = models.FloatField(default=0.0, help_text="The same of the controller calls.")
     opened_at = models.DateTimeField(db_default=Now(), editable=False)
     closed_at = models.DateTimeField(null=True, blank=True)
 

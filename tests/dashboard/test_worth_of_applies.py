@@ -19,7 +19,7 @@ from tests.promotion.ledgers import make_history
 from tests.promotion.scenes import Servers
 from training.models import Host
 
-COUNTS = {"done": 120, "ties": 90, "before_calls": 480, "after_calls": 312, "calls_squares": 400}
+COUNTS = {"done": 120, "ties": 90, "before_calls": 480, "after_calls": 312, "calls_error": 0.107}
 BETTER = {**COUNTS, "wins": 25, "losses": 5}
 WORSE = {**COUNTS, "wins": 5, "losses": 25}
 CALLS = "1.4 fewer calls a task, 95 % interval 1.2 to 1.6."
