@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from lealife.core.action_admin import ORIGIN, ActionAdmin, offer
 from lealife.core.actors import read_actor
 from lealife.core.readonly_admin import ReadOnlyAdmin, link_rows
-from learning.memory import purge_memory, retire_items
+from learning.memory import purge_memory, retire_items, trust_items
 from learning.models import (
     CurriculumTask,
     FrontierPage,
@@ -64,7 +64,7 @@ class MemoryItemAdmin(ReadOnlyAdmin, ActionAdmin):
     exclude = ("search",)
     readonly_fields = ("evidence_rows",)
     action_form = MemoryActionForm
-    actions = ("retire_selected", "purge_outcomes", "purge_hosts", "purge_since")
+    actions = ("trust_selected", "retire_selected", "purge_outcomes", "purge_hosts", "purge_since")
 
     @admin.display(description="evidence")
     def evidence_rows(self, item: MemoryItem) -> SafeString:
@@ -79,6 +79,15 @@ class MemoryItemAdmin(ReadOnlyAdmin, ActionAdmin):
         for item in chosen:
             self.log_change(request, item, "Retired.")
         self.message_user(request, f"{retired} retired.", messages.SUCCESS)
+
+    @offer(trust_items, description="Trust: runs recall them again")
+    def trust_selected(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
+        """Vouches for the chosen items, retired and quarantined ones too."""
+        chosen = list(queryset)
+        trusted = trust_items(item_ids=[item.pk for item in chosen], by=read_actor(request), origin=ORIGIN)
+        for item in chosen:
+            self.log_change(request, item, "Trusted.")
+        self.message_user(request, f"{trusted} trusted.", messages.SUCCESS)
 
     @offer(purge_memory, description="Purge all that was learned from the same outcomes")
     def purge_outcomes(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:

@@ -277,6 +277,23 @@ def retire_items(*, item_ids: Iterable[int], by: Actor, origin: str) -> int:
     return changed
 
 
+@requires("learning.trust_memory")
+def trust_items(*, item_ids: Iterable[int], by: Actor, origin: str) -> int:
+    """Vouches for items, so that runs recall them again; returns how many changed.
+
+    Of an item whose page says something else by now the next visit decides again.
+    """
+    chosen = MemoryItem.objects.filter(pk__in=list(item_ids))
+    with transaction.atomic():
+        _lock_memory_of(chosen)
+        changed = chosen.exclude(status=Status.TRUSTED).update(
+            status=Status.TRUSTED, reason="", updated_at=timezone.now()
+        )
+        record_audit(actor=by, origin=origin, action="trust memory", subject=f"{changed} items")
+        announce("ingest")
+    return changed
+
+
 @requires("learning.purge_memory")
 def purge_memory(*, host_id: int | None, outcome_id: int | None, since: datetime | None, by: Actor, origin: str) -> int:
     """Forgets items of a host, of one outcome, or learned since a time; returns how many.

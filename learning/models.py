@@ -164,7 +164,11 @@ class MemoryItem(models.Model):
     objects = MemoryQuerySet.as_manager()
 
     class Meta:
-        permissions = [("retire_memory", "May retire memory"), ("purge_memory", "May purge memory")]
+        permissions = [
+            ("retire_memory", "May retire memory"),
+            ("trust_memory", "May vouch for memory"),
+            ("purge_memory", "May purge memory"),
+        ]
         db_table = "memory_items"
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["host", "key"], name="one_memory_item_per_key_of_a_host")]
@@ -270,6 +274,7 @@ class FrontierPage(models.Model):
     objects = FrontierQuerySet.as_manager()
 
     class Meta:
+        permissions = [("read_again", "May have sites read again")]
         ordering = ["id"]
         constraints = [models.UniqueConstraint(fields=["host", "url_digest"], name="one_frontier_row_per_page")]
         indexes = [

@@ -12,7 +12,3 @@ __all__ = ["hosts", "keys", "runs", "users"]
 # add a schedule of the queue, for example, could run any function with any arguments.
 SHOWN = {"training", "learning", "promotion", "lealife", "auth"}
 admin.site.unregister([model for model in admin.site._registry if model._meta.app_label not in SHOWN])
-
-admin.site.site_header = "LeaLife"
-admin.site.site_title = "LeaLife"
-admin.site.index_title = "What happened, what was learned, what is trusted"

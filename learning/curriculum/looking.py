@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models.functions import Now
 
+from lealife.core.actors import Actor, requires
+from lealife.core.announce import announce
 from learning.curriculum.seeding import ASK_AGAIN_LATER, PAGES_A_VISIT, learn_page, name_next_look
 from learning.expiry import close_page, expire_page, learn_presence
 from learning.memory import confirm_crawled, lock_memory
@@ -16,6 +19,7 @@ from training.agent.errors import AgentError, ErrorCode
 from training.agent.reading.page import ParsedPage, parse_page
 from training.agent.web.address import canonical_url
 from training.agent.web.browser import UNCHANGED, Page, RevisitingBrowser, Validators
+from training.audit import record_audit
 from training.models import Host
 
 
@@ -54,6 +58,20 @@ def look_again(
         else:
             _compare(entry, page, now=now)
     return looked
+
+
+@requires("learning.read_again")
+def read_again(*, host_ids: Iterable[int], by: Actor, origin: str) -> int:
+    """Makes all pages of these hosts due, those too that could not be read; returns how many."""
+    pages = FrontierPage.objects.filter(host_id__in=list(host_ids))
+    with transaction.atomic():
+        due = pages.filter(state=FrontierPage.State.READ).update(not_before=Now())
+        due += pages.exclude(state=FrontierPage.State.READ).update(
+            state=FrontierPage.State.KNOWN, error_code="", not_before=Now()
+        )
+        record_audit(actor=by, origin=origin, action="read again", subject=f"{due} pages")
+        announce("sources")
+    return due
 
 
 def _compare(entry: FrontierPage, page: Page, *, now: datetime) -> None:

@@ -14,8 +14,10 @@ ACTIONS = {
     "lealife.run_actions.judge_run": "training.give_verdict",
     "lealife.run_actions.repeat_run": "training.ask",
     "lealife.run_actions.train_on_run": "training.queue_source",
+    "learning.curriculum.looking.read_again": "learning.read_again",
     "learning.memory.purge_memory": "learning.purge_memory",
     "learning.memory.retire_items": "learning.retire_memory",
+    "learning.memory.trust_items": "learning.trust_memory",
     "promotion.adoption.adopt_tags": "promotion.adopt_digest",
     "promotion.applies.roll_back": "promotion.roll_back",
     "promotion.canary.abort_open_canary": "promotion.abort_canary",
@@ -133,6 +135,7 @@ ADMIN_ACTIONS = {
     "auth.Group": {"delete_selected": SUPERUSER},
     "lealife.ApiKey": {"revoke_selected": "lealife.change_apikey"},
     "learning.MemoryItem": {
+        "trust_selected": "learning.trust_memory",
         "retire_selected": "learning.retire_memory",
         "purge_outcomes": "learning.purge_memory",
         "purge_hosts": "learning.purge_memory",
@@ -150,7 +153,7 @@ ADMIN_ACTIONS = {
         "requeue_selected": "training.manage_campaign",
         "cancel_selected": "training.manage_campaign",
     },
-    "training.Host": {"delete_selected": "training.delete_host"},
+    "training.Host": {"delete_selected": "training.delete_host", "read_again_selected": "learning.read_again"},
     "training.Run": {
         "repeat_selected": "training.ask",
         "train_on_selected": "training.queue_source",

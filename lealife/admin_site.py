@@ -1,0 +1,57 @@
+"""The admin site: an index by what people come to do, not by app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest
+
+# Each job with its models, in the order in which they are needed. What stands in none of them is internal.
+JOBS: Mapping[str, tuple[str, ...]] = {
+    "Run it": ("Host", "TrainingSource", "Campaign", "TaskDefinition", "RuntimeSettings", "Coordinator"),
+    "Questions and answers": ("Run", "OperatorVerdict"),
+    "What it knows": ("MemoryItem", "CurriculumTask", "FrontierPage", "IndexedPage", "IndexedPassage"),
+    "What is trusted": (
+        "ModelTag",
+        "PromotionWindow",
+        "Evaluation",
+        "Canary",
+        "LiveApply",
+        "ReserveMeasurement",
+        "Watch",
+        "GateDrill",
+    ),
+    "Evidence": ("TrainingOutcome", "TrainingCycle", "OutcomeSeal", "ChainCheck", "AuditEntry"),
+    "People and keys": ("User", "Group", "ApiKey"),
+}
+INTERNALS = "Internals"
+
+
+class LeaLifeAdminSite(AdminSite):
+    """Admin with the index by job. Internal tables are listed for superusers alone."""
+
+    site_header = site_title = "LeaLife"
+    index_title = "What would you like to do?"
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """One entry a job instead of one an app; the page of a single app stays as Django has it."""
+        found = super().get_app_list(request, app_label)
+        if app_label is not None:
+            return found
+        models = {model["object_name"]: model for app in found for model in app["models"]}
+        jobs = {job: [models.pop(name) for name in names if name in models] for job, names in JOBS.items()}
+        if request.user.is_superuser:
+            jobs[INTERNALS] = sorted(models.values(), key=lambda model: str(model["name"]))
+        return [
+            {
+                "name": job,
+                "app_label": job.lower().replace(" ", "-"),
+                "app_url": "",
+                "has_module_perms": True,
+                "models": rows,
+            }
+            for job, rows in jobs.items()
+            if rows
+        ]

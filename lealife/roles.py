@@ -1,0 +1,74 @@
+"""Roles: groups with the permissions of one job.
+
+They are made once with the tables. After that they are groups like any other, edited in admin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Q, QuerySet
+
+VIEWER, OPERATOR, CURATOR, RELEASER, ADMIN = "Viewer", "Operator", "Curator", "Release manager", "Admin"
+# Beside looking, which every role may.
+ACTIONS: Mapping[str, Collection[str]] = {
+    VIEWER: (),
+    OPERATOR: (
+        "training.ask",
+        "training.give_verdict",
+        "training.queue_source",
+        "training.disable_source",
+        "training.cancel_source",
+        "training.manage_campaign",
+        "training.start_training",
+        "training.stop_training",
+        "training.change_settings",
+    ),
+    CURATOR: (
+        "training.add_host",
+        "training.change_host",
+        "training.delete_host",
+        "training.ask",
+        "training.give_verdict",
+        "training.queue_source",
+        "training.manage_definition",
+        "learning.read_again",
+        "learning.retire_memory",
+        "learning.trust_memory",
+        "learning.purge_memory",
+    ),
+    RELEASER: (
+        "promotion.hold_promotion",
+        "promotion.evaluate_now",
+        "promotion.drill_gate",
+        "promotion.abort_canary",
+        "promotion.roll_back",
+        "promotion.adopt_digest",
+        "promotion.pin_tag",
+        "promotion.prune_tags",
+    ),
+}
+# What a role may look at in admin: everything but people and keys.
+SHOWN_APPS = ("training", "learning", "promotion")
+
+
+def make_roles(**_signal: Any) -> None:
+    """Makes the roles that are missing; a receiver of `post_migrate`, when all permissions exist."""
+    for name in (*ACTIONS, ADMIN):
+        group, is_new = Group.objects.get_or_create(name=name)
+        if is_new:
+            group.permissions.set(list_permissions(name))
+
+
+def list_permissions(role: str) -> QuerySet[Permission]:
+    """The permissions that a role is made with."""
+    if role == ADMIN:
+        # Only a superuser gives rights.
+        return Permission.objects.filter(content_type__app_label__in=(*SHOWN_APPS, "lealife"))
+    wanted = Q(content_type__app_label__in=SHOWN_APPS, codename__startswith="view_")
+    for name in ACTIONS[role]:
+        app, _, code = name.partition(".")
+        wanted |= Q(content_type__app_label=app, codename=code)
+    return Permission.objects.filter(wanted)
