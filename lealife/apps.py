@@ -1,5 +1,4 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
 
 
 class LeaLifeConfig(AppConfig):
@@ -7,9 +6,3 @@ class LeaLifeConfig(AppConfig):
 
     name = "lealife"
     verbose_name = "LeaLife"
-
-    def ready(self) -> None:
-        """Makes the roles when the tables are made: this app is the last, so all permissions exist by then."""
-        from lealife.roles import make_roles
-
-        post_migrate.connect(make_roles, sender=self, dispatch_uid="lealife.roles")

@@ -1,12 +1,11 @@
 """Roles: groups with the permissions of one job.
 
-They are made once with the tables. After that they are groups like any other, edited in admin.
+They are made once, with the tables. After that they are groups like any other, edited in admin.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Q, QuerySet
@@ -54,8 +53,8 @@ ACTIONS: Mapping[str, Collection[str]] = {
 SHOWN_APPS = ("training", "learning", "promotion")
 
 
-def make_roles(**_signal: Any) -> None:
-    """Makes the roles that are missing; a receiver of `post_migrate`, when all permissions exist."""
+def make_roles() -> None:
+    """Makes the roles that are missing."""
     for name in (*ACTIONS, ADMIN):
         group, is_new = Group.objects.get_or_create(name=name)
         if is_new:

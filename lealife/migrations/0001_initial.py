@@ -3,7 +3,19 @@
 import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.conf import settings
+from django.contrib.auth.management import create_permissions
 from django.db import migrations, models
+
+from lealife.roles import make_roles
+
+
+# Written by hand: the roles that an installation begins with. Django itself makes permissions after all migrations.
+def add_roles(apps, schema_editor):
+    for app in apps.get_app_configs():
+        app.models_module = True
+        create_permissions(app, apps=apps, verbosity=0)
+        app.models_module = None
+    make_roles()
 
 
 class Migration(migrations.Migration):
@@ -12,6 +24,11 @@ class Migration(migrations.Migration):
 
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+        ('auth', '0012_alter_user_first_name_max_length'),
+        ('contenttypes', '0002_remove_content_type_name'),
+        ('training', '0001_initial'),
+        ('learning', '0001_initial'),
+        ('promotion', '0001_initial'),
     ]
 
     operations = [
@@ -65,4 +82,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('address', 'minute'), name='one_count_of_wrong_keys_per_minute')],
             },
         ),
+        migrations.RunPython(add_roles, migrations.RunPython.noop),
     ]

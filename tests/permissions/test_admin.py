@@ -144,7 +144,7 @@ def test_a_manager_of_users_cannot_give_rights(manager: Client) -> None:
     assert mia.first_name == "Mia"
     assert (mia.is_superuser, mia.groups.count(), mia.user_permissions.count()) == (False, 0, 4)
     manager.post(reverse("admin:auth_group_change", args=[group.pk]), {"name": "mine", "permissions": []})
-    assert Group.objects.get().name == "all"
+    assert Group.objects.get(pk=group.pk).name == "all"
 
 
 def test_a_manager_of_users_cannot_become_a_superuser_by_their_password(manager: Client) -> None:

@@ -12,7 +12,6 @@ from lealife.core.errors import Conflict, GateRefused
 from learning.models import CurriculumTask, MemoryItem
 from promotion.evaluation.arms import ArmTools, run_arm
 from promotion.evaluation.comparison import arm_inputs, run_pairs, settle_evaluation
-from promotion.evaluation.freezing import choose_tasks
 from promotion.evaluation.pair_work import goes_first
 from promotion.evaluation.repeatability import PROBES
 from promotion.evaluation.standing import read_candidate
@@ -100,34 +99,6 @@ def test_without_held_out_tasks_there_is_nothing_to_judge_by(tags):
     with pytest.raises(GateRefused, match="no held-out tasks"):
         open_trial(tags[1])
     assert not Evaluation.objects.exists()
-
-
-def test_tasks_are_chosen_by_the_seed_alone_and_only_held_out_ones_of_enabled_hosts(tags, host):
-    CurriculumTask.objects.filter(pk=CurriculumTask.objects.first().pk).update(ambiguous=True)
-    chosen = choose_tasks(count=100, seed=3)
-    assert len(chosen) == PAIRS - 1
-    assert chosen == choose_tasks(count=100, seed=3)
-    assert chosen != choose_tasks(count=100, seed=4)
-    Host.objects.update(enabled=False)
-    assert choose_tasks(count=100, seed=3) == []
-
-
-def test_every_page_gives_one_task_before_any_gives_a_second(tags, host):
-    CurriculumTask.objects.all().delete()
-    for number in range(12):
-        CurriculumTask.objects.create(
-            host=host,
-            split="evaluation",
-            # One page with most of the tasks.
-            expected_url=f"{host.base_url}{max(0, number - 8)}",
-            page_digest="d",
-            passage=f"{number}",
-            prompt="?",
-        )
-    for seed in range(5):
-        pages = [task.expected_url for task in choose_tasks(count=8, seed=seed)]
-        assert len(set(pages[:4])) == 4
-        assert set(pages[4:]) == {f"{host.base_url}0"}
 
 
 # Pairs and verdicts.

@@ -171,7 +171,7 @@ def test_the_tasks_of_an_open_measurement_stand(apply):
 # Those that open, work, show or declare it.
 READERS = {
     "promotion.applies": {"promotion.evaluation.reserve"},
-    "promotion.evaluation.reserve": {"promotion.models"},
+    "promotion.evaluation.reserve": {"promotion.models", "promotion.evaluation.gain"},
     "promotion.evaluation.gain": {"promotion.models"},
     "promotion.models": {"promotion.models.reserve"},
     "promotion.proof.timeline": {"promotion.evaluation.gain"},
