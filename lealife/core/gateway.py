@@ -35,6 +35,8 @@ __all__ = [
     "parse_hosts",
 ]
 
+# The longest that a server may take to fetch a model, in seconds.
+PULL_S = 4 * 3600.0
 # Prefix of tags of the task role. All other LeaLife tags are of the controller role.
 TASK_TAGS = "lealife-task:"
 
@@ -169,6 +171,12 @@ class OllamaPool:
             )
             server.attempt(create)
         return self.served_digest(tag=tag)
+
+    def pull_model(self, name: str) -> None:
+        """Has every server fetch a model that it does not have; may take very long. Raises as create_tag does."""
+        for server in self._get_servers():
+            if normalise_name(name) not in server.list_tags(deadline_s=LISTING_S):
+                server.attempt(partial(server.client.pull, name, stream=False), deadline_s=PULL_S)
 
     def delete_tag(self, *, tag: str) -> None:
         """Delete the tag on every server that has it. Raises as create_tag does."""

@@ -72,6 +72,13 @@ def test_no_server_left_is_unavailable_and_named() -> None:
             call()
 
 
+def test_a_model_is_fetched_by_every_server(pool: OllamaPool) -> None:
+    pool.pull_model("smollm2")
+    assert all(pool.read_digest(tag="smollm2:latest").values())
+    with pytest.raises(ModelUnavailable, match="file does not exist"):
+        pool.pull_model("no-such-model:1b")
+
+
 def test_what_a_server_refuses_is_invalid(pool: OllamaPool) -> None:
     with pytest.raises(ModelInvalid, match="invalid JSON schema"):
         ask(pool, schema={"type": "nonsense"})

@@ -117,3 +117,14 @@ def test_without_the_check_the_command_names_drift_and_ends_well(configured, con
     err = StringIO()
     call_command("tags", stdout=StringIO(), stderr=err)
     assert "changed outside LeaLife" in err.getvalue()
+
+
+def test_the_command_has_every_server_fetch_a_model(configured):
+    out = StringIO()
+    call_command("tags", "pull", "smollm2", stdout=out)
+    assert "smollm2 is on http://" in out.getvalue()
+    assert all(configured.read_digest(tag="smollm2:latest").values())
+    with pytest.raises(CommandError, match="file does not exist"):
+        call_command("tags", "pull", "no-such-model:1b", stdout=StringIO())
+    with pytest.raises(CommandError, match="Say which model"):
+        call_command("tags", "pull", stdout=StringIO())

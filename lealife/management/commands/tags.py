@@ -1,4 +1,4 @@
-"""`manage.py tags list|prune|adopt`: lists tags on the model servers, prunes unused ones, adopts changed digests."""
+"""`manage.py tags`: lists tags on the model servers, prunes unused ones, adopts changed digests, pulls base models."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "word",
             nargs="?",
-            choices=("list", "prune", "adopt"),
+            choices=("list", "prune", "adopt", "pull"),
             default="list",
             help="list: what each server has; prune: delete what nothing refers to; adopt: accept the new digest of a "
-            "tag whose content is the same.",
+            "tag whose content is the same; pull: have every server fetch a base model.",
         )
+        parser.add_argument("model", nargs="?", default="", help="pull: the model's name.")
         parser.add_argument("--check", action="store_true", help="list: fail when a tag is missing or was made again.")
         parser.add_argument("--dry-run", action="store_true", help="prune: only show what would be deleted.")
         parser.add_argument(
@@ -92,6 +93,14 @@ class Command(BaseCommand):
         for apply in adopt_tags(server=get_pool(), by=command_line(find_user()), origin="cli"):
             was, now = short_digest(apply.from_digest), short_digest(apply.to_digest)
             self.stdout.write(f"{apply.to_tag} serves as {apply.role} under {now} instead of {was}.")
+
+    def handle_pull(self, *, model: str, **options: Any) -> None:
+        """Has every server fetch a base model."""
+        if not model:
+            raise CommandError("Say which model: manage.py tags pull MODEL")
+        self.stdout.write(f"Fetching {model} …")
+        get_pool().pull_model(model)
+        self.stdout.write(f"{model} is on {', '.join(get_pool().hosts)}.")
 
     def write(self, rows: Iterable[Any], *, table: Table, as_json: bool) -> None:
         """The rows for a program, or the table for people."""

@@ -94,7 +94,7 @@ class Command(BaseCommand):
             "--json", type=Path, metavar="FILE", help="Also write the story to FILE as one JSON object."
         )
         parser.add_argument(
-            "--minutes", type=float, default=25.0, help="Headless: longest wait for a verdict, in minutes."
+            "--minutes", type=float, default=40.0, help="Headless: longest wait for a verdict, in minutes."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
