@@ -76,8 +76,8 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
     def is_own(kind: str, proposed: Proposed) -> bool:
         if (kind, proposed.passage) in known:
             return False
-        if kind == CurriculumTask.Kind.SAYS:
-            return passage_key(proposed.passage) not in repeated
+        if kind == CurriculumTask.Kind.SAYS and passage_key(proposed.passage) in repeated:
+            return False
         return stands_alone(
             proposed,
             host_id=entry.host_id,
@@ -178,7 +178,6 @@ def _withdraw_answered(entry: FrontierPage, *, url: str, parsed: ParsedPage, key
     """
     places = list_places(parsed)
     asked = CurriculumTask.objects.asked().seeded().filter(host=entry.host).exclude(expected_url=url)
-    asked = asked.exclude(kind=CurriculumTask.Kind.SAYS)
     pages = FrontierPage.objects.filter(host=entry.host)
     copies = cache(lambda other: _copies(keys, of=_read_keys(other, pages=pages)))
     answered: list[int] = []

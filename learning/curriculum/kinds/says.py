@@ -15,7 +15,8 @@ def propose_says(page: PageText) -> Iterator[Proposed]:
     # Plain text may hold NUL, Postgres cannot.
     for passage in dict.fromkeys(" ".join(text.replace("\x00", " ").split()) for text in page.parsed.passages):
         if is_statement(passage):
-            yield Proposed(prompt=f"Which page says “{passage}”?", passage=passage, claim=Claim())
+            # Another page may hold the words within a longer paragraph.
+            yield Proposed(prompt=f"Which page says “{passage}”?", passage=passage, claim=Claim(phrases=(passage,)))
 
 
 def is_statement(passage: str) -> bool:
