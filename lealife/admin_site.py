@@ -39,6 +39,10 @@ class LeaLifeAdminSite(AdminSite):
         """One entry a job instead of one an app; the page of a single app stays as Django has it."""
         found = super().get_app_list(request, app_label)
         if app_label is not None:
+            if not request.user.is_superuser:
+                listed = {name for names in JOBS.values() for name in names}
+                for app in found:
+                    app["models"] = [model for model in app["models"] if model["object_name"] in listed]
             return found
         models = {model["object_name"]: model for app in found for model in app["models"]}
         jobs = {job: [models.pop(name) for name in names if name in models] for job, names in JOBS.items()}
@@ -47,11 +51,15 @@ class LeaLifeAdminSite(AdminSite):
         return [
             {
                 "name": job,
-                "app_label": job.lower().replace(" ", "-"),
-                "app_url": "",
+                "app_label": _name_anchor(job),
+                "app_url": f"#{_name_anchor(job)}",
                 "has_module_perms": True,
                 "models": rows,
             }
             for job, rows in jobs.items()
             if rows
         ]
+
+
+def _name_anchor(job: str) -> str:
+    return job.lower().replace(" ", "-")

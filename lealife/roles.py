@@ -6,12 +6,12 @@ They are made once, with the tables. After that they are groups like any other, 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
-from django.contrib.auth.models import Group, Permission
-from django.db.models import Q, QuerySet
+from django.db.models import Manager, Q
 
 VIEWER, OPERATOR, CURATOR, RELEASER, ADMIN = "Viewer", "Operator", "Curator", "Release manager", "Admin"
-# Beside looking, which every role may.
+# In addition to looking, which every role may.
 ACTIONS: Mapping[str, Collection[str]] = {
     VIEWER: (),
     OPERATOR: (
@@ -53,21 +53,21 @@ ACTIONS: Mapping[str, Collection[str]] = {
 SHOWN_APPS = ("training", "learning", "promotion")
 
 
-def make_roles() -> None:
-    """Makes the roles that are missing."""
+def make_roles(*, groups: Manager[Any], permissions: Manager[Any]) -> None:
+    """Makes the roles that are missing; a migration gives the tables as it knows them."""
     for name in (*ACTIONS, ADMIN):
-        group, is_new = Group.objects.get_or_create(name=name)
+        group, is_new = groups.get_or_create(name=name)
         if is_new:
-            group.permissions.set(list_permissions(name))
+            group.permissions.set(permissions.filter(select_permissions(name)))
 
 
-def list_permissions(role: str) -> QuerySet[Permission]:
+def select_permissions(role: str) -> Q:
     """The permissions that a role is made with."""
     if role == ADMIN:
         # Only a superuser gives rights.
-        return Permission.objects.filter(content_type__app_label__in=(*SHOWN_APPS, "lealife"))
+        return Q(content_type__app_label__in=(*SHOWN_APPS, "lealife"))
     wanted = Q(content_type__app_label__in=SHOWN_APPS, codename__startswith="view_")
     for name in ACTIONS[role]:
         app, _, code = name.partition(".")
         wanted |= Q(content_type__app_label=app, codename=code)
-    return Permission.objects.filter(wanted)
+    return wanted

@@ -15,7 +15,7 @@ def add_roles(apps, schema_editor):
         app.models_module = True
         create_permissions(app, apps=apps, verbosity=0)
         app.models_module = None
-    make_roles()
+    make_roles(groups=apps.get_model("auth", "Group").objects, permissions=apps.get_model("auth", "Permission").objects)
 
 
 class Migration(migrations.Migration):

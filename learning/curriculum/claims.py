@@ -12,7 +12,7 @@ from django.db.models import Q
 from learning.index.models import IndexedPassage
 from training.agent.reading.page import ParsedPage
 from training.agent.reading.passages import HEADINGS_JOINED_BY, join_headings
-from training.agent.reading.words import content_words, fold
+from training.agent.reading.words import content_parts, fold
 
 # So many passages that hold the words of a claim are read. When there are more, it names nothing rare.
 READ_MAX = 600
@@ -56,7 +56,7 @@ class Claim:
 
     def list_words(self) -> list[frozenset[str]]:
         """The words of each part. A passage that holds all words of none of them is no part of a right page."""
-        return [words for words in map(content_words, (self.named, *self.phrases)) if words]
+        return [words for words in map(content_parts, (self.named, *self.phrases)) if words]
 
     def is_named_by(self, place: Place) -> bool:
         """Whether this section names what is asked for, so that its page is right."""

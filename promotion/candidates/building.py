@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 
 from lealife.core.errors import GateRefused
 from lealife.core.model_names import normalise_name
+from learning.curriculum.kinds.value import asks_for_value
 from learning.models import CurriculumTask, MemoryItem
 from promotion.candidates.exemplars import AnyExemplar, read_pool
 from promotion.candidates.levers import Known, Proposal, propose_changes
@@ -49,8 +50,6 @@ ANSWER_CHECK = "json_schema"
 
 # What these change can only be seen by asking the model.
 ASKED_FIRST = (Lever.EXEMPLARS, Lever.BASE)
-# The longest text that is one value, in characters.
-VALUE_MOST = 40
 
 # A question, and the shortlist that was shown with it.
 Situation = tuple[str, tuple[Choice, ...]]
@@ -106,8 +105,7 @@ def find_role_at_fault(error_code: str, verifier: str) -> str:
 
 def leaves_unsaid(answer: str, check: Mapping[str, Any]) -> bool:
     """Whether the value that was asked for stands in the quotes alone, not in the answer of a run that succeeded."""
-    value = check.get("expected_text") or ""
-    return 0 < len(value) <= VALUE_MOST and fold(value) not in fold(answer)
+    return asks_for_value(check) and fold(check["expected_text"]) not in fold(answer)
 
 
 def find_bases(recipe: Recipe, *, server: TagServer) -> tuple[str, ...]:

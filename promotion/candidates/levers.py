@@ -181,7 +181,10 @@ def propose_base(recipe: Recipe, *, known: Known) -> list[Proposal]:
 
 
 def _tell_failures(recipe: Recipe, known: Known) -> str:
-    return f"{known.mendable} of the last {known.runs} training runs failed by the work of the {recipe.role}"
+    runs = f"{known.mendable} of the last {known.runs} training runs"
+    if recipe.role == Role.TASK:
+        return f"{runs} failed by the answer, or left out of it the value that was asked for"
+    return f"{runs} failed by the work of the controller"
 
 
 def _compare(size: int, recipe: Recipe) -> str:

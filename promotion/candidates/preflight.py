@@ -13,7 +13,7 @@ from promotion.candidates.fitting import Case
 from promotion.candidates.recorded import RecordedPick
 from promotion.models import Role
 from promotion.recipes import NUM_CTX, Recipe
-from training.agent.reading.words import split_words
+from training.agent.reading.words import split_parts
 
 # Parameters that every call sets itself, so that the tag's values have no effect.
 OVERRIDDEN = ("seed", "temperature")
@@ -120,7 +120,7 @@ def read_runs_of_words(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:
 
 
 def _list_runs(text: str) -> list[tuple[str, ...]]:
-    words = split_words(text)
+    words = split_parts(text)
     size = min(len(words), RUN_OF_WORDS)
     return [tuple(words[at : at + size]) for at in range(len(words) - size + 1)] if size >= LEAST_WORDS else []
 
@@ -129,7 +129,7 @@ def find_copied(texts: Iterable[str], *, held_out: Collection[tuple[str, ...]]) 
     """The first sequence of words that is also in held-out text; empty when there is none."""
     sizes = sorted({len(run) for run in held_out})
     for text in texts:
-        words = split_words(text)
+        words = split_parts(text)
         for size in sizes:
             for at in range(len(words) - size + 1):
                 if (run := tuple(words[at : at + size])) in held_out:

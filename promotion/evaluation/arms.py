@@ -45,8 +45,8 @@ INVALID_CODES = {
 class ArmInputs:
     """Everything an arm's result depends on.
 
-    `write_answer=False` leaves the task model out. It is for candidates of the other role: a written answer holds
-    nothing that its quotes do not, so no check of these but that of a JSON answer can depend on it.
+    `write_answer=False` leaves the task model out. It is for candidates of the other role, where no check looks at the
+    answer itself: a written answer holds nothing that its quotes do not.
     """
 
     prompt: str

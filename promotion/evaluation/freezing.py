@@ -11,6 +11,7 @@ from django.db.models import Count, Max
 
 from lealife.core.digest import digest_value, unit_interval
 from lealife.core.errors import GateRefused
+from learning.curriculum.kinds.value import asks_for_value
 from learning.models import CurriculumTask, MemoryItem
 from learning.recall import recall
 from promotion.models import Role
@@ -22,6 +23,8 @@ from training.agent.reading.words import read_question
 from training.runtime_settings import read_settings
 
 NO_TASKS = "There are no held-out tasks to evaluate on. Let the curriculum read more pages first."
+# The checks that look at the answer itself, not only at what its quotes say too.
+ANSWER_CHECKS = frozenset({"json_schema", "pattern", "in_answer"})
 Memories = tuple[list[dict[str, Any]], ...]
 Ask = Callable[[str], Sequence[Vector]]
 
@@ -89,12 +92,13 @@ def recall_for(task: CurriculumTask, *, weights: Weights, ask: Ask) -> list[dict
 def choose_tasks(
     *, count: int, seed: int | str, split: CurriculumTask.Split = CurriculumTask.Split.EVALUATION
 ) -> list[CurriculumTask]:
-    """Held-out tasks of enabled hosts: people's cases first, then the others, in an order by the seed alone.
+    """Held-out tasks of enabled hosts in an order by the seed alone; of an evaluation people's cases first.
 
     Of each page one task is drawn before any page gives a second: tasks of one page tend to fail together, and pairs
     are counted as independent.
     """
     tasks = CurriculumTask.objects.asked().filter(split=split, host__enabled=True)
+    first = CurriculumTask.Kind.PERSON if split == CurriculumTask.Split.EVALUATION else ""
     drawn = sorted(tasks, key=lambda task: unit_interval("task", seed, task.pk))
     of_page: Counter[tuple[int, str]] = Counter()
     turns: dict[int, int] = {}
@@ -102,21 +106,21 @@ def choose_tasks(
         page = (task.host_id, task.expected_url)
         turns[task.pk] = of_page[page]
         of_page[page] += 1
-    return sorted(drawn, key=lambda task: (task.kind != CurriculumTask.Kind.PERSON, turns[task.pk]))[:count]
+    return sorted(drawn, key=lambda task: (task.kind != first, turns[task.pk]))[:count]
 
 
 def judge_by_answer(task: CurriculumTask, *, role: str) -> dict[str, Any]:
-    """The check of a held-out task. Who writes the answer must say a value in it: the quotes beside it are not its own.
+    """The check of a held-out task. Of a candidate for the task role the answer that is shown must say the value.
 
-    Other texts are too long to be said word for word.
+    The quotes beside it are not what the model wrote. A refused reply counts by the quote that is shown in its place.
     """
-    is_told = role == Role.TASK and task.kind == CurriculumTask.Kind.VALUE and task.check_spec.get("expected_text")
+    is_told = role == Role.TASK and asks_for_value(task.check_spec)
     return {**task.check_spec, "in_answer": True} if is_told else task.check_spec
 
 
 def is_written(check_spec: Mapping[str, Any], *, role: str) -> bool:
     """Whether the arms of a candidate for this role write an answer: where the result may depend on it."""
-    return role == Role.TASK or "json_schema" in check_spec
+    return role == Role.TASK or not check_spec.keys().isdisjoint(ANSWER_CHECKS)
 
 
 def read_memory_seed() -> str:

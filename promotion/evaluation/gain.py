@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -12,7 +13,7 @@ from promotion.models import LiveApply, ReserveMeasurement
 
 # The normal distribution's 97.5 % quantile: an interval of both sides at 95 %.
 Z = 1.959964
-# The interval of calls is a normal one, which holds only with so many pairs.
+# The interval of calls holds only with so many pages.
 LEAST_FOR_CALLS = 10
 NOT_CLEAR = "no clear difference"
 State = ReserveMeasurement.State
@@ -69,18 +70,21 @@ class Gain:
         return "fewer calls" if self.calls is not None and self.calls.high < 0 else NOT_CLEAR
 
 
-def measure_error(differences: Mapping[str, Sequence[float]]) -> float:
+def measure_error(differences: Mapping[Any, Sequence[float]]) -> float | None:
     """The standard error of the mean of all differences, which are given by page: those of one page go together.
 
     The cluster-robust one (Liang and Zeger, “Longitudinal data analysis using generalized linear models”, Biometrika 73
-    (1986), 13–22), with c / (c - 1) for c pages. Infinite for fewer than two pages, which say nothing of others.
+    (1986), 13–22), with c / (c - 1) for c pages, and so much larger that ± z errors are Student's interval with c - 1
+    degrees of freedom (Abramowitz and Stegun 26.7.5, first term). None for fewer than two pages, which say nothing of
+    others.
     """
     pages, pairs = len(differences), sum(map(len, differences.values()))
     if pages < 2:
-        return math.inf
+        return None
     mean = sum(map(sum, differences.values())) / pairs
     squares = sum((sum(page) - len(page) * mean) ** 2 for page in differences.values())
-    return math.sqrt(squares * pages / (pages - 1)) / pairs
+    student = 1 + (Z**2 + 1) / (4 * (pages - 1))
+    return student * math.sqrt(squares * pages / (pages - 1)) / pairs
 
 
 def compare_success(*, wins: int, losses: int, pairs: int, error: float) -> Difference:
@@ -96,12 +100,12 @@ def compare_success(*, wins: int, losses: int, pairs: int, error: float) -> Diff
     return Difference((wins - losses) / pairs, max(-1.0, middle - reach), min(1.0, middle + reach))
 
 
-def compare_calls(*, total: int, error: float, pairs: int) -> Difference | None:
-    """The mean difference of calls over `pairs` tasks, from its sum and its standard error; None of too few.
+def compare_calls(*, total: int, error: float | None, pairs: int) -> Difference | None:
+    """The mean difference of calls over `pairs` tasks, from its sum and its standard error; None without an error.
 
     The interval is the normal one: mean ± z times the error.
     """
-    if pairs < LEAST_FOR_CALLS:
+    if error is None:
         return None
     mean = total / pairs
     return Difference(mean, mean - Z * error, mean + Z * error)

@@ -48,7 +48,7 @@ def read_held_out(*, routing: Routing) -> HeldOut | None:
     measured = measured.annotate(counted=F("wins") + F("losses") + F("ties")).filter(counted__gte=LEAST_QUESTIONS)
     of_serving = measured.filter(Q(candidate__in=serving) | Q(baseline__in=serving)).order_by("-id")
     wanted = Q(pk=Subquery(measured.values("pk")[:1])) | Q(pk=Subquery(of_serving.values("pk")[:1]))
-    found: list[Any] = list(_select_measured(routing).filter(wanted).order_by("id"))
+    found: list[Any] = list(_select_measured(routing).filter(wanted).select_related("candidate").order_by("id"))
     if not found:
         return None
     first, newest = found[0], found[-1]
@@ -57,7 +57,9 @@ def read_held_out(*, routing: Routing) -> HeldOut | None:
         return None
     now = _view(newest, arm=f"{arm}_now")
     is_first = newest.pk == first.pk and arm == "baseline"
-    return HeldOut(now=now, before=None if is_first else _view(first, arm="baseline"))
+    # The answers of a candidate for the task role are checked more strictly.
+    is_alike = newest.candidate.role == first.candidate.role
+    return HeldOut(now=now, before=_view(first, arm="baseline") if is_alike and not is_first else None)
 
 
 def _select_measured(routing: Routing) -> QuerySet[Evaluation]:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 from django.db import transaction
 from django.db.models import Count, F, Q, Sum
@@ -23,7 +23,7 @@ from learning.models import CurriculumTask
 from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
 from promotion.evaluation.comparison import ENGINE
 from promotion.evaluation.freezing import choose_tasks, is_written, judge_by_answer, recall_for
-from promotion.evaluation.gain import measure_error
+from promotion.evaluation.gain import LEAST_FOR_CALLS, measure_error
 from promotion.evaluation.sharing import share_replies
 from promotion.gate.pairs import judge_pair
 from promotion.models import EvaluationArm, LiveApply, ModelTag, PageFreeze, ReserveMeasurement, Role
@@ -33,8 +33,8 @@ from training.agent.quoting import Vector
 from training.runtime_settings import read_settings
 
 MOST = 120
-# Stands for no error at all to be told: of fewer than two pages.
-LARGEST_ERROR = 1e6
+# Of one page alone nothing follows for others: its error of success is the whole range.
+WHOLE_RANGE = 1.0
 State = ReserveMeasurement.State
 
 
@@ -162,7 +162,7 @@ def _settle(measurement: ReserveMeasurement, *, pair: ReservePair | None, now: d
         announce("promotion")
 
 
-def _count_pairs(measurement: ReserveMeasurement) -> dict[str, float]:
+def _count_pairs(measurement: ReserveMeasurement) -> dict[str, float | None]:
     """Every figure over the pairs, by the measurement's columns."""
     valid = ~Q(result="invalid")
     before, after = F("before_arm__controller_calls"), F("after_arm__controller_calls")
@@ -176,9 +176,13 @@ def _count_pairs(measurement: ReserveMeasurement) -> dict[str, float]:
         after_calls=Sum(after, filter=valid, default=0),
     )
     counted = measurement.pairs.filter(valid).annotate(calls=after - before)
-    success, calls = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
-    for url, result, difference in counted.values_list("task__expected_url", "result", "calls"):
-        success[url].append({"win": 1, "loss": -1}.get(result, 0))
-        calls[url].append(difference)
-    errors = {"success_error": measure_error(success), "calls_error": measure_error(calls)}
-    return {**found, **{name: min(error, LARGEST_ERROR) for name, error in errors.items()}}
+    success, calls = defaultdict[Any, list[float]](list), defaultdict[Any, list[float]](list)
+    for *page, result, difference in counted.values_list("task__host", "task__expected_url", "result", "calls"):
+        success[*page].append({"win": 1, "loss": -1}.get(result, 0))
+        calls[*page].append(difference)
+    error = measure_error(success)
+    return {
+        **found,
+        "success_error": WHOLE_RANGE if error is None else error,
+        "calls_error": measure_error(calls) if len(calls) >= LEAST_FOR_CALLS else None,
+    }

@@ -34,7 +34,7 @@ class SharedModel:
 
 
 def share_replies(tools: ArmTools, *, repeats_differed: int | None) -> ArmTools:
-    """The tools for both arms of one pair; unchanged where the server does not repeat itself, or nobody knows."""
+    """The tools for both arms of one pair; unchanged unless the server is known to repeat itself."""
     if repeats_differed != 0:
         return tools
     embed = remember_vectors(tools.embed) if tools.embed is not None else None

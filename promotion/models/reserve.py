@@ -34,7 +34,7 @@ class ReserveMeasurement(models.Model):
     before_calls = models.PositiveIntegerField(default=0, help_text="Controller calls over all counted pairs.")
     after_calls = models.PositiveIntegerField(default=0)
     success_error = models.FloatField(default=0.0, help_text="Standard error of the mean difference of success.")
-    calls_error = models.FloatField(default=0.0, help_text="The same of the controller calls.")
+    calls_error = models.FloatField(null=True, help_text="The same of the controller calls; none of too few pages.")
     opened_at = models.DateTimeField(db_default=Now(), editable=False)
     closed_at = models.DateTimeField(null=True, blank=True)
 

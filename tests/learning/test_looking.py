@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
-from learning.curriculum.looking import find_rested_host, look_again
+from lealife.core.actors import command_line
+from learning.curriculum.looking import find_rested_host, look_again, read_again
 from learning.curriculum.seeding import LOOK_AGAIN, crawl_host, find_unread_host
 from learning.models import CurriculumTask, FrontierPage, IndexedPassage
 from tests.factories import START, make_host, make_html
@@ -111,12 +113,27 @@ def test_a_page_that_is_missing_twice_is_forgotten(host, pages):
     del pages["/leaf"]
     now = START + LOOK_AGAIN
     look(host, now=now)
-    assert (leaf().state, leaf().error_code) == ("read", "fetch_failed")
+    assert (leaf().state, leaf().error_code) == ("read", "http_404")
     assert said() == {BEFORE}
     assert look(host, now=leaf().not_before) == 1
     assert leaf().state == "unreadable"
     assert not said()
     assert not CurriculumTask.objects.asked().filter(expected_url__endswith="/leaf").exists()
+
+
+def test_one_missing_look_after_a_failure_takes_nothing_away(host, pages):
+    now = START + LOOK_AGAIN
+    for status in (503, 404, 503, 404):
+        pages["/leaf"] = Stub(status=status)
+        look(host, now=now)
+        now = leaf().not_before
+    assert (leaf().state, said()) == ("read", {BEFORE})
+
+
+def test_pages_of_a_host_that_are_read_again_are_asked_for_whole(host, site, pages):
+    read_again(host_ids=[host.pk], by=command_line("ada"), origin="cli")
+    assert look(host, now=timezone.now()) == 2
+    assert 304 not in site.answered
 
 
 def test_a_page_that_is_gone_for_good_is_forgotten_at_once(host, pages):

@@ -19,7 +19,7 @@ OURS = {name for name in PERMISSIONS if name.partition(".")[0] in {"training", "
 @pytest.fixture(autouse=True)
 def roles():
     """The roles, whatever an earlier test left of the tables."""
-    make_roles()
+    make_roles(groups=Group.objects, permissions=Permission.objects)
 
 
 def test_every_action_belongs_to_a_role_and_every_role_names_real_permissions():
@@ -45,7 +45,7 @@ def test_a_role_that_was_edited_stays_as_it_is():
     viewer = Group.objects.get(name=VIEWER)
     viewer.permissions.clear()
     Group.objects.filter(name=ADMIN).delete()
-    make_roles()
+    make_roles(groups=Group.objects, permissions=Permission.objects)
     assert not viewer.permissions.exists()
     assert Group.objects.get(name=ADMIN).permissions.exists()
 
@@ -60,3 +60,6 @@ def test_the_index_of_admin_is_by_job_and_internals_are_for_superusers(client, a
     shown = client.get(reverse("admin:index")).content.decode()
     assert "What is trusted" in shown
     assert "Internals" not in shown and "People and keys" not in shown
+    listed = client.get(reverse("admin:app_list", args=["training"])).content.decode()
+    assert "Training outcomes" in listed and "Worker heartbeats" not in listed
+    assert "Worker heartbeats" in admin_client.get(reverse("admin:app_list", args=["training"])).content.decode()

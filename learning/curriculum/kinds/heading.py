@@ -12,7 +12,7 @@ from learning.curriculum.kinds.phrases import find_key_phrases
 from learning.curriculum.kinds.proposals import PageText, Proposed, is_askable
 from training.agent.reading.blocks import split_passages
 from training.agent.reading.passages import Section
-from training.agent.reading.words import content_words, fold
+from training.agent.reading.words import content_parts, fold
 
 HEADING_MOST, WORDS_MOST, TOPIC_LEAST = 60, 7, 2
 FORMS = (
@@ -37,12 +37,12 @@ def propose_headings(page: PageText) -> Iterator[Proposed]:
             continue
         if heading.endswith("?"):
             question = heading.rpartition(": ")[2]
-            if len(content_words(question)) > 2 and question[0].isalpha():
+            if len(content_parts(question)) > 2 and question[0].isalpha():
                 yield Proposed(prompt=question, passage=passage, claim=Claim(named=heading))
             continue
         topic = _read_topic(heading, page)
         phrases = find_key_phrases("\n".join(block.text for block in section.blocks), count=3)
-        own = [phrase for phrase in phrases if not content_words(phrase) & content_words(topic)]
+        own = [phrase for phrase in phrases if not content_parts(phrase) & content_parts(topic)]
         if topic and own:
             number = 0 if topic.startswith(_WH_WORDS) else int(unit_interval("form", page.url, heading) * len(FORMS))
             yield Proposed(
@@ -58,7 +58,7 @@ def _read_topic(heading: str, page: PageText) -> str:
     if _NO_TOPIC.search(heading) or _SAYS_LITTLE.match(heading) or not heading[:1].isalpha() or heading.isupper():
         return ""
     words = heading.split()
-    if len(content_words(heading)) < TOPIC_LEAST or len(words) > WORDS_MOST:
+    if len(content_parts(heading)) < TOPIC_LEAST or len(words) > WORDS_MOST:
         return ""
     topic = page.lower_title(heading.removeprefix("About "))
     # Those say how something is done.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from learning.curriculum.claims import Claim
 from learning.curriculum.kinds.definition import read_term
@@ -13,6 +14,8 @@ from training.agent.reading.passages import Block
 from training.agent.reading.text import squeeze
 
 SENTENCE_MOST = 200
+# A longer expected text is more than one value.
+VALUE_MOST = 40
 # "Defaults to 64.", "The default is 2000", "(default: 10)".
 _DEFAULT = re.compile(
     r"\b(?:[Dd]efaults? (?:value )?(?:is|to|of)|[Dd]efaults?:|(?:is|are) .{1,20} by default)\s*(?P<value>[^\s;,()]+)"
@@ -128,6 +131,11 @@ def _ask_rows(head: Sequence[str], rows: Sequence[Block], page: PageText) -> Ite
                     claim=Claim(named=name),
                     expected_text=passage if len(passage) <= SENTENCE_MOST else cell,
                 )
+
+
+def asks_for_value(check_spec: Mapping[str, Any]) -> bool:
+    """Whether the expected text of a check is one value, which an answer must say word for word."""
+    return 0 < len(check_spec.get("expected_text") or "") <= VALUE_MOST
 
 
 def _speak_row(head: str, name: str, page: PageText) -> str:

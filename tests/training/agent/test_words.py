@@ -12,12 +12,15 @@ from training.agent.reading.words import PHRASES_MAX, content_words, find_phrase
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("json.JSONDecoder", ("json", "json", "decod", "json.jsondecoder")),
+        ("json.JSONDecoder", ("json", "json", "decod", "jsondecoder", "json.jsondecoder")),
         ("snake_case-name", ("snake", "case", "snake_case", "name")),
         ("camelCaseName", ("camel", "case", "name", "camelcasename")),
         ("git commit --no-verify", ("git", "commit", "no", "verifi", "--no-verify")),
         ("std::sort of 3.11. Next", ("std", "sort", "std::sort", "of", "3", "11", "3.11", "next")),
         ("read-only", ("read", "onli")),
+        ("ExitStack.pop_all()", ("exit", "stack", "pop", "all", "exitstack", "pop_all", "exitstack.pop_all")),
+        ("num\u00e9ro_2", ("num\u00e9ro", "2")),
+        ("\uff50op_al\u200cl", ("pop", "all", "pop_all")),
         ("\u00fcber pop_all\u00e4", ("\u00fcber", "pop", "all", "pop_all", "\u00e4")),
         ("sha256 utf8", ("sha256", "utf8")),
         ("Bücher über Café", ("bücher", "über", "café")),

@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -24,9 +24,10 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z0-9]+")
 # What is written like the name of a function, module, option or class, or like a version.
 _NAME = re.compile(
-    r"(--[a-z0-9]+(?:-[a-z0-9]+)+|(?<![A-Za-z0-9])[A-Za-z0-9]+(?:(?:[_.]|::)[A-Za-z0-9]+)+"
+    r"(--[a-z0-9]+(?:-[a-z0-9]+)+|(?<![\w.:])[A-Za-z0-9]+(?:(?:[_.]|::)[A-Za-z0-9]+)+"
     r"|\b[A-Za-z]*[a-z0-9][A-Z][A-Za-z0-9]*)"
 )
+_JOINED_BY = re.compile(r"\.|::")
 # Of all scripts: runs in which no blanks part the words (and Hangul, whose words carry their endings), each script by
 # itself; and words, their accents and vowel signs included.
 UNSPACED = r"\p{Han}\u3005\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hangul}"
@@ -157,13 +158,32 @@ def split_words(text: str) -> tuple[str, ...]:
     The parts of a name are often common words; whole it is the rarest word of a question. Where no blanks separate
     words, every two characters in a row count as one word.
     """
+    plain = _make_plain(text)
+    split = _split_ascii if plain.isascii() else _split
     words: list[str] = []
-    split = _split_ascii if text.isascii() else _split
-    for place, piece in enumerate(_NAME.split(text)):
+    for place, piece in enumerate(_NAME.split(plain)):
         words += split(piece)
         if place % 2:
-            words.append(piece.casefold())
+            words += _list_names(piece)
     return tuple(words)
+
+
+def split_parts(text: str) -> tuple[str, ...]:
+    """The same without whole names: what two texts that spell a name differently have in common."""
+    plain = _make_plain(text)
+    return tuple(_split_ascii(plain) if plain.isascii() else _split(plain))
+
+
+def _make_plain(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFKC", _JOINERS.sub("", clean_text(text)))
+
+
+def _list_names(name: str) -> Iterator[str]:
+    """A name, and before it those names that it joins by dots: `pop_all` of `ExitStack.pop_all`."""
+    joined = _JOINED_BY.split(name)
+    if len(joined) > 1:
+        yield from (part.casefold() for part in joined if "_" in part or _CAMEL.search(part))
+    yield name.casefold()
 
 
 def _split_ascii(text: str) -> Iterable[str]:
@@ -171,9 +191,8 @@ def _split_ascii(text: str) -> Iterable[str]:
 
 
 def _split(text: str) -> list[str]:
-    plain = unicodedata.normalize("NFKC", _JOINERS.sub("", clean_text(text)))
     words: list[str] = []
-    for found in _ANY_WORD.finditer(_CAMEL.sub(" ", plain).casefold()):
+    for found in _ANY_WORD.finditer(_CAMEL.sub(" ", text).casefold()):
         if found["han"]:
             words += [pair for run in _HAN_STOP.split(found[0]) for pair in _pair_up(run)]
         else:
@@ -183,8 +202,17 @@ def _split(text: str) -> list[str]:
 
 def content_words(text: str) -> frozenset[str]:
     """The content words of a text; hiragana only when there are no others."""
-    words = frozenset(split_words(text)) - _stop_stems()
-    if text.isascii():
+    return _keep_content(split_words(text), is_ascii=text.isascii())
+
+
+def content_parts(text: str) -> frozenset[str]:
+    """The same without whole names."""
+    return _keep_content(split_parts(text), is_ascii=text.isascii())
+
+
+def _keep_content(split: Iterable[str], *, is_ascii: bool) -> frozenset[str]:
+    words = frozenset(split) - _stop_stems()
+    if is_ascii:
         return words
     return frozenset(word for word in words if not _HIRAGANA.fullmatch(word)) or words
 

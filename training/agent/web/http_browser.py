@@ -96,7 +96,8 @@ class HttpBrowser:
                 break
             target, sent_by = onward, target
         # What an error answer says is not read: its status is enough.
-        if answer.status < ERRORS_FROM and answer.media_type not in MEDIA_TYPES and answer.status != UNCHANGED:
+        is_held = answer.status == UNCHANGED and bool(headers)
+        if answer.status < ERRORS_FROM and answer.media_type not in MEDIA_TYPES and not is_held:
             message = f"{target[:200]} is {answer.media_type or 'of no type'}, not a page."
             raise AgentError(ErrorCode.NOT_HTML, message)
         page = _make_page(url, target, answer)
