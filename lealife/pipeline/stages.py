@@ -43,6 +43,7 @@ from promotion.evaluation.arms import ArmTools
 from promotion.evaluation.comparison import check_judgeable, open_evaluation, run_pairs
 from promotion.evaluation.drills import has_drill_work, start_drill
 from promotion.evaluation.freezing import freeze_inputs
+from promotion.evaluation.reserve import is_measuring
 from promotion.gate.rule import Verdict
 from promotion.inspection import inspect_tags
 from promotion.models import Evaluation, PromotionWindow
@@ -189,7 +190,7 @@ def _window(now: datetime) -> bool:
 
 def _build(now: datetime) -> bool:
     window = _window_in(State.BUILDING)
-    if window is None:
+    if window is None or is_measuring():
         return False
     try:
         check_judgeable()
@@ -286,6 +287,14 @@ def _open_evaluations() -> QuerySet[Evaluation]:
     return Evaluation.every.filter(verdict=Evaluation.Verdict.PENDING).order_by("drill", "pk")
 
 
+def _is_build_ready(now: datetime) -> bool:
+    """Whether a candidate is to be built. What the last apply was worth is measured first.
+
+    The next evaluation would hold the measurement up, and its apply would cut it short.
+    """
+    return _window_in(State.BUILDING) is not None and not is_measuring()
+
+
 def _ready_tags(now: datetime) -> bool:
     routing = read_routing()
     return routing.controller is None or routing.task is None
@@ -305,7 +314,7 @@ STAGES: dict[str, Stage] = {
         Stage("verify", lambda now: is_chain_check_due(now=now), lambda now: check_chain(now=now) > 0),
         Stage("ingest", lambda now: read_uningested().exists(), ingest_next, alone=False),
         Stage("window", lambda now: is_window_due(), _window, promotes=True),
-        Stage("build", lambda now: _window_in(State.BUILDING) is not None, _build, promotes=True),
+        Stage("build", _is_build_ready, _build, promotes=True),
         Stage("drill", lambda now: has_drill_work(now=now), _drill, promotes=True),
         Stage("evaluate", lambda now: _open_evaluations().exists(), _evaluate, alone=False, promotes=True),
         Stage("canary", promotion_stages.is_canary_ready, promotion_stages.work_canary, promotes=True),

@@ -14,6 +14,7 @@ from django.utils import timezone
 from lealife.pipeline import promotion_stages
 from lealife.pipeline.bell import ring
 from lealife.pipeline.ingestion import ingest_next
+from lealife.pipeline.stages import STAGES
 from learning.models import MemoryItem
 from promotion.candidates.exemplars import read_pool
 from promotion.evaluation import reserve
@@ -27,6 +28,7 @@ from tests.promotion.scenes import (
     forging,
     make_passed_canary,
     make_tools,
+    make_window,
 )
 from training.models import Host, Run, Step, TrainingOutcome
 
@@ -102,6 +104,16 @@ def test_a_hold_of_promotion_does_not_stop_it(apply, servers):
     with forging():
         Evaluation.every.update(verdict="pending")
     assert promotion_stages.is_reserve_ready(timezone.now())
+
+
+def test_no_candidate_is_built_before_the_last_apply_is_measured(apply, servers):
+    window = make_window("building", number=2)
+    assert not STAGES["build"].ready(timezone.now())
+    assert not STAGES["build"].work(timezone.now())
+    window.refresh_from_db()
+    assert window.state == "building"
+    measure(servers, Picker())
+    assert STAGES["build"].ready(timezone.now())
 
 
 def test_bells_of_other_stages_come_before_its_next_task(apply, servers):
