@@ -245,7 +245,8 @@ def test_what_went_wrong_lately_decides_which_role_a_candidate_is_for(host, serv
     plan = plan_candidate(server=servers)
     assert (plan.parent, plan.lever) == (task, "exemplars")
     assert plan.why == (
-        "2 of the last 7 training runs failed by the work of the task, and 4 verified situations show how it is done."
+        "2 of the last 7 training runs failed by the answer, or left out of it the value that was asked for, and "
+        "4 verified situations show how it is done."
     )
 
 
