@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import httpx
 import psutil
@@ -45,7 +45,7 @@ TRAINING = (
 # How a child of the supervisor is known by its command line, and called in its sentences.
 NAMES = {
     "lealife.embedded.ollama": "embedded Ollama",
-    "pydoc": "demo site",
+    "pydoc_site.py": "demo site",
     "worker": "workers",
     "daphne": "dashboard",
 }
@@ -72,7 +72,7 @@ class Installation:
             return psutil.Process(pid) if pid else None
         for child in psutil.Process(self.process.pid).children():
             line = child.cmdline() if child.status() != psutil.STATUS_ZOMBIE else []
-            if any(NAMES.get(word) == name for word in line):
+            if any(NAMES.get(PurePath(word).name) == name for word in line):
                 return child
         return None
 
