@@ -24,6 +24,8 @@ TASK_SYSTEM = (
 ANSWER_TOKENS = 80
 # In characters, because a server may ignore the token limit.
 ANSWER_MAX, JSON_ANSWER_MAX = 4_000, 20_000
+# The fewest words in which a loop shows.
+LOOP_WORDS = 12
 # Characters of each quote that the model is given, around the words in it that answer.
 SHOWN_MAX = 400
 # Characters of a refused part of a JSON answer that its error names.
@@ -173,9 +175,16 @@ def _list_offered(schema: Any) -> set[str]:
 def stands_in(text: str, *, quotes: Sequence[Quote]) -> bool:
     """Whether a text says nothing that the quotes do not say, as far as words can show.
 
-    Every content word, number and name in it stands in the quotes, and it denies only what the best quote denies.
+    Every content word, number and name in it stands in the quotes, and it denies only what the best quote denies. What
+    repeats itself says nothing.
     """
-    return _says_no_more(text, quotes=quotes) and _denies_alike(text, quotes=quotes)
+    return not _repeats_itself(text) and _says_no_more(text, quotes=quotes) and _denies_alike(text, quotes=quotes)
+
+
+def _repeats_itself(text: str) -> bool:
+    """Whether a small model has fallen into a loop: of a dozen words or more fewer than half are different."""
+    words = text.split()
+    return len(words) >= LOOP_WORDS and 2 * len(set(words)) < len(words)
 
 
 def _says_no_more(text: str, *, quotes: Sequence[Quote]) -> bool:

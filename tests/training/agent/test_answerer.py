@@ -115,3 +115,11 @@ def test_a_text_stands_in_its_quotes_with_every_word_number_and_name(text: str, 
 def test_a_yes_or_no_that_contradicts_its_quote_is_caught(text: str, expected: bool) -> None:
     quote = Quote("It is not on by default.", "u", "d", highlight="It is not on by default.")
     assert stands_in(text, quotes=[quote]) is expected
+
+
+def test_an_answer_that_runs_in_a_loop_is_none() -> None:
+    said = "The ScriptLogLength directive limits the size of the log file of scripts, in bytes."
+    quote = Quote(said, "http://site.example/", "d")
+    assert stands_in(said, quotes=[quote])
+    assert not stands_in(f"Limit the size: {'- ScriptLogLength directive: ' * 8}", quotes=[quote])
+    assert stands_in("The size, the size, the log size.", quotes=[quote])
