@@ -14,6 +14,8 @@ from training.agent.reading.passages import Passage, describe_text
 
 # Passages whose vectors are made with one request.
 AT_ONCE = 16
+# The share of passages that must have a vector before vectors are compared.
+COMPARED_LEAST = 0.5
 
 
 def note_model(*, name: str, digests: Collection[str]) -> int:
@@ -82,7 +84,8 @@ def unpack_vector(stored: bytes) -> tuple[float, ...]:
 def measure_cosines(stored: Sequence[bytes | None], vector: Sequence[float] | None) -> list[float]:
     """The cosine of each stored unit vector and `vector`; 0 without `vector`, and otherwise a little more at least.
 
-    A passage without a vector counts as the average of the others.
+    A passage without a vector counts as the average of the others. While most have none, as on a site that is being
+    read, none is compared: those that have one would be favoured for that alone.
     """
     if vector is None:
         return [0.0] * len(stored)
@@ -93,5 +96,7 @@ def measure_cosines(stored: Sequence[bytes | None], vector: Sequence[float] | No
         else:
             measured.append(max(LEAST_COSINE, sum(map(mul, unpack_vector(each), vector))))
     known = [cosine for cosine in measured if cosine is not None]
+    if len(known) < COMPARED_LEAST * len(stored):
+        return [0.0] * len(stored)
     average = sum(known) / len(known) if known else 0.0
     return [average if cosine is None else cosine for cosine in measured]

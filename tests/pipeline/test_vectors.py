@@ -14,6 +14,7 @@ from lealife.pipeline.reading_stages import is_index_ready, work_index
 from lealife.pipeline.vectors import find_embedder, note_embedder
 from learning.index.indexing import count_terms, index_page
 from learning.index.models import IndexedPassage, VectorModel
+from learning.index.vectors import measure_cosines, pack_vector
 from tests.embedded.ollama_process import BASE, RunningOllama
 from tests.factories import START, make_html
 from training.agent.reading.page import parse_page
@@ -75,3 +76,11 @@ def test_what_no_server_has_is_no_model_for_vectors(db: None, served: LazySettin
         find_embedder()
     note_embedder()
     assert not VectorModel.objects.exists()
+
+
+def test_while_most_passages_have_no_vector_none_is_compared() -> None:
+    near, far = pack_vector([1.0, 0.0]), pack_vector([0.0, 1.0])
+    assert measure_cosines([near, None, None, None], [1.0, 0.0]) == [0.0] * 4
+    first, second, third, fourth = measure_cosines([near, far, None, None], [1.0, 0.0])
+    assert first == 1 and second < 0.01
+    assert third == fourth == (first + second) / 2
