@@ -112,7 +112,7 @@ def choose_tasks(
 def judge_by_answer(task: CurriculumTask, *, role: str) -> dict[str, Any]:
     """The check of a held-out task. Of a candidate for the task role the answer that is shown must say the value.
 
-    The quotes beside it are not what the model wrote. A refused reply counts by the quote that is shown in its place.
+    The quotes next to it are not its writing. A refused reply counts by the quote that is shown in its place.
     """
     is_told = role == Role.TASK and asks_for_value(task.check_spec)
     return {**task.check_spec, "in_answer": True} if is_told else task.check_spec
