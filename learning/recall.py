@@ -69,8 +69,8 @@ def recall(
     """The passages of the host's index and at most `limit` trusted items that bear on a question, each best first;
     then the addresses that failed and are ruled out.
 
-    `embed` makes the question's vector; without it words alone are compared. It asks a model server, so this is not
-    called within a transaction.
+    `embed` makes the question's vector, and those that the passages nearest by words lack; without it words alone are
+    compared. It asks a model server, so this is not called within a transaction.
 
     A prompt that quotes a phrase is answered by the pages that hold it literally; known pages that do not are
     ruled out, and a run that looks for the phrase leaves them for last. Other prompts get the items that hold most
@@ -82,7 +82,12 @@ def recall(
     # Quoted words are looked for to the letter.
     vectors = embed([prompt]) if embed is not None and not phrases else ()
     passages = search_passages(
-        host_id=host_id, question=question, weights=weights, vector=vectors[0] if vectors else None, limit=PASSAGES
+        host_id=host_id,
+        question=question,
+        weights=weights,
+        vector=vectors[0] if vectors else None,
+        limit=PASSAGES,
+        embed=embed,
     )
     if phrases:
         passages = [each for each in passages if each.features.phrase]

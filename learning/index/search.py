@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from learning.index.models import HostIndex, IndexedPassage, TermCount
-from learning.index.vectors import measure_cosines, read_model_number
+from learning.index.vectors import NEAREST, keep_vectors, measure_cosines, read_model_number
+from training.agent.quoting import Embed
 from training.agent.ranking import Features, Weights, measure_share, score_bm25
+from training.agent.reading.passages import Passage, describe_text
 from training.agent.reading.words import Question, Rarity, fold, split_words
 
 # Passages that are looked up by their words, rarest words first: words that stand nearly everywhere cost nothing.
@@ -97,20 +99,33 @@ class HostWords:
 
 
 def search_passages(
-    *, host_id: int, question: Question, weights: Weights, vector: Sequence[float] | None, limit: int
+    *,
+    host_id: int,
+    question: Question,
+    weights: Weights,
+    vector: Sequence[float] | None,
+    limit: int,
+    embed: Embed | None = None,
 ) -> list[Found]:
     """At most `limit` passages of the host, best first; at most five of a page.
 
-    `vector` is the question's, of unit length; None: words alone are compared.
+    `vector` is the question's, of unit length; None: words alone are compared. `embed` makes the vectors that the best
+    passages by words lack, and they are kept: who asks about a site that was just added need not wait for those of all
+    the others. It asks a model server, so with it this is not called within a transaction.
     """
     known = read_host_words(host_id=host_id, question=question)
     question = _keep_rarest(question, known=known)
     chosen = _look_up(question, host_id=host_id, known=known)
     passages = IndexedPassage.objects.filter(pk__in=chosen).order_by("pk")
     rows = [_Row(*values) for values in passages.values_list(*_FIELDS)]
+    described = [(row, _describe(row, question=question, known=known)) for row in rows]
+    described.sort(key=lambda each: -weights.score(each[1]))
     found = []
-    for row, cosine in zip(rows, _compare(rows, vector), strict=True):
-        features = _describe(row, cosine=cosine, question=question, known=known)
+    cosines = _compare([row for row, _ in described], vector, embed=embed)
+    for (row, features), cosine in zip(described, cosines, strict=True):
+        if cosine is None:
+            continue
+        features = replace(features, cosine=cosine)
         score = round(weights.score(features), 6)
         found.append(Found(row.pk, row.url, row.title, row.heading, row.text, features, score))
     found.sort(key=lambda each: (-each.score, each.passage_id))
@@ -190,14 +205,23 @@ def _group_frequent(terms: Sequence[str], *, known: HostWords) -> list[list[str]
     return groups or ([group] if group else [])
 
 
-def _compare(rows: Sequence[_Row], vector: Sequence[float] | None) -> list[float]:
-    """The cosines of the passages and the question's vector. Vectors of another model cannot be compared with it."""
-    newest = read_model_number() if vector is not None else 0
-    known = (row.vector if row.vector_by == newest else None for row in rows)
-    return measure_cosines([bytes(stored) if stored is not None else None for stored in known], vector)
+def _compare(rows: Sequence[_Row], vector: Sequence[float] | None, *, embed: Embed | None) -> list[float | None]:
+    """The cosines of the passages, best by words first, and the question's vector; None: not compared.
+
+    Vectors of another model cannot be compared with it.
+    """
+    if vector is None:
+        return measure_cosines([None] * len(rows), None)
+    newest = read_model_number()
+    stored = {row.pk: bytes(row.vector) for row in rows if row.vector is not None and row.vector_by == newest}
+    if embed is not None:
+        missing = [row for row in rows[:NEAREST] if row.vector_by < newest]
+        texts = {row.pk: describe_text(row.title, Passage(row.heading, row.text)) for row in missing}
+        stored |= keep_vectors(texts, embed=embed, model=newest)
+    return measure_cosines([stored.get(row.pk) for row in rows], vector)
 
 
-def _describe(row: _Row, *, cosine: float, question: Question, known: HostWords) -> Features:
+def _describe(row: _Row, *, question: Question, known: HostWords) -> Features:
     counts = Counter(row.terms)
     title, heading = row.title, row.heading
 
@@ -207,7 +231,6 @@ def _describe(row: _Row, *, cosine: float, question: Question, known: HostWords)
     folded = fold(row.text) if question.phrases else ""
     return Features(
         bm25=score_bm25(counts, length=len(row.terms), average=known.average, question=question, rarity=known.rarity),
-        cosine=cosine,
         text=measure_share(question, counts.keys(), rarity=known.rarity),
         heading=share(heading),
         title=share(title),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import mul
 
 from lealife.core.gateway import ModelInvalid
@@ -14,8 +14,10 @@ from training.agent.reading.passages import Passage, describe_text
 
 # Passages whose vectors are made with one request.
 AT_ONCE = 16
-# The share of passages that must have a vector before vectors are compared.
+# The share of passages that must have a vector before all are compared.
 COMPARED_LEAST = 0.5
+# Of the passages that hold most of a question so many are compared with it in any case.
+NEAREST = 24
 
 
 def note_model(*, name: str, digests: Collection[str]) -> int:
@@ -47,21 +49,30 @@ def lack_vectors(*, name: str) -> bool:
 def make_vectors(*, embed: Embed, model: int) -> int:
     """Makes the vectors of a few passages by the model with this number, and returns how many.
 
-    Those that were never made come first, of the newest passages first, then those by another model. The model is asked
-    outside transactions. A text that it refuses gets an empty vector, so that it does not stop the others. Raises
+    Those that were never made come first, of the newest passages first, then those by another model. Raises
     ModelUnavailable as `embed` does.
     """
     waiting = IndexedPassage.objects.filter(vector_by__lt=model).select_related("page").order_by("vector_by", "-pk")
-    rows = list(waiting.only("heading", "text", "page__title")[:AT_ONCE])
-    texts = [describe_text(row.page.title, Passage(row.heading, row.text)) for row in rows]
+    rows = waiting.only("heading", "text", "page__title")[:AT_ONCE]
+    texts = {row.pk: describe_text(row.page.title, Passage(row.heading, row.text)) for row in rows}
+    return len(keep_vectors(texts, embed=embed, model=model))
+
+
+def keep_vectors(texts: Mapping[int, str], *, embed: Embed, model: int) -> dict[int, bytes]:
+    """Makes the vectors of these passages, given as number and text, by the model with this number; returns them.
+
+    They are stored, and not made again. None are made while `embed` makes none. The model is asked outside
+    transactions. A text that it refuses gets an empty vector. Raises ModelUnavailable as `embed` does.
+    """
     try:
-        made = [pack_vector(vector) for vector in embed(texts)] if texts else []
+        made = [pack_vector(vector) for vector in embed(list(texts.values()))] if texts else []
     except ModelInvalid:
-        made = [_make_vector(text, embed=embed) for text in texts]
-    for row, vector in zip(rows, made, strict=False):
+        made = [_make_vector(text, embed=embed) for text in texts.values()]
+    kept = dict(zip(texts, made, strict=False))
+    for pk, vector in kept.items():
         # A page that changed meanwhile has other passages by now.
-        IndexedPassage.objects.filter(pk=row.pk, vector_by__lt=model).update(vector=vector, vector_by=model)
-    return len(made)
+        IndexedPassage.objects.filter(pk=pk, vector_by__lt=model).update(vector=vector, vector_by=model)
+    return kept
 
 
 def _make_vector(text: str, *, embed: Embed) -> bytes:
@@ -81,22 +92,24 @@ def unpack_vector(stored: bytes) -> tuple[float, ...]:
     return struct.unpack(f"<{len(stored) // 2}e", stored)
 
 
-def measure_cosines(stored: Sequence[bytes | None], vector: Sequence[float] | None) -> list[float]:
-    """The cosine of each stored unit vector and `vector`; 0 without `vector`, and otherwise a little more at least.
+def measure_cosines(stored: Sequence[bytes | None], vector: Sequence[float] | None) -> list[float | None]:
+    """The cosine of each stored unit vector and `vector`, those of the passages that hold most of the question first.
 
-    A passage without a vector counts as the average of the others. While most have none, as on a site that is being
-    read, none is compared: those that have one would be favoured for that alone.
+    0 for all without `vector`, and otherwise a little more at least: words and meaning are not on one scale. A passage
+    without a vector counts as the average of the others. While most have none, as on a site that is being read, it is
+    None: it cannot be compared. While one of the `NEAREST` was not made yet, no passage is compared.
     """
     if vector is None:
         return [0.0] * len(stored)
-    measured: list[float | None] = []
-    for each in stored:
-        if each is None or len(each) != 2 * len(vector):
-            measured.append(None)
-        else:
-            measured.append(max(LEAST_COSINE, sum(map(mul, unpack_vector(each), vector))))
+    measured = [_measure_cosine(each, vector) for each in stored]
     known = [cosine for cosine in measured if cosine is not None]
-    if len(known) < COMPARED_LEAST * len(stored):
-        return [0.0] * len(stored)
-    average = sum(known) / len(known) if known else 0.0
-    return [average if cosine is None else cosine for cosine in measured]
+    if len(known) >= COMPARED_LEAST * len(stored):
+        average = sum(known) / len(known) if known else 0.0
+        return [average if cosine is None else cosine for cosine in measured]
+    return [0.0] * len(stored) if None in stored[:NEAREST] else measured
+
+
+def _measure_cosine(stored: bytes | None, vector: Sequence[float]) -> float | None:
+    if stored is None or len(stored) != 2 * len(vector):
+        return None
+    return max(LEAST_COSINE, sum(map(mul, unpack_vector(stored), vector)))

@@ -15,6 +15,7 @@ from learning.index.indexing import count_terms, find_uncounted_host, forget_add
 from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount
 from learning.index.search import READ, search_passages
 from learning.index.vectors import (
+    NEAREST,
     lack_vectors,
     make_vectors,
     measure_cosines,
@@ -150,6 +151,36 @@ def test_vectors_are_made_a_few_at_a_time_newest_first(host):
     assert not lack_vectors(name=MINILM)
     assert make_vectors(embed=embed, model=model) == 0
     assert make_vectors(embed=lambda texts: [], model=model) == 0
+
+
+def test_the_nearest_passages_by_words_get_their_vectors_when_they_are_asked_for(host):
+    for number in range(3 * NEAREST):
+        index(
+            host, f"p{number}", f"The bell rings at noon, on day {number}.", "At noon the bell rings. " * (number % 2)
+        )
+    note_model(name=MINILM, digests={"a"})
+    asked: list[str] = []
+
+    def embed(texts):
+        asked.extend(texts)
+        return [(1.0, 0.0) if "day 7." in text else (0.0, 1.0) for text in texts]
+
+    def look():
+        return search_passages(
+            host_id=host.pk,
+            question=read_question("noon bell"),
+            weights=FIRST_WEIGHTS,
+            vector=(1.0, 0.0),
+            limit=100,
+            embed=embed,
+        )
+
+    found = look()
+    assert len(asked) == len(found) == NEAREST
+    assert found[0].url == f"{host.base_url}p7" and all(each.features.cosine for each in found)
+    assert IndexedPassage.objects.exclude(vector=None).count() == NEAREST
+    # They are kept: the next question about them waits for none.
+    assert look() == found and len(asked) == NEAREST
 
 
 def test_vectors_of_another_model_are_not_compared_and_are_made_again(host):

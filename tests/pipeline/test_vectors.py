@@ -14,7 +14,7 @@ from lealife.pipeline.reading_stages import is_index_ready, work_index
 from lealife.pipeline.vectors import find_embedder, note_embedder
 from learning.index.indexing import count_terms, index_page
 from learning.index.models import IndexedPassage, VectorModel
-from learning.index.vectors import measure_cosines, pack_vector
+from learning.index.vectors import NEAREST, measure_cosines, pack_vector
 from tests.embedded.ollama_process import BASE, RunningOllama
 from tests.factories import START, make_html
 from training.agent.reading.page import parse_page
@@ -78,9 +78,16 @@ def test_what_no_server_has_is_no_model_for_vectors(db: None, served: LazySettin
     assert not VectorModel.objects.exists()
 
 
-def test_while_most_passages_have_no_vector_none_is_compared() -> None:
+def test_while_most_passages_have_no_vector_and_one_of_the_nearest_has_none_none_is_compared() -> None:
     near, far = pack_vector([1.0, 0.0]), pack_vector([0.0, 1.0])
     assert measure_cosines([near, None, None, None], [1.0, 0.0]) == [0.0] * 4
     first, second, third, fourth = measure_cosines([near, far, None, None], [1.0, 0.0])
     assert first == 1 and second < 0.01
+    assert first is not None and second is not None
     assert third == fourth == (first + second) / 2
+
+
+def test_while_most_passages_have_no_vector_those_that_have_one_are_compared() -> None:
+    near, refused = pack_vector([1.0, 0.0]), b""
+    stored = [*[near] * (NEAREST - 1), refused, *[None] * NEAREST, near, None]
+    assert measure_cosines(stored, [1.0, 0.0]) == [*[1.0] * (NEAREST - 1), *[None] * (NEAREST + 1), 1.0, None]

@@ -59,7 +59,8 @@ def rank_passages(
 ) -> list[Scored]:
     """The passages of the pages read, best first, without those that several pages share: these are frames.
 
-    What the site index knows of a passage is used; of the others the best are compared with the question by `embed`.
+    What the site index knows of a passage is used; of the others the best are compared with the question by `embed`,
+    unless the index compared by words alone: then the two would not be on one scale.
     """
     known = {(item.url, item.text): item for item in recalled if item.is_passage}
     indexed = {url for url, _ in known}
@@ -76,7 +77,7 @@ def rank_passages(
             scored.append(Scored(evidence, passage, features, item.score, item.record))
         else:
             scored.append(Scored(evidence, passage, features, weights.score(features)))
-    if embed is not None:
+    if embed is not None and (not known or any(item.cosine for item in known.values())):
         scored = _compare(question, scored, indexed=indexed, weights=weights, embed=embed)
     # What answered right before is quoted first; of equals the one that was read first.
     ranked = sorted(scored, key=lambda each: -each.score - weights.record * each.record)

@@ -119,6 +119,16 @@ def test_passages_of_pages_that_are_not_indexed_are_compared_in_meaning() -> Non
     assert (best.evidence, best.features.cosine) == (TREES, 1.0)
 
 
+def test_while_the_index_compares_words_alone_so_do_the_pages() -> None:
+    def embed(texts):
+        raise AssertionError("a passage with a cosine would beat every one of the index")
+
+    question = read_question("What does the plant with acorns look like, tree or not?")
+    known = Recalled(0, PASSAGE, "http://site.example/oaks", "Oaks", "A tree with acorns.", 0.9, is_passage=True)
+    ranked = rank_passages(question, PAGES, recalled=[known], weights=FIRST_WEIGHTS, embed=embed)
+    assert not any(each.features.cosine for each in ranked)
+
+
 def test_by_words_alone_only_nearly_all_of_them_are_support() -> None:
     def support(prompt: str) -> float:
         ranked = rank_passages(read_question(prompt), PAGES, recalled=(), weights=FIRST_WEIGHTS)
