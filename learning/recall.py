@@ -14,11 +14,23 @@ from learning.index.models import IndexedPage
 from learning.index.search import Found, search_passages
 from learning.memory import SEARCH_CONFIG, read_pages, split_identifiers
 from learning.models import MemoryItem
-from training.agent.brain import MISLED, NAMED, PASSAGE, PITFALL, RULED_OUT, TOLD_KINDS, VISITABLE_KINDS, Recalled
+from training.agent.brain import (
+    INDEXED,
+    MISLED,
+    NAMED,
+    PASSAGE,
+    PITFALL,
+    RULED_OUT,
+    TOLD_KINDS,
+    VISITABLE_KINDS,
+    Recalled,
+)
 from training.agent.quoting import Embed
 from training.agent.ranking import FIRST_WEIGHTS, Features, Weights
 from training.agent.reading.page import ParsedPage
 from training.agent.reading.words import fold, has_unspaced, read_question
+from training.agent.web.address import canonical_url
+from training.models import Host
 
 LIMIT = 8
 # Passages of the site index that a run is given.
@@ -67,7 +79,7 @@ def recall(
     told: Set[str] = TOLD_KINDS,
 ) -> tuple[Recalled, ...]:
     """The passages of the host's index and at most `limit` trusted items that bear on a question, each best first;
-    then the addresses that failed and are ruled out.
+    then the addresses that failed and are ruled out, and the page where runs begin if it is indexed.
 
     `embed` makes the question's vector, and those that the passages nearest by words lack; without it words alone are
     compared. It asks a model server, so this is not called within a transaction.
@@ -108,7 +120,18 @@ def recall(
     good = _attach_items(kept, misled=misled, host_id=host_id, limit=limit)
     pitfalls = _read_pitfalls(host_id)
     tell = _tell(corrections, told, host_id=host_id, gone={item.url for item in pitfalls})
-    return (*good, *tell, *pitfalls, *ruled_out)
+    start = _note_start(host_id) if passages else []
+    return (*good, *tell, *pitfalls, *ruled_out, *start)
+
+
+def _note_start(host_id: int) -> list[Recalled]:
+    """The page where each run begins, when it is in the index: it need not be compared with the question once more."""
+    try:
+        url = canonical_url(Host.objects.values_list("base_url", flat=True).get(pk=host_id))
+    except ValueError:
+        return []
+    page = IndexedPage.objects.filter(host_id=host_id, url_digest=digest_bytes(url.encode()))
+    return [Recalled(0, INDEXED, url, title, "", 0.0) for title in page.values_list("title", flat=True)]
 
 
 def _recall_passages(passages: Sequence[Found], *, host_id: int) -> list[Recalled]:

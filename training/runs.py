@@ -13,7 +13,7 @@ from django.db.models import F
 from lealife.core.announce import announce
 from lealife.core.clock import go_on_from
 from lealife.core.errors import StaleClaim
-from training.agent.brain import RULED_OUT, Brain
+from training.agent.brain import INDEXED, RULED_OUT, Brain
 from training.agent.errors import ErrorCode
 from training.agent.trajectory import Step as AgentStep
 from training.models import Host, PageSnapshot, Run, Step
@@ -125,7 +125,7 @@ def record_brain(*, run_id: int, fence: int, brain: Brain, withheld: list[int]) 
                 "is_passage": item.is_passage,
             }
             for item in brain.memories
-            if item.kind != RULED_OUT
+            if item.kind not in (RULED_OUT, INDEXED)
         ],
         memory_withheld=withheld,
     )

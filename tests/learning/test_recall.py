@@ -21,7 +21,7 @@ from learning.recall import (
     withhold,
 )
 from tests.factories import START, make_host, make_html, make_outcome
-from training.agent.brain import PASSAGE, PITFALL, RULED_OUT, Recalled
+from training.agent.brain import INDEXED, PASSAGE, PITFALL, RULED_OUT, Recalled
 from training.agent.reading.page import parse_page
 from training.models import Host
 from training.runs import keep_snapshot
@@ -315,3 +315,15 @@ def test_a_pitfall_at_a_withheld_address_stays_a_pitfall():
     run_id = next(number for number in range(1_000) if withhold((item,), run_id=number)[1])
     (passage, kept), _ = withhold((item, pitfall), run_id=run_id)
     assert (passage.kind, kept) == (PASSAGE, pitfall)
+
+
+def test_the_page_where_runs_begin_is_named_when_it_is_indexed(host: Host, memory: dict[str, int]) -> None:
+    def start() -> list[str]:
+        return [item.url for item in recall(host_id=host.pk, prompt="What is a queue?") if item.kind == INDEXED]
+
+    assert start() == []
+    page = parse_page(
+        body=make_html("Home", "Welcome."), media_type="text/html", url=host.base_url, site=host.as_site()
+    )
+    index_page(host_id=host.pk, url=host.base_url, page=page, snapshot_digest="", now=START)
+    assert start() == [host.base_url]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from operator import mul
 
-from training.agent.brain import MISLED, NAMED, TOLD_KINDS, Recalled
+from training.agent.brain import INDEXED, MISLED, NAMED, TOLD_KINDS, Recalled
 from training.agent.ranking import LEAST_COSINE, Features, Support, Weights, measure_share, score_bm25
 from training.agent.reading.blocks import split_passages
 from training.agent.reading.evidence import ReadPage, find_distinct
@@ -62,8 +62,9 @@ def rank_passages(
     What the site index knows of a passage is used; of the others the best are compared with the question by `embed`,
     unless the index compared by words alone: then the two would not be on one scale.
     """
+    recalled = tuple(recalled)
     known = {(item.url, item.text): item for item in recalled if item.is_passage}
-    indexed = {url for url, _ in known}
+    indexed = {item.url for item in recalled if item.is_passage or item.kind == INDEXED}
     cut = _cut_own(pages)
     terms = [split_words(f"{evidence.page.title} {passage.heading} {passage.text}") for evidence, passage in cut]
     rarity = weigh_rarity(terms)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from training.agent.brain import MISLED, NAMED, PASSAGE, Recalled
+from training.agent.brain import INDEXED, MISLED, NAMED, PASSAGE, Recalled
 from training.agent.quoting import (
     ANSWER_MAX,
     BEST,
@@ -117,6 +117,19 @@ def test_passages_of_pages_that_are_not_indexed_are_compared_in_meaning() -> Non
     question = read_question("What does the plant with acorns look like, tree or not?")
     best = rank_passages(question, PAGES, recalled=(), weights=FIRST_WEIGHTS, embed=embed)[0]
     assert (best.evidence, best.features.cosine) == (TREES, 1.0)
+
+
+def test_what_was_not_recalled_of_an_indexed_page_is_not_compared_once_more() -> None:
+    asked: list[str] = []
+
+    def embed(texts):
+        asked.extend(texts)
+        return [(1.0, 0.0)] * len(texts)
+
+    question = read_question("When are roses pruned?")
+    recalled = [Recalled(0, INDEXED, TREES.page.url, "About trees", "", 0.0)]
+    rank_passages(question, PAGES, recalled=recalled, weights=FIRST_WEIGHTS, embed=embed)
+    assert any("late winter" in text for text in asked) and not any("oak" in text for text in asked)
 
 
 def test_while_the_index_compares_words_alone_so_do_the_pages() -> None:
