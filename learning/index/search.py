@@ -119,7 +119,8 @@ def search_passages(
     passages = IndexedPassage.objects.filter(pk__in=chosen).order_by("pk")
     rows = [_Row(*values) for values in passages.values_list(*_FIELDS)]
     described = [(row, _describe(row, question=question, known=known)) for row in rows]
-    described.sort(key=lambda each: -weights.score(each[1]))
+    # Of words alone BM25 tells most.
+    described.sort(key=lambda each: -each[1].bm25)
     found = []
     cosines = _compare([row for row, _ in described], vector, embed=embed)
     for (row, features), cosine in zip(described, cosines, strict=True):

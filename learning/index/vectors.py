@@ -16,8 +16,8 @@ from training.agent.reading.passages import Passage, describe_text
 AT_ONCE = 16
 # The share of passages that must have a vector before all are compared.
 COMPARED_LEAST = 0.5
-# Of the passages that hold most of a question so many are compared with it in any case.
-NEAREST = 24
+# So many of the best passages by their words are compared with a question in any case.
+NEAREST = 48
 
 
 def note_model(*, name: str, digests: Collection[str]) -> int:
