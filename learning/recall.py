@@ -25,7 +25,7 @@ from training.agent.brain import (
     VISITABLE_KINDS,
     Recalled,
 )
-from training.agent.quoting import Embed
+from training.agent.embedding import Embed
 from training.agent.ranking import FIRST_WEIGHTS, Features, Weights
 from training.agent.reading.page import ParsedPage
 from training.agent.reading.words import fold, has_unspaced, read_question

@@ -45,7 +45,7 @@ class PageOut(Schema):
 class QuoteOut(Schema):
     """A passage that is literally on a page, a line per block; `digest` is the sha256 of the page's content.
 
-    `heading`: the headings above it. `highlight`: the sentence, row or line in it that answers. Both may be empty.
+    `heading`: the headings above it. `highlight`: the sentences, rows or lines in it that answer. Both may be empty.
     """
 
     text: str

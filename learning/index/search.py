@@ -12,7 +12,7 @@ from django.db import connection
 
 from learning.index.models import HostIndex, IndexedPassage, TermCount
 from learning.index.vectors import NEAREST, keep_vectors, measure_cosines, read_model_number
-from training.agent.quoting import Embed
+from training.agent.embedding import Embed
 from training.agent.ranking import Features, Weights, measure_share, score_bm25
 from training.agent.reading.passages import Passage, describe_text
 from training.agent.reading.words import Question, Rarity, fold, split_words

@@ -8,7 +8,7 @@ from operator import mul
 
 from lealife.core.gateway import ModelInvalid
 from learning.index.models import IndexedPassage, VectorModel
-from training.agent.quoting import Embed
+from training.agent.embedding import Embed
 from training.agent.ranking import LEAST_COSINE
 from training.agent.reading.passages import Passage, describe_text
 

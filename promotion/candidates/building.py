@@ -35,9 +35,9 @@ from promotion.routing import read_routing
 from promotion.tags import register_tag
 from training.agent.brain import Brain
 from training.agent.controller import pick_next
+from training.agent.embedding import Embed
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model
-from training.agent.quoting import Embed
 from training.agent.reading.words import fold
 from training.agent.trajectory import Choice
 from training.models import Run, TrainingOutcome

@@ -16,7 +16,7 @@ from learning.recall import PASSAGES
 from promotion.candidates.fitting import Case, Seen
 from promotion.models import ModelTag
 from training.agent.controller import ASKED, measure_margin
-from training.agent.quoting import Embed, Vector
+from training.agent.embedding import Embed, Vector
 from training.agent.ranking import Weights
 from training.agent.reading.words import read_question
 from training.agent.trajectory import Choice

@@ -16,10 +16,10 @@ from lealife.core.errors import StaleClaim, describe_breakage
 from promotion.models import EvaluationArm, FrozenPage, ModelTag, PageFreeze
 from promotion.recipes import NUM_CTX, Recipe
 from training.agent.brain import Brain, Recalled
+from training.agent.embedding import Embed
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model
 from training.agent.navigate import navigate
-from training.agent.quoting import Embed
 from training.agent.version import read_agent_version
 from training.agent.web.browser import Browser, Page
 from training.models import Host, Run

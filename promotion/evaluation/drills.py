@@ -22,7 +22,7 @@ from promotion.routing import read_routing
 from promotion.steering import request_drill
 from promotion.tags import register_tag
 from training.agent.controller import format_pick, read_pick
-from training.agent.quoting import Embed
+from training.agent.embedding import Embed
 from training.runtime_settings import read_settings
 
 Kind, State, Verdict = GateDrill.Kind, GateDrill.State, Evaluation.Verdict

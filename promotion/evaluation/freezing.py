@@ -17,7 +17,7 @@ from learning.recall import recall
 from promotion.models import Role
 from promotion.recipes import Recipe
 from promotion.routing import read_routing
-from training.agent.quoting import Embed, Vector
+from training.agent.embedding import Embed, Vector
 from training.agent.ranking import Weights
 from training.agent.reading.words import read_question
 from training.runtime_settings import read_settings

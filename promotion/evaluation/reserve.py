@@ -29,7 +29,7 @@ from promotion.gate.pairs import judge_pair
 from promotion.models import EvaluationArm, LiveApply, ModelTag, PageFreeze, ReserveMeasurement, Role
 from promotion.models.reserve import ReservePair
 from promotion.recipes import Recipe
-from training.agent.quoting import Vector
+from training.agent.embedding import Vector
 from training.runtime_settings import read_settings
 
 MOST = 120

@@ -12,8 +12,8 @@ from typing import Any
 
 from lealife.core.digest import digest_value
 from promotion.evaluation.arms import ArmTools
+from training.agent.embedding import remember_vectors
 from training.agent.model import Model, Reply
-from training.agent.quoting import remember_vectors
 
 
 class SharedModel:

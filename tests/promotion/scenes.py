@@ -22,8 +22,8 @@ from promotion.models import Canary, Evaluation, ModelTag, PageFreeze, Promotion
 from promotion.recipes import Recipe
 from promotion.tags import ensure_base_tags, register_tag
 from tests.training.agent.sites import StubSite
+from training.agent.embedding import Embed
 from training.agent.model import Reply
-from training.agent.quoting import Embed
 from training.agent.web.http_browser import HttpBrowser
 from training.models import Host, Run, RuntimeSettings, TrainingCycle, TrainingOutcome, TrainingSource
 from training.runtime_settings import read_settings

@@ -9,10 +9,10 @@ from dataclasses import replace
 from training.agent.answerer import write_answer
 from training.agent.brain import Brain
 from training.agent.controller import pick_next
+from training.agent.embedding import Embed, remember_vectors
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model, Reply, list_digests
 from training.agent.quoting import (
-    Embed,
     Scored,
     asks_beyond_phrases,
     choose_passages,
@@ -23,7 +23,6 @@ from training.agent.quoting import (
     quote,
     quote_phrases,
     rank_passages,
-    remember_vectors,
 )
 from training.agent.reading.evidence import ReadPage, find_distinct
 from training.agent.reading.page import SHELL_SAYS_LITTLE, parse_page

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from operator import mul
 
 from training.agent.brain import INDEXED, MISLED, NAMED, TOLD_KINDS, Recalled
+from training.agent.embedding import Embed
+from training.agent.highlighting import find_answer, split_sentences
 from training.agent.ranking import LEAST_COSINE, Features, Support, Weights, measure_share, score_bm25
-from training.agent.reading.blocks import split_passages
 from training.agent.reading.evidence import ReadPage, find_distinct
-from training.agent.reading.passages import HEADINGS_JOINED_BY, Passage, cut_passages, describe_text
+from training.agent.reading.passages import Passage, cut_passages, describe_text
 from training.agent.reading.phrases import cut_out
 from training.agent.reading.words import Question, Rarity, content_words, fold, split_words, weigh_rarity
 from training.agent.trajectory import Quote
 
 QUOTES_MAX = 3
-ANSWER_MAX = 400
 # Passages of pages that the site index does not hold, whose meaning is compared with the question's: the best by words.
 COMPARED = 12
 # A passage that is worth less than this share of the best one is not quoted next to it.
 WEAK_SHARE = 0.5
-# What the words of a sentence are worth when its meaning is compared too.
-WORDS_WORTH = 0.3
 # One common word is no evidence.
 NEAR_WORDS = 2
 # The site's best passages may all answer. With the mean of so many that come next the quotes are compared.
 BEST, OTHERS = 5, 10
-
-Vector = Sequence[float]
-# Makes a vector of unit length of each text; empty when no model can.
-Embed = Callable[[Sequence[str]], Sequence[Vector]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +155,7 @@ def _score_others(recalled: Iterable[Recalled]) -> float | None:
 
 
 def quote(question: Question, chosen: Sequence[Scored], *, embed: Embed | None = None) -> tuple[Quote, ...]:
-    """The chosen passages as quotes, each with the sentence in it that bears most on the question."""
+    """The chosen passages as quotes, each with the stretch in it that bears most on the question."""
     return tuple(
         Quote(
             text=each.passage.text,
@@ -172,18 +166,6 @@ def quote(question: Question, chosen: Sequence[Scored], *, embed: Embed | None =
         )
         for each in chosen
     )
-
-
-def remember_vectors(embed: Embed) -> Embed:
-    """The same, but each text is sent once; empty when one of them has no vector."""
-    known: dict[str, Vector] = {}
-
-    def embed_new(texts: Sequence[str]) -> list[Vector]:
-        new = list(dict.fromkeys(text for text in texts if text not in known))
-        known.update(zip(new, embed(new) if new else (), strict=False))
-        return [known[text] for text in texts] if known.keys() >= set(texts) else []
-
-    return embed_new
 
 
 def asks_beyond_phrases(question: Question) -> bool:
@@ -250,49 +232,11 @@ def _may_quote(text: str, evidence: ReadPage, *, told: Sequence[Recalled]) -> bo
     return is_named or not _is_wrong(folded, addresses=addresses, told=told)
 
 
-def find_answer(question: Question, passage: Passage, *, embed: Embed | None = None) -> str:
-    """The sentence of a passage that bears most on the question, and the one after it in its paragraph.
-
-    What is asked is often said again before it is answered. Together they have at most `ANSWER_MAX` characters.
-    """
-    sentence = _find_sentence(question, passage, embed=embed)
-    line = next((line for line in passage.text.split("\n") if sentence in line), sentence)
-    start = line.find(sentence)
-    end = start + len(sentence)
-    after = next(iter(split_passages(line[end:])), "")
-    joined = line[start : line.find(after, end) + len(after)] if after else sentence
-    return joined if len(joined) <= ANSWER_MAX else sentence
-
-
-def _find_sentence(question: Question, passage: Passage, *, embed: Embed | None) -> str:
-    """The sentence, row or line of a passage that bears most on the question, by words and meaning; the first of
-    equals.
-
-    What is asked in the question's own words is no answer: a sentence that ends with a question mark comes last.
-    """
-    sentences = _split_sentences(passage)
-    rarity = weigh_rarity(split_words(sentence) for sentence in sentences)
-    about = passage.heading.rpartition(HEADINGS_JOINED_BY)[2]
-    texts = [question.prompt, *(f"{about}: {sentence}" for sentence in sentences)]
-    vectors = embed(texts) if embed is not None and len(sentences) > 1 else ()
-    asked, *others = vectors or [()] * len(texts)
-
-    def worth(place: int) -> tuple[bool, float]:
-        share = measure_share(question, set(split_words(sentences[place])), rarity=rarity)
-        return not sentences[place].endswith("?"), sum(map(mul, asked, others[place])) + WORDS_WORTH * share
-
-    return sentences[max(range(len(sentences)), key=worth)]
-
-
 def _find_named(scored: Scored) -> str:
     """The sentence, row or line with the words that a person named; empty without any."""
-    folded = ((sentence, fold(sentence)) for sentence in _split_sentences(scored.passage))
+    folded = ((sentence, fold(sentence)) for sentence in split_sentences(scored.passage))
     named = scored.named
     return next((sentence for sentence, text in folded if named and (named in text or text in named)), "")
-
-
-def _split_sentences(passage: Passage) -> list[str]:
-    return [each for line in passage.text.split("\n") for each in split_passages(line) or [line]]
 
 
 def _cut_own(pages: Sequence[ReadPage]) -> list[tuple[ReadPage, Passage]]:

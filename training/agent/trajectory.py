@@ -35,7 +35,7 @@ class Choice:
 class Quote:
     """Words that are literally on a page, a line per block, with the digest of the page's content.
 
-    `heading`: the headings above them. `highlight`: the sentence, row or line in them that answers.
+    `heading`: the headings above them. `highlight`: the sentences, rows or lines in them that answer.
     """
 
     text: str

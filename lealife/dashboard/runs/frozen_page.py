@@ -133,18 +133,18 @@ def find_quotes(lines: Sequence[str], quotes: Iterable[tuple[str, str]]) -> tupl
     for number, (text, highlight) in enumerate(quotes, 1):
         places = _find_text(whole, text)
         if places:
-            answer = _find_words(whole, highlight, since=places[0][0]) or places[0]
-            found.append(Span(*answer, number, answers=True))
-            found += [Span(*place, number) for place in places if place != answer]
+            answers = _find_text(whole, highlight, since=places[0][0]) or places[:1]
+            found += [Span(*place, number, answers=True) for place in answers]
+            found += [Span(*place, number) for place in places if place not in answers]
     return tuple(sorted(found, key=lambda span: (span.start, span.quote)))
 
 
-def _find_text(whole: str, text: str) -> list[tuple[int, int]]:
+def _find_text(whole: str, text: str, *, since: int = 0) -> list[tuple[int, int]]:
     """Where a text stands: in one piece or, where other lines of the page part it, line by line."""
-    place = _find_words(whole, text)
+    place = _find_words(whole, text, since=since)
     if place:
         return [place]
-    places = [_find_words(whole, line) for line in text.split("\n") if line.strip()]
+    places = [_find_words(whole, line, since=since) for line in text.split("\n") if line.strip()]
     return [place for place in places if place] if all(places) else []
 
 

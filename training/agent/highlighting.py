@@ -1,0 +1,69 @@
+"""Highlighting: the stretch of a passage that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import mul
+
+from training.agent.embedding import Embed
+from training.agent.ranking import measure_share
+from training.agent.reading.blocks import split_passages
+from training.agent.reading.passages import HEADINGS_JOINED_BY, Passage
+from training.agent.reading.words import Question, split_words, weigh_rarity
+
+# The longest stretch, in characters.
+ANSWER_MAX = 400
+# What the words of a stretch are worth next to its meaning, those of its first sentence once more, and how many
+# sentences, rows or lines may follow that one: fitted to where expected texts stand in passages of three manuals.
+WORDS_WORTH, BEGINNING_WORTH, FOLLOWING = 0.7, 0.05, 2
+# After one of these at the end of a line the next line goes on.
+LEADS_ON = '.:;,!?\u2026\u3002\uff01\uff1f\uff1a\uff1b\uff0c)"\u201d'
+
+
+def find_answer(question: Question, passage: Passage, *, embed: Embed | None = None) -> str:
+    """The stretch of a passage that bears most on the question, by words and meaning; the first of equals.
+
+    What is asked in the question's own words is no answer: a stretch that begins with a question comes last.
+    """
+    sentences = split_sentences(passage)
+    rarity = weigh_rarity(split_words(sentence) for sentence in sentences)
+    stretches = _join_following(passage, sentences)
+    about = passage.heading.rpartition(HEADINGS_JOINED_BY)[2]
+    texts = [question.prompt, *(f"{about}: {stretch}" for stretch in stretches)]
+    vectors = embed(texts) if embed is not None and len(sentences) > 1 else ()
+    asked, *others = vectors or [()] * len(texts)
+
+    def worth(place: int) -> tuple[bool, float]:
+        sentence, stretch = sentences[place], stretches[place]
+        share, own = (measure_share(question, set(split_words(text)), rarity=rarity) for text in (stretch, sentence))
+        alike = sum(map(mul, asked, others[place]))
+        return not sentence.endswith("?"), alike + WORDS_WORTH * share + BEGINNING_WORTH * own
+
+    return stretches[max(range(len(stretches)), key=worth)]
+
+
+def _join_following(passage: Passage, sentences: Sequence[str]) -> list[str]:
+    """Each sentence, row or line of a passage with up to `FOLLOWING` after it, at most `ANSWER_MAX` characters.
+
+    What is asked is often said again before it is answered, and a line of code stands below what it is for. Nothing
+    follows a row or an item that does not end like a sentence: the next one is about something else.
+    """
+    places, at = list[tuple[int, int]](), 0
+    for sentence in sentences:
+        start = passage.text.index(sentence, at)
+        at = start + len(sentence)
+        places.append((start, at))
+    joined = []
+    for number, (start, end) in enumerate(places):
+        for _, later in places[number + 1 : number + 1 + FOLLOWING]:
+            is_item = passage.text[end] == "\n" and passage.text[end - 1] not in LEADS_ON
+            if is_item or later - start > ANSWER_MAX:
+                break
+            end = later
+        joined.append(passage.text[start:end])
+    return joined
+
+
+def split_sentences(passage: Passage) -> list[str]:
+    """The sentences of a passage; a row or line of it that has none is one."""
+    return [each for line in passage.text.split("\n") for each in split_passages(line) or [line]]
