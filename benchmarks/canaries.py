@@ -8,11 +8,12 @@ from typing import Any
 
 from benchmarks.measurement import Measurement
 from benchmarks.walks import import_numpy
-from promotion.gate.harm import MIN_OBSERVATIONS, WATCH_OBSERVATIONS, CanaryVerdict, judge_canary
+from promotion.gate.harm import MIN_OBSERVATIONS, WATCH_FACTOR, CanaryVerdict, judge_canary
 
 BASELINE_RATES = (0.5, 0.7, 0.9)
 CANARY_SHARE = 0.2
 HARM = 0.2
+WATCH_OBSERVATIONS = WATCH_FACTOR * MIN_OBSERVATIONS
 
 
 def measure_canary_harm(*, seed: int, canaries: int, bound: float = 0.90, share: float = CANARY_SHARE) -> Measurement:

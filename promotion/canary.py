@@ -12,7 +12,7 @@ from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import Conflict, InvalidInput, NotFound
 from promotion.candidates.windows import move_window
-from promotion.gate.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, CanaryVerdict, judge_canary
+from promotion.gate.harm import ERRORS, TIMEOUTS, CanaryDecision, CanaryVerdict, judge_canary
 from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow, Role
 from promotion.proof.bundle_rules import STOPPED
 from training.agent.errors import ErrorCode
@@ -71,7 +71,6 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
             elapsed_s=(now - canary.opened_at).total_seconds(),
             deadline_s=(canary.deadline_at - canary.opened_at).total_seconds(),
             min_observations=canary.min_observations,
-            watch_observations=WATCH_FACTOR * canary.min_observations,
             changed=find_changes(canary) + _name_foreign(counts),
         )
         if canary.state != Canary.State.OPEN:

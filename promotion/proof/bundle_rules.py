@@ -18,7 +18,7 @@ from typing import Any
 from lealife.core.digest import digest_value
 from promotion.gate import rule
 from promotion.gate.error_budget import ALPHA_LIFE, gamma_for
-from promotion.gate.harm import WATCH_FACTOR, CanaryDecision, judge_canary
+from promotion.gate.harm import CanaryDecision, judge_canary
 from promotion.gate.pairs import ArmErrors, ArmResult, Evidence, PairResult, compare_calls, judge_pair
 from promotion.proof.bundle_outcomes import count_outcome, find_counted_fault
 from promotion.proof.bundle_watches import WatchLedger
@@ -122,7 +122,6 @@ def rebuild_canary(canary: Body, *, errors: int, timeouts: int) -> CanaryDecisio
         elapsed_s=(closed - opened).total_seconds(),
         deadline_s=(deadline - opened).total_seconds(),
         min_observations=canary["min_observations"],
-        watch_observations=WATCH_FACTOR * canary["min_observations"],
         changed=_read_changes(canary["reason"], CHANGED["canary"]),
     )
 
