@@ -15,7 +15,7 @@ the bar of the first candidate, after 155 pairs (decision 32).
 
 from functools import lru_cache
 
-from promotion.gate.e_values import divide, e_value, find_least, read_threshold, wins_needed
+from promotion.gate.e_values import divide, find_least, read_threshold, wins_needed
 from promotion.gate.pairs import Evidence
 
 TOLERANCE = 0.05
@@ -30,16 +30,6 @@ def e_not_worse(wins: int, losses: int, ties: int) -> float:
     if min(wins, losses, ties) < 0:
         raise ValueError("Wins, losses and ties cannot be negative.")
     return divide(ON_WIN**wins * ON_LOSS**losses * ON_TIE**ties, PARTS ** (wins + losses + ties))
-
-
-def e_fewer_calls(evidence: Evidence) -> float:
-    """Evidence against "fewer calls are no more frequent than more calls"."""
-    return e_value(evidence.fewer_calls, evidence.more_calls)
-
-
-def e_cheaper(evidence: Evidence) -> float:
-    """Evidence against "worse or not cheaper": the smaller of both e-values."""
-    return min(e_not_worse(evidence.wins, evidence.losses, evidence.ties), e_fewer_calls(evidence))
 
 
 @lru_cache(maxsize=65_536)

@@ -14,8 +14,11 @@ from functools import lru_cache
 
 
 @lru_cache(maxsize=65_536)
-def _e_ratio(wins: int, losses: int) -> tuple[int, int]:
-    """E(w, l) as an exact fraction.
+def e_value(wins: int, losses: int) -> float:
+    """Evidence against "not better": the uniform mixture over p in [1/2, 1] of the likelihood ratio to 1/2.
+
+    E(w, l) = 2^(w+l) * 2 * integral_{1/2}^{1} p^w (1-p)^l dp. Starts at 1. `math.inf` past the largest float.
+    ValueError on a negative count.
 
     With n = w + l, B(w+1, l+1) = 1 / ((n+1) C(n, w)) and 1 - I_1/2(w+1, l+1) = P(Bin(n+1, 1/2) <= w)
     (Abramowitz and Stegun 26.5.24), so that the powers of two cancel:
@@ -32,22 +35,7 @@ def _e_ratio(wins: int, losses: int) -> tuple[int, int]:
         total += term
     if losses < wins:
         total = 2**tosses - total
-    return total, tosses * math.comb(tosses - 1, wins)
-
-
-def log_e_value(wins: int, losses: int) -> float:
-    """Natural logarithm of `e_value`; finite for any number of pairs. ValueError on a negative count."""
-    above, below = _e_ratio(wins, losses)
-    return math.log(above) - math.log(below)
-
-
-def e_value(wins: int, losses: int) -> float:
-    """Evidence against "not better": the uniform mixture over p in [1/2, 1] of the likelihood ratio to 1/2.
-
-    E(w, l) = 2^(w+l) * 2 * integral_{1/2}^{1} p^w (1-p)^l dp. Starts at 1. `math.inf` past the largest float.
-    ValueError on a negative count.
-    """
-    return divide(*_e_ratio(wins, losses))
+    return divide(total, tosses * math.comb(tosses - 1, wins))
 
 
 def e_value_worse(wins: int, losses: int) -> float:
