@@ -1,4 +1,4 @@
-"""The tables of promotion."""
+"""The tables of promotion. Django looks for models here, also for those in modules of their own."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from django.db.models.functions import Now
 
 from lealife.core.triggers import fix_columns, fix_once_set, keep_decided, keep_rows, refuse_update
 from learning.models import CurriculumTask
+from promotion.models.freezes import FrozenPage as FrozenPage
+from promotion.models.freezes import PageFreeze as PageFreeze
+from promotion.models.reserve import ReserveMeasurement as ReserveMeasurement
 from promotion.models.tags import Lever as Lever
 from promotion.models.tags import ModelTag as ModelTag
 from promotion.models.tags import Role as Role
+from promotion.models.watches import Watch as Watch
+from promotion.models.watches import WatchedRun as WatchedRun
+from promotion.models.work import GateDrill as GateDrill
+from promotion.models.work import PairWork as PairWork
 from training.models import Run
 
 
@@ -279,13 +286,3 @@ class LiveApply(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role}: {self.from_tag} → {self.to_tag}"
-
-
-# Django looks for models here. These are in modules of their own.
-from promotion.models.freezes import FrozenPage as FrozenPage  # noqa: E402
-from promotion.models.freezes import PageFreeze as PageFreeze  # noqa: E402
-from promotion.models.reserve import ReserveMeasurement as ReserveMeasurement  # noqa: E402
-from promotion.models.watches import Watch as Watch  # noqa: E402
-from promotion.models.watches import WatchedRun as WatchedRun  # noqa: E402
-from promotion.models.work import GateDrill as GateDrill  # noqa: E402
-from promotion.models.work import PairWork as PairWork  # noqa: E402
