@@ -15,11 +15,10 @@ from lealife.core.errors import GateRefused
 from lealife.core.model_names import normalise_name
 from learning.curriculum.kinds.value import asks_for_value
 from learning.models import CurriculumTask, MemoryItem
-from promotion.candidates.exemplars import AnyExemplar, read_pool
+from promotion.candidates.exemplars import Exemplar, read_pool
 from promotion.candidates.levers import Known, Proposal, propose_changes
 from promotion.candidates.preflight import (
     SITUATIONS,
-    Surroundings,
     check_foreseen,
     check_recipe,
     find_command,
@@ -62,8 +61,8 @@ class CandidatePlan:
     recipe: Recipe
     parent: ModelTag
     foretold: str
-    lever: str = ""
-    why: str = ""
+    lever: str
+    why: str
 
 
 def read_known(parent: ModelTag, *, server: TagServer | None = None, embed: Embed | None = None) -> Known:
@@ -172,14 +171,14 @@ def plan_candidate(*, server: TagServer, model: Model | None = None, embed: Embe
 def check_proposal(proposal: Proposal, *, parent: ModelTag, known: Known, server: TagServer) -> CandidatePlan:
     """The plan of a proposal that passes every check which needs no model. Raises GateRefused."""
     recipe, before = proposal.recipe, Recipe.from_json(parent.recipe)
-    around = Surroundings(
+    foretold = check_recipe(
+        recipe,
         parent=before,
         judged=known.judged,
         held_out=known.held_out,
         bases=server.read_digest(tag=recipe.base),
         untrusted=find_untrusted(proposal.chosen),
     )
-    foretold = check_recipe(recipe, around=around)
     check_foreseen(recipe, parent=before, picks=known.picks, cases=known.cases)
     return CandidatePlan(recipe, parent, foretold, proposal.lever, proposal.why)
 
@@ -218,29 +217,25 @@ def _ask_pick(tag: str, situation: Situation, *, model: Model) -> int:
 
 def register_candidate(plan: CandidatePlan, *, digest: str) -> ModelTag:
     """The row of a candidate that now exists on the servers: a new row, or that of an earlier one never judged."""
-    known = ModelTag.objects.filter(name=plan.recipe.tag_name).first()
-    if known is None:
-        return register_tag(
-            recipe=plan.recipe,
-            digest=digest,
-            status=ModelTag.Status.CANDIDATE,
-            parent=plan.parent,
-            foretold=plan.foretold,
-            lever=plan.lever,
-            why=plan.why,
-        )
-    known.digest, known.status, known.parent = digest, ModelTag.Status.CANDIDATE, plan.parent
-    known.foretold, known.lever, known.why = plan.foretold, plan.lever, plan.why
-    known.save(update_fields=["digest", "status", "parent", "foretold", "lever", "why"])
-    return known
+    fields: dict[str, Any] = {
+        "digest": digest,
+        "status": ModelTag.Status.CANDIDATE,
+        "parent": plan.parent,
+        "foretold": plan.foretold,
+        "lever": plan.lever,
+        "why": plan.why,
+    }
+    if ModelTag.objects.filter(name=plan.recipe.tag_name).update(**fields):
+        return ModelTag.objects.get(name=plan.recipe.tag_name)
+    return register_tag(recipe=plan.recipe, **fields)
 
 
-def _read_fit(role: str, *, size: int, held_out: frozenset[tuple[str, ...]]) -> list[AnyExemplar]:
+def _read_fit(role: str, *, size: int, held_out: frozenset[tuple[str, ...]]) -> list[Exemplar]:
     """The exemplars that a model may see: without held-out text and without text that reads like an instruction."""
     return [
         exemplar
         for exemplar in read_pool(role=role, shortlist_size=size)
-        if not find_copied(texts := [content for _, content in exemplar.turns()], held_out=held_out)
+        if not find_copied(texts := [content for _, content in exemplar.turns], held_out=held_out)
         and not any(map(find_command, texts))
     ]
 
@@ -264,7 +259,7 @@ def read_judged(parent: ModelTag) -> dict[str, str]:
     return {read_effect(Recipe.from_json(tag.recipe)): tag.name for tag in tags}
 
 
-def find_untrusted(chosen: Sequence[AnyExemplar]) -> set[int]:
+def find_untrusted(chosen: Sequence[Exemplar]) -> set[int]:
     """Memory items behind these exemplars that are not trusted (any more)."""
     items = {exemplar.item_id for exemplar in chosen}
     return items - set(MemoryItem.objects.recallable().filter(pk__in=items).values_list("pk", flat=True))
