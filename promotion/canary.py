@@ -26,6 +26,8 @@ State = PromotionWindow.State
 RAMP_PART = 4
 # An open canary is checked every few seconds. A longer gap means that promotion was held or nothing ran.
 UNSEEN = timedelta(minutes=5)
+# What of the counts its row keeps.
+KEPT = ("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations")
 # An empty served digest: the run never reached a model, so no other tag served it.
 _AS_PROMISED = (Q(served_controller_digest="") | Q(served_controller_digest=F("controller_digest"))) & (
     Q(served_task_digest="") | Q(served_task_digest=F("task_digest"))
@@ -64,8 +66,8 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
         _leave_out_pause(canary, now=now)
         counts = read_observations(canary_id)
         decision = judge_canary(
-            candidate=(counts["candidate_successes"], counts["candidate"]),
-            baseline=(counts["baseline_successes"], counts["baseline"]),
+            candidate=(counts["candidate_successes"], counts["candidate_observations"]),
+            baseline=(counts["baseline_successes"], counts["baseline_observations"]),
             errors=counts["errors"],
             timeouts=counts["timeouts"],
             elapsed_s=(now - canary.opened_at).total_seconds(),
@@ -151,9 +153,9 @@ def read_observations(canary_id: int) -> dict[str, int]:
     ours, theirs = candidate & _AS_PROMISED, ~candidate & _AS_PROMISED
     answered = TrainingOutcome.objects.filter(canary_id=canary_id).exclude(error_code=ErrorCode.MODEL_UNAVAILABLE)
     return answered.aggregate(
-        candidate=Count("id", filter=ours),
+        candidate_observations=Count("id", filter=ours),
         candidate_successes=Count("id", filter=ours & Q(success=True)),
-        baseline=Count("id", filter=theirs),
+        baseline_observations=Count("id", filter=theirs),
         baseline_successes=Count("id", filter=theirs & Q(success=True)),
         errors=Count("id", filter=ours & Q(error_code__in=ERRORS)),
         timeouts=Count("id", filter=ours & Q(error_code__in=TIMEOUTS)),
@@ -168,13 +170,7 @@ def _name_foreign(counts: dict[str, int]) -> list[str]:
 
 
 def _keep_counts(canary: Canary, *, counts: dict[str, int], reason: str) -> None:
-    Canary.objects.filter(pk=canary.pk).update(
-        candidate_successes=counts["candidate_successes"],
-        candidate_observations=counts["candidate"],
-        baseline_successes=counts["baseline_successes"],
-        baseline_observations=counts["baseline"],
-        reason=reason,
-    )
+    Canary.objects.filter(pk=canary.pk).update(reason=reason, **{name: counts[name] for name in KEPT})
 
 
 def _close(canary: Canary, *, passed: bool, reason: str, now: datetime) -> None:

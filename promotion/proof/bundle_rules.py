@@ -33,7 +33,6 @@ STOPPED = "Stopped by "
 # Tolerance: e-values and levels come from the mathematical library, whose last digit differs between machines.
 CLOSE = 1e-9
 _SCORES = {"wins–losses–ties": ("wins", "losses", "ties"), "fewer–more calls": ("fewer_calls", "more_calls")}
-_COUNTED = ("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations")
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,5 +266,5 @@ def test_runs_that_no_model_answered_move_no_arm(canary, host):
     observe(canary, host, lane="canary", successes=1, failures=9, error_code="model_unavailable")
     observe(canary, host, lane="training", successes=2, failures=3, error_code="model_unavailable")
     counts = read_observations(canary.pk)
-    assert (counts["candidate"], counts["baseline"], counts["errors"]) == (1, 2, 0)
+    assert (counts["candidate_observations"], counts["baseline_observations"], counts["errors"]) == (1, 2, 0)
     assert settle(canary) == "Collecting"
