@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F, Max
@@ -49,7 +50,7 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
             to=canary.evaluation.candidate, role=canary.role, by="gate", reason=canary.reason, canary=canary
         )
         open_watch(apply=apply, now=apply.applied_at)
-        open_measurement(apply=apply, beside=_beside(canary.role))
+        open_measurement(apply=apply, beside=read_routing().beside(canary.role))
         move_window(
             window_id=canary.evaluation.window_id,
             expected=State.APPLYING,
@@ -92,11 +93,15 @@ def switch_digest(*, tag: ModelTag, digest: str, by: str) -> LiveApply:
     moved = ModelTag.objects.filter(pk=tag.pk, status=ModelTag.Status.ACTIVE, digest=tag.digest).update(digest=digest)
     if not moved:
         raise Conflict(f"{tag.name} is no longer the active {tag.role} tag under {tag.digest[:12]}.")
-    now = timezone.now()
     reason = f"Adopted by {by}: the servers now compute another digest for the same content."
-    end_watch(role=tag.role, reason=f"{SWITCHED}{reason}", now=now)
     return _record(
-        role=tag.role, old=tag, from_digest=tag.digest, to=tag, to_digest=digest, by=by, reason=reason, now=now
+        role=tag.role,
+        from_tag=tag,
+        from_digest=tag.digest,
+        to_tag=tag,
+        to_digest=digest,
+        applied_by=by,
+        reason=reason,
     )
 
 
@@ -106,23 +111,7 @@ def lock_role(role: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SWITCH_LOCK, Role.values.index(role)])
 
 
-def _beside(role: str) -> ModelTag:
-    """The other role's active tag."""
-    controller, task = read_routing().require()
-    return task if role == Role.CONTROLLER else controller
-
-
-def _switch(
-    *,
-    to: ModelTag,
-    role: str,
-    by: str,
-    reason: str,
-    canary: Canary | None = None,
-    rolls_back: LiveApply | None = None,
-) -> LiveApply:
-    now = timezone.now()
-    end_watch(role=role, reason=f"{SWITCHED}{reason}", now=now)
+def _switch(*, to: ModelTag, role: str, by: str, **grounds: Any) -> LiveApply:
     # Conditional unique constraints cannot be deferred, so retire the old row before activating the new one.
     old = ModelTag.objects.filter(role=role, status=ModelTag.Status.ACTIVE).first()
     if old is not None:
@@ -130,43 +119,20 @@ def _switch(
     ModelTag.objects.filter(pk=to.pk).update(status=ModelTag.Status.ACTIVE)
     return _record(
         role=role,
-        old=old,
-        from_digest=old.digest if old else "",
-        to=to,
-        to_digest=to.digest,
-        by=by,
-        reason=reason,
-        now=now,
-        canary=canary,
-        rolls_back=rolls_back,
-    )
-
-
-def _record(
-    *,
-    role: str,
-    old: ModelTag | None,
-    from_digest: str,
-    to: ModelTag,
-    to_digest: str,
-    by: str,
-    reason: str,
-    now: datetime,
-    canary: Canary | None = None,
-    rolls_back: LiveApply | None = None,
-) -> LiveApply:
-    apply = LiveApply.objects.create(
-        role=role,
         from_tag=old,
-        from_digest=from_digest,
+        from_digest=old.digest if old else "",
         to_tag=to,
-        to_digest=to_digest,
-        canary=canary,
-        rolls_back=rolls_back,
-        after_outcome_id=TrainingOutcome.objects.aggregate(last=Max("id"))["last"] or 0,
+        to_digest=to.digest,
         applied_by=by,
-        reason=reason,
-        applied_at=now,
+        **grounds,
     )
+
+
+def _record(*, role: str, reason: str, **fields: Any) -> LiveApply:
+    """The row of a switch, which ends the watch over the one before."""
+    now = timezone.now()
+    end_watch(role=role, reason=f"{SWITCHED}{reason}", now=now)
+    last = TrainingOutcome.objects.aggregate(last=Max("id"))["last"]
+    apply = LiveApply.objects.create(role=role, reason=reason, applied_at=now, after_outcome_id=last or 0, **fields)
     announce("promotion")
     return apply
