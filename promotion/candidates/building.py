@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from lealife.core.errors import GateRefused
+from lealife.core.gateway import OllamaPool
 from lealife.core.model_names import normalise_name
 from learning.curriculum.kinds.value import asks_for_value
 from learning.models import CurriculumTask, MemoryItem
@@ -29,7 +30,7 @@ from promotion.candidates.preflight import (
 from promotion.candidates.recorded import RecordedPick, read_cases, read_picks
 from promotion.models import Evaluation, Lever, LiveApply, ModelTag, Role
 from promotion.proof.bundle_rules import CHANGED
-from promotion.recipes import NUM_CTX, Recipe, TagServer
+from promotion.recipes import NUM_CTX, Recipe
 from promotion.routing import read_routing
 from promotion.tags import register_tag
 from training.agent.brain import Brain
@@ -65,7 +66,7 @@ class CandidatePlan:
     why: str
 
 
-def read_known(parent: ModelTag, *, server: TagServer | None = None, embed: Embed | None = None) -> Known:
+def read_known(parent: ModelTag, *, server: OllamaPool | None = None, embed: Embed | None = None) -> Known:
     """What recorded training says about the parent's recipe, and which other bases `server` has.
 
     Not called within a transaction: both ask the model servers.
@@ -107,7 +108,7 @@ def leaves_unsaid(answer: str, check: Mapping[str, Any]) -> bool:
     return asks_for_value(check) and fold(check["expected_text"]) not in fold(answer)
 
 
-def find_bases(recipe: Recipe, *, server: TagServer) -> tuple[str, ...]:
+def find_bases(recipe: Recipe, *, server: OllamaPool) -> tuple[str, ...]:
     """The other base models that are allowed and that every server has, in the order in which they are named."""
     others = (base for base in settings.LEALIFE_BASES if normalise_name(base) != normalise_name(recipe.base))
     return tuple(base for base in others if (found := server.read_digest(tag=base)) and all(found.values()))
@@ -133,7 +134,7 @@ def _candidates_of(role: str) -> QuerySet[ModelTag]:
     return tags.exclude(pk__in=drilled).exclude(pk__in=void.values("candidate"))
 
 
-def plan_candidate(*, server: TagServer, model: Model | None = None, embed: Embed | None = None) -> CandidatePlan:
+def plan_candidate(*, server: OllamaPool, model: Model | None = None, embed: Embed | None = None) -> CandidatePlan:
     """The next candidate: of the changes to either role's recipe the one that promises most and passes the pre-flight.
 
     Deterministic: the same evidence gives the same recipe. `model` and `embed` ask the model servers, so this is not
@@ -168,7 +169,7 @@ def plan_candidate(*, server: TagServer, model: Model | None = None, embed: Embe
     raise refusal
 
 
-def check_proposal(proposal: Proposal, *, parent: ModelTag, known: Known, server: TagServer) -> CandidatePlan:
+def check_proposal(proposal: Proposal, *, parent: ModelTag, known: Known, server: OllamaPool) -> CandidatePlan:
     """The plan of a proposal that passes every check which needs no model. Raises GateRefused."""
     recipe, before = proposal.recipe, Recipe.from_json(parent.recipe)
     foretold = check_recipe(
@@ -184,7 +185,7 @@ def check_proposal(proposal: Proposal, *, parent: ModelTag, known: Known, server
 
 
 def _check_by_asking(
-    plan: CandidatePlan, *, server: TagServer, situations: int, ask: Callable[[str, int], int]
+    plan: CandidatePlan, *, server: OllamaPool, situations: int, ask: Callable[[str, int], int]
 ) -> None:
     """Refuses a candidate that picks as its parent does in all recorded situations.
 
