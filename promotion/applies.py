@@ -12,7 +12,7 @@ from django.utils import timezone
 from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import Conflict, GateRefused, NotFound
-from promotion.canary import abort_canary, find_changes
+from promotion.canary import abort_canary, find_changes, lock_canaries
 from promotion.candidates.windows import move_window
 from promotion.evaluation.reserve import open_measurement
 from promotion.holdback import end_watch, open_watch
@@ -34,9 +34,7 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
     Raises GateRefused when the canary has not passed, Conflict when this decision has been applied already.
     """
     with transaction.atomic():
-        canary = (
-            Canary.objects.select_for_update(of=("self",)).select_related("evaluation__candidate").get(pk=canary_id)
-        )
+        canary = lock_canaries().get(pk=canary_id)
         if canary.state != Canary.State.PASSED:
             raise GateRefused(f"Canary {canary_id} is {canary.state}: only a passed canary may be applied.")
         if LiveApply.objects.filter(canary=canary).exists():

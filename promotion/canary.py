@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, F, Max, Q
+from django.db.models import Count, F, Max, Q, QuerySet
 from django.utils import timezone
 
 from lealife.core.actors import Actor, requires
@@ -57,12 +57,15 @@ def open_canary(*, evaluation_id: int, now: datetime) -> Canary:
         return canary
 
 
+def lock_canaries() -> QuerySet[Canary]:
+    """Canaries with their candidates; each that is read stays locked until the transaction ends."""
+    return Canary.objects.select_for_update(of=("self",)).select_related("evaluation__candidate")
+
+
 def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
     """Counts both arms, asks the guardrail, and closes the canary when it has a verdict."""
     with transaction.atomic():
-        canary = (
-            Canary.objects.select_for_update(of=("self",)).select_related("evaluation__candidate").get(pk=canary_id)
-        )
+        canary = lock_canaries().get(pk=canary_id)
         _leave_out_pause(canary, now=now)
         counts = read_observations(canary_id)
         decision = judge_canary(
@@ -105,7 +108,7 @@ def read_share(canary: Canary) -> int:
 
 
 @requires("promotion.abort_canary")
-def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "", now: datetime | None = None) -> Canary:
+def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "") -> Canary:
     """Ends the open canary at an operator's request; its candidate is rejected and serves no more.
 
     When each role has an open canary, `role` chooses one. Raises InvalidInput without a reason, NotFound when no
@@ -114,12 +117,8 @@ def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "", no
     if not (reason := reason.strip()):
         raise InvalidInput("Enter a reason for the abort. The audit log keeps it.", field="reason")
     with transaction.atomic():
-        found = list(
-            Canary.objects.select_for_update(of=("self",))
-            .select_related("evaluation__candidate")
-            .filter(state=Canary.State.OPEN, role__in=[role] if role else Role.values)
-            .order_by("id")
-        )
+        wanted = lock_canaries().filter(state=Canary.State.OPEN, role__in=[role] if role else Role.values)
+        found = list(wanted.order_by("id"))
         if not found:
             raise NotFound(f"No {role + ' ' if role else ''}canary is open.")
         if len(found) > 1:
@@ -127,7 +126,7 @@ def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "", no
         (canary,) = found
         said = f"{STOPPED}{by}: {reason}"
         _keep_counts(canary, counts=read_observations(canary.pk), reason=said)
-        abort_canary(canary, expected=State.CANARY, reason=said, now=now or timezone.now())
+        abort_canary(canary, expected=State.CANARY, reason=said, now=timezone.now())
         record_audit(
             actor=by, origin=origin, action="abort canary", subject=f"canary {canary.pk}", details={"reason": reason}
         )
