@@ -105,11 +105,6 @@ class Trial:
     better: tuple[float, ...]
     worse: tuple[float, ...]
 
-    @property
-    def pending(self) -> bool:
-        """Whether the gate has not decided yet."""
-        return self.verdict == Evaluation.Verdict.PENDING
-
 
 def read_trial(evaluation_id: int) -> Trial:
     """The evaluation with the results of its pairs. Raises NotFound. Three queries."""

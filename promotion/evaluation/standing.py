@@ -47,7 +47,6 @@ class CandidateView:
     e_value: float
     threshold: float
     hypotheses: tuple[HypothesisLine, ...]
-    alpha: float
     candidate_successes: int
     baseline_successes: int
     canary: Canary | None
@@ -78,7 +77,6 @@ def read_candidate() -> CandidateView | None:
         e_value=decision.e_value,
         threshold=decision.threshold,
         hypotheses=describe_hypotheses(sum_evidence(counts), decision, promoted_by=evaluation.hypothesis),
-        alpha=evaluation.alpha,
         candidate_successes=counts["candidate_successes"],
         baseline_successes=counts["baseline_successes"],
         canary=getattr(evaluation, "canary", None),

@@ -119,8 +119,10 @@ def decide(
     left, lost = pair_budget - pairs_done, pairs_done - evidence.pairs
     levels = split_alpha(alpha)
     look = _take_look(evidence, levels, left=left)
-    score, more = f"{evidence.score}; {evidence.calls}", f"{_say_more(look)}, would decide"
-    better, cheaper = _say_better_bar(look), _say_cheaper_bar(look)
+    score = f"{evidence.score}; {evidence.calls}"
+    more = f"{say_count(look.wins_needed, 'more win')}, or {_say_cheaper(look)}, would decide"
+    better = f"e-value {format_e_value(look.e_value)} of {format_e_value(look.threshold)} needed"
+    cheaper = _say_cheaper_bar(look)
     bars = f"{evidence.score}, {better}; {evidence.calls}, {cheaper}"
     rest = f"{say_count(left, 'pair')} of {pair_budget} left"
 
@@ -226,17 +228,9 @@ def _check_counts(evidence: Evidence, pair_budget: int, pairs_done: int, errors:
         raise ValueError(f"Only {say_count(lost, 'pair')} brought no evidence, fewer than the errors reported.")
 
 
-def _say_better_bar(look: Decision) -> str:
-    return f"e-value {format_e_value(look.e_value)} of {format_e_value(look.threshold)} needed"
-
-
 def _say_cheaper_bar(look: Decision) -> str:
     not_worse, fewer, bar = map(format_e_value, (look.e_not_worse, look.e_fewer_calls, look.threshold_cheaper))
     return f"e-values {not_worse} for not worse and {fewer} for cheaper, both of {bar} needed"
-
-
-def _say_more(look: Decision) -> str:
-    return f"{say_count(look.wins_needed, 'more win')}, or {_say_cheaper(look)}"
 
 
 def _say_cheaper(look: Decision) -> str:
