@@ -17,6 +17,7 @@ from promotion.candidates.windows import move_window
 from promotion.evaluation.reserve import open_measurement
 from promotion.holdback import end_watch, open_watch
 from promotion.models import Canary, LiveApply, ModelTag, PromotionWindow, Role
+from promotion.proof.bundle_rules import OVERTAKEN
 from promotion.proof.bundle_watches import SWITCHED
 from promotion.routing import read_routing
 from training.audit import record_audit
@@ -41,7 +42,7 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
             raise Conflict(f"Canary {canary_id} has been applied already.")
         lock_role(canary.role)
         if changed := find_changes(canary):
-            reason = f"Passed, but not applied: {', '.join(changed)} changed since the evaluation."
+            reason = f"{OVERTAKEN}{', '.join(changed)} changed since the evaluation."
             abort_canary(canary, expected=State.APPLYING, reason=reason, now=now)
             return None
         apply = _switch(

@@ -22,7 +22,7 @@ from promotion.evaluation.sharing import share_replies
 from promotion.gate import rule
 from promotion.gate.e_values import wins_needed
 from promotion.gate.error_budget import next_alpha, split_alpha
-from promotion.gate.pairs import ArmErrors, Evidence
+from promotion.gate.pairs import ArmErrors, Evidence, PairResult
 from promotion.models import (
     Evaluation,
     EvaluationArm,
@@ -37,7 +37,6 @@ from training.models import RuntimeSettings
 from training.runtime_settings import read_settings
 
 State = PromotionWindow.State
-Result = EvaluationPair.Result
 # The settings that choose the browser.
 ENGINE = ("browser_engine", "browser_headful", "browser_autostart")
 LIMITS = ("default_pages_target", "controller_max_calls", *ENGINE, "evaluation_pairs")
@@ -234,13 +233,13 @@ def _run_claimed(evaluation: Evaluation, *, index: int, tools: ArmTools) -> bool
     return True
 
 
-_VALID = ~Q(result=Result.INVALID)
-_BOTH = Q(result=Result.TIE, candidate_arm__success=True)
+_VALID = ~Q(result=PairResult.INVALID)
+_BOTH = Q(result=PairResult.TIE, candidate_arm__success=True)
 _BASELINE_CALLS = F("baseline_arm__controller_calls")
 PAIR_COUNTS = {
-    "wins": Count("id", filter=Q(result=Result.WIN)),
-    "losses": Count("id", filter=Q(result=Result.LOSS)),
-    "ties": Count("id", filter=Q(result=Result.TIE)),
+    "wins": Count("id", filter=Q(result=PairResult.WIN)),
+    "losses": Count("id", filter=Q(result=PairResult.LOSS)),
+    "ties": Count("id", filter=Q(result=PairResult.TIE)),
     "fewer_calls": Count("id", filter=_BOTH & Q(candidate_arm__controller_calls__lt=_BASELINE_CALLS)),
     "more_calls": Count("id", filter=_BOTH & Q(candidate_arm__controller_calls__gt=_BASELINE_CALLS)),
     "candidate": Count("id", filter=Q(candidate_arm__invalid=True)),

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from lealife.core.triggers import fix_columns, fix_once_set, keep_decided, keep_rows, refuse_update
 from learning.models import CurriculumTask
+from promotion.gate.pairs import PairResult
 from promotion.models.freezes import FrozenPage as FrozenPage
 from promotion.models.freezes import PageFreeze as PageFreeze
 from promotion.models.reserve import ReserveMeasurement as ReserveMeasurement
@@ -190,18 +191,12 @@ class EvaluationArm(models.Model):
 class EvaluationPair(models.Model):
     """Both arms on one task. Append-only."""
 
-    class Result(models.TextChoices):
-        WIN = "win", "win"
-        LOSS = "loss", "loss"
-        TIE = "tie", "tie"
-        INVALID = "invalid", "invalid"
-
     evaluation = models.ForeignKey(Evaluation, on_delete=models.PROTECT, related_name="pairs")
     index = models.PositiveIntegerField()
     candidate_arm = models.ForeignKey(EvaluationArm, on_delete=models.PROTECT, related_name="+")
     baseline_arm = models.ForeignKey(EvaluationArm, on_delete=models.PROTECT, related_name="+")
     candidate_first = models.BooleanField()
-    result = models.CharField(max_length=8, choices=Result)
+    result = models.CharField(max_length=8, choices=[(each.value, each.value) for each in PairResult])
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
