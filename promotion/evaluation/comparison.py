@@ -17,8 +17,7 @@ from promotion.candidates.windows import move_window
 from promotion.evaluation.arms import ArmInputs, ArmTools, find_freeze, run_arm
 from promotion.evaluation.freezing import NO_TASKS, Frozen, choose_tasks, is_written, judge_by_answer
 from promotion.evaluation.pair_work import claim_pair, clear_work, goes_first, keep_pair, release_pair, take_next_pair
-from promotion.evaluation.repeatability import PROBES, measure_repeatability, name_apart
-from promotion.evaluation.sharing import share_replies
+from promotion.evaluation.repeatability import PROBES, measure_repeatability, name_apart, share_replies
 from promotion.gate import rule
 from promotion.gate.e_values import wins_needed
 from promotion.gate.error_budget import next_alpha, split_alpha

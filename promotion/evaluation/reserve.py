@@ -24,7 +24,7 @@ from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
 from promotion.evaluation.comparison import make_inputs
 from promotion.evaluation.freezing import choose_tasks, recall_for
 from promotion.evaluation.gain import LEAST_FOR_CALLS, measure_error
-from promotion.evaluation.sharing import share_replies
+from promotion.evaluation.repeatability import share_replies
 from promotion.gate.pairs import judge_pair
 from promotion.models import EvaluationArm, LiveApply, ModelTag, PageFreeze, ReserveMeasurement, Role
 from promotion.models.reserve import ReservePair
