@@ -6,7 +6,7 @@ No model and no clock. Canaries are few enough to ask `judge_canary` after every
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_least, at_most
 from benchmarks.walks import import_numpy
 from promotion.gate.harm import MIN_OBSERVATIONS, WATCH_FACTOR, CanaryVerdict, judge_canary
 
@@ -22,13 +22,12 @@ def measure_canary_harm(*, seed: int, canaries: int, bound: float = 0.90, share:
     The figure is the smallest over several baseline rates.
     """
     figures = _aborted_shares(seed=seed, deficit=HARM, canaries=canaries, share=share)
-    return Measurement(
-        claim=f"A canary 20 points worse is aborted within {WATCH_OBSERVATIONS} observations of its own",
-        figure=min(figures),
-        bound=bound,
-        unit="share of canaries, at least",
-        holds=min(figures) >= bound,
-        setup=_describe_canaries(figures, canaries, share),
+    return at_least(
+        f"A canary 20 points worse is aborted within {WATCH_OBSERVATIONS} observations of its own",
+        min(figures),
+        bound,
+        "share of canaries, at least",
+        _describe_canaries(figures, canaries, share),
     )
 
 
@@ -37,13 +36,12 @@ def measure_canary_false_aborts(
 ) -> Measurement:
     """The price of that: the share of canaries equal to their baseline that are aborted all the same."""
     figures = _aborted_shares(seed=seed, deficit=0.0, canaries=canaries, share=share)
-    return Measurement(
-        claim="A canary equal to its baseline is aborted",
-        figure=max(figures),
-        bound=bound,
-        unit="share of canaries, at most",
-        holds=max(figures) <= bound,
-        setup=_describe_canaries(figures, canaries, share),
+    return at_most(
+        "A canary equal to its baseline is aborted",
+        max(figures),
+        bound,
+        "share of canaries, at most",
+        _describe_canaries(figures, canaries, share),
     )
 
 
