@@ -12,6 +12,7 @@ from django.utils import timezone
 from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import Conflict, GateRefused, NotFound
+from lealife.core.transition import move
 from promotion.canary import abort_canary, find_changes, lock_canaries
 from promotion.candidates.windows import move_window
 from promotion.evaluation.reserve import open_measurement
@@ -89,9 +90,8 @@ def switch_digest(*, tag: ModelTag, digest: str, by: str) -> LiveApply:
 
     Call it in a transaction, under the role's lock. Raises Conflict when the row has changed since it was read.
     """
-    moved = ModelTag.objects.filter(pk=tag.pk, status=ModelTag.Status.ACTIVE, digest=tag.digest).update(digest=digest)
-    if not moved:
-        raise Conflict(f"{tag.name} is no longer the active {tag.role} tag under {tag.digest[:12]}.")
+    rows = ModelTag.objects.filter(pk=tag.pk, status=ModelTag.Status.ACTIVE, digest=tag.digest)
+    move(rows, refused=f"{tag.name} is no longer the active {tag.role} tag under {tag.digest[:12]}.", digest=digest)
     reason = f"Adopted by {by}: the servers now compute another digest for the same content."
     return _record(
         role=tag.role,

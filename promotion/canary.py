@@ -81,8 +81,12 @@ def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
         if canary.state != Canary.State.OPEN:
             return decision
         _keep_counts(canary, counts=counts, reason=decision.reason)
-        if decision.verdict is not CanaryVerdict.PENDING:
-            _close(canary, passed=decision.verdict is CanaryVerdict.PASS, reason=decision.reason, now=now)
+        if decision.verdict is CanaryVerdict.ABORT:
+            abort_canary(canary, expected=State.CANARY, reason=decision.reason, now=now)
+        elif decision.verdict is CanaryVerdict.PASS:
+            Canary.objects.filter(pk=canary.pk).update(state=Canary.State.PASSED, closed_at=now)
+            window_id, reason = canary.evaluation.window_id, decision.reason
+            move_window(window_id=window_id, expected=State.CANARY, to=State.APPLYING, now=now, reason=reason)
         announce("promotion")
         return decision
 
@@ -170,14 +174,6 @@ def _name_foreign(counts: dict[str, int]) -> list[str]:
 
 def _keep_counts(canary: Canary, *, counts: dict[str, int], reason: str) -> None:
     Canary.objects.filter(pk=canary.pk).update(reason=reason, **{name: counts[name] for name in KEPT})
-
-
-def _close(canary: Canary, *, passed: bool, reason: str, now: datetime) -> None:
-    if not passed:
-        abort_canary(canary, expected=State.CANARY, reason=reason, now=now)
-        return
-    Canary.objects.filter(pk=canary.pk).update(state=Canary.State.PASSED, closed_at=now)
-    move_window(window_id=canary.evaluation.window_id, expected=State.CANARY, to=State.APPLYING, now=now, reason=reason)
 
 
 def abort_canary(canary: Canary, *, expected: str, reason: str, now: datetime) -> None:

@@ -166,12 +166,15 @@ def find_changes(evaluation: Evaluation) -> list[str]:
 def arm_inputs(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag, memory: bool = True) -> ArmInputs:
     """The inputs of one arm; without memory when the effect of memory is measured."""
     controller, standard = read_routing().put(tag).require()
+    memories = task.candidate_memories if tag.pk == evaluation.candidate_id else None
+    if memories is None:
+        memories = task.memories
     return make_inputs(
         task.task,
         role=tag.role,
         controller=controller,
         standard=standard,
-        memories=_read_memories(evaluation, task, tag=tag) if memory else [],
+        memories=memories if memory else [],
         freeze_id=evaluation.freeze_id,
         seed=evaluation.seed,
     )
@@ -203,11 +206,6 @@ def make_inputs(
         engine=tuple(str(getattr(row, name)) for name in ENGINE),
         write_answer=is_written(task.check_spec, role=role),
     )
-
-
-def _read_memories(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag) -> list[dict[str, Any]]:
-    own = task.candidate_memories if tag.pk == evaluation.candidate_id else None
-    return task.memories if own is None else own
 
 
 def _run_claimed(evaluation: Evaluation, *, index: int, tools: ArmTools) -> bool:
