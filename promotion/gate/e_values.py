@@ -9,6 +9,7 @@ A. Ramdas and others, Game-theoretic statistics and safe anytime-valid inference
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -55,18 +56,10 @@ def wins_needed(wins: int, losses: int, alpha: float) -> int:
 
 def find_least(is_enough: Callable[[int], bool]) -> int:
     """The smallest whole number, from 0, that is enough; every larger one must be enough too."""
-    if is_enough(0):
-        return 0
-    short, enough = 0, 1
+    enough = 1
     while not is_enough(enough):
-        short, enough = enough, enough * 2
-    while enough - short > 1:
-        middle = (short + enough) // 2
-        if is_enough(middle):
-            enough = middle
-        else:
-            short = middle
-    return enough
+        enough *= 2
+    return bisect_left(range(enough), True, key=is_enough)
 
 
 def read_threshold(alpha: float) -> float:

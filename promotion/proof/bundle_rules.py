@@ -30,7 +30,7 @@ STOPPED = "Stopped by "
 _SCORES = {"wins–losses–ties": ("wins", "losses", "ties"), "fewer–more calls": ("fewer_calls", "more_calls")}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ArmRecord:
     """An arm of a pair as the bundle holds it."""
 
