@@ -50,7 +50,7 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
             to=canary.evaluation.candidate, role=canary.role, by="gate", reason=canary.reason, canary=canary
         )
         open_watch(apply=apply, now=apply.applied_at)
-        open_measurement(apply=apply, beside=read_routing().beside(canary.role))
+        open_measurement(apply=apply, beside=read_routing().other(canary.role))
         move_window(
             window_id=canary.evaluation.window_id,
             expected=State.APPLYING,

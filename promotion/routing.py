@@ -29,7 +29,7 @@ class Routing:
         controller, task = self.require()
         return controller if role == Role.CONTROLLER else task
 
-    def beside(self, role: str) -> ModelTag:
+    def other(self, role: str) -> ModelTag:
         """The other role's tag. Raises as `require` does."""
         controller, task = self.require()
         return task if role == Role.CONTROLLER else controller

@@ -83,7 +83,7 @@ def _open(candidate: ModelTag, frozen: Frozen, **belongs: Any) -> Evaluation:
         pair_budget=len(frozen.tasks),
         seed=0,
         freeze=find_freeze(memory_digest=frozen.digest),
-        settings_digest=digest_limits(row, beside=routing.beside(candidate.role)),
+        settings_digest=digest_limits(row, beside=routing.other(candidate.role)),
         **belongs,
     )
     EvaluationTask.objects.bulk_create(
@@ -152,7 +152,7 @@ def run_pairs(*, evaluation_id: int, tools: ArmTools, now: datetime) -> rule.Dec
 def find_changes(evaluation: Evaluation) -> list[str]:
     """What changed since the evaluation opened. Any change makes it invalid."""
     changed, role, routing = [], evaluation.candidate.role, read_routing()
-    was, now = evaluation.settings_digest, digest_limits(read_settings(), beside=routing.beside(role))
+    was, now = evaluation.settings_digest, digest_limits(read_settings(), beside=routing.other(role))
     if now[:HALF] != was[:HALF]:
         changed.append("a limit in the runtime settings")
     if now[HALF:] != was[HALF:]:
