@@ -59,6 +59,12 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        one = names.add_parser(name, help=text, description=text)
+        one.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
+        return one
+
     for name, text in {
         "claims": "Full cycles a second, by one process and by several; size: cycles of a load.",
         "counted": "Counted against plain inserts; size: inserts of one client.",
@@ -70,46 +76,37 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
         "prefix": "Two evaluations on the real model in one memory snapshot; size: pairs of each.",
         "vectors": "Passages embedded, their memory, and a chat next to them; size: passages.",
     }.items():
-        one = names.add_parser(name, help=text, description=text)
+        one = add(name, text)
         one.add_argument("--seed", type=int, default=1)
         one.add_argument("--size", type=int, default=0, help="How much of the load; 0 is the full size.")
         rounds = ROUNDS_OF_SOCKETS if name == "sockets" else ROUNDS
         one.add_argument("--rounds", type=int, default=rounds, help="How often each load is measured, in turn.")
         one.add_argument("--workers", type=int, default=4, help="Processes of a load of several.")
-        one.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
     text = "Natural questions about manuals of Debian's packages, asked of the agent on the real models."
-    answers = names.add_parser("answers", help=text, description=text)
+    answers = add("answers", text)
     answers.add_argument("--site", choices=SITES, nargs="+", default=SITES, help="Which manuals; all when left out.")
     answers.add_argument(
         "--log", type=Path, help="A file for one line of JSON a question: what was asked and answered."
     )
-    answers.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
     text = "The tasks that are made of a manual, by kind, and how many of them have exactly one right page."
-    curriculum = names.add_parser("curriculum", help=text, description=text)
+    curriculum = add("curriculum", text)
     curriculum.add_argument("--site", choices=SITES, nargs="+", default=SITES, help="Which manuals; all when left out.")
     curriculum.add_argument("--pages", type=int, default=0, help="How many pages are read; 0 for all of them.")
     curriculum.add_argument("--seed", type=int, default=15, help="Which tasks are checked.")
     curriculum.add_argument("--shown", type=int, default=3, help="How many questions of each kind are shown.")
-    curriculum.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
-    text = "How far words, vectors and fitted weights carry the same questions, with no model that picks."
-    ranking = names.add_parser("ranking", help=text, description=text)
-    ranking.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
+    add("ranking", "How far words, vectors and fitted weights carry the same questions, with no model that picks.")
     text = "Trains on a manual until a candidate wins, and measures what that was worth on tasks that decided nothing."
-    learning = names.add_parser("learning", help=text, description=text)
+    learning = add("learning", text)
     learning.add_argument("--site", choices=SITES, required=True)
     learning.add_argument("--candidates", type=read_count, default=5, help="How many may be judged.")
     learning.add_argument("--minutes", type=read_count, default=90, help="The longest it may take.")
-    learning.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
-    text = "Starts a whole stack on data of its own, stops training, and measures what it uses while idle."
-    idle = names.add_parser("idle", help=text, description=text)
+    idle = add("idle", "Starts a whole stack on data of its own, stops training, and measures what it uses while idle.")
     idle.add_argument("--minutes", type=read_count, default=10, help="How long it is watched.")
-    idle.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
     text = "Kills workers and coordinators under load, in a database of its own, and audits what is left."
-    chaos = names.add_parser("chaos", help=text, description=text)
+    chaos = add("chaos", text)
     chaos.add_argument("--kills", type=read_count, default=200, help="How many SIGKILLs.")
     chaos.add_argument("--workers", type=read_count, default=6, help="Worker processes at a time.")
     chaos.add_argument("--seed", type=int, help="Decides who is killed and when; random when left out.")
-    chaos.add_argument("--json", action="store_true", help="One line a claim instead of a table.")
     return parser.parse_args(arguments)
 
 

@@ -6,13 +6,14 @@ No model and no clock. Canaries are few enough to ask `judge_canary` after every
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_least, at_most
 from benchmarks.walks import import_numpy
-from promotion.gate.harm import MIN_OBSERVATIONS, WATCH_OBSERVATIONS, CanaryVerdict, judge_canary
+from promotion.gate.harm import MIN_OBSERVATIONS, WATCH_FACTOR, CanaryVerdict, judge_canary
 
 BASELINE_RATES = (0.5, 0.7, 0.9)
 CANARY_SHARE = 0.2
 HARM = 0.2
+WATCH_OBSERVATIONS = WATCH_FACTOR * MIN_OBSERVATIONS
 
 
 def measure_canary_harm(*, seed: int, canaries: int, bound: float = 0.90, share: float = CANARY_SHARE) -> Measurement:
@@ -21,13 +22,12 @@ def measure_canary_harm(*, seed: int, canaries: int, bound: float = 0.90, share:
     The figure is the smallest over several baseline rates.
     """
     figures = _aborted_shares(seed=seed, deficit=HARM, canaries=canaries, share=share)
-    return Measurement(
-        claim=f"A canary 20 points worse is aborted within {WATCH_OBSERVATIONS} observations of its own",
-        figure=min(figures),
-        bound=bound,
-        unit="share of canaries, at least",
-        holds=min(figures) >= bound,
-        setup=_describe_canaries(figures, canaries, share),
+    return at_least(
+        f"A canary 20 points worse is aborted within {WATCH_OBSERVATIONS} observations of its own",
+        min(figures),
+        bound,
+        "share of canaries, at least",
+        _describe_canaries(figures, canaries, share),
     )
 
 
@@ -36,13 +36,12 @@ def measure_canary_false_aborts(
 ) -> Measurement:
     """The price of that: the share of canaries equal to their baseline that are aborted all the same."""
     figures = _aborted_shares(seed=seed, deficit=0.0, canaries=canaries, share=share)
-    return Measurement(
-        claim="A canary equal to its baseline is aborted",
-        figure=max(figures),
-        bound=bound,
-        unit="share of canaries, at most",
-        holds=max(figures) <= bound,
-        setup=_describe_canaries(figures, canaries, share),
+    return at_most(
+        "A canary equal to its baseline is aborted",
+        max(figures),
+        bound,
+        "share of canaries, at most",
+        _describe_canaries(figures, canaries, share),
     )
 
 

@@ -6,7 +6,7 @@ from statistics import median
 
 from benchmarks.cycles import measure_cycles, prepare_cycles
 from benchmarks.database import open_database
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_least
 
 ROUNDS = 5
 # Cycles a second that are enough: sixteen model servers make some thirty runs a second.
@@ -28,11 +28,10 @@ def measure_claims(*, rounds: int = ROUNDS, size: int = 1_000, workers: int = 4)
 
 
 def _judge(who: str, rate: float, *, least: float, rounds: int) -> Measurement:
-    return Measurement(
-        claim=f"full fair cycles, {who}",
-        figure=round(rate, 1),
-        bound=least,
-        unit="a second",
-        holds=rate >= least,
-        setup=f"claim and begin, finish, ingest: three transactions; median of {rounds} rounds in turn",
+    return at_least(
+        f"full fair cycles, {who}",
+        rate,
+        least,
+        "a second",
+        f"claim and begin, finish, ingest: three transactions; median of {rounds} rounds in turn",
     )

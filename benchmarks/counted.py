@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from benchmarks.cycles import prepare_cycles
 from benchmarks.database import open_database
 from benchmarks.history import write_cycles
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_least
 from training.counters import add_counts
 from training.models import Run, TrainingOutcome
 
@@ -35,13 +35,12 @@ def measure_counted(*, inserts: int = INSERTS, rounds: int = ROUNDS) -> list[Mea
     ratio = median(counted / plain for plain, counted in zip(*rates.values(), strict=True))
     plain, counted = (median(measured) for measured in rates.values())
     return [
-        Measurement(
-            claim="an outcome is counted as it is inserted",
-            figure=round(ratio, 3),
-            bound=LEAST,
-            unit="of the speed of a plain insert",
-            holds=ratio >= LEAST,
-            setup=f"{CLIENTS} clients, {counted:.0f} counted against {plain:.0f} plain inserts/s, each a transaction, "
+        at_least(
+            "an outcome is counted as it is inserted",
+            ratio,
+            LEAST,
+            "of the speed of a plain insert",
+            f"{CLIENTS} clients, {counted:.0f} counted against {plain:.0f} plain inserts/s, each a transaction, "
             f"median of {rounds} ratios taken in turn",
         )
     ]

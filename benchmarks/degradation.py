@@ -9,7 +9,7 @@ from statistics import median
 from benchmarks.cycles import measure_cycles, prepare_cycles
 from benchmarks.database import open_database, use_database
 from benchmarks.history import write_history
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_most
 from lealife.core.announce import open_connection
 from training.models import RuntimeSettings
 
@@ -59,13 +59,12 @@ def _hold_snapshot() -> Iterator[None]:
 def _judge(rates: list[tuple[float, float]], *, finished: int, leased: int) -> Measurement:
     here, there = (median(side) for side in zip(*rates, strict=True))
     lost = 1 - there / here
-    return Measurement(
-        claim="cycles slow down with a long history",
-        figure=round(lost, 4),
-        bound=WORST,
-        unit="of the speed in an empty database",
-        holds=lost <= WORST,
-        setup=f"{finished:,} finished and {leased:,} leased rows, never vacuumed or analysed, an idle REPEATABLE READ "
+    return at_most(
+        "cycles slow down with a long history",
+        lost,
+        WORST,
+        "of the speed in an empty database",
+        f"{finished:,} finished and {leased:,} leased rows, never vacuumed or analysed, an idle REPEATABLE READ "
         f"transaction held all through each {CYCLES:,} cycles; {here:.0f} against {there:.0f} cycles/s, medians "
         f"of {len(rates)} in turn, one worker",
     )

@@ -6,7 +6,7 @@ No model and no clock. Every candidate is looked at after every pair and may be 
 from collections.abc import Sequence
 
 from benchmarks.canaries import measure_canary_false_aborts, measure_canary_harm
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_least, at_most
 from benchmarks.walks import BETTER, CHEAPER, PairModel, import_numpy, make_bars, walk
 from promotion.gate.error_budget import alpha_for
 
@@ -71,13 +71,12 @@ def measure_false_promotions(*, seed: int, lifetimes: int, alpha_life: float, bo
         either, cheaper = ((found.any(axis=1)).mean() for found in (verdicts >= BETTER, verdicts == CHEAPER))
         figures.append(float(either))
         told.append(f"{model.win:g} and {model.fewer_calls:.2g}: {either:.2%}, {cheaper:.2%} as cheaper")
-    return Measurement(
-        claim=f"Identical candidates: any false promotion in a lifetime at alpha {alpha_life:g}",
-        figure=max(figures),
-        bound=bound,
-        unit="share of lifetimes, at most",
-        holds=max(figures) <= bound,
-        setup=f"{lifetimes} lifetimes of {CANDIDATES} candidates, up to {PAIR_BUDGET} pairs, a look after every pair, "
+    return at_most(
+        f"Identical candidates: any false promotion in a lifetime at alpha {alpha_life:g}",
+        max(figures),
+        bound,
+        "share of lifetimes, at most",
+        f"{lifetimes} lifetimes of {CANDIDATES} candidates, up to {PAIR_BUDGET} pairs, a look after every pair, "
         f"both hypotheses; by P(win) = P(loss) and P(fewer calls) = P(more calls) per pair: {'; '.join(told)}; "
         "the figure is the largest",
     )
@@ -86,13 +85,12 @@ def measure_false_promotions(*, seed: int, lifetimes: int, alpha_life: float, bo
 def measure_power(*, seed: int, candidates: int, k: int, bound: float) -> Measurement:
     """The share of candidates 20 points better that are promoted within 200 pairs when they come as number `k`."""
     figure = _promoted_shares([BETTER_BY_20], seed=seed, k=k, repeats=candidates, within=SOON)[0]
-    return Measurement(
-        claim=f"A candidate 20 points better is promoted as number {k} within {SOON} pairs",
-        figure=figure,
-        bound=bound,
-        unit="share of candidates, at least",
-        holds=figure >= bound,
-        setup=f"P(win) {BETTER_BY_20.win:g} and P(loss) {BETTER_BY_20.loss:g} per pair, {_describe(candidates, k)}",
+    return at_least(
+        f"A candidate 20 points better is promoted as number {k} within {SOON} pairs",
+        figure,
+        bound,
+        "share of candidates, at least",
+        f"P(win) {BETTER_BY_20.win:g} and P(loss) {BETTER_BY_20.loss:g} per pair, {_describe(candidates, k)}",
     )
 
 
@@ -104,13 +102,12 @@ def measure_worse_promotions(*, seed: int, candidates: int, bound: float = 0.001
     """
     models = [PairModel(win, loss, *[NOISE * max(0.0, SOLVED - loss)] * 2) for win, loss in WORSE_RATES]
     figures = _promoted_shares(models, seed=seed, k=1, repeats=candidates)
-    return Measurement(
-        claim="A candidate 10 points worse is promoted",
-        figure=max(figures),
-        bound=bound,
-        unit="share of candidates, at most",
-        holds=max(figures) <= bound,
-        setup=f"{_describe(candidates, 1)}; by discordant pairs: {_list_discordant(models, figures)}; "
+    return at_most(
+        "A candidate 10 points worse is promoted",
+        max(figures),
+        bound,
+        "share of candidates, at most",
+        f"{_describe(candidates, 1)}; by discordant pairs: {_list_discordant(models, figures)}; "
         "the figure is the largest",
     )
 
@@ -122,13 +119,12 @@ def measure_cheaper(*, seed: int, candidates: int, bound: float = 0.90) -> Measu
     """
     models = [solve_cheaper(rate, rate) for rate in (0.01, 0.0, 0.005, 0.02, 0.03)]
     figures = _promoted_shares(models, seed=seed, k=1, repeats=candidates)
-    return Measurement(
-        claim="A candidate with a third fewer calls at equal success is promoted",
-        figure=figures[0],
-        bound=bound,
-        unit="share of candidates, at least",
-        holds=figures[0] >= bound,
-        setup=f"{_describe_cheaper()}, {_describe(candidates, 1)}; by discordant pairs: "
+    return at_least(
+        "A candidate with a third fewer calls at equal success is promoted",
+        figures[0],
+        bound,
+        "share of candidates, at least",
+        f"{_describe_cheaper()}, {_describe(candidates, 1)}; by discordant pairs: "
         f"{_list_discordant(models, figures)}; the figure is the first",
     )
 
@@ -137,13 +133,12 @@ def measure_cheaper_and_worse(*, seed: int, candidates: int, bound: float = 0.00
     """The share of candidates with a third fewer calls and 10 points less success that are promoted as the first."""
     models = [solve_cheaper(win, loss) for win, loss in WORSE_RATES]
     figures = _promoted_shares(models, seed=seed, k=1, repeats=candidates)
-    return Measurement(
-        claim="A candidate with a third fewer calls and 10 points worse is promoted",
-        figure=max(figures),
-        bound=bound,
-        unit="share of candidates, at most",
-        holds=max(figures) <= bound,
-        setup=f"{_describe_cheaper()}, {_describe(candidates, 1)}; by discordant pairs: "
+    return at_most(
+        "A candidate with a third fewer calls and 10 points worse is promoted",
+        max(figures),
+        bound,
+        "share of candidates, at most",
+        f"{_describe_cheaper()}, {_describe(candidates, 1)}; by discordant pairs: "
         f"{_list_discordant(models, figures)}; the figure is the largest",
     )
 

@@ -43,6 +43,15 @@ def _write_literal(value: Any) -> str:
 _HOST = "(SELECT min(id) FROM training_host) + number %% (SELECT count(*) FROM training_host)"
 _NUMBERS = "FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number"
 _SAME = {"id": "number"}
+_RUN = {
+    **_SAME,
+    "host_id": _HOST,
+    "prompt": "'Which page says so?'",
+    "pages_target": "3",
+    "max_calls": "5",
+    "fence": "2",
+    "attempts": "1",
+}
 _CYCLES = (
     _write_insert(
         TrainingSource,
@@ -56,19 +65,7 @@ _CYCLES = (
         status="'done'",
         claimed_at="now()",
     ),
-    _write_insert(
-        Run,
-        _NUMBERS,
-        **_SAME,
-        lane="'training'",
-        status="'succeeded'",
-        host_id=_HOST,
-        prompt="'Which page says so?'",
-        pages_target="3",
-        max_calls="5",
-        fence="2",
-        attempts="1",
-    ),
+    _write_insert(Run, _NUMBERS, **_RUN, lane="'training'", status="'succeeded'"),
     _write_insert(TrainingCycle, _NUMBERS, **_SAME, source_id="number", run_id="number", status="'succeeded'"),
 )
 _OUTCOMES = (
@@ -90,15 +87,9 @@ _OUTCOMES = (
 _LEASED = _write_insert(
     Run,
     _NUMBERS,
-    **_SAME,
+    **_RUN,
     lane="'standard'",
     status="'running'",
-    host_id=_HOST,
-    prompt="'Which page says so?'",
-    pages_target="3",
-    max_calls="5",
-    fence="2",
-    attempts="1",
     claimed_by="'somebody'",
     lease_until="now() + interval '1 day'",
 )

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_most
 from lealife.core.places import BASE_DIR
 from lealife.demo import find_free_port
 from lealife.embedded.postgres import find_postmaster
@@ -72,21 +72,19 @@ def measure_idle(*, minutes: float = MINUTES, work_minutes: float = WORK_MINUTES
     megabytes = {pid: use.pss / 1e6 for pid, use in largest.items()}
     setup = f"{len(last)} processes, {seconds / 60:.1f} minutes idle after {work_minutes:g} minutes of training"
     return [
-        Measurement(
-            claim="an idle stack hardly uses the processor",
-            figure=round(sum(percent.values()), 2),
-            bound=CPU_MOST_PERCENT,
-            unit="% of one core",
-            holds=sum(percent.values()) <= CPU_MOST_PERCENT,
-            setup=f"{setup}: {_list_shares(percent, last, digits=2)}",
+        at_most(
+            "an idle stack hardly uses the processor",
+            sum(percent.values()),
+            CPU_MOST_PERCENT,
+            "% of one core",
+            f"{setup}: {_list_shares(percent, last, digits=2)}",
         ),
-        Measurement(
-            claim="an idle stack is small",
-            figure=round(sum(megabytes.values())),
-            bound=PSS_MOST_MB,
-            unit="MB PSS",
-            holds=sum(megabytes.values()) <= PSS_MOST_MB,
-            setup=f"{setup}: {_list_shares(megabytes, largest, digits=0)}",
+        at_most(
+            "an idle stack is small",
+            sum(megabytes.values()),
+            PSS_MOST_MB,
+            "MB PSS",
+            f"{setup}: {_list_shares(megabytes, largest, digits=0)}",
         ),
     ]
 

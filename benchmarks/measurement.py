@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -31,12 +32,22 @@ class Measurement:
 
 def at_least(claim: str, figure: float, bound: float, unit: str, setup: str) -> Measurement:
     """A claim that holds when the figure is no smaller than its bound."""
-    return Measurement(claim, round(figure, 3), bound, unit, figure >= bound, setup)
+    return Measurement(claim, _round(figure), bound, unit, figure >= bound, setup)
 
 
 def at_most(claim: str, figure: float, bound: float, unit: str, setup: str) -> Measurement:
     """A claim that holds when the figure is no larger than its bound."""
-    return Measurement(claim, round(figure, 3), bound, unit, figure <= bound, setup)
+    return Measurement(claim, _round(figure), bound, unit, figure <= bound, setup)
+
+
+def _round(figure: float) -> float:
+    """Four significant digits, as the table shows them."""
+    return float(f"{figure:.4g}")
+
+
+def find_p95(times: Sequence[float]) -> float:
+    """The time that 95 of 100 do not exceed."""
+    return sorted(times)[math.ceil(0.95 * len(times)) - 1]
 
 
 def report(measurements: Sequence[Measurement], *, as_json: bool, note: str = "") -> None:

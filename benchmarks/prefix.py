@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from benchmarks.database import open_database
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_least
 from lealife.core.digest import digest_value
 from lealife.embedded.ollama_process import ensure_ollama
 from lealife.pipeline.pool import PoolModel, get_pool
@@ -101,13 +101,12 @@ def compare_candidates(*, pairs: int) -> list[Measurement]:
             holds=asked <= MAX_CALLS * PROBES and runs.count() == pairs and second.repeats_differed == 0,
             setup=f"{setup}; the first one's baseline took {before[second.baseline.name]}",
         ),
-        Measurement(
-            claim="the candidate's prompts come from the prefix cache",
-            figure=round(share, 4),
-            bound=LEAST_CACHED,
-            unit="of prompt tokens",
-            holds=share >= LEAST_CACHED,
-            setup=f"{cached:,} of {prompt:,} tokens over {runs.count()} runs, answers included; {setup}",
+        at_least(
+            "the candidate's prompts come from the prefix cache",
+            share,
+            LEAST_CACHED,
+            "of prompt tokens",
+            f"{cached:,} of {prompt:,} tokens over {runs.count()} runs, answers included; {setup}",
         ),
     ]
 

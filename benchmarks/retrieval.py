@@ -11,7 +11,7 @@ from itertools import accumulate, islice
 from django.db import connection
 
 from benchmarks.database import open_database
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_most, find_p95
 from lealife.core.digest import digest_bytes
 from learning.index.indexing import count_terms
 from learning.index.models import HostIndex, IndexedPage, IndexedPassage
@@ -48,9 +48,9 @@ def measure_retrieval(*, passages: int = PASSAGES, rounds: int = 5) -> list[Meas
             same += first == again
     setup = f"{passages:,} passages of one host; {len(questions)} questions, {rounds} times each"
     return [
-        _judge("a search by words alone, p95", _find_p95(lexical), LEXICAL_MOST_MS, "ms", setup),
-        _judge("a search with vectors, p95", _find_p95(with_vectors), VECTORS_MOST_MS, "ms", setup),
-        _judge("questions whose order changes when they are repeated", len(questions) - same, 0, "", setup),
+        at_most("a search by words alone, p95", find_p95(lexical), LEXICAL_MOST_MS, "ms", setup),
+        at_most("a search with vectors, p95", find_p95(with_vectors), VECTORS_MOST_MS, "ms", setup),
+        at_most("questions whose order changes when they are repeated", len(questions) - same, 0, "", setup),
     ]
 
 
@@ -130,11 +130,3 @@ def _time(host: Host, question: Question, vector: Sequence[float] | None) -> flo
     began = time.perf_counter()
     _search(host, question, vector)
     return 1000 * (time.perf_counter() - began)
-
-
-def _find_p95(times: list[float]) -> float:
-    return sorted(times)[math.ceil(0.95 * len(times)) - 1]
-
-
-def _judge(claim: str, figure: float, bound: float, unit: str, setup: str) -> Measurement:
-    return Measurement(claim, round(figure, 1), bound, unit, figure <= bound, setup)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from datetime import timedelta
 from statistics import median
@@ -14,7 +13,7 @@ from django.utils import timezone
 from benchmarks.cycles import HOSTS, prepare_cycles, queue_sources
 from benchmarks.database import open_database, use_database
 from benchmarks.history import write_history
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_most, find_p95
 from lealife.core.actors import command_line
 from lealife.dashboard.live.snapshot import take_snapshot
 from promotion.models import LiveApply, ModelTag, PromotionWindow, Role
@@ -55,7 +54,7 @@ def measure_snapshots(*, finished: int = LONG, few_finished: int = SHORT, rounds
                 for name in (few, many):
                     use_database(name)
                     for page in PAGES:
-                        p95[page, name].append(_find_p95(_time_looks(page)))
+                        p95[page, name].append(find_p95(_time_looks(page)))
             queries = {page: _count_queries(page) for page in PAGES}
         use_database(few)
     setup = (
@@ -70,9 +69,9 @@ def measure_snapshots(*, finished: int = LONG, few_finished: int = SHORT, rounds
         ratio = min(p95[page, many]) / min(p95[page, few])
         said = f"p95 {there:.1f} ms at {finished:,} outcomes, {here:.1f} ms at {few_finished:,}; {setup}"
         claims += [
-            _judge(f"{page}: a look's p95 with a long history", ratio, RATIO_MOST, "times a short one's", said),
-            _judge(f"{page}: a look's p95", there, COST_MOST_MS, "ms", said),
-            _judge(f"{page}: queries of a look", queries[page], QUERIES_MOST, "", f"at {finished:,} outcomes"),
+            at_most(f"{page}: a look's p95 with a long history", ratio, RATIO_MOST, "times a short one's", said),
+            at_most(f"{page}: a look's p95", there, COST_MOST_MS, "ms", said),
+            at_most(f"{page}: queries of a look", queries[page], QUERIES_MOST, "", f"at {finished:,} outcomes"),
         ]
     return claims
 
@@ -92,14 +91,6 @@ def _count_queries(page: str) -> int:
     with CaptureQueriesContext(connection) as captured:
         take_snapshot(page, now=timezone.now())
     return len(captured)
-
-
-def _find_p95(times: list[float]) -> float:
-    return sorted(times)[math.ceil(0.95 * len(times)) - 1]
-
-
-def _judge(claim: str, figure: float, bound: float, unit: str, setup: str) -> Measurement:
-    return Measurement(claim=claim, figure=round(figure, 3), bound=bound, unit=unit, holds=figure <= bound, setup=setup)
 
 
 def furnish(*, finished: int) -> None:

@@ -25,7 +25,7 @@ from django.test import Client
 
 from benchmarks.cycles import queue_sources, run_cycle
 from benchmarks.database import open_database
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_most
 from benchmarks.readers import run_readers
 from benchmarks.snapshot import furnish
 from lealife.core.announce import announce, stop_announcing
@@ -80,16 +80,16 @@ def measure_sockets(
     )
     mb = [f"{size / 2**20:.0f}" for size in (memory[0], *memory[1::2], idle)]
     return [
-        _judge("sockets that miss the final state", lost, 0, "", setup),
-        _judge("p99 staleness of what a socket shows", p99, STALENESS_MOST_S, "s", setup),
-        _judge(
+        at_most("sockets that miss the final state", lost, 0, "", setup),
+        at_most("p99 staleness of what a socket shows", p99, STALENESS_MOST_S, "s", setup),
+        at_most(
             "the web process's memory at the end",
             grown,
             MEMORY_MOST,
             "times what it was after the second round",
             f"{mb[0]} MB, {', '.join(mb[1:-1])} after the rounds, {mb[-1]} when all had left; {setup}",
         ),
-        _judge(
+        at_most(
             "claims lost to the sockets",
             fewer,
             CLAIMS_LOST_MOST,
@@ -97,10 +97,6 @@ def measure_sockets(
             f"{median(rates['with']):.0f} against {median(rates['without']):.0f} cycles/s by one worker; {setup}",
         ),
     ]
-
-
-def _judge(claim: str, figure: float, bound: float, unit: str, setup: str) -> Measurement:
-    return Measurement(claim=claim, figure=round(figure, 3), bound=bound, unit=unit, holds=figure <= bound, setup=setup)
 
 
 @contextmanager

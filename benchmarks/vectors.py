@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, at_least, at_most
 from lealife.core.places import BASE_DIR
 
 PASSAGES, WORDS, AT_ONCE = 192, 180, 32
@@ -62,37 +62,21 @@ def measure_vectors(*, rounds: int, passages: int = PASSAGES) -> list[Measuremen
     setup = f"{count} passages of {WORDS} words, {AT_ONCE} a request: {count / seconds:.1f} a second by the clock"
     ratio = statistics.median(beside) / statistics.median(alone)
     return [
-        Measurement(
-            claim="a core embeds many passages",
-            figure=count / cpu,
-            bound=LEAST_PER_CORE_S,
-            unit="passages a CPU second",
-            holds=count / cpu >= LEAST_PER_CORE_S,
-            setup=setup,
+        at_least("a core embeds many passages", count / cpu, LEAST_PER_CORE_S, "passages a CPU second", setup),
+        at_most(
+            "a chat hardly waits for vectors",
+            ratio,
+            MOST_RATIO,
+            "times as long as alone",
+            f"medians of {rounds}: {statistics.median(beside):.2f} s against {statistics.median(alone):.2f} s",
         ),
-        Measurement(
-            claim="a chat hardly waits for vectors",
-            figure=ratio,
-            bound=MOST_RATIO,
-            unit="times as long as alone",
-            holds=ratio <= MOST_RATIO,
-            setup=f"medians of {rounds}: {statistics.median(beside):.2f} s against {statistics.median(alone):.2f} s",
-        ),
-        Measurement(
-            claim="the model for vectors is small",
-            figure=loaded / 1e6,
-            bound=MOST_LOADED_MB,
-            unit="MB PSS",
-            holds=loaded / 1e6 <= MOST_LOADED_MB,
-            setup=setup,
-        ),
-        Measurement(
-            claim="its memory comes back",
-            figure=unloaded / 1e6,
-            bound=MOST_UNLOADED_MB,
-            unit="MB PSS",
-            holds=unloaded / 1e6 <= MOST_UNLOADED_MB,
-            setup=f"{UNLOADS_WITHIN_S:g} s after it was unloaded",
+        at_most("the model for vectors is small", loaded / 1e6, MOST_LOADED_MB, "MB PSS", setup),
+        at_most(
+            "its memory comes back",
+            unloaded / 1e6,
+            MOST_UNLOADED_MB,
+            "MB PSS",
+            f"{UNLOADS_WITHIN_S:g} s after it was unloaded",
         ),
     ]
 

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from django.db import transaction
 
 from lealife.core.actors import Actor, requires
 from lealife.core.errors import GateRefused
+from lealife.core.gateway import OllamaPool
 from promotion.applies import lock_role, switch_digest
 from promotion.models import LiveApply, ModelTag
 from promotion.recipes import Recipe
 from training.audit import record_audit
 
 
-class ShowingServers(Protocol):
-    """What adoption needs of the model servers."""
-
-    def read_digest(self, *, tag: str) -> Mapping[str, str]: ...
-
-    def show_tag(self, *, tag: str) -> Mapping[str, Mapping[str, Any]]: ...
-
-
 @requires("promotion.adopt_digest")
-def adopt_tags(*, server: ShowingServers, by: Actor, origin: str) -> list[LiveApply]:
+def adopt_tags(*, server: OllamaPool, by: Actor, origin: str) -> list[LiveApply]:
     """Registers the servers' current digest for each active tag whose digest changed; each is a separate switch.
 
     Raises GateRefused when no digest changed, the servers disagree or a tag's content differs, ModelUnavailable when
@@ -56,7 +49,7 @@ def _adopt(tag: ModelTag, *, digest: str, by: Actor, origin: str) -> LiveApply:
         return apply
 
 
-def find_difference(tag: ModelTag, *, server: ShowingServers) -> str:
+def find_difference(tag: ModelTag, *, server: OllamaPool) -> str:
     """How the tag on the servers differs from its recipe; empty when it does not."""
     recipe = Recipe.from_json(tag.recipe)
     bases = server.show_tag(tag=tag.base)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F, Max
@@ -11,11 +12,13 @@ from django.utils import timezone
 from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import Conflict, GateRefused, NotFound
-from promotion.canary import abort_canary, find_changes
+from lealife.core.transition import move
+from promotion.canary import abort_canary, find_changes, lock_canaries
 from promotion.candidates.windows import move_window
 from promotion.evaluation.reserve import open_measurement
 from promotion.holdback import end_watch, open_watch
 from promotion.models import Canary, LiveApply, ModelTag, PromotionWindow, Role
+from promotion.proof.bundle_rules import OVERTAKEN
 from promotion.proof.bundle_watches import SWITCHED
 from promotion.routing import read_routing
 from training.audit import record_audit
@@ -33,23 +36,21 @@ def apply_canary(*, canary_id: int, now: datetime) -> LiveApply | None:
     Raises GateRefused when the canary has not passed, Conflict when this decision has been applied already.
     """
     with transaction.atomic():
-        canary = (
-            Canary.objects.select_for_update(of=("self",)).select_related("evaluation__candidate").get(pk=canary_id)
-        )
+        canary = lock_canaries().get(pk=canary_id)
         if canary.state != Canary.State.PASSED:
             raise GateRefused(f"Canary {canary_id} is {canary.state}: only a passed canary may be applied.")
         if LiveApply.objects.filter(canary=canary).exists():
             raise Conflict(f"Canary {canary_id} has been applied already.")
         lock_role(canary.role)
         if changed := find_changes(canary):
-            reason = f"Passed, but not applied: {', '.join(changed)} changed since the evaluation."
+            reason = f"{OVERTAKEN}{', '.join(changed)} changed since the evaluation."
             abort_canary(canary, expected=State.APPLYING, reason=reason, now=now)
             return None
         apply = _switch(
             to=canary.evaluation.candidate, role=canary.role, by="gate", reason=canary.reason, canary=canary
         )
         open_watch(apply=apply, now=apply.applied_at)
-        open_measurement(apply=apply, beside=_beside(canary.role))
+        open_measurement(apply=apply, beside=read_routing().other(canary.role))
         move_window(
             window_id=canary.evaluation.window_id,
             expected=State.APPLYING,
@@ -89,14 +90,17 @@ def switch_digest(*, tag: ModelTag, digest: str, by: str) -> LiveApply:
 
     Call it in a transaction, under the role's lock. Raises Conflict when the row has changed since it was read.
     """
-    moved = ModelTag.objects.filter(pk=tag.pk, status=ModelTag.Status.ACTIVE, digest=tag.digest).update(digest=digest)
-    if not moved:
-        raise Conflict(f"{tag.name} is no longer the active {tag.role} tag under {tag.digest[:12]}.")
-    now = timezone.now()
+    rows = ModelTag.objects.filter(pk=tag.pk, status=ModelTag.Status.ACTIVE, digest=tag.digest)
+    move(rows, refused=f"{tag.name} is no longer the active {tag.role} tag under {tag.digest[:12]}.", digest=digest)
     reason = f"Adopted by {by}: the servers now compute another digest for the same content."
-    end_watch(role=tag.role, reason=f"{SWITCHED}{reason}", now=now)
     return _record(
-        role=tag.role, old=tag, from_digest=tag.digest, to=tag, to_digest=digest, by=by, reason=reason, now=now
+        role=tag.role,
+        from_tag=tag,
+        from_digest=tag.digest,
+        to_tag=tag,
+        to_digest=digest,
+        applied_by=by,
+        reason=reason,
     )
 
 
@@ -106,23 +110,7 @@ def lock_role(role: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SWITCH_LOCK, Role.values.index(role)])
 
 
-def _beside(role: str) -> ModelTag:
-    """The other role's active tag."""
-    controller, task = read_routing().require()
-    return task if role == Role.CONTROLLER else controller
-
-
-def _switch(
-    *,
-    to: ModelTag,
-    role: str,
-    by: str,
-    reason: str,
-    canary: Canary | None = None,
-    rolls_back: LiveApply | None = None,
-) -> LiveApply:
-    now = timezone.now()
-    end_watch(role=role, reason=f"{SWITCHED}{reason}", now=now)
+def _switch(*, to: ModelTag, role: str, by: str, **grounds: Any) -> LiveApply:
     # Conditional unique constraints cannot be deferred, so retire the old row before activating the new one.
     old = ModelTag.objects.filter(role=role, status=ModelTag.Status.ACTIVE).first()
     if old is not None:
@@ -130,43 +118,20 @@ def _switch(
     ModelTag.objects.filter(pk=to.pk).update(status=ModelTag.Status.ACTIVE)
     return _record(
         role=role,
-        old=old,
-        from_digest=old.digest if old else "",
-        to=to,
-        to_digest=to.digest,
-        by=by,
-        reason=reason,
-        now=now,
-        canary=canary,
-        rolls_back=rolls_back,
-    )
-
-
-def _record(
-    *,
-    role: str,
-    old: ModelTag | None,
-    from_digest: str,
-    to: ModelTag,
-    to_digest: str,
-    by: str,
-    reason: str,
-    now: datetime,
-    canary: Canary | None = None,
-    rolls_back: LiveApply | None = None,
-) -> LiveApply:
-    apply = LiveApply.objects.create(
-        role=role,
         from_tag=old,
-        from_digest=from_digest,
+        from_digest=old.digest if old else "",
         to_tag=to,
-        to_digest=to_digest,
-        canary=canary,
-        rolls_back=rolls_back,
-        after_outcome_id=TrainingOutcome.objects.aggregate(last=Max("id"))["last"] or 0,
+        to_digest=to.digest,
         applied_by=by,
-        reason=reason,
-        applied_at=now,
+        **grounds,
     )
+
+
+def _record(*, role: str, reason: str, **fields: Any) -> LiveApply:
+    """The row of a switch, which ends the watch over the one before."""
+    now = timezone.now()
+    end_watch(role=role, reason=f"{SWITCHED}{reason}", now=now)
+    last = TrainingOutcome.objects.aggregate(last=Max("id"))["last"]
+    apply = LiveApply.objects.create(role=role, reason=reason, applied_at=now, after_outcome_id=last or 0, **fields)
     announce("promotion")
     return apply

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, F, Max, Q
+from django.db.models import Count, F, Max, Q, QuerySet
 from django.utils import timezone
 
 from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import Conflict, InvalidInput, NotFound
 from promotion.candidates.windows import move_window
-from promotion.gate.harm import ERRORS, TIMEOUTS, WATCH_FACTOR, CanaryDecision, CanaryVerdict, judge_canary
+from promotion.gate.harm import ERRORS, TIMEOUTS, CanaryDecision, CanaryVerdict, judge_canary
 from promotion.models import Canary, Evaluation, ModelTag, PromotionWindow, Role
 from promotion.proof.bundle_rules import STOPPED
 from training.agent.errors import ErrorCode
@@ -26,6 +26,8 @@ State = PromotionWindow.State
 RAMP_PART = 4
 # An open canary is checked every few seconds. A longer gap means that promotion was held or nothing ran.
 UNSEEN = timedelta(minutes=5)
+# What of the counts its row keeps.
+KEPT = ("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations")
 # An empty served digest: the run never reached a model, so no other tag served it.
 _AS_PROMISED = (Q(served_controller_digest="") | Q(served_controller_digest=F("controller_digest"))) & (
     Q(served_task_digest="") | Q(served_task_digest=F("task_digest"))
@@ -55,30 +57,36 @@ def open_canary(*, evaluation_id: int, now: datetime) -> Canary:
         return canary
 
 
+def lock_canaries() -> QuerySet[Canary]:
+    """Canaries with their candidates; each that is read stays locked until the transaction ends."""
+    return Canary.objects.select_for_update(of=("self",)).select_related("evaluation__candidate")
+
+
 def settle_canary(*, canary_id: int, now: datetime) -> CanaryDecision:
     """Counts both arms, asks the guardrail, and closes the canary when it has a verdict."""
     with transaction.atomic():
-        canary = (
-            Canary.objects.select_for_update(of=("self",)).select_related("evaluation__candidate").get(pk=canary_id)
-        )
+        canary = lock_canaries().get(pk=canary_id)
         _leave_out_pause(canary, now=now)
         counts = read_observations(canary_id)
         decision = judge_canary(
-            candidate=(counts["candidate_successes"], counts["candidate"]),
-            baseline=(counts["baseline_successes"], counts["baseline"]),
+            candidate=(counts["candidate_successes"], counts["candidate_observations"]),
+            baseline=(counts["baseline_successes"], counts["baseline_observations"]),
             errors=counts["errors"],
             timeouts=counts["timeouts"],
             elapsed_s=(now - canary.opened_at).total_seconds(),
             deadline_s=(canary.deadline_at - canary.opened_at).total_seconds(),
             min_observations=canary.min_observations,
-            watch_observations=WATCH_FACTOR * canary.min_observations,
             changed=find_changes(canary) + _name_foreign(counts),
         )
         if canary.state != Canary.State.OPEN:
             return decision
         _keep_counts(canary, counts=counts, reason=decision.reason)
-        if decision.verdict is not CanaryVerdict.PENDING:
-            _close(canary, passed=decision.verdict is CanaryVerdict.PASS, reason=decision.reason, now=now)
+        if decision.verdict is CanaryVerdict.ABORT:
+            abort_canary(canary, expected=State.CANARY, reason=decision.reason, now=now)
+        elif decision.verdict is CanaryVerdict.PASS:
+            Canary.objects.filter(pk=canary.pk).update(state=Canary.State.PASSED, closed_at=now)
+            window_id, reason = canary.evaluation.window_id, decision.reason
+            move_window(window_id=window_id, expected=State.CANARY, to=State.APPLYING, now=now, reason=reason)
         announce("promotion")
         return decision
 
@@ -104,7 +112,7 @@ def read_share(canary: Canary) -> int:
 
 
 @requires("promotion.abort_canary")
-def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "", now: datetime | None = None) -> Canary:
+def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "") -> Canary:
     """Ends the open canary at an operator's request; its candidate is rejected and serves no more.
 
     When each role has an open canary, `role` chooses one. Raises InvalidInput without a reason, NotFound when no
@@ -113,12 +121,8 @@ def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "", no
     if not (reason := reason.strip()):
         raise InvalidInput("Enter a reason for the abort. The audit log keeps it.", field="reason")
     with transaction.atomic():
-        found = list(
-            Canary.objects.select_for_update(of=("self",))
-            .select_related("evaluation__candidate")
-            .filter(state=Canary.State.OPEN, role__in=[role] if role else Role.values)
-            .order_by("id")
-        )
+        wanted = lock_canaries().filter(state=Canary.State.OPEN, role__in=[role] if role else Role.values)
+        found = list(wanted.order_by("id"))
         if not found:
             raise NotFound(f"No {role + ' ' if role else ''}canary is open.")
         if len(found) > 1:
@@ -126,7 +130,7 @@ def abort_open_canary(*, by: Actor, origin: str, reason: str, role: str = "", no
         (canary,) = found
         said = f"{STOPPED}{by}: {reason}"
         _keep_counts(canary, counts=read_observations(canary.pk), reason=said)
-        abort_canary(canary, expected=State.CANARY, reason=said, now=now or timezone.now())
+        abort_canary(canary, expected=State.CANARY, reason=said, now=timezone.now())
         record_audit(
             actor=by, origin=origin, action="abort canary", subject=f"canary {canary.pk}", details={"reason": reason}
         )
@@ -152,9 +156,9 @@ def read_observations(canary_id: int) -> dict[str, int]:
     ours, theirs = candidate & _AS_PROMISED, ~candidate & _AS_PROMISED
     answered = TrainingOutcome.objects.filter(canary_id=canary_id).exclude(error_code=ErrorCode.MODEL_UNAVAILABLE)
     return answered.aggregate(
-        candidate=Count("id", filter=ours),
+        candidate_observations=Count("id", filter=ours),
         candidate_successes=Count("id", filter=ours & Q(success=True)),
-        baseline=Count("id", filter=theirs),
+        baseline_observations=Count("id", filter=theirs),
         baseline_successes=Count("id", filter=theirs & Q(success=True)),
         errors=Count("id", filter=ours & Q(error_code__in=ERRORS)),
         timeouts=Count("id", filter=ours & Q(error_code__in=TIMEOUTS)),
@@ -169,21 +173,7 @@ def _name_foreign(counts: dict[str, int]) -> list[str]:
 
 
 def _keep_counts(canary: Canary, *, counts: dict[str, int], reason: str) -> None:
-    Canary.objects.filter(pk=canary.pk).update(
-        candidate_successes=counts["candidate_successes"],
-        candidate_observations=counts["candidate"],
-        baseline_successes=counts["baseline_successes"],
-        baseline_observations=counts["baseline"],
-        reason=reason,
-    )
-
-
-def _close(canary: Canary, *, passed: bool, reason: str, now: datetime) -> None:
-    if not passed:
-        abort_canary(canary, expected=State.CANARY, reason=reason, now=now)
-        return
-    Canary.objects.filter(pk=canary.pk).update(state=Canary.State.PASSED, closed_at=now)
-    move_window(window_id=canary.evaluation.window_id, expected=State.CANARY, to=State.APPLYING, now=now, reason=reason)
+    Canary.objects.filter(pk=canary.pk).update(reason=reason, **{name: counts[name] for name in KEPT})
 
 
 def abort_canary(canary: Canary, *, expected: str, reason: str, now: datetime) -> None:

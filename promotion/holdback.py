@@ -6,13 +6,13 @@ before the run asks a model.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import cast
 
 from django.db.models import Count
 
 from lealife.core.digest import unit_interval
-from promotion.models import LiveApply, Role, Watch, WatchedRun
+from promotion.models import LiveApply, ModelTag, Watch, WatchedRun
 from promotion.routing import Routing, read_routing
 from training.models import Run, TrainingCycle
 from training.outcomes import UNSERVED
@@ -66,7 +66,7 @@ def route_run(run: Run) -> Routing:
 
 
 def _route_watched(run: Run, *, watch: Watch, routing: Routing) -> Routing:
-    active = routing.controller if watch.role == Role.CONTROLLER else routing.task
+    active = getattr(routing, watch.role)
     if active is None or active.pk != watch.apply.to_tag_id:
         return routing
     source_id = TrainingCycle.objects.values_list("source_id", flat=True).get(run=run)
@@ -74,7 +74,8 @@ def _route_watched(run: Run, *, watch: Watch, routing: Routing) -> Routing:
     watched, _ = WatchedRun.objects.get_or_create(watch=watch, run=run, defaults={"held_back": held_back})
     if not watched.held_back:
         return routing
-    return replace(routing, **{watch.role: watch.apply.from_tag})
+    # It was opened over an apply that replaced a tag.
+    return routing.put(cast(ModelTag, watch.apply.from_tag))
 
 
 def count_watched(watch_id: int) -> dict[str, int]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from django.conf import settings
 
 from lealife.core.digest import short_digest
-from lealife.core.gateway import TagInfo
+from lealife.core.gateway import OllamaPool, TagInfo
 from lealife.core.model_names import normalise_name
 from promotion.models import ModelTag
 
@@ -19,16 +17,6 @@ ALARMS = (MISSING, DRIFTED)
 SERVING = (ModelTag.Status.ACTIVE, ModelTag.Status.CANDIDATE)
 # Names of LeaLife's tags. One without a row was made by a process that died before it could register the tag.
 OUR_NAMES = ("lealife-controller:", "lealife-task:")
-
-
-class TagServers(Protocol):
-    """What inspection and retention need of the model servers."""
-
-    def list_tags(self) -> Mapping[str, Mapping[str, TagInfo]]: ...
-
-    def delete_tag(self, *, tag: str) -> None: ...
-
-    def is_up(self) -> Mapping[str, bool]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +54,7 @@ class Inspection:
         return tuple(finding for finding in self.alarms if finding.status in SERVING)
 
 
-def inspect_tags(*, server: TagServers) -> Inspection:
+def inspect_tags(*, server: OllamaPool) -> Inspection:
     """For each server of the pool: tags that are installed, missing, or have another digest than the registered one.
 
     Raises ModelUnavailable when no server answers.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from lealife.core.digest import digest_value
+from lealife.core.gateway import OllamaPool
 from promotion.models import Role
 from training.agent.answerer import TASK_SYSTEM
 from training.agent.controller import CONTROLLER_SYSTEM
@@ -18,16 +19,6 @@ PARAMETERS = {"num_ctx": NUM_CTX, "temperature": 0, "seed": 0, "repeat_penalty":
 # Where a support was measured, and with what result: no run can show a difference.
 MEASURED = ("right", "answers", "measured_on")
 Values = TypeVar("Values", Weights, Support)
-
-
-class TagServer(Protocol):
-    """What promotion needs of the model servers."""
-
-    def create_tag(
-        self, *, tag: str, base: str, system: str, messages: list[dict[str, str]], parameters: dict[str, Any]
-    ) -> str: ...
-
-    def read_digest(self, *, tag: str) -> dict[str, str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +91,7 @@ class Recipe:
             }
         )
 
-    def materialise(self, server: TagServer, *, name: str = "") -> str:
+    def materialise(self, server: OllamaPool, *, name: str = "") -> str:
         """Creates the tag on every server of the pool; returns its digest, the same on all.
 
         `name`: that of a row written when weights or support were made of something else.

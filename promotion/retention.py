@@ -11,10 +11,9 @@ from django.db.models import Q
 
 from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
-from lealife.core.gateway import ModelError, TagInfo
+from lealife.core.gateway import ModelError, OllamaPool, TagInfo
 from lealife.core.model_names import normalise_name
 from promotion.applies import lock_role
-from promotion.inspection import TagServers
 from promotion.models import Canary, Evaluation, LiveApply, ModelTag, PromotionWindow, ReserveMeasurement, Role
 from promotion.tags import KEEP_TAGS
 from training.audit import record_audit
@@ -59,7 +58,7 @@ class PruningResult:
     sentence: str
 
 
-def plan_pruning(*, server: TagServers, keep: int = KEEP_TAGS) -> tuple[PruningRow, ...]:
+def plan_pruning(*, server: OllamaPool, keep: int = KEEP_TAGS) -> tuple[PruningRow, ...]:
     """Every registered tag with its bytes and why it is kept or may be deleted, oldest first. Changes nothing.
 
     `keep`: how many of the newest unreferenced tags of each role stay.
@@ -91,7 +90,7 @@ def plan_pruning(*, server: TagServers, keep: int = KEEP_TAGS) -> tuple[PruningR
 
 
 @requires("promotion.prune_tags")
-def prune_tags(*, server: TagServers, by: Actor, origin: str, keep: int = KEEP_TAGS) -> tuple[PruningResult, ...]:
+def prune_tags(*, server: OllamaPool, by: Actor, origin: str, keep: int = KEEP_TAGS) -> tuple[PruningResult, ...]:
     """Deletes on every server what the plan allows, oldest first, and marks it pruned; returns the results.
 
     The row is marked before the tag is deleted, under the role's switch lock and only while nothing refers to it, so
@@ -171,7 +170,7 @@ def _say_why(tag: ModelTag, found: Iterable[str]) -> str:
     return f"It is {tag.status}, and nothing refers to it."
 
 
-def _prune(row: PruningRow, *, server: TagServers, keep: int, by: Actor, origin: str) -> PruningResult:
+def _prune(row: PruningRow, *, server: OllamaPool, keep: int, by: Actor, origin: str) -> PruningResult:
     if row.status != Status.PRUNED and not _claim(row, keep=keep, by=by, origin=origin):
         return PruningResult(row.tag, row.bytes, False, f"{row.tag} is kept: it has come into use in the meantime.")
     try:

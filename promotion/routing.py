@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lealife.core.errors import NotFound
 from promotion.canary import read_share
@@ -24,6 +24,20 @@ class Routing:
             raise NotFound("No model tags are active yet. They are made at the first contact with the model server.")
         return self.controller, self.task
 
+    def of(self, role: str) -> ModelTag:
+        """The role's tag. Raises as `require` does."""
+        controller, task = self.require()
+        return controller if role == Role.CONTROLLER else task
+
+    def other(self, role: str) -> ModelTag:
+        """The other role's tag. Raises as `require` does."""
+        controller, task = self.require()
+        return task if role == Role.CONTROLLER else controller
+
+    def put(self, tag: ModelTag) -> Routing:
+        """The same with this tag in its role."""
+        return replace(self, **{tag.role: tag})
+
 
 def read_routing() -> Routing:
     """The tags that serve now."""
@@ -40,10 +54,7 @@ def read_canary_routing(canary_id: int) -> Routing:
     canary = Canary.objects.select_related("evaluation__candidate").get(pk=canary_id)
     if canary.state == Canary.State.ABORTED:
         return active
-    candidate = canary.evaluation.candidate
-    if candidate.role == Role.CONTROLLER:
-        return Routing(controller=candidate, task=active.task)
-    return Routing(controller=active.controller, task=candidate)
+    return active.put(canary.evaluation.candidate)
 
 
 def read_canary_split() -> CanarySplit | None:

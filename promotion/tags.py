@@ -8,8 +8,9 @@ from django.db.models import Q
 from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import NotFound
+from lealife.core.gateway import OllamaPool
 from promotion.models import LiveApply, ModelTag, Role
-from promotion.recipes import Recipe, TagServer, base_recipe
+from promotion.recipes import Recipe, base_recipe
 from promotion.routing import read_routing
 from training.audit import record_audit
 
@@ -18,7 +19,7 @@ KEEP_TAGS = 10
 UNUSED = (ModelTag.Status.UNUSED, ModelTag.Status.RETIRED, ModelTag.Status.REJECTED)
 
 
-def ensure_base_tags(*, server: TagServer, base: str) -> bool:
+def ensure_base_tags(*, server: OllamaPool, base: str) -> bool:
     """Makes and activates the first tag of each role that has none; True when it made any."""
     routing = read_routing()
     made = False
@@ -30,7 +31,7 @@ def ensure_base_tags(*, server: TagServer, base: str) -> bool:
     return made
 
 
-def restore_tags(*, server: TagServer) -> list[str]:
+def restore_tags(*, server: OllamaPool) -> list[str]:
     """Makes tags again that a model server has lost, from their recipes; returns their names.
 
     These are the active tags and the tags that each role's last switch replaced: those may be held back, and a roll

@@ -17,17 +17,12 @@ from promotion.applies import lock_role, roll_back
 from promotion.gate.harm import WatchDecision, WatchVerdict, judge_watch
 from promotion.holdback import count_watched
 from promotion.models import LiveApply, Watch
-from promotion.proof.bundle_watches import AUTOMATIC
+from promotion.proof.bundle_watches import AUTOMATIC, STATES
 from promotion.proof.served import RED, RoleProof, read_last_applies, read_served_proof
 from training.runtime_settings import read_settings
 
 log = logging.getLogger(__name__)
 BY, ORIGIN = system("gate"), "pipeline"
-_STATES = {
-    WatchVerdict.HARM: Watch.State.HARMED,
-    WatchVerdict.CLEAR: Watch.State.CLEARED,
-    WatchVerdict.SHORT: Watch.State.ENDED,
-}
 
 
 def settle_watch(*, watch_id: int, now: datetime) -> WatchDecision:
@@ -51,7 +46,7 @@ def settle_watch(*, watch_id: int, now: datetime) -> WatchDecision:
         )
         if watch.state != Watch.State.OPEN:
             return decision
-        closing = {"state": _STATES[decision.verdict], "closed_at": now} if decision.verdict in _STATES else {}
+        closing = {"state": STATES[decision.verdict], "closed_at": now} if decision.verdict in STATES else {}
         Watch.objects.filter(pk=watch_id, state=Watch.State.OPEN).update(
             reason=decision.reason, e_harm=decision.e_harm, **counts, **closing
         )

@@ -12,14 +12,14 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from lealife.core.errors import GateRefused
+from lealife.core.gateway import OllamaPool
 from lealife.core.model_names import normalise_name
 from learning.curriculum.kinds.value import asks_for_value
 from learning.models import CurriculumTask, MemoryItem
-from promotion.candidates.exemplars import AnyExemplar, read_pool
+from promotion.candidates.exemplars import Exemplar, read_pool
 from promotion.candidates.levers import Known, Proposal, propose_changes
 from promotion.candidates.preflight import (
     SITUATIONS,
-    Surroundings,
     check_foreseen,
     check_recipe,
     find_command,
@@ -30,7 +30,7 @@ from promotion.candidates.preflight import (
 from promotion.candidates.recorded import RecordedPick, read_cases, read_picks
 from promotion.models import Evaluation, Lever, LiveApply, ModelTag, Role
 from promotion.proof.bundle_rules import CHANGED
-from promotion.recipes import NUM_CTX, Recipe, TagServer
+from promotion.recipes import NUM_CTX, Recipe
 from promotion.routing import read_routing
 from promotion.tags import register_tag
 from training.agent.brain import Brain
@@ -62,11 +62,11 @@ class CandidatePlan:
     recipe: Recipe
     parent: ModelTag
     foretold: str
-    lever: str = ""
-    why: str = ""
+    lever: str
+    why: str
 
 
-def read_known(parent: ModelTag, *, server: TagServer | None = None, embed: Embed | None = None) -> Known:
+def read_known(parent: ModelTag, *, server: OllamaPool | None = None, embed: Embed | None = None) -> Known:
     """What recorded training says about the parent's recipe, and which other bases `server` has.
 
     Not called within a transaction: both ask the model servers.
@@ -108,7 +108,7 @@ def leaves_unsaid(answer: str, check: Mapping[str, Any]) -> bool:
     return asks_for_value(check) and fold(check["expected_text"]) not in fold(answer)
 
 
-def find_bases(recipe: Recipe, *, server: TagServer) -> tuple[str, ...]:
+def find_bases(recipe: Recipe, *, server: OllamaPool) -> tuple[str, ...]:
     """The other base models that are allowed and that every server has, in the order in which they are named."""
     others = (base for base in settings.LEALIFE_BASES if normalise_name(base) != normalise_name(recipe.base))
     return tuple(base for base in others if (found := server.read_digest(tag=base)) and all(found.values()))
@@ -134,7 +134,7 @@ def _candidates_of(role: str) -> QuerySet[ModelTag]:
     return tags.exclude(pk__in=drilled).exclude(pk__in=void.values("candidate"))
 
 
-def plan_candidate(*, server: TagServer, model: Model | None = None, embed: Embed | None = None) -> CandidatePlan:
+def plan_candidate(*, server: OllamaPool, model: Model | None = None, embed: Embed | None = None) -> CandidatePlan:
     """The next candidate: of the changes to either role's recipe the one that promises most and passes the pre-flight.
 
     Deterministic: the same evidence gives the same recipe. `model` and `embed` ask the model servers, so this is not
@@ -169,23 +169,23 @@ def plan_candidate(*, server: TagServer, model: Model | None = None, embed: Embe
     raise refusal
 
 
-def check_proposal(proposal: Proposal, *, parent: ModelTag, known: Known, server: TagServer) -> CandidatePlan:
+def check_proposal(proposal: Proposal, *, parent: ModelTag, known: Known, server: OllamaPool) -> CandidatePlan:
     """The plan of a proposal that passes every check which needs no model. Raises GateRefused."""
     recipe, before = proposal.recipe, Recipe.from_json(parent.recipe)
-    around = Surroundings(
+    foretold = check_recipe(
+        recipe,
         parent=before,
         judged=known.judged,
         held_out=known.held_out,
         bases=server.read_digest(tag=recipe.base),
         untrusted=find_untrusted(proposal.chosen),
     )
-    foretold = check_recipe(recipe, around=around)
     check_foreseen(recipe, parent=before, picks=known.picks, cases=known.cases)
     return CandidatePlan(recipe, parent, foretold, proposal.lever, proposal.why)
 
 
 def _check_by_asking(
-    plan: CandidatePlan, *, server: TagServer, situations: int, ask: Callable[[str, int], int]
+    plan: CandidatePlan, *, server: OllamaPool, situations: int, ask: Callable[[str, int], int]
 ) -> None:
     """Refuses a candidate that picks as its parent does in all recorded situations.
 
@@ -218,29 +218,25 @@ def _ask_pick(tag: str, situation: Situation, *, model: Model) -> int:
 
 def register_candidate(plan: CandidatePlan, *, digest: str) -> ModelTag:
     """The row of a candidate that now exists on the servers: a new row, or that of an earlier one never judged."""
-    known = ModelTag.objects.filter(name=plan.recipe.tag_name).first()
-    if known is None:
-        return register_tag(
-            recipe=plan.recipe,
-            digest=digest,
-            status=ModelTag.Status.CANDIDATE,
-            parent=plan.parent,
-            foretold=plan.foretold,
-            lever=plan.lever,
-            why=plan.why,
-        )
-    known.digest, known.status, known.parent = digest, ModelTag.Status.CANDIDATE, plan.parent
-    known.foretold, known.lever, known.why = plan.foretold, plan.lever, plan.why
-    known.save(update_fields=["digest", "status", "parent", "foretold", "lever", "why"])
-    return known
+    fields: dict[str, Any] = {
+        "digest": digest,
+        "status": ModelTag.Status.CANDIDATE,
+        "parent": plan.parent,
+        "foretold": plan.foretold,
+        "lever": plan.lever,
+        "why": plan.why,
+    }
+    if ModelTag.objects.filter(name=plan.recipe.tag_name).update(**fields):
+        return ModelTag.objects.get(name=plan.recipe.tag_name)
+    return register_tag(recipe=plan.recipe, **fields)
 
 
-def _read_fit(role: str, *, size: int, held_out: frozenset[tuple[str, ...]]) -> list[AnyExemplar]:
+def _read_fit(role: str, *, size: int, held_out: frozenset[tuple[str, ...]]) -> list[Exemplar]:
     """The exemplars that a model may see: without held-out text and without text that reads like an instruction."""
     return [
         exemplar
         for exemplar in read_pool(role=role, shortlist_size=size)
-        if not find_copied(texts := [content for _, content in exemplar.turns()], held_out=held_out)
+        if not find_copied(texts := [content for _, content in exemplar.turns], held_out=held_out)
         and not any(map(find_command, texts))
     ]
 
@@ -264,7 +260,7 @@ def read_judged(parent: ModelTag) -> dict[str, str]:
     return {read_effect(Recipe.from_json(tag.recipe)): tag.name for tag in tags}
 
 
-def find_untrusted(chosen: Sequence[AnyExemplar]) -> set[int]:
+def find_untrusted(chosen: Sequence[Exemplar]) -> set[int]:
     """Memory items behind these exemplars that are not trusted (any more)."""
     items = {exemplar.item_id for exemplar in chosen}
     return items - set(MemoryItem.objects.recallable().filter(pk__in=items).values_list("pk", flat=True))

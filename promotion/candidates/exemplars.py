@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 from learning.models import MemoryItem
@@ -24,66 +23,39 @@ ALIKE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A situation and the pick that was right in it. `item_id`: the memory it was read from."""
+    """A situation of a success that counts, as chat turns: what was asked, and what was right.
 
-    run_id: int
-    prompt: str
-    shortlist: tuple[Choice, ...]
-    right: int
-    item_id: int = 0
-
-    @property
-    def kind(self) -> str:
-        """The position of the right pick, which a small model tends to copy."""
-        return str(self.right)
-
-    @property
-    def host(self) -> str:
-        """Where it happened."""
-        return urlsplit(self.shortlist[0].url).netloc if self.shortlist else ""
-
-    def turns(self) -> tuple[tuple[str, str], ...]:
-        """The question as the controller is asked it, without text of the pages: some of them are held out."""
-        named = [replace(choice, heading="", excerpt="") for choice in self.shortlist]
-        return ("user", format_situation(self.prompt, named)), ("assistant", format_pick(self.right))
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerExemplar:
-    """A question, the passages that were quoted, and the best of them as its answer.
-
-    The text that a task model wrote is never the answer here: models must not learn from model prose.
+    `kind`: of a controller the position of the right pick, which a small model tends to copy; of a task model how many
+    passages there were to choose from. `host`: where it happened. `item_id`: the memory it was read from.
     """
 
     run_id: int
     prompt: str
-    quotes: tuple[Quote, ...]
+    kind: str
+    host: str
+    turns: tuple[tuple[str, str], ...]
     item_id: int = 0
 
-    @property
-    def kind(self) -> str:
-        """How many passages there were to choose from."""
-        return str(len(self.quotes))
 
-    @property
-    def host(self) -> str:
-        """Where it happened."""
-        return urlsplit(self.quotes[0].url).netloc
-
-    def turns(self) -> tuple[tuple[str, str], ...]:
-        """The question exactly as the task model is asked it."""
-        return ("user", format_question(self.prompt, self.quotes)), ("assistant", self.quotes[0].text)
+def show_pick(run: Run, *, shortlist: Sequence[Choice], right: int, item_id: int = 0) -> Exemplar:
+    """The question as the controller is asked it, without text of the pages: some of them are held out."""
+    named = [replace(choice, heading="", excerpt="") for choice in shortlist]
+    turns = ("user", format_situation(run.prompt, named)), ("assistant", format_pick(right))
+    return Exemplar(run.pk, run.prompt, str(right), urlsplit(shortlist[0].url).netloc, turns, item_id)
 
 
-AnyExemplar = Exemplar | AnswerExemplar
-T = TypeVar("T", bound=AnyExemplar)
+def show_answer(run: Run, *, quotes: Sequence[Quote], item_id: int = 0) -> Exemplar:
+    """The question exactly as the task model is asked it, and the best of the quoted passages as its answer.
+
+    The text that a task model wrote is never the answer here: models must not learn from model prose.
+    """
+    turns = ("user", format_question(run.prompt, quotes)), ("assistant", quotes[0].text)
+    return Exemplar(run.pk, run.prompt, str(len(quotes)), urlsplit(quotes[0].url).netloc, turns, item_id)
 
 
-def read_pool(*, role: str, shortlist_size: int) -> list[AnyExemplar]:
+def read_pool(*, role: str, shortlist_size: int) -> list[Exemplar]:
     """The situations that the role can learn from, newest first."""
-    if role == Role.CONTROLLER:
-        return list(read_exemplars(shortlist_size=shortlist_size))
-    return list(read_answers())
+    return read_exemplars(shortlist_size=shortlist_size) if role == Role.CONTROLLER else read_answers()
 
 
 def read_exemplars(*, shortlist_size: int) -> list[Exemplar]:
@@ -100,19 +72,19 @@ def read_exemplars(*, shortlist_size: int) -> list[Exemplar]:
             continue
         shortlist = tuple(Choice(**choice) for choice in step.shortlist[:shortlist_size])
         if len(shortlist) > 1:
-            found.append(Exemplar(step.run_id, step.run.prompt, shortlist, right, item.pk))
+            found.append(show_pick(step.run, shortlist=shortlist, right=right, item_id=item.pk))
     return found
 
 
-def read_answers() -> list[AnswerExemplar]:
+def read_answers() -> list[Exemplar]:
     """Training successes that count, with a short best quote, newest first, as trusted memory remembers them."""
     items = {item.data["run"]: item.pk for item in reversed(_read_items())}
     runs = Run.objects.filter(pk__in=items, status=Run.Status.SUCCEEDED, lane__in=Run.CYCLE_LANES).order_by("-pk")
     found = []
     for run in runs:
-        quotes = tuple(Quote(quote["text"], quote["url"], quote["digest"]) for quote in run.quotes)
+        quotes = [Quote(quote["text"], quote["url"], quote["digest"]) for quote in run.quotes]
         if quotes and len(quotes[0].text) <= ANSWER_MAX and len(run.prompt) <= EXEMPLAR_PROMPT_MAX:
-            found.append(AnswerExemplar(run.pk, run.prompt, quotes, items[run.pk]))
+            found.append(show_answer(run, quotes=quotes, item_id=items[run.pk]))
     return found
 
 
@@ -131,15 +103,16 @@ def read_counted_runs(run_ids: Collection[int]) -> set[int]:
     return {run_id for run_id, right in judged.items() if right}
 
 
-def choose_exemplars(exemplars: Iterable[T], *, count: int) -> list[T]:
+def choose_exemplars(exemplars: Iterable[Exemplar], *, count: int) -> list[Exemplar]:
     """At most `count` exemplars that represent the pool best: one per run, no two alike, kinds in the pool's shares.
 
     Shares of kinds are rounded by largest remainder. An even spread over positions was tried and measured worse
     than no exemplars at all: the shortlist is ranked, and a small model copies the positions that it sees.
-    Within a kind they are added one by one, each the one that raises `score_exemplars` most; the newest among equals.
+    Within a kind they are added one by one, each the one by which all situations come nearest to an exemplar, their own
+    tasks left out; the newest among equals.
     """
-    pool: list[T] = []
-    by_kind: dict[str, list[T]] = {}
+    pool: list[Exemplar] = []
+    by_kind: dict[str, list[Exemplar]] = {}
     seen: set[int] = set()
     for exemplar in exemplars:
         if exemplar.run_id not in seen:
@@ -151,17 +124,19 @@ def choose_exemplars(exemplars: Iterable[T], *, count: int) -> list[T]:
     taken = {kind: int(share) for kind, share in shares.items()}
     for kind in sorted(shares, key=lambda kind: (taken[kind] - shares[kind], kind)):
         taken[kind] += int(sum(taken.values()) < count)
-    words = {exemplar.run_id: _read_words(exemplar) for exemplar in pool}
-    chosen: list[T] = []
+    words = {each.run_id: frozenset((*split_words(each.prompt), each.host)) for each in pool}
+    chosen: list[Exemplar] = []
     for kind in sorted(by_kind):
         chosen += _cover(by_kind[kind], words=words, count=taken[kind], before=chosen)
     return sorted(chosen, key=lambda exemplar: exemplar.run_id)
 
 
-def _cover(found: Sequence[T], *, words: dict[int, frozenset[str]], count: int, before: Sequence[T]) -> list[T]:
+def _cover(
+    found: Sequence[Exemplar], *, words: dict[int, frozenset[str]], count: int, before: Sequence[Exemplar]
+) -> list[Exemplar]:
     likeness = {each.run_id: [_compare(each, other, words) for other in found] for each in found if count}
     near = [0.0] * len(found)
-    left, chosen = list(found), list[T]()
+    left, chosen = list(found), list[Exemplar]()
     while left and len(chosen) < count:
         gains = [
             sum(max(0.0, like - now) for like, now in zip(likeness[each.run_id], near, strict=True)) for each in left
@@ -174,34 +149,17 @@ def _cover(found: Sequence[T], *, words: dict[int, frozenset[str]], count: int, 
     return chosen
 
 
-def score_exemplars(chosen: Collection[AnyExemplar], *, pool: Sequence[AnyExemplar]) -> float:
-    """How near the situations of `pool` are to an exemplar of their kind, 0–1 on average; asks no model.
-
-    Leave-one-out: an exemplar's own task is compared with the other exemplars only. A pool has only training tasks.
-    """
-    words = {exemplar.run_id: _read_words(exemplar) for exemplar in (*pool, *chosen)}
-    nearest = [
-        max((_compare(each, situation, words) for each in chosen if each.kind == situation.kind), default=0.0)
-        for situation in pool
-    ]
-    return sum(nearest) / len(nearest) if nearest else 0.0
-
-
-def _compare(exemplar: AnyExemplar, situation: AnyExemplar, words: dict[int, frozenset[str]]) -> float:
+def _compare(exemplar: Exemplar, situation: Exemplar, words: dict[int, frozenset[str]]) -> float:
     """How much an exemplar helps a situation; 0 for its own task."""
     if exemplar.run_id == situation.run_id or exemplar.prompt == situation.prompt:
         return 0.0
     return _overlap(words[exemplar.run_id], words[situation.run_id])
 
 
-def _read_words(exemplar: AnyExemplar) -> frozenset[str]:
-    return frozenset((*split_words(exemplar.prompt), exemplar.host))
-
-
 def _overlap(some: frozenset[str], others: frozenset[str]) -> float:
     return len(some & others) / len(some | others) if some or others else 0.0
 
 
-def format_exemplars(exemplars: Iterable[AnyExemplar]) -> list[tuple[str, str]]:
+def format_exemplars(exemplars: Iterable[Exemplar]) -> list[tuple[str, str]]:
     """Chat turns, question and answer in turn."""
-    return [turn for exemplar in exemplars for turn in exemplar.turns()]
+    return [turn for exemplar in exemplars for turn in exemplar.turns]

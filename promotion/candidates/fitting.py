@@ -43,10 +43,10 @@ class Case:
         """The addresses of the pages, best first; a page counts by its best passage."""
         return list(dict.fromkeys(each.url for each in self._rank(weights)))
 
-    def is_among_first(self, weights: Weights, *, count: int = AMONG) -> bool:
-        """Whether a right page is among the first so many."""
+    def is_among_first(self, weights: Weights) -> bool:
+        """Whether a right page is among the first three."""
         right = {each.url for each in self.found if each.is_right}
-        return not right.isdisjoint(self.rank_pages(weights)[:count])
+        return not right.isdisjoint(self.rank_pages(weights)[:AMONG])
 
     def compare(self, weights: Weights) -> list[Values]:
         """By how much the best right passage exceeds the best of each other page, feature by feature."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from promotion.candidates.exemplars import AnyExemplar, choose_exemplars, format_exemplars
+from promotion.candidates.exemplars import Exemplar, choose_exemplars, format_exemplars
 from promotion.candidates.fitting import Case, count_among_first, count_left_out, fit_weights
 from promotion.candidates.recorded import RecordedPick
 from promotion.models import Lever, Role
@@ -43,7 +43,7 @@ class Known:
     mendable: int = 0
     runs: int = 0
     tried: Mapping[str, int] = field(default_factory=dict)
-    pool: Sequence[AnyExemplar] = ()
+    pool: Sequence[Exemplar] = ()
     bases: Sequence[str] = ()
     picks: Sequence[RecordedPick] = ()
     cases: Sequence[Case] = ()
@@ -64,7 +64,7 @@ class Proposal:
     recipe: Recipe
     promise: float
     why: str
-    chosen: tuple[AnyExemplar, ...] = ()
+    chosen: tuple[Exemplar, ...] = ()
 
 
 def propose_changes(recipe: Recipe, *, known: Known) -> list[Proposal]:

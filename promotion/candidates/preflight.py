@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 from lealife.core.digest import digest_value
@@ -36,46 +36,42 @@ _COMMANDS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a recipe is compared with.
-
-    `judged`: tags by the effect of their recipe. `held_out`: every text of held-out tasks, read into runs of
-    words. `bases`: the base's digest by server, "" where it is missing. `untrusted`: memory items among the
-    recipe's sources that are quarantined, retired or purged by now.
-    """
-
-    parent: Recipe
-    judged: Mapping[str, str] = field(default_factory=dict)
-    held_out: frozenset[tuple[str, ...]] = frozenset()
-    bases: Mapping[str, str] = field(default_factory=dict)
-    untrusted: Collection[int] = ()
-
-
-def check_recipe(recipe: Recipe, *, around: Surroundings) -> str:
+def check_recipe(
+    recipe: Recipe,
+    *,
+    parent: Recipe,
+    judged: Mapping[str, str],
+    held_out: Collection[tuple[str, ...]],
+    bases: Mapping[str, str],
+    untrusted: Collection[int],
+) -> str:
     """The cost of serving it next to its parent: empty, or the reason why servers reload the model.
+
+    `judged`: tags by the effect of their recipe. `held_out`: every text of held-out tasks, read into runs of words.
+    `bases`: the base's digest by server, "" where it is missing. `untrusted`: memory items among the recipe's sources
+    that are quarantined, retired or purged by now.
 
     Raises GateRefused when the recipe changes nothing, was judged before, copies held-out text, is tainted, does not
     fit its context, or lacks its base on a server.
     """
     texts = [content for _, content in recipe.messages]
     effect = read_effect(recipe)
-    if effect == read_effect(around.parent):
+    if effect == read_effect(parent):
         raise GateRefused("The recipe changes nothing: the candidate would be the same as the active tag.")
-    if effect in around.judged:
-        raise GateRefused(f"This recipe has been judged before, as {around.judged[effect]}.")
-    if copied := find_copied(texts, held_out=around.held_out):
+    if effect in judged:
+        raise GateRefused(f"This recipe has been judged before, as {judged[effect]}.")
+    if copied := find_copied(texts, held_out=held_out):
         raise GateRefused(f"The recipe copies text of a held-out task: “{copied}”.")
     if command := next(filter(None, map(find_command, texts)), ""):
         raise GateRefused(f"The recipe contains page text that reads like an instruction: “{command}”.")
-    if around.untrusted:
-        items = ", ".join(map(str, sorted(around.untrusted)))
+    if untrusted:
+        items = ", ".join(map(str, sorted(untrusted)))
         raise GateRefused(f"The recipe uses memory that is no longer trusted: item {items}.")
     if (tokens := estimate_tokens(recipe)) > (room := _read_context(recipe) - QUESTION_TOKENS):
         raise GateRefused(f"The recipe takes about {tokens:,} tokens; its context has room for {room:,}.")
-    if missing := [server for server, digest in around.bases.items() if not digest]:
+    if missing := [server for server, digest in bases.items() if not digest]:
         raise GateRefused(f"Its base {recipe.base} is missing on {', '.join(missing)}.")
-    return foretell_reload(recipe, parent=around.parent)
+    return foretell_reload(recipe, parent=parent)
 
 
 def read_effect(recipe: Recipe) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
@@ -263,40 +264,30 @@ class FreezingBrowser:
     def fetch(self, url: str) -> Page:
         """The frozen answer, an error included."""
         key = digest_bytes(url.encode())
-        frozen = FrozenPage.objects.select_related("snapshot").filter(freeze_id=self._freeze_id, url_digest=key).first()
-        return self._thaw(frozen) if frozen else self._freeze(url, key)
+        answers = FrozenPage.objects.select_related("snapshot").filter(freeze_id=self._freeze_id, url_digest=key)
+        frozen = answers.first()
+        if frozen is None:
+            self._freeze(url, key)
+            # When two arms fetched it at once, the first answer is kept and used by both.
+            frozen = answers.get()
+        return self._thaw(frozen)
 
-    def _freeze(self, url: str, key: str) -> Page:
-        page, error_code = None, ""
+    def _freeze(self, url: str, key: str) -> None:
+        page, answer = None, dict[str, Any](url=url)
         try:
             page = self._live.fetch(url)
         except AgentError as error:
-            error_code = str(error.code)
+            answer["error_code"] = str(error.code)
         with transaction.atomic():
-            FrozenPage.objects.bulk_create(
-                [
-                    FrozenPage(
-                        freeze_id=self._freeze_id,
-                        url_digest=key,
-                        url=url,
-                        final_url=page.final_url if page else "",
-                        status_code=page.status if page else 0,
-                        snapshot=keep_snapshot(page.body, digest=page.digest, media_type=page.media_type)
-                        if page
-                        else None,
-                        error_code=error_code,
-                    )
-                ],
-                ignore_conflicts=True,
-            )
-        # When two arms fetched it at once, the first answer is kept and used by both.
-        return self._thaw(FrozenPage.objects.select_related("snapshot").get(freeze_id=self._freeze_id, url_digest=key))
+            if page is not None:
+                snapshot = keep_snapshot(page.body, digest=page.digest, media_type=page.media_type)
+                answer |= {"final_url": page.final_url, "status_code": page.status, "snapshot": snapshot}
+            FrozenPage.objects.get_or_create(freeze_id=self._freeze_id, url_digest=key, defaults=answer)
 
     def _thaw(self, frozen: FrozenPage) -> Page:
-        if frozen.error_code or frozen.snapshot is None:
-            code = ErrorCode(frozen.error_code or ErrorCode.FETCH_FAILED)
-            raise AgentError(code, f"{frozen.url} could not be read when it was frozen.")
         snapshot = frozen.snapshot
+        if snapshot is None:
+            raise AgentError(ErrorCode(frozen.error_code), f"{frozen.url} could not be read when it was frozen.")
         return Page(
             url=frozen.url,
             final_url=frozen.final_url,

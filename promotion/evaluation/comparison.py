@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -11,16 +12,16 @@ from django.db.models import Count, F, Q
 from lealife.core.announce import announce
 from lealife.core.digest import digest_value
 from lealife.core.errors import GateRefused
+from learning.models import CurriculumTask
 from promotion.candidates.windows import move_window
 from promotion.evaluation.arms import ArmInputs, ArmTools, find_freeze, run_arm
 from promotion.evaluation.freezing import NO_TASKS, Frozen, choose_tasks, is_written, judge_by_answer
 from promotion.evaluation.pair_work import claim_pair, clear_work, goes_first, keep_pair, release_pair, take_next_pair
-from promotion.evaluation.repeatability import PROBES, measure_repeatability, name_apart
-from promotion.evaluation.sharing import share_replies
+from promotion.evaluation.repeatability import PROBES, measure_repeatability, name_apart, share_replies
 from promotion.gate import rule
 from promotion.gate.e_values import wins_needed
 from promotion.gate.error_budget import next_alpha, split_alpha
-from promotion.gate.pairs import ArmErrors, Evidence
+from promotion.gate.pairs import ArmErrors, Evidence, PairResult
 from promotion.models import (
     Evaluation,
     EvaluationArm,
@@ -30,24 +31,22 @@ from promotion.models import (
     PromotionWindow,
     Role,
 )
-from promotion.routing import Routing, read_routing
+from promotion.routing import read_routing
 from training.models import RuntimeSettings
 from training.runtime_settings import read_settings
 
 State = PromotionWindow.State
-Result = EvaluationPair.Result
 # The settings that choose the browser.
 ENGINE = ("browser_engine", "browser_headful", "browser_autostart")
 LIMITS = ("default_pages_target", "controller_max_calls", *ENGINE, "evaluation_pairs")
 HALF = 32
 
 
-def digest_limits(row: RuntimeSettings, *, beside: ModelTag | None) -> str:
+def digest_limits(row: RuntimeSettings, *, beside: ModelTag) -> str:
     """The digests of an evaluation's limits and of the other role's tag `beside` both arms: 32 hex digits each."""
     limits = [getattr(row, name) for name in LIMITS]
     # The digest is that of the model; the recipe's also covers the ranker's weights and the support.
-    tag = [beside.digest, beside.recipe_digest] if beside else ""
-    return digest_value(limits)[:HALF] + digest_value(tag)[:HALF]
+    return digest_value(limits)[:HALF] + digest_value([beside.digest, beside.recipe_digest])[:HALF]
 
 
 def open_evaluation(*, window_id: int, candidate: ModelTag, frozen: Frozen, now: datetime) -> Evaluation:
@@ -72,7 +71,7 @@ def open_drill(*, candidate: ModelTag, frozen: Frozen) -> Evaluation:
 
 def _open(candidate: ModelTag, frozen: Frozen, **belongs: Any) -> Evaluation:
     routing, row = read_routing(), read_settings()
-    baseline = _active(routing, candidate.role)
+    baseline = routing.of(candidate.role)
     number, alpha = _choose_level(row, tasks=len(frozen.tasks))
     evaluation = Evaluation.every.create(
         candidate=candidate,
@@ -84,7 +83,7 @@ def _open(candidate: ModelTag, frozen: Frozen, **belongs: Any) -> Evaluation:
         pair_budget=len(frozen.tasks),
         seed=0,
         freeze=find_freeze(memory_digest=frozen.digest),
-        settings_digest=digest_limits(row, beside=_beside(routing, candidate.role)),
+        settings_digest=digest_limits(row, beside=routing.other(candidate.role)),
         **belongs,
     )
     EvaluationTask.objects.bulk_create(
@@ -153,12 +152,12 @@ def run_pairs(*, evaluation_id: int, tools: ArmTools, now: datetime) -> rule.Dec
 def find_changes(evaluation: Evaluation) -> list[str]:
     """What changed since the evaluation opened. Any change makes it invalid."""
     changed, role, routing = [], evaluation.candidate.role, read_routing()
-    was, now = evaluation.settings_digest, digest_limits(read_settings(), beside=_beside(routing, role))
+    was, now = evaluation.settings_digest, digest_limits(read_settings(), beside=routing.other(role))
     if now[:HALF] != was[:HALF]:
         changed.append("a limit in the runtime settings")
     if now[HALF:] != was[HALF:]:
         changed.append(f"the active {Role.TASK if role == Role.CONTROLLER else Role.CONTROLLER} tag")
-    active = _active(routing, role)
+    active = routing.of(role)
     if (active.pk, active.digest) != (evaluation.baseline_id, evaluation.baseline_digest):
         changed.append("the active tag")
     return changed
@@ -166,31 +165,47 @@ def find_changes(evaluation: Evaluation) -> list[str]:
 
 def arm_inputs(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag, memory: bool = True) -> ArmInputs:
     """The inputs of one arm; without memory when the effect of memory is measured."""
-    row, routing = read_settings(), read_routing()
-    controller, standard = routing.require()
-    if tag.role == Role.CONTROLLER:
-        controller = tag
-    else:
-        standard = tag
+    controller, standard = read_routing().put(tag).require()
+    memories = task.candidate_memories if tag.pk == evaluation.candidate_id else None
+    if memories is None:
+        memories = task.memories
+    return make_inputs(
+        task.task,
+        role=tag.role,
+        controller=controller,
+        standard=standard,
+        memories=memories if memory else [],
+        freeze_id=evaluation.freeze_id,
+        seed=evaluation.seed,
+    )
+
+
+def make_inputs(
+    task: CurriculumTask,
+    *,
+    role: str,
+    controller: ModelTag,
+    standard: ModelTag,
+    memories: list[dict[str, Any]],
+    freeze_id: int,
+    seed: int = 0,
+) -> ArmInputs:
+    """The inputs of both tags on a held-out task, under today's limits; `role` is that of the tag which is judged."""
+    row = read_settings()
     return ArmInputs(
-        prompt=task.task.prompt,
-        check_spec=judge_by_answer(task.task, role=tag.role),
-        host_id=task.task.host_id,
+        prompt=task.prompt,
+        check_spec=judge_by_answer(task, role=role),
+        host_id=task.host_id,
         pages_target=row.default_pages_target,
         max_calls=row.controller_max_calls,
         controller=controller,
         task=standard,
-        memories=tuple(_read_memories(evaluation, task, tag=tag)) if memory else (),
-        freeze_id=evaluation.freeze_id,
-        seed=evaluation.seed,
+        memories=tuple(memories),
+        freeze_id=freeze_id,
+        seed=seed,
         engine=tuple(str(getattr(row, name)) for name in ENGINE),
-        write_answer=is_written(task.task.check_spec, role=tag.role),
+        write_answer=is_written(task.check_spec, role=role),
     )
-
-
-def _read_memories(evaluation: Evaluation, task: EvaluationTask, *, tag: ModelTag) -> list[dict[str, Any]]:
-    own = task.candidate_memories if tag.pk == evaluation.candidate_id else None
-    return task.memories if own is None else own
 
 
 def _run_claimed(evaluation: Evaluation, *, index: int, tools: ArmTools) -> bool:
@@ -215,13 +230,13 @@ def _run_claimed(evaluation: Evaluation, *, index: int, tools: ArmTools) -> bool
     return True
 
 
-_VALID = ~Q(result=Result.INVALID)
-_BOTH = Q(result=Result.TIE, candidate_arm__success=True)
+_VALID = ~Q(result=PairResult.INVALID)
+_BOTH = Q(result=PairResult.TIE, candidate_arm__success=True)
 _BASELINE_CALLS = F("baseline_arm__controller_calls")
 PAIR_COUNTS = {
-    "wins": Count("id", filter=Q(result=Result.WIN)),
-    "losses": Count("id", filter=Q(result=Result.LOSS)),
-    "ties": Count("id", filter=Q(result=Result.TIE)),
+    "wins": Count("id", filter=Q(result=PairResult.WIN)),
+    "losses": Count("id", filter=Q(result=PairResult.LOSS)),
+    "ties": Count("id", filter=Q(result=PairResult.TIE)),
     "fewer_calls": Count("id", filter=_BOTH & Q(candidate_arm__controller_calls__lt=_BASELINE_CALLS)),
     "more_calls": Count("id", filter=_BOTH & Q(candidate_arm__controller_calls__gt=_BASELINE_CALLS)),
     "candidate": Count("id", filter=Q(candidate_arm__invalid=True)),
@@ -281,15 +296,10 @@ def settle_evaluation(*, evaluation_id: int, changed: list[str], now: datetime) 
 
 def _write_decision(evaluation: Evaluation, decision: rule.Decision, *, now: datetime) -> None:
     counts = count_pairs(evaluation.pk)
-    evidence = sum_evidence(counts)
     verdict = Evaluation.Verdict(str(decision.verdict))
     closed = verdict != Evaluation.Verdict.PENDING
     Evaluation.every.filter(pk=evaluation.pk).update(
-        wins=evidence.wins,
-        losses=evidence.losses,
-        ties=evidence.ties,
-        fewer_calls=evidence.fewer_calls,
-        more_calls=evidence.more_calls,
+        **asdict(sum_evidence(counts)),
         e_value=decision.e_value,
         e_cheaper=decision.e_cheaper,
         verdict=verdict,
@@ -319,12 +329,3 @@ def _follow_verdict(evaluation: Evaluation, *, verdict: str, reason: str, now: d
     )
     to = _AFTER[Evaluation.Verdict(verdict)]
     move_window(window_id=evaluation.window_id, expected=State.EVALUATING, to=to, now=now, reason=reason)
-
-
-def _active(routing: Routing, role: str) -> ModelTag:
-    controller, task = routing.require()
-    return controller if role == Role.CONTROLLER else task
-
-
-def _beside(routing: Routing, role: str) -> ModelTag | None:
-    return routing.task if role == Role.CONTROLLER else routing.controller

@@ -13,11 +13,12 @@ from django.db.models import Max
 from lealife.core.actors import system
 from lealife.core.announce import announce
 from lealife.core.errors import GateRefused
+from lealife.core.gateway import OllamaPool
 from promotion.candidates.exemplars import format_exemplars, read_exemplars
 from promotion.evaluation.comparison import open_drill
 from promotion.evaluation.freezing import freeze_inputs
 from promotion.models import Evaluation, GateDrill, ModelTag
-from promotion.recipes import Recipe, TagServer
+from promotion.recipes import Recipe
 from promotion.routing import read_routing
 from promotion.steering import request_drill
 from promotion.tags import register_tag
@@ -115,7 +116,7 @@ def has_drill_work(*, now: datetime) -> bool:
     return GateDrill.objects.filter(state=State.REQUESTED).exists() or is_drill_due(now=now)
 
 
-def start_drill(*, server: TagServer, now: datetime, embed: Embed | None = None) -> bool:
+def start_drill(*, server: OllamaPool, now: datetime, embed: Embed | None = None) -> bool:
     """Builds the next drill's tag and opens its evaluation; first requests a drill when the schedule requires one.
 
     False when there was nothing to do. Raises ModelError when the tag cannot be made: try again later.

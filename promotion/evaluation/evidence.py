@@ -12,6 +12,7 @@ from promotion.evaluation.comparison import count_pairs, decide_evaluation, sum_
 from promotion.evaluation.repeatability import describe_repeatability
 from promotion.evaluation.standing import HypothesisLine, describe_hypotheses
 from promotion.gate.e_values import e_value, e_value_worse
+from promotion.gate.pairs import PairResult
 from promotion.gate.rule import WORSE_ALPHA
 from promotion.models import Canary, Evaluation, EvaluationArm, EvaluationPair
 from promotion.recipe_words import describe_candidate, describe_recipe
@@ -105,11 +106,6 @@ class Trial:
     better: tuple[float, ...]
     worse: tuple[float, ...]
 
-    @property
-    def pending(self) -> bool:
-        """Whether the gate has not decided yet."""
-        return self.verdict == Evaluation.Verdict.PENDING
-
 
 def read_trial(evaluation_id: int) -> Trial:
     """The evaluation with the results of its pairs. Raises NotFound. Three queries."""
@@ -164,8 +160,8 @@ def read_trial(evaluation_id: int) -> Trial:
 
 def _follow(results: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Both e-values after each pair; pure."""
-    wins = tuple(accumulate(result == EvaluationPair.Result.WIN for result in results))
-    losses = tuple(accumulate(result == EvaluationPair.Result.LOSS for result in results))
+    wins = tuple(accumulate(result == PairResult.WIN for result in results))
+    losses = tuple(accumulate(result == PairResult.LOSS for result in results))
     return tuple(map(e_value, wins, losses)), tuple(map(e_value_worse, wins, losses))
 
 

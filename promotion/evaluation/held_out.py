@@ -9,12 +9,13 @@ from typing import Any
 from django.db.models import Avg, Count, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
+from promotion.gate.pairs import PairResult
 from promotion.models import Evaluation, EvaluationPair
 from promotion.routing import Routing
 
 # An evaluation with fewer counted pairs is no measurement.
 LEAST_QUESTIONS = 5
-_VALID = ~Q(result=EvaluationPair.Result.INVALID)
+_VALID = ~Q(result=PairResult.INVALID)
 
 
 @dataclass(frozen=True, slots=True)

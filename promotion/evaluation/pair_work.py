@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from lealife.core.digest import unit_interval
 from promotion.gate.pairs import judge_pair
@@ -78,11 +78,8 @@ def goes_first(evaluation: Evaluation, *, index: int) -> bool:
 
 def take_next_pair(evaluation: Evaluation, *, index: int) -> bool:
     """Makes pair `index` evidence when its arms are stored. The caller must hold the evaluation's lock."""
-    work = (
-        evaluation.work.select_related("candidate_arm", "baseline_arm")
-        .filter(Q(index=index) & Q(candidate_arm__isnull=False))
-        .first()
-    )
+    ran = evaluation.work.filter(index=index, candidate_arm__isnull=False)
+    work = ran.select_related("candidate_arm", "baseline_arm").first()
     if work is None:
         return False
     EvaluationPair.objects.create(

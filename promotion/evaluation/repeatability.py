@@ -1,4 +1,4 @@
-"""Repeatability: whether the model servers give the same answer to the same question, measured per evaluation.
+"""Repeatability: whether the model servers give the same answer to the same question, and what may be shared then.
 
 A stored arm replaces all later runs of it. If answers are not repeatable, an unlucky baseline result would be reused
 for every later candidate and favour them all.
@@ -7,10 +7,14 @@ for every later candidate and favour them all.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from lealife.core.digest import digest_value
 from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
 from promotion.models import Evaluation, EvaluationArm
+from training.agent.embedding import remember_vectors
+from training.agent.model import Model, Reply
 from training.models import Run
 
 # How many tasks' baseline arms run twice before the first pair.
@@ -57,6 +61,35 @@ def describe_repeatability(differed: int | None) -> str:
         f"The answers of the model server are not repeatable: {tasks} run twice had different results. "
         "So both arms run again for each pair, and no earlier result is used."
     )
+
+
+class SharedModel:
+    """A model that is asked each question once. An error is no reply: it is raised, and the next arm asks again.
+
+    Arms often say the same to the same tag: a candidate that asks the controller less often still has the other role's
+    model write from the same passages. The reply is then the same too, and costs nothing.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._replies: dict[str, Reply] = {}
+
+    def chat(
+        self, *, tag: str, messages: Sequence[dict[str, str]], schema: dict[str, Any] | None, **options: Any
+    ) -> Reply:
+        """See Model."""
+        key = digest_value([tag, list(messages), schema, options])
+        if key not in self._replies:
+            self._replies[key] = self._model.chat(tag=tag, messages=messages, schema=schema, **options)
+        return self._replies[key]
+
+
+def share_replies(tools: ArmTools, *, repeats_differed: int | None) -> ArmTools:
+    """The tools for both arms of one pair; unchanged unless the server is known to repeat itself."""
+    if repeats_differed != 0:
+        return tools
+    embed = remember_vectors(tools.embed) if tools.embed is not None else None
+    return replace(tools, model=SharedModel(tools.model), embed=embed)
 
 
 def _read_course(arm: EvaluationArm) -> list[Any]:

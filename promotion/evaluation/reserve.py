@@ -21,10 +21,10 @@ from lealife.core.digest import digest_value, unit_interval
 from lealife.core.session_locks import hold_session_lock
 from learning.models import CurriculumTask
 from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
-from promotion.evaluation.comparison import ENGINE
-from promotion.evaluation.freezing import choose_tasks, is_written, judge_by_answer, recall_for
+from promotion.evaluation.comparison import make_inputs
+from promotion.evaluation.freezing import choose_tasks, recall_for
 from promotion.evaluation.gain import LEAST_FOR_CALLS, measure_error
-from promotion.evaluation.sharing import share_replies
+from promotion.evaluation.repeatability import share_replies
 from promotion.gate.pairs import judge_pair
 from promotion.models import EvaluationArm, LiveApply, ModelTag, PageFreeze, ReserveMeasurement, Role
 from promotion.models.reserve import ReservePair
@@ -120,24 +120,17 @@ def _prepare_arms(measurement: ReserveMeasurement, task: CurriculumTask, *, tool
         # Both arms get the question's vector, or both get none.
         return tools.embed([prompt]) if tools.embed is not None else ()
 
-    apply, row, inputs = measurement.apply, read_settings(), {}
+    apply, inputs = measurement.apply, {}
     # The apply of a canary replaces a tag, always.
     for name, tag in (("before", cast(ModelTag, apply.from_tag)), ("after", apply.to_tag)):
         controller, standard = (tag, measurement.beside) if apply.role == Role.CONTROLLER else (measurement.beside, tag)
-        recalled = recall_for(task, weights=Recipe.from_json(controller.recipe).used_weights, ask=embed_once)
-        inputs[name] = ArmInputs(
-            prompt=task.prompt,
-            check_spec=judge_by_answer(task, role=apply.role),
-            host_id=task.host_id,
-            pages_target=row.default_pages_target,
-            max_calls=row.controller_max_calls,
+        inputs[name] = make_inputs(
+            task,
+            role=apply.role,
             controller=controller,
-            task=standard,
-            memories=tuple(recalled),
+            standard=standard,
+            memories=recall_for(task, weights=Recipe.from_json(controller.recipe).used_weights, ask=embed_once),
             freeze_id=measurement.freeze_id,
-            seed=0,
-            engine=tuple(str(getattr(row, name)) for name in ENGINE),
-            write_answer=is_written(task.check_spec, role=apply.role),
         )
     return inputs
 

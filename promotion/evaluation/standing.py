@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Subquery
 from django.db.models.functions import JSONObject
 
 from promotion.evaluation.comparison import PAIR_COUNTS, decide_evaluation, sum_evidence
@@ -47,7 +47,6 @@ class CandidateView:
     e_value: float
     threshold: float
     hypotheses: tuple[HypothesisLine, ...]
-    alpha: float
     candidate_successes: int
     baseline_successes: int
     canary: Canary | None
@@ -57,7 +56,10 @@ class CandidateView:
 
 def read_candidate() -> CandidateView | None:
     """The open evaluation or canary, else the last one; None before the first."""
-    evaluation: Any = select_counted().order_by("-id").first()
+    pairs = EvaluationPair.objects.filter(evaluation=OuterRef("pk")).order_by().values("evaluation")
+    counted = Subquery(pairs.annotate(counts=JSONObject(**PAIR_COUNTS)).values("counts"))
+    evaluations = Evaluation.objects.select_related("candidate", "window", "canary").annotate(counted=counted)
+    evaluation: Any = evaluations.order_by("-id").first()
     if evaluation is None:
         return None
     counts = evaluation.counted or dict.fromkeys(PAIR_COUNTS, 0)
@@ -78,7 +80,6 @@ def read_candidate() -> CandidateView | None:
         e_value=decision.e_value,
         threshold=decision.threshold,
         hypotheses=describe_hypotheses(sum_evidence(counts), decision, promoted_by=evaluation.hypothesis),
-        alpha=evaluation.alpha,
         candidate_successes=counts["candidate_successes"],
         baseline_successes=counts["baseline_successes"],
         canary=getattr(evaluation, "canary", None),
@@ -86,14 +87,6 @@ def read_candidate() -> CandidateView | None:
         # A closed one keeps its own reason: what made it invalid is not in the pairs.
         summary=decision.reason if pending else evaluation.reason,
     )
-
-
-def select_counted() -> QuerySet[Evaluation]:
-    """Evaluations with their window, canary and the counts of their pairs."""
-    pairs = EvaluationPair.objects.filter(evaluation=OuterRef("pk")).order_by().values("evaluation")
-    counted = pairs.annotate(counts=JSONObject(**PAIR_COUNTS)).values("counts")
-    evaluations = Evaluation.objects.select_related("candidate", "window", "canary")
-    return evaluations.annotate(counted=Subquery(counted))
 
 
 def describe_hypotheses(evidence: Evidence, decision: Decision, *, promoted_by: str) -> tuple[HypothesisLine, ...]:

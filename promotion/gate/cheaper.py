@@ -15,8 +15,7 @@ the bar of the first candidate, after 155 pairs (decision 32).
 
 from functools import lru_cache
 
-from promotion.gate.e_values import divide, e_value, find_least, read_threshold, wins_needed
-from promotion.gate.pairs import Evidence
+from promotion.gate.e_values import divide, find_least, read_threshold
 
 TOLERANCE = 0.05
 BET = 0.8
@@ -32,32 +31,8 @@ def e_not_worse(wins: int, losses: int, ties: int) -> float:
     return divide(ON_WIN**wins * ON_LOSS**losses * ON_TIE**ties, PARTS ** (wins + losses + ties))
 
 
-def e_fewer_calls(evidence: Evidence) -> float:
-    """Evidence against "fewer calls are no more frequent than more calls"."""
-    return e_value(evidence.fewer_calls, evidence.more_calls)
-
-
-def e_cheaper(evidence: Evidence) -> float:
-    """Evidence against "worse or not cheaper": the smaller of both e-values."""
-    return min(e_not_worse(evidence.wins, evidence.losses, evidence.ties), e_fewer_calls(evidence))
-
-
 @lru_cache(maxsize=65_536)
 def ties_needed(wins: int, losses: int, ties: int, alpha: float) -> int:
     """The smallest k for which k more ties bring `e_not_worse` to 1/alpha; 0 when it is there."""
     threshold = read_threshold(alpha)
     return find_least(lambda more: e_not_worse(wins, losses, ties + more) >= threshold)
-
-
-def is_cheaper_within(evidence: Evidence, *, alpha: float, pairs: int, wins: int, fewer_calls: int) -> bool:
-    """Whether `pairs` more pairs can bring both e-values to 1/alpha with at most so many wins and so many with fewer
-    calls among them.
-
-    The best that can come: as many pairs with fewer calls as that e-value needs, each a tie, then wins, and no loss.
-    """
-    needed = wins_needed(evidence.fewer_calls, evidence.more_calls, alpha)
-    if needed > min(pairs, fewer_calls):
-        return False
-    won = min(wins, pairs - needed)
-    best = e_not_worse(evidence.wins + won, evidence.losses, evidence.ties + pairs - won)
-    return best >= read_threshold(alpha)

@@ -9,13 +9,17 @@ A. Ramdas and others, Game-theoretic statistics and safe anytime-valid inference
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import lru_cache
 
 
 @lru_cache(maxsize=65_536)
-def _e_ratio(wins: int, losses: int) -> tuple[int, int]:
-    """E(w, l) as an exact fraction.
+def e_value(wins: int, losses: int) -> float:
+    """Evidence against "not better": the uniform mixture over p in [1/2, 1] of the likelihood ratio to 1/2.
+
+    E(w, l) = 2^(w+l) * 2 * integral_{1/2}^{1} p^w (1-p)^l dp. Starts at 1. `math.inf` past the largest float.
+    ValueError on a negative count.
 
     With n = w + l, B(w+1, l+1) = 1 / ((n+1) C(n, w)) and 1 - I_1/2(w+1, l+1) = P(Bin(n+1, 1/2) <= w)
     (Abramowitz and Stegun 26.5.24), so that the powers of two cancel:
@@ -32,22 +36,7 @@ def _e_ratio(wins: int, losses: int) -> tuple[int, int]:
         total += term
     if losses < wins:
         total = 2**tosses - total
-    return total, tosses * math.comb(tosses - 1, wins)
-
-
-def log_e_value(wins: int, losses: int) -> float:
-    """Natural logarithm of `e_value`; finite for any number of pairs. ValueError on a negative count."""
-    above, below = _e_ratio(wins, losses)
-    return math.log(above) - math.log(below)
-
-
-def e_value(wins: int, losses: int) -> float:
-    """Evidence against "not better": the uniform mixture over p in [1/2, 1] of the likelihood ratio to 1/2.
-
-    E(w, l) = 2^(w+l) * 2 * integral_{1/2}^{1} p^w (1-p)^l dp. Starts at 1. `math.inf` past the largest float.
-    ValueError on a negative count.
-    """
-    return divide(*_e_ratio(wins, losses))
+    return divide(total, tosses * math.comb(tosses - 1, wins))
 
 
 def e_value_worse(wins: int, losses: int) -> float:
@@ -67,18 +56,10 @@ def wins_needed(wins: int, losses: int, alpha: float) -> int:
 
 def find_least(is_enough: Callable[[int], bool]) -> int:
     """The smallest whole number, from 0, that is enough; every larger one must be enough too."""
-    if is_enough(0):
-        return 0
-    short, enough = 0, 1
+    enough = 1
     while not is_enough(enough):
-        short, enough = enough, enough * 2
-    while enough - short > 1:
-        middle = (short + enough) // 2
-        if is_enough(middle):
-            enough = middle
-        else:
-            short = middle
-    return enough
+        enough *= 2
+    return bisect_left(range(enough), True, key=is_enough)
 
 
 def read_threshold(alpha: float) -> float:

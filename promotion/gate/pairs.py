@@ -20,14 +20,9 @@ class PairResult(StrEnum):
 class ArmResult(Protocol):
     """One tag on one task: did it succeed, in how many calls of the controller, and could it be asked at all?"""
 
-    @property
-    def success(self) -> bool: ...
-
-    @property
-    def invalid(self) -> bool: ...
-
-    @property
-    def controller_calls(self) -> int: ...
+    success: bool
+    invalid: bool
+    controller_calls: int
 
 
 @dataclass(frozen=True, slots=True)

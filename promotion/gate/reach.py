@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
 
-from promotion.gate.cheaper import is_cheaper_within
-from promotion.gate.e_values import wins_needed
+from promotion.gate.cheaper import e_not_worse
+from promotion.gate.e_values import read_threshold, wins_needed
 from promotion.gate.error_budget import Levels
 from promotion.gate.pairs import Evidence
 
@@ -28,12 +28,19 @@ class Room:
     fewer_calls: int
 
     def holds(self, evidence: Evidence, *, levels: Levels) -> bool:
-        """Whether it is enough to promote, by either hypothesis."""
+        """Whether it is enough to promote, by either hypothesis.
+
+        The best that can come for *not worse and cheaper*: as many pairs with fewer calls as that e-value needs, each a
+        tie, then wins, and no loss.
+        """
         if wins_needed(evidence.wins, evidence.losses, levels.better) <= self.wins:
             return True
-        return is_cheaper_within(
-            evidence, alpha=levels.cheaper, pairs=self.pairs, wins=self.wins, fewer_calls=self.fewer_calls
-        )
+        needed = wins_needed(evidence.fewer_calls, evidence.more_calls, levels.cheaper)
+        if needed > min(self.pairs, self.fewer_calls):
+            return False
+        won = min(self.wins, self.pairs - needed)
+        best = e_not_worse(evidence.wins + won, evidence.losses, evidence.ties + self.pairs - won)
+        return best >= read_threshold(levels.cheaper)
 
 
 def find_room(pairs: int) -> Room:

@@ -16,13 +16,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from promotion.gate.cheaper import e_fewer_calls, e_not_worse, ties_needed
+from promotion.gate.cheaper import e_not_worse, ties_needed
 from promotion.gate.e_values import e_value, e_value_worse, format_e_value, read_threshold, wins_needed
 from promotion.gate.error_budget import Levels, split_alpha
 from promotion.gate.pairs import ArmErrors, Evidence, say_count
 from promotion.gate.reach import find_likely_room, find_room
 
+# The level for "worse", which spends none of the lifetime budget.
 WORSE_ALPHA = 0.05
+# The pairs that an arm may lose to errors, as a share of the budget: a count that only grows, so that the verdict
+# cannot come and go.
 MAX_ERROR_SHARE = 0.1
 
 
@@ -89,22 +92,18 @@ def decide(
     pairs_done: int,
     alpha: float,
     errors: ArmErrors | None = None,
-    worse_alpha: float = WORSE_ALPHA,
-    max_error_share: float = MAX_ERROR_SHARE,
     changed: Sequence[str] = (),
 ) -> Decision:
     """Judge one evaluation as it stands. May be asked after every pair.
 
     `pair_budget` is the most pairs this evaluation may do and `pairs_done` the pairs tried, erred ones
-    included. `alpha` is this candidate's share of the lifetime budget, fixed before its first pair;
-    `worse_alpha` is the level for "worse", which spends none of that budget. `max_error_share` bounds the
-    pairs an arm may lose to errors, as a share of the budget: a count that only grows, so that the verdict
-    cannot come and go. `changed` names what moved during the evaluation (a setting, the memory, ...).
+    included. `alpha` is this candidate's share of the lifetime budget, fixed before its first pair. `changed`
+    names what moved during the evaluation (a setting, the memory, ...).
 
     The rules, first match wins:
     1. invalid: something changed, or an arm lost more pairs to errors than allowed;
     2. promote as better: its e-value reached its threshold;
-    3. reject: the e-value for "worse" >= 1/worse_alpha, which refutes both hypotheses;
+    3. reject: the e-value for "worse" >= 1/WORSE_ALPHA, which refutes both hypotheses;
     4. promote as not worse and cheaper: both of its e-values reached its threshold;
     5. invalid: even a clean sweep of the whole budget could promote by neither, or the budget is spent unmeasured;
     6. inconclusive: the budget is spent; the reason says what would decide;
@@ -118,20 +117,23 @@ def decide(
     errors = errors or ArmErrors()
     _check_counts(evidence, pair_budget, pairs_done, errors)
     left, lost = pair_budget - pairs_done, pairs_done - evidence.pairs
-    look, levels = _take_look(evidence, alpha=alpha, left=left), split_alpha(alpha)
-    score, more = f"{evidence.score}; {evidence.calls}", f"{_say_more(look)}, would decide"
-    better, cheaper = _say_better_bar(look), _say_cheaper_bar(look)
+    levels = split_alpha(alpha)
+    look = _take_look(evidence, levels, left=left)
+    score = f"{evidence.score}; {evidence.calls}"
+    more = f"{say_count(look.wins_needed, 'more win')}, or {_say_cheaper(look)}, would decide"
+    better = f"e-value {format_e_value(look.e_value)} of {format_e_value(look.threshold)} needed"
+    cheaper = _say_cheaper_bar(look)
     bars = f"{evidence.score}, {better}; {evidence.calls}, {cheaper}"
     rest = f"{say_count(left, 'pair')} of {pair_budget} left"
 
     def close(verdict: Verdict, reason: str, hypothesis: Hypothesis = Hypothesis.NONE) -> Decision:
         return replace(look, verdict=verdict, hypothesis=hypothesis, reason=reason)
 
-    if flaw := _find_flaw(changed, errors, math.floor(max_error_share * pair_budget), pair_budget):
+    if flaw := _find_flaw(changed, errors, math.floor(MAX_ERROR_SHARE * pair_budget), pair_budget):
         return close(Verdict.INVALID, flaw)
     if look.e_value >= look.threshold:
         return close(Verdict.PROMOTE, f"Better: {evidence.score}, {better}.", Hypothesis.BETTER)
-    if look.e_worse >= (bar := read_threshold(worse_alpha)):
+    if look.e_worse >= (bar := read_threshold(WORSE_ALPHA)):
         text = f"e-value for worse {format_e_value(look.e_worse)} of {format_e_value(bar)} needed"
         return close(Verdict.REJECT, f"Worse: {evidence.score}, {text}.")
     if look.e_cheaper >= look.threshold_cheaper:
@@ -159,9 +161,8 @@ def unbiased_window_rate(successes: int, attempts: int) -> float | None:
     return (successes - 1) / (attempts - 1)
 
 
-def _take_look(evidence: Evidence, *, alpha: float, left: int) -> Decision:
+def _take_look(evidence: Evidence, levels: Levels, *, left: int) -> Decision:
     """The figures of a decision, without a verdict yet."""
-    levels = split_alpha(alpha)
     wins, losses, ties = evidence.wins, evidence.losses, evidence.ties
     return Decision(
         verdict=Verdict.PENDING,
@@ -169,7 +170,7 @@ def _take_look(evidence: Evidence, *, alpha: float, left: int) -> Decision:
         e_value=e_value(wins, losses),
         e_worse=e_value_worse(wins, losses),
         e_not_worse=e_not_worse(wins, losses, ties),
-        e_fewer_calls=e_fewer_calls(evidence),
+        e_fewer_calls=e_value(evidence.fewer_calls, evidence.more_calls),
         threshold=read_threshold(levels.better),
         threshold_cheaper=read_threshold(levels.cheaper),
         wins_needed=wins_needed(wins, losses, levels.better),
@@ -227,17 +228,9 @@ def _check_counts(evidence: Evidence, pair_budget: int, pairs_done: int, errors:
         raise ValueError(f"Only {say_count(lost, 'pair')} brought no evidence, fewer than the errors reported.")
 
 
-def _say_better_bar(look: Decision) -> str:
-    return f"e-value {format_e_value(look.e_value)} of {format_e_value(look.threshold)} needed"
-
-
 def _say_cheaper_bar(look: Decision) -> str:
     not_worse, fewer, bar = map(format_e_value, (look.e_not_worse, look.e_fewer_calls, look.threshold_cheaper))
     return f"e-values {not_worse} for not worse and {fewer} for cheaper, both of {bar} needed"
-
-
-def _say_more(look: Decision) -> str:
-    return f"{say_count(look.wins_needed, 'more win')}, or {_say_cheaper(look)}"
 
 
 def _say_cheaper(look: Decision) -> str:

@@ -1,4 +1,4 @@
-"""The tables of promotion."""
+"""The tables of promotion. Django looks for models here, also for those in modules of their own."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from django.db.models.functions import Now
 
 from lealife.core.triggers import fix_columns, fix_once_set, keep_decided, keep_rows, refuse_update
 from learning.models import CurriculumTask
+from promotion.gate.pairs import PairResult
+from promotion.models.freezes import FrozenPage as FrozenPage
+from promotion.models.freezes import PageFreeze as PageFreeze
+from promotion.models.reserve import ReserveMeasurement as ReserveMeasurement
 from promotion.models.tags import Lever as Lever
 from promotion.models.tags import ModelTag as ModelTag
 from promotion.models.tags import Role as Role
+from promotion.models.watches import Watch as Watch
+from promotion.models.watches import WatchedRun as WatchedRun
+from promotion.models.work import GateDrill as GateDrill
+from promotion.models.work import PairWork as PairWork
 from training.models import Run
 
 
@@ -183,18 +191,12 @@ class EvaluationArm(models.Model):
 class EvaluationPair(models.Model):
     """Both arms on one task. Append-only."""
 
-    class Result(models.TextChoices):
-        WIN = "win", "win"
-        LOSS = "loss", "loss"
-        TIE = "tie", "tie"
-        INVALID = "invalid", "invalid"
-
     evaluation = models.ForeignKey(Evaluation, on_delete=models.PROTECT, related_name="pairs")
     index = models.PositiveIntegerField()
     candidate_arm = models.ForeignKey(EvaluationArm, on_delete=models.PROTECT, related_name="+")
     baseline_arm = models.ForeignKey(EvaluationArm, on_delete=models.PROTECT, related_name="+")
     candidate_first = models.BooleanField()
-    result = models.CharField(max_length=8, choices=Result)
+    result = models.CharField(max_length=8, choices=[(each.value, each.value) for each in PairResult])
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -279,13 +281,3 @@ class LiveApply(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role}: {self.from_tag} → {self.to_tag}"
-
-
-# Django looks for models here. These are in modules of their own.
-from promotion.models.freezes import FrozenPage as FrozenPage  # noqa: E402
-from promotion.models.freezes import PageFreeze as PageFreeze  # noqa: E402
-from promotion.models.reserve import ReserveMeasurement as ReserveMeasurement  # noqa: E402
-from promotion.models.watches import Watch as Watch  # noqa: E402
-from promotion.models.watches import WatchedRun as WatchedRun  # noqa: E402
-from promotion.models.work import GateDrill as GateDrill  # noqa: E402
-from promotion.models.work import PairWork as PairWork  # noqa: E402

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from lealife.core.triggers import fix_columns, keep_decided, keep_rows
 from learning.models import CurriculumTask
+from promotion.gate.pairs import PairResult
 
 
 class ReserveMeasurement(models.Model):
@@ -50,16 +51,16 @@ class ReserveMeasurement(models.Model):
 
 
 class ReservePair(models.Model):
-    """One reserve task done by the tags before and after a live apply. Append-only."""
+    """One reserve task done by the tags before and after a live apply. Append-only.
 
-    # As `EvaluationPair.Result`: a win is a task that only the tag after the apply solved.
-    RESULTS = (("win", "win"), ("loss", "loss"), ("tie", "tie"), ("invalid", "invalid"))
+    A win is a task that only the tag after the apply solved.
+    """
 
     measurement = models.ForeignKey(ReserveMeasurement, on_delete=models.PROTECT, related_name="pairs")
     task = models.ForeignKey(CurriculumTask, on_delete=models.PROTECT, related_name="+")
     before_arm = models.ForeignKey("promotion.EvaluationArm", on_delete=models.PROTECT, related_name="+")
     after_arm = models.ForeignKey("promotion.EvaluationArm", on_delete=models.PROTECT, related_name="+")
-    result = models.CharField(max_length=8, choices=RESULTS)
+    result = models.CharField(max_length=8, choices=[(each.value, each.value) for each in PairResult])
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

@@ -7,8 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from lealife.core.triggers import keep_decided, keep_rows
-
-ROLES = (("controller", "controller"), ("task", "task"))
+from promotion.models.tags import Role
 
 
 class Watch(models.Model):
@@ -21,7 +20,7 @@ class Watch(models.Model):
         ENDED = "ended", "ended early"  # the tag was switched meanwhile, or there was too little traffic to tell
 
     apply = models.OneToOneField("promotion.LiveApply", on_delete=models.PROTECT, related_name="watch")
-    role = models.CharField(max_length=10, choices=ROLES)
+    role = models.CharField(max_length=10, choices=Role)
     share_percent = models.PositiveSmallIntegerField(
         help_text="Share of runs that the previous tag still serves, in percent."
     )

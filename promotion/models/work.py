@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-ROLES = (("controller", "controller"), ("task", "task"))
+from promotion.models.tags import Role
 
 
 class PairWork(models.Model):
@@ -54,7 +54,7 @@ class GateDrill(models.Model):
         REFUSED = "refused", "refused"
 
     kind = models.CharField(max_length=10, choices=Kind)
-    role = models.CharField(max_length=10, choices=ROLES)
+    role = models.CharField(max_length=10, choices=Role)
     state = models.CharField(max_length=10, choices=State, default=State.REQUESTED)
     reason = models.TextField(blank=True)
     evaluation = models.OneToOneField(

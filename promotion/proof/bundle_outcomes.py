@@ -1,9 +1,10 @@
-"""The rules of a proof bundle for single outcomes; pure, like the other rules."""
+"""The rules of a proof bundle for outcomes and what was counted of them; pure, like the other rules."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from promotion.gate.harm import ERRORS, TIMEOUTS
@@ -38,3 +39,23 @@ def find_counted_fault(outcome: Body) -> str:
     if state == "supported" or outcome["is_counted"] == (state == "verified"):
         return ""
     return "it counts without being a sure success" if outcome["is_counted"] else "it is verified and does not count"
+
+
+def find_excess(stored: Body, arm: str, *, tally: Mapping[str, int]) -> str:
+    """What an arm counted beyond what its outcomes give; empty when it did not.
+
+    Outcomes may arrive after the counting ended, so it may have counted fewer than they give, never more.
+    """
+    counted, won = stored[f"{arm}_observations"], stored[f"{arm}_successes"]
+    seen, seen_won = tally.get(f"{arm}_observations", 0), tally.get(f"{arm}_successes", 0)
+    if counted <= seen and won <= seen_won and counted - won <= seen - seen_won:
+        return ""
+    return f"it counted {won} of {counted} in the {arm} arm, its outcomes give {seen_won} of {seen}"
+
+
+def read_seconds(stored: Body) -> dict[str, float]:
+    """How long a closed canary or watch was open, and how long it might have been."""
+    opened, closed, deadline = (
+        datetime.fromisoformat(stored[name]) for name in ("opened_at", "closed_at", "deadline_at")
+    )
+    return {"elapsed_s": (closed - opened).total_seconds(), "deadline_s": (deadline - opened).total_seconds()}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Model
 
-from promotion.models import Canary, Evaluation, EvaluationPair, LiveApply, ModelTag, Watch, WatchedRun
+from promotion.models import Canary, Evaluation, EvaluationPair, LiveApply, Watch, WatchedRun
 from promotion.proof.bundle import chain_records
 from promotion.proof.bundle_watches import COUNTED
 from training.anchors import read_anchors
@@ -91,109 +93,74 @@ def read_records() -> Iterator[Record]:
 
 def describe_setting(change: RuntimeSettingsChange) -> dict[str, Any]:
     """Changes of settings: who changed what and when."""
-    return {
-        "version": change.version,
-        "changes": change.changes,
-        "by": change.changed_by,
-        "from": change.changed_from,
-        "at": change.changed_at.isoformat(),
-    }
+    renamed = {"by": "changed_by", "from": "changed_from", "at": "changed_at"}
+    return _copy(change, "version", "changes", **renamed)
 
 
 def describe_pair(pair: EvaluationPair) -> dict[str, Any]:
     """Both arms, with the digests of what their results depend on."""
-    arms = (("candidate", pair.candidate_arm), ("baseline", pair.baseline_arm))
+    arms = {"candidate": pair.candidate_arm, "baseline": pair.baseline_arm}
+    renamed = {"inputs": "inputs_digest", "run": "run_id", "calls": "controller_calls"}
     return {
-        "evaluation": pair.evaluation_id,
-        "index": pair.index,
-        "candidate_first": pair.candidate_first,
-        "result": pair.result,
-        "at": pair.created_at.isoformat(),
-        **{
-            name: {
-                "inputs": arm.inputs_digest,
-                "run": arm.run_id,
-                "success": arm.success,
-                "invalid": arm.invalid,
-                "calls": arm.controller_calls,
-            }
-            for name, arm in arms
-        },
+        **_copy(pair, "index", "candidate_first", "result", evaluation="evaluation_id", at="created_at"),
+        **{name: _copy(arm, "success", "invalid", **renamed) for name, arm in arms.items()},
     }
 
 
 def describe_verdict(evaluation: Evaluation) -> dict[str, Any]:
     """Both tags, the level and the budget of an evaluation, and its result."""
-    plain = (
+    return _copy(
+        evaluation,
         *("id", "candidate_digest", "baseline_digest", "candidate_number", "alpha", "pair_budget", "seed"),
         *("drill", "freeze_id", "settings_digest", "repeats_differed", "verdict", "hypothesis", "reason"),
-        *("wins", "losses", "ties", "fewer_calls", "more_calls", "e_value", "e_cheaper"),
+        *("wins", "losses", "ties", "fewer_calls", "more_calls", "e_value", "e_cheaper", "started_at", "finished_at"),
+        role="candidate.role",
+        candidate="candidate.name",
+        baseline="baseline.name",
     )
-    return {
-        **{name: getattr(evaluation, name) for name in plain},
-        "role": evaluation.candidate.role,
-        "candidate": evaluation.candidate.name,
-        "baseline": evaluation.baseline.name,
-        "started_at": evaluation.started_at.isoformat(),
-        "finished_at": _format_time(evaluation.finished_at),
-    }
 
 
 def describe_canary(canary: Canary) -> dict[str, Any]:
     """The counts of a canary on real traffic, and its result."""
-    plain = (
+    return _copy(
+        canary,
         *("id", "role", "share_percent", "ramp_percent", "min_observations", "first_outcome_id", "state", "reason"),
         *("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations"),
+        *("deadline_at", "opened_at", "closed_at"),
+        evaluation="evaluation_id",
     )
-    return {
-        **{name: getattr(canary, name) for name in plain},
-        "evaluation": canary.evaluation_id,
-        "deadline_at": canary.deadline_at.isoformat(),
-        "opened_at": canary.opened_at.isoformat(),
-        "closed_at": _format_time(canary.closed_at),
-    }
 
 
 def describe_watched(watched: WatchedRun) -> dict[str, Any]:
     """Which tag a run under a watch was promised."""
-    return {
-        "watch": watched.watch_id,
-        "run": watched.run_id,
-        "held_back": watched.held_back,
-        "at": watched.created_at.isoformat(),
-    }
+    return _copy(watched, "held_back", watch="watch_id", run="run_id", at="created_at")
 
 
 def describe_watch(watch: Watch) -> dict[str, Any]:
     """The counts of both tags after an apply, and the result of the watch."""
-    plain = ("id", "role", "share_percent", "wanted_observations", "state", "reason", "e_harm")
-    return {
-        **{name: getattr(watch, name) for name in (*plain, *COUNTED)},
-        "apply": watch.apply_id,
-        "deadline_at": watch.deadline_at.isoformat(),
-        "opened_at": watch.opened_at.isoformat(),
-        "closed_at": _format_time(watch.closed_at),
-    }
+    return _copy(
+        watch,
+        *("id", "role", "share_percent", "wanted_observations", "state", "reason", "e_harm"),
+        *(*COUNTED, "deadline_at", "opened_at", "closed_at"),
+        apply="apply_id",
+    )
 
 
 def describe_apply(apply: LiveApply) -> dict[str, Any]:
     """A switch: from which tag and digest to which, and on what grounds."""
-
-    def name(tag: ModelTag | None, digest: str) -> dict[str, str]:
-        return {"tag": tag.name if tag else "", "digest": digest}
-
     return {
-        "id": apply.pk,
-        "role": apply.role,
-        "from": name(apply.from_tag, apply.from_digest),
-        "to": name(apply.to_tag, apply.to_digest),
-        "canary": apply.canary_id,
-        "rolls_back": apply.rolls_back_id,
-        "after_outcome": apply.after_outcome_id,
-        "by": apply.applied_by,
-        "reason": apply.reason,
-        "at": apply.applied_at.isoformat(),
+        **_copy(apply, "id", "role", "reason", rolls_back="rolls_back_id", after_outcome="after_outcome_id"),
+        **_copy(apply, canary="canary_id", by="applied_by", at="applied_at"),
+        "from": {"tag": apply.from_tag.name if apply.from_tag else "", "digest": apply.from_digest},
+        "to": {"tag": apply.to_tag.name, "digest": apply.to_digest},
     }
+
+
+def _copy(row: Model, *columns: str, **renamed: str) -> dict[str, Any]:
+    """Columns of a row, under their own names or others; times as text."""
+    paths = {**{name: name for name in columns}, **renamed}
+    found = {name: attrgetter(path)(row) for name, path in paths.items()}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
 
 
 def _take_snapshot() -> None:
@@ -201,7 +168,3 @@ def _take_snapshot() -> None:
     if not connection.savepoint_ids:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-
-
-def _format_time(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None

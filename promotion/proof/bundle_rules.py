@@ -10,33 +10,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import product
 from math import isclose
-from typing import Any
 
 from lealife.core.digest import digest_value
 from promotion.gate import rule
 from promotion.gate.error_budget import ALPHA_LIFE, gamma_for
-from promotion.gate.harm import WATCH_FACTOR, CanaryDecision, judge_canary
+from promotion.gate.harm import CanaryDecision, judge_canary
 from promotion.gate.pairs import ArmErrors, ArmResult, Evidence, PairResult, compare_calls, judge_pair
-from promotion.proof.bundle_outcomes import count_outcome, find_counted_fault
-from promotion.proof.bundle_watches import WatchLedger
+from promotion.proof.bundle_outcomes import Body, count_outcome, find_counted_fault, find_excess, read_seconds
+from promotion.proof.bundle_watches import CLOSE, WatchLedger
 
 GENESIS = "0" * 64
 KINDS = ("setting", "watched", "outcome", "pair", "verdict", "canary", "apply", "watch")
-Body = Mapping[str, Any]
 # How the reason of a verdict starts that does not follow from the evidence alone; the rest names what changed.
 CHANGED = {"evaluation": "Changed during the evaluation: ", "canary": "Changed since the evaluation: "}
 OVERTAKEN = "Passed, but not applied: "
 STOPPED = "Stopped by "
-# Tolerance: e-values and levels come from the mathematical library, whose last digit differs between machines.
-CLOSE = 1e-9
 _SCORES = {"wins–losses–ties": ("wins", "losses", "ties"), "fewer–more calls": ("fewer_calls", "more_calls")}
-_COUNTED = ("candidate_successes", "candidate_observations", "baseline_successes", "baseline_observations")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ArmRecord:
     """An arm of a pair as the bundle holds it."""
 
@@ -111,39 +105,32 @@ def find_verdict_fault(verdict: Body, *, decision: rule.Decision, tally: PairTal
 
 def rebuild_canary(canary: Body, *, errors: int, timeouts: int) -> CanaryDecision:
     """The guardrail's decision on a closed canary's counts. ValueError when they contradict each other."""
-    opened, closed, deadline = (
-        datetime.fromisoformat(canary[name]) for name in ("opened_at", "closed_at", "deadline_at")
-    )
     return judge_canary(
         candidate=(canary["candidate_successes"], canary["candidate_observations"]),
         baseline=(canary["baseline_successes"], canary["baseline_observations"]),
         errors=errors,
         timeouts=timeouts,
-        elapsed_s=(closed - opened).total_seconds(),
-        deadline_s=(deadline - opened).total_seconds(),
         min_observations=canary["min_observations"],
-        watch_observations=WATCH_FACTOR * canary["min_observations"],
         changed=_read_changes(canary["reason"], CHANGED["canary"]),
+        **read_seconds(canary),
     )
 
 
 def find_canary_fault(canary: Body, *, tally: Mapping[str, int]) -> str:
     """How the stored canary differs from what its outcomes give; empty when it agrees or is open.
 
-    Outcomes may arrive after a canary is closed. They carry its number but were not counted. So this checks whether
-    some part of the outcomes, exactly as many as were counted, gives the stored verdict.
+    Outcomes that arrive after a canary is closed carry its number but were not counted. So this checks whether some
+    part of the outcomes, exactly as many as were counted, gives the stored verdict.
     """
     if canary["state"] == "open":
         return ""
     for name in ("candidate", "baseline"):
-        counted, won = canary[f"{name}_observations"], canary[f"{name}_successes"]
-        seen, seen_won = tally.get(f"{name}_observations", 0), tally.get(f"{name}_successes", 0)
-        if counted > seen or won > seen_won or counted - won > seen - seen_won:
-            return f"it counted {won} of {counted} for the {name}, its outcomes give {seen_won} of {seen}"
-    if canary["state"] == "aborted" and canary["reason"].startswith(OVERTAKEN):
-        return ""  # It had passed; what it says now was found when it was to be applied.
-    if canary["state"] == "aborted" and canary["reason"].startswith(STOPPED):
-        return ""  # An operator's word can end a canary, never pass one.
+        if fault := find_excess(canary, name, tally=tally):
+            return fault
+    # One that was overtaken had passed: what it says now was found when it was to be applied. An operator's word can
+    # end a canary, never pass one.
+    if canary["state"] == "aborted" and canary["reason"].startswith((OVERTAKEN, STOPPED)):
+        return ""
     wanted = {"passed": "pass", "aborted": "abort"}[canary["state"]]
     decision = None
     for errors, timeouts in _read_faults(canary, tally=tally):

@@ -5,47 +5,37 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from math import isclose
-from typing import Any
 
 from promotion.gate.harm import WatchDecision, WatchVerdict, judge_watch
+from promotion.proof.bundle_outcomes import Body, find_excess, read_seconds
 
-Body = Mapping[str, Any]
 # How the reason starts of a roll back by the gate, and of a watch that a switch ended early.
 AUTOMATIC = "Automatic roll back. "
 SWITCHED = "Ended by the next switch: "
 STATES = {WatchVerdict.HARM: "harmed", WatchVerdict.CLEAR: "cleared", WatchVerdict.SHORT: "ended"}
 COUNTED = ("applied_successes", "applied_observations", "held_successes", "held_observations")
+# Tolerance: e-values and levels come from the mathematical library, whose last digit differs between machines.
 CLOSE = 1e-9
 
 
 def rebuild_watch(watch: Body) -> WatchDecision:
     """The guardrail's decision on a closed watch's counts. ValueError when they contradict each other."""
-    opened, closed, deadline = (
-        datetime.fromisoformat(watch[name]) for name in ("opened_at", "closed_at", "deadline_at")
-    )
     return judge_watch(
         applied=(watch["applied_successes"], watch["applied_observations"]),
         held=(watch["held_successes"], watch["held_observations"]),
-        elapsed_s=(closed - opened).total_seconds(),
-        deadline_s=(deadline - opened).total_seconds(),
         wanted_observations=watch["wanted_observations"],
+        **read_seconds(watch),
     )
 
 
 def find_watch_fault(watch: Body, *, tally: Mapping[str, int]) -> str:
-    """How the stored watch differs from what its outcomes give; empty when it agrees or is open.
-
-    Outcomes may arrive after a watch is closed, so it may have counted fewer than they give, never more.
-    """
+    """How the stored watch differs from what its outcomes give; empty when it agrees or is open."""
     if watch["state"] == "open":
         return ""
     for arm in ("applied", "held"):
-        counted, won = watch[f"{arm}_observations"], watch[f"{arm}_successes"]
-        seen, seen_won = tally.get(f"{arm}_observations", 0), tally.get(f"{arm}_successes", 0)
-        if counted > seen or won > seen_won or counted - won > seen - seen_won:
-            return f"it counted {won} of {counted} in the {arm} arm, its outcomes give {seen_won} of {seen}"
+        if fault := find_excess(watch, arm, tally=tally):
+            return fault
     if watch["state"] == "ended" and watch["reason"].startswith(SWITCHED):
         return ""
     decision = rebuild_watch(watch)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from promotion.gate.error_budget import spent, split_alpha
+from promotion.gate.error_budget import next_alpha, split_alpha
+from promotion.gate.pairs import say_count
 from promotion.models import Evaluation
-from training.models import RuntimeSettings
 from training.runtime_settings import read_settings
 
 # How many lines are shown; the sums are over all candidates.
@@ -25,7 +26,6 @@ class LedgerLine:
     k: int
     evaluation_id: int
     tag: str
-    role: str
     alpha: float
     threshold: float
     e_value: float
@@ -36,21 +36,19 @@ class LedgerLine:
     verdict: str
     hypothesis: str
     reason: str
-    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorBudget:
-    """The budget as it stands. `expected_false_promotions` is an upper bound: it takes every candidate so far to be
-    no better than its baseline. `lines` are the newest candidates, newest first.
+    """The budget as it stands. `lines` are the newest candidates, newest first.
+
+    `spent` bounds the expected number of false promotions too, for each level bounds the chance of its own candidate:
+    this takes every candidate so far to be no better than its baseline.
     """
 
     alpha_life: float
     spent: float
-    left: float
     spent_percent: float
-    expected_false_promotions: float
-    next_alpha: float
     candidates: int
     promoted: int
     rejected: int
@@ -60,27 +58,32 @@ class ErrorBudget:
     sentence: str
 
 
-def read_error_budget(*, row: RuntimeSettings | None = None) -> ErrorBudget:
-    """The whole ledger. A caller that has read the settings passes them: two queries with them."""
-    alpha_life = (row or read_settings()).lifetime_alpha
+def read_error_budget() -> ErrorBudget:
+    """The whole ledger. The levels are those that the candidates got: a change of the setting rewrites none of them."""
+    alpha_life = read_settings().lifetime_alpha
     given = list(Evaluation.objects.order_by("candidate_number", "id").values_list("alpha", "verdict"))
-    count = {verdict: sum(found == verdict for _, found in given) for verdict in Evaluation.Verdict.values}
-    total = spent(alphas=[alpha for alpha, _ in given], promotions=count["promote"], alpha_life=alpha_life)
+    alphas, count = [alpha for alpha, _ in given], Counter(verdict for _, verdict in given)
     newest = Evaluation.objects.select_related("candidate").order_by("-candidate_number", "-id")[:SHOWN]
     return ErrorBudget(
         alpha_life=alpha_life,
-        spent=total.spent,
-        left=total.left,
-        spent_percent=100 * min(1.0, total.spent / alpha_life),
-        expected_false_promotions=total.expected_false_promotions,
-        next_alpha=total.next_alpha,
-        candidates=total.candidates,
+        spent=sum(alphas),
+        spent_percent=100 * min(1.0, sum(alphas) / alpha_life),
+        candidates=len(given),
         promoted=count["promote"],
         rejected=count["reject"],
         inconclusive=count["inconclusive"],
         invalid=count["invalid"],
         lines=tuple(_describe_line(evaluation) for evaluation in newest),
-        sentence=total.reason,
+        sentence=_describe_budget(alphas, alpha_life=alpha_life),
+    )
+
+
+def _describe_budget(alphas: Sequence[float], *, alpha_life: float) -> str:
+    spent, following = sum(alphas), next_alpha(alphas=alphas, alpha_life=alpha_life)
+    then = f"the next is judged at {following:.2g}" if following else "nothing is left for another"
+    return (
+        f"{say_count(len(alphas), 'candidate')} spent {spent:.4f} of {alpha_life:g}; "
+        f"at most {spent:.4f} false promotions expected so far; {then}."
     )
 
 
@@ -90,7 +93,6 @@ def _describe_line(evaluation: Evaluation) -> LedgerLine:
         k=evaluation.candidate_number,
         evaluation_id=evaluation.pk,
         tag=evaluation.candidate.name,
-        role=evaluation.candidate.role,
         alpha=evaluation.alpha,
         threshold=1 / levels.better,
         e_value=evaluation.e_value,
@@ -101,5 +103,4 @@ def _describe_line(evaluation: Evaluation) -> LedgerLine:
         verdict=evaluation.verdict,
         hypothesis=evaluation.hypothesis,
         reason=evaluation.reason,
-        finished_at=evaluation.finished_at,
     )

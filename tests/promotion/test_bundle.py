@@ -316,7 +316,7 @@ def insert_outcome(host: Host) -> None:
         ("apply", {"role": "task"}, "it does not put back the tag"),
         ("apply", {"to": {"tag": "evil", "digest": "e"}}, "it does not put back the tag"),
         ("canary", {"state": "open"}, "has not passed, or was applied before"),
-        ("canary", {"candidate_observations": 30}, "it counted 3 of 30 for the candidate, its outcomes give 3 of 3"),
+        ("canary", {"candidate_observations": 30}, "it counted 3 of 30 in the candidate arm, its outcomes give 3 of 3"),
         ("canary", {"baseline_successes": 2, "baseline_observations": 2}, "the guardrail says"),
         ("canary", {"evaluation": 0}, "evaluation 0 did not promote its candidate"),
     ],

@@ -12,7 +12,7 @@ from django.utils import timezone
 from lealife.core.actors import command_line
 from lealife.core.errors import InvalidInput, NotFound
 from promotion.canary import abort_open_canary, open_canary, read_observations, settle_canary
-from promotion.gate.harm import CanaryCause, CanaryVerdict
+from promotion.gate.harm import CanaryVerdict
 from promotion.models import Canary, Evaluation
 from promotion.routing import read_canary_routing, read_canary_split, read_routing
 from tests.promotion.scenes import Servers, change_settings, make_outcome, make_promoted
@@ -44,15 +44,15 @@ def observe(canary: Canary, host: Host, *, lane: str, successes: int, failures: 
         make_outcome(host, lane=lane, canary_id=canary.pk, success=False, error_code=error_code)
 
 
-def settle(canary: Canary, *, at: datetime | None = None, unseen: timedelta = timedelta(seconds=2)) -> CanaryCause:
-    """A look at `at`, as long after the look before as `unseen` says."""
+def settle(canary: Canary, *, at: datetime | None = None, unseen: timedelta = timedelta(seconds=2)) -> str:
+    """How the reason begins after a look at `at`, as long after the look before as `unseen` says."""
     at = at or timezone.now()
     Canary.objects.filter(pk=canary.pk, state="open").update(looked_at=at - unseen)
-    cause = settle_canary(canary_id=canary.pk, now=at).cause
+    decision = settle_canary(canary_id=canary.pk, now=at)
     canary.refresh_from_db()
     canary.evaluation.window.refresh_from_db()
     canary.evaluation.candidate.refresh_from_db()
-    return cause
+    return decision.reason.split(":")[0]
 
 
 def test_opening_takes_share_minimum_and_deadline_from_the_settings(evaluation):
@@ -94,7 +94,7 @@ def test_postgres_keeps_what_an_open_canary_was_opened_under(canary, change):
 def test_a_canary_waits_for_its_minimum_in_both_arms(canary, host):
     observe(canary, host, lane="canary", successes=MINIMUM)
     observe(canary, host, lane="training", successes=MINIMUM - 1)
-    assert settle(canary) is CanaryCause.WAITING
+    assert settle(canary) == "Collecting"
     assert (canary.state, canary.candidate_observations, canary.baseline_observations) == ("open", 5, 4)
     assert canary.reason == "Collecting: candidate 5 of 5, baseline 4 of 4, 5 needed in each."
 
@@ -102,7 +102,7 @@ def test_a_canary_waits_for_its_minimum_in_both_arms(canary, host):
 def test_a_canary_that_does_no_harm_passes(canary, host):
     observe(canary, host, lane="canary", successes=MINIMUM)
     observe(canary, host, lane="training", successes=MINIMUM)
-    assert settle(canary) is CanaryCause.NO_HARM
+    assert settle(canary) == "No harm found"
     assert (canary.state, canary.evaluation.window.state) == ("passed", "applying")
     assert canary.evaluation.candidate.status == "candidate"
     assert canary.closed_at is not None
@@ -113,7 +113,7 @@ def test_a_canary_that_does_harm_is_aborted_before_its_minimum(evaluation, host)
     canary = open_canary(evaluation_id=evaluation.pk, now=timezone.now())
     observe(canary, host, lane="canary", successes=0, failures=12)
     observe(canary, host, lane="training", successes=40)
-    assert settle(canary) is CanaryCause.HARM
+    assert settle(canary) == "Harm"
     assert (canary.state, canary.evaluation.window.state) == ("aborted", "rejected")
     assert canary.evaluation.candidate.status == "rejected"
     assert canary.evaluation.window.reason == canary.reason
@@ -122,14 +122,14 @@ def test_a_canary_that_does_harm_is_aborted_before_its_minimum(evaluation, host)
 @pytest.mark.parametrize(
     ("error_code", "cause"),
     [
-        ("timeout", CanaryCause.TIMEOUTS),
-        ("model_invalid", CanaryCause.ERRORS),
-        ("internal_error", CanaryCause.ERRORS),
+        ("timeout", "Too many timeouts"),
+        ("model_invalid", "Too many errors"),
+        ("internal_error", "Too many errors"),
     ],
 )
 def test_errors_of_the_candidate_abort_it(canary, host, error_code, cause):
     observe(canary, host, lane="canary", successes=4, failures=2, error_code=error_code)
-    assert settle(canary) is cause
+    assert settle(canary) == cause
     assert canary.state == "aborted"
 
 
@@ -142,7 +142,7 @@ def test_outcomes_of_another_digest_count_for_no_arm_and_end_the_canary(canary, 
     observe(canary, host, lane="canary", successes=MINIMUM - 1)
     observe(canary, host, lane="training", successes=MINIMUM)
     make_outcome(host, lane=lane, canary_id=canary.pk, claimed="sha256:promised", served=served)
-    assert settle(canary) is CanaryCause.CHANGED
+    assert settle(canary) == "Changed since the evaluation"
     assert canary.reason == f"Changed since the evaluation: {changed}."
     assert (canary.candidate_observations, canary.baseline_observations) == (MINIMUM - 1, MINIMUM)
     assert (canary.state, canary.evaluation.candidate.status) == ("aborted", "rejected")
@@ -150,27 +150,27 @@ def test_outcomes_of_another_digest_count_for_no_arm_and_end_the_canary(canary, 
 
 def test_errors_of_the_baseline_are_not_the_candidates(canary, host):
     observe(canary, host, lane="training", successes=0, failures=5, error_code="timeout")
-    assert settle(canary) is CanaryCause.WAITING
+    assert settle(canary) == "Collecting"
 
 
 def test_no_traffic_by_the_deadline_is_a_failure(canary):
-    assert settle(canary, at=canary.deadline_at - timedelta(seconds=1)) is CanaryCause.WAITING
-    assert settle(canary, at=canary.deadline_at) is CanaryCause.NO_TRAFFIC
+    assert settle(canary, at=canary.deadline_at - timedelta(seconds=1)) == "Collecting"
+    assert settle(canary, at=canary.deadline_at) == "Too little traffic by the deadline"
     assert canary.state == "aborted"
     assert "no data is never a pass" in canary.reason
 
 
 def test_a_gap_in_checks_extends_the_canarys_deadline(canary):
     deadline = canary.deadline_at
-    assert settle(canary, at=deadline, unseen=timedelta(hours=8)) is CanaryCause.WAITING
+    assert settle(canary, at=deadline, unseen=timedelta(hours=8)) == "Collecting"
     assert canary.deadline_at == deadline + timedelta(hours=8)
-    assert settle(canary, at=canary.deadline_at) is CanaryCause.NO_TRAFFIC
+    assert settle(canary, at=canary.deadline_at) == "Too little traffic by the deadline"
 
 
 def test_time_in_which_training_is_stopped_is_not_the_candidates(canary):
     stop_training(by=command_line("ada"), origin="tests")
     deadline = canary.deadline_at
-    assert settle(canary, at=deadline) is CanaryCause.WAITING
+    assert settle(canary, at=deadline) == "Collecting"
     assert canary.deadline_at == deadline + timedelta(seconds=2)
 
 
@@ -266,5 +266,5 @@ def test_runs_that_no_model_answered_move_no_arm(canary, host):
     observe(canary, host, lane="canary", successes=1, failures=9, error_code="model_unavailable")
     observe(canary, host, lane="training", successes=2, failures=3, error_code="model_unavailable")
     counts = read_observations(canary.pk)
-    assert (counts["candidate"], counts["baseline"], counts["errors"]) == (1, 2, 0)
-    assert settle(canary) is CanaryCause.WAITING
+    assert (counts["candidate_observations"], counts["baseline_observations"], counts["errors"]) == (1, 2, 0)
+    assert settle(canary) == "Collecting"

@@ -22,7 +22,7 @@ from promotion.candidates.exemplars import (
     format_exemplars,
     read_answers,
     read_exemplars,
-    score_exemplars,
+    show_pick,
 )
 from promotion.candidates.levers import EXEMPLARS, SIZES, propose_changes
 from promotion.evaluation.arms import find_freeze
@@ -33,15 +33,14 @@ from tests.guards import behind_guards
 from tests.promotion.scenes import BASE, Servers, make_base_tags, make_outcome, make_tasks, make_window
 from training.agent.answerer import format_question
 from training.agent.controller import format_situation
-from training.agent.trajectory import Choice
+from training.agent.trajectory import Choice, Quote
 from training.models import Host, OperatorVerdict, Run, Step
 
+SHORTLIST = [Choice(url=f"http://x/{n}", title=f"Page {n}", score=1.0 - n / 10, why="link") for n in range(5)]
 
-def make_exemplar(run_id: int, *, right: int, size: int = 5) -> Exemplar:
-    shortlist = tuple(
-        Choice(url=f"http://x/{n}", title=f"Page {n}", score=1.0 - n / 10, why="link") for n in range(size)
-    )
-    return Exemplar(run_id, f"Question {run_id}?", shortlist, right)
+
+def make_exemplar(run_id: int, *, right: int, prompt: str = "") -> Exemplar:
+    return show_pick(Run(pk=run_id, prompt=prompt or f"Question {run_id}?"), shortlist=SHORTLIST, right=right)
 
 
 def remember_exemplar(
@@ -87,7 +86,7 @@ def plan_all(parent: ModelTag, servers: Servers) -> list[CandidatePlan]:
 
 def test_right_picks_stand_at_each_position_as_often_as_they_truly_do():
     exemplars = [make_exemplar(n, right=0 if n < 10 else 1 if n < 15 else 2) for n in range(20)]
-    assert sorted(exemplar.right for exemplar in choose_exemplars(exemplars, count=4)) == [0, 0, 1, 2]
+    assert sorted(exemplar.kind for exemplar in choose_exemplars(exemplars, count=4)) == ["0", "0", "1", "2"]
 
 
 def test_shares_that_do_not_come_out_even_are_rounded_to_the_count():
@@ -111,16 +110,15 @@ def test_the_newest_of_a_position_come_first_and_the_order_is_that_of_the_runs()
 def test_exemplars_are_written_in_the_words_of_the_controller():
     exemplar = make_exemplar(1, right=2)
     user, assistant = format_exemplars([exemplar])
-    assert user == ("user", format_situation(exemplar.prompt, exemplar.shortlist))
+    assert user == ("user", format_situation(exemplar.prompt, SHORTLIST))
     assert assistant == ("assistant", '{"pick": 3}')
 
 
 def test_an_exemplar_names_pages_and_says_nothing_of_what_stands_on_them():
-    exemplar = make_exemplar(1, right=2)
-    shown = [replace(choice, heading="Secret heading", excerpt="secret words") for choice in exemplar.shortlist]
-    [(_, user), _] = format_exemplars([replace(exemplar, shortlist=tuple(shown))])
+    shown = [replace(choice, heading="Secret heading", excerpt="secret words") for choice in SHORTLIST]
+    [(_, user), _] = format_exemplars([show_pick(Run(pk=1, prompt="Which?"), shortlist=shown, right=2)])
     assert "ecret" not in user
-    assert user == format_situation(exemplar.prompt, exemplar.shortlist)
+    assert user == format_situation("Which?", SHORTLIST)
 
 
 def test_only_trusted_situations_are_read_and_cut_to_the_shortlist(host):
@@ -128,8 +126,9 @@ def test_only_trusted_situations_are_read_and_cut_to_the_shortlist(host):
     remember_exemplar(host, 2, right=4)
     remember_exemplar(host, 3, status="quarantined")
     remember_exemplar(host, 4, prompt="Long? " * 100)
-    found = read_exemplars(shortlist_size=3)
-    assert [(exemplar.right, len(exemplar.shortlist)) for exemplar in found] == [(2, 3)]
+    [exemplar] = read_exemplars(shortlist_size=3)
+    [(_, user), _] = format_exemplars([exemplar])
+    assert (exemplar.kind, "3. " in user, "4. " in user) == ("2", True, False)
 
 
 def test_a_supported_success_is_read_once_a_person_judged_it_right(host):
@@ -144,7 +143,7 @@ def test_a_supported_success_is_read_once_a_person_judged_it_right(host):
 
 
 def make_question(run_id: int, prompt: str) -> Exemplar:
-    return replace(make_exemplar(run_id, right=0), prompt=prompt)
+    return make_exemplar(run_id, right=0, prompt=prompt)
 
 
 def test_two_that_ask_nearly_the_same_are_one():
@@ -158,16 +157,13 @@ def test_exemplars_are_spread_over_kinds_of_question():
     pool += [make_question(10 + n, f"open a socket with port {n}") for n in range(5)]
     chosen = choose_exemplars(pool, count=2)
     assert sorted(exemplar.run_id // 10 for exemplar in chosen) == [0, 1]
-    assert score_exemplars(chosen, pool=pool) > score_exemplars(pool[:2], pool=pool)
 
 
 def test_an_exemplar_is_never_judged_on_its_own_task():
-    alone = make_question(1, "sort the list")
-    assert score_exemplars([alone], pool=[alone]) == 0
-    again = make_question(2, "sort the list")
-    assert score_exemplars([alone], pool=[again]) == 0
-    other = make_question(3, "sort the list backwards")
-    assert score_exemplars([alone], pool=[other]) > 0.5
+    again = [make_question(run_id, "open a socket") for run_id in (1, 2, 3)]
+    others = [make_question(4, "sort the list"), make_question(5, "sort the list backwards")]
+    [chosen] = choose_exemplars([*again, *others], count=1)
+    assert chosen.prompt.startswith("sort the list")
 
 
 # The task role.
@@ -186,7 +182,9 @@ def test_answers_are_verified_quotes_in_the_words_of_the_answerer_never_model_pr
     run = succeed(host, 1)
     [exemplar] = read_answers()
     user, assistant = format_exemplars([exemplar])
-    assert user == ("user", format_question(run.prompt, exemplar.quotes))
+    run.refresh_from_db()
+    quotes = [Quote(quote["text"], quote["url"], quote["digest"]) for quote in run.quotes]
+    assert user == ("user", format_question(run.prompt, quotes))
     assert assistant == ("assistant", "Topic1 is told of in chapter 1.")
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import betainc, betaln
 
-from promotion.gate.e_values import e_value, e_value_worse, log_e_value, wins_needed
+from promotion.gate.e_values import e_value, e_value_worse, wins_needed
 from promotion.gate.pairs import ArmErrors, Evidence
 from promotion.gate.reach import LEAST_PAIRS
 from promotion.gate.rule import Decision, Hypothesis, Verdict, decide, unbiased_window_rate
@@ -35,7 +35,7 @@ def test_the_e_value_agrees_with_scipys_incomplete_beta_function(wins, losses):
     n = wins + losses
     upper_half = betainc(losses + 1, wins + 1, 0.5)  # 1 - I_1/2(w+1, l+1), without the cancellation
     expected = (n + 1) * math.log(2) + betaln(wins + 1, losses + 1) + math.log(upper_half)
-    assert log_e_value(wins, losses) == pytest.approx(expected, rel=1e-9, abs=1e-8)
+    assert math.log(e_value(wins, losses)) == pytest.approx(expected, rel=1e-9, abs=1e-8)
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(0, 0), (7, 0), (3, 9), (25, 5)])
@@ -63,11 +63,10 @@ def test_better_and_worse_mirror_each_other_and_add_up_to_the_mixture_over_all_p
     assert e_value(wins, losses) + e_value_worse(wins, losses) == pytest.approx(whole, rel=1e-12)
 
 
-def test_thousands_of_pairs_neither_overflow_nor_lose_the_logarithm():
+def test_thousands_of_pairs_do_not_overflow():
     assert e_value(5_000, 0) == math.inf
-    assert log_e_value(5_000, 0) == pytest.approx(5_001 * math.log(2) - math.log(5_001))
     assert judge(5_000, 0, pair_budget=5_000).verdict is Verdict.PROMOTE
-    assert math.isfinite(log_e_value(0, 5_000))
+    assert e_value(0, 5_000) == pytest.approx(1 / 5_001)
 
 
 @given(
@@ -114,7 +113,6 @@ def test_a_candidate_that_is_proven_worse_is_rejected_with_the_numbers():
 
 def test_worse_is_judged_at_its_own_level_however_little_alpha_is_left():
     assert judge(0, 7, alpha=1e-6, pair_budget=200).verdict is Verdict.REJECT
-    assert judge(0, 7, worse_alpha=0.01).verdict is Verdict.PENDING
 
 
 def test_a_promotion_out_of_reach_is_rejected_with_pairs_left():
@@ -183,7 +181,6 @@ def test_a_budget_that_no_clean_sweep_could_use_is_invalid_from_the_start():
         {"errors": ArmErrors(candidate=1)},
         {"alpha": 0},
         {"alpha": 1},
-        {"worse_alpha": 2},
     ],
 )
 def test_contradicting_counts_and_levels_are_refused(settings):

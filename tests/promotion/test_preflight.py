@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lealife.core.errors import GateRefused
-from promotion.candidates.preflight import Surroundings, check_recipe, find_command, read_effect, read_runs_of_words
+from promotion.candidates.preflight import check_recipe, find_command, read_effect, read_runs_of_words
 from promotion.recipes import NUM_CTX, Recipe, base_recipe
 
 PARENT = base_recipe(role="controller", base="tiny:1b")
@@ -16,9 +16,14 @@ GOOD = replace(PARENT, messages=TURNS)
 PASSAGE = "The sorted function returns a new list whose items stand in ascending order."
 
 
+def check(recipe: Recipe, **around) -> str:
+    nothing = {"judged": {}, "held_out": frozenset(), "bases": {}, "untrusted": ()}
+    return check_recipe(recipe, parent=PARENT, **(nothing | around))
+
+
 def refuse(recipe: Recipe, **around) -> str:
     with pytest.raises(GateRefused) as refusal:
-        check_recipe(recipe, around=Surroundings(parent=PARENT, **around))
+        check(recipe, **around)
     sentence = str(refusal.value)
     assert sentence.endswith(".")
     assert "\n" not in sentence
@@ -31,7 +36,7 @@ def saying(text: str) -> Recipe:
 
 def test_a_good_recipe_passes_and_costs_no_reload():
     bases = {"http://a": "sha256:1", "http://b": "sha256:1"}
-    assert check_recipe(GOOD, around=Surroundings(parent=PARENT, bases=bases)) == ""
+    assert check(GOOD, bases=bases) == ""
 
 
 @pytest.mark.parametrize("name", ["seed", "temperature"])
@@ -66,7 +71,7 @@ def test_a_run_of_words_from_held_out_text_is_copied(text):
 def test_a_short_held_out_text_is_copied_when_it_stands_there_whole():
     held_out = read_runs_of_words(["Tuples compare by items", "a list"])
     assert "held-out" in refuse(saying("They say: tuples compare by items."), held_out=held_out)
-    assert check_recipe(saying("This is a list of tuples"), around=Surroundings(PARENT, held_out=held_out)) == ""
+    assert check(saying("This is a list of tuples"), held_out=held_out) == ""
 
 
 @pytest.mark.parametrize(
@@ -106,7 +111,7 @@ def test_a_base_that_one_server_of_the_pool_lacks_is_named_with_the_server():
 
 def test_a_needed_reload_is_reported_but_not_refused():
     larger = replace(GOOD, parameters={**GOOD.parameters, "num_ctx": 2 * NUM_CTX}, base="other:1b")
-    foretold = check_recipe(larger, around=Surroundings(parent=PARENT))
+    foretold = check(larger)
     assert foretold.startswith("Servers reload the model")
     assert "num_ctx is 8192 instead of 4096" in foretold
     assert "the base is other:1b instead of tiny:1b" in foretold

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from promotion.evaluation.sharing import SharedModel, share_replies
+from promotion.evaluation.repeatability import SharedModel, share_replies
 from tests.promotion.scenes import Picker, Servers, make_tools
 from training.agent.errors import AgentError, ErrorCode
 

@@ -184,7 +184,8 @@ def test_harm_is_only_proposed_where_that_is_set_or_promotion_is_on_hold(applied
 def test_the_watch_judges_by_the_canarys_own_e_process():
     decision = judge_watch(applied=(3, 20), held=(9, 10), elapsed_s=0, deadline_s=9, wanted_observations=50)
     assert decision.e_harm == e_harm(candidate=(3, 20), baseline=(9, 10))
-    assert (decision.verdict, decision.threshold) == (WatchVerdict.HARM, 10)
+    assert decision.verdict is WatchVerdict.HARM
+    assert " of 10 for more than 5.0 points worse" in decision.reason
     with pytest.raises(ValueError, match="at least 1"):
         judge_watch(applied=(0, 0), held=(0, 0), elapsed_s=0, deadline_s=9, wanted_observations=0)
 
