@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db import transaction
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from lealife.core.action_admin import ORIGIN, offer
-from lealife.core.actors import read_actor
+from lealife.core.action_admin import offer_all
 from learning.curriculum.looking import read_again
 from learning.curriculum.seeding import reopen_blocked_pages
 from training.admin.hosts import HostAdmin
@@ -25,14 +23,13 @@ class SteeredHostAdmin(HostAdmin):
 
     actions = ("read_again_selected",)
 
-    @offer(read_again, description="Read again, those pages too that could not be read")
-    def read_again_selected(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
-        """Makes all pages of the chosen hosts due now."""
-        chosen = list(queryset)
-        due = read_again(host_ids=[host.pk for host in chosen], by=read_actor(request), origin=ORIGIN)
-        for host in chosen:
-            self.log_change(request, host, "To be read again.")
-        self.message_user(request, f"{due} pages are due.", messages.SUCCESS)
+    read_again_selected = offer_all(
+        read_again,
+        rows="host_ids",
+        description="Read again, those pages too that could not be read",
+        done="pages are due",
+        note="To be read again.",
+    )
 
     def save_model(self, request: HttpRequest, obj: Host, form: forms.ModelForm, change: bool) -> None:
         """Saves the host. Blocked pages become due again when the change may unblock them."""

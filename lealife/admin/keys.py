@@ -7,10 +7,10 @@ from typing import Any, ClassVar, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Field, Model
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, take_over
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer_each, take_over
 from lealife.core.actors import read_actor
 from lealife.core.readonly_admin import ReadOnlyAdmin
 from lealife.keys import DAYS, DAYS_MAX, create_api_key, may_give, revoke_api_key
@@ -96,16 +96,9 @@ class ApiKeyAdmin(ActionAdmin):
         take_over(obj, made)
         self.message_user(request, f"The key is {secret} — save it now. It is not shown again.", messages.WARNING)
 
-    @offer(revoke_api_key, description="Revoke at once and permanently")
-    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        """Ends the chosen keys."""
-        by = read_actor(request)
-        self.run_action(
-            request,
-            queryset,
-            action=lambda key: revoke_api_key(key_id=key.pk, by=by, origin=ORIGIN),
-            done="revoked",
-        )
+    revoke_selected = offer_each(
+        revoke_api_key, row="key_id", description="Revoke at once and permanently", done="revoked"
+    )
 
 
 @admin.register(IdempotentAnswer)

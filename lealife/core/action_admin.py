@@ -31,6 +31,37 @@ def offer(action: Action[..., Any], *, description: str) -> Callable[[Any], Any]
     return decorate
 
 
+def offer_each(action: Action[..., Any], *, row: str, description: str, done: str, **more: Any) -> Any:
+    """An admin action that calls `action` for each chosen row, with its id as the argument `row`, and with `more`.
+
+    `done` is what happened, as the log and the message say it: "cancelled".
+    """
+
+    @offer(action, description=description)
+    def act(site: ActionAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        given = {"by": read_actor(request), "origin": ORIGIN, **more}
+        site.run_action(request, queryset, action=lambda chosen: action(**{row: chosen.pk}, **given), done=done)
+
+    return act
+
+
+def offer_all(action: Action[..., int], *, rows: str, description: str, done: str, note: str) -> Any:
+    """An admin action that calls `action` once, with the ids of all chosen rows as the argument `rows`.
+
+    `done` follows the number that the action returns: "retired". `note` is what the log says of each row.
+    """
+
+    @offer(action, description=description)
+    def act(site: ActionAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        chosen = list(queryset)
+        count = action(**{rows: [row.pk for row in chosen]}, by=read_actor(request), origin=ORIGIN)
+        for row in chosen:
+            site.log_change(request, row, note)
+        site.message_user(request, f"{count} {done}.", messages.SUCCESS)
+
+    return act
+
+
 def take_over(row: Model, made: Model) -> None:
     """Copies the row that an action has made into the admin's unsaved `row`, so that admin can log and link it."""
     row.pk = made.pk

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, take_over
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer_each, take_over
 from lealife.core.actors import read_actor
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.models import Campaign
@@ -78,24 +78,12 @@ class CampaignAdmin(ActionAdmin):
             f"{now.succeeded} succeeded, {now.failed} failed, {now.cancelled} cancelled, {now.disabled} disabled"
         )
 
-    @offer(requeue_failed, description="Re-queue what failed, with a fresh retry budget")
-    def requeue_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
-        """Queues the failed and disabled sources of the chosen campaigns again."""
-        by = read_actor(request)
-        self.run_action(
-            request,
-            queryset,
-            action=lambda row: requeue_failed(campaign_id=row.pk, by=by, origin=ORIGIN),
-            done="queued again",
-        )
-
-    @offer(cancel_campaign, description="Cancel what has not started")
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
-        """Cancels the waiting sources of the chosen campaigns."""
-        by = read_actor(request)
-        self.run_action(
-            request,
-            queryset,
-            action=lambda row: cancel_campaign(campaign_id=row.pk, by=by, origin=ORIGIN),
-            done="cancelled",
-        )
+    requeue_selected = offer_each(
+        requeue_failed,
+        row="campaign_id",
+        description="Re-queue what failed, with a fresh retry budget",
+        done="queued again",
+    )
+    cancel_selected = offer_each(
+        cancel_campaign, row="campaign_id", description="Cancel what has not started", done="cancelled"
+    )

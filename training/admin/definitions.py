@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.helpers import ActionForm
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, take_over
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, offer_each, take_over
 from lealife.core.actors import read_actor
 from training.campaigns import SIZE_MAX
 from training.definitions import (
@@ -113,21 +111,8 @@ class TaskDefinitionAdmin(ActionAdmin):
             done="queued",
         )
 
-    @offer(enable_definition, description="Enable")
-    def enable_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
-        """Enables the chosen definitions, so that they can be queued."""
-        self._run(request, queryset, enable_definition, "enabled")
-
-    @offer(disable_definition, description="Disable")
-    def disable_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
-        """Disables the chosen definitions, so that they cannot be queued."""
-        self._run(request, queryset, disable_definition, "disabled")
-
-    def _run(
-        self, request: HttpRequest, rows: QuerySet[TaskDefinition], action: Callable[..., None], done: str
-    ) -> None:
-        by = read_actor(request)
-        self.run_action(request, rows, action=lambda row: action(definition_id=row.pk, by=by, origin=ORIGIN), done=done)
+    enable_selected = offer_each(enable_definition, row="definition_id", description="Enable", done="enabled")
+    disable_selected = offer_each(disable_definition, row="definition_id", description="Disable", done="disabled")
 
 
 def read_size(typed: str) -> int | str:
