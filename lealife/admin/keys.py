@@ -83,8 +83,6 @@ class ApiKeyAdmin(ActionAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm, change: bool) -> None:
         """Makes the key and shows it once."""
-        if change:
-            return
         made, secret = create_api_key(
             name=form.cleaned_data["name"],
             scope=form.cleaned_data["scope"],

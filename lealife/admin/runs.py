@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from lealife.core.action_admin import ActionAdmin, offer_each
 from lealife.run_actions import judge_run, repeat_run, train_on_run
-from training.admin import RunAdmin
+from training.admin.evidence import RunAdmin
 from training.models import Run
 
 

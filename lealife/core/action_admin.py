@@ -133,6 +133,11 @@ class ActionAdmin(admin.ModelAdmin):
         later = {field.name for field in self.opts.fields if field.has_db_default()}
         return [name for name in shown if name not in later]
 
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Deletes the chosen rows one by one, each with its audit entry."""
+        for row in queryset:
+            self.delete_model(request, row)
+
     def run_action(
         self, request: HttpRequest, rows: QuerySet[Any], *, action: Callable[[Any], object], done: str
     ) -> None:

@@ -63,8 +63,6 @@ class CampaignAdmin(ActionAdmin):
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: forms.ModelForm, change: bool) -> None:
         """Queues the campaign's sources."""
-        if change:
-            return
         definition = {name: form.cleaned_data[name] for name in CampaignForm.Meta.fields}
         made = create_campaign(**definition, queued_from=ORIGIN, by=read_actor(request))
         take_over(obj, made)

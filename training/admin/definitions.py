@@ -84,11 +84,6 @@ class TaskDefinitionAdmin(ActionAdmin):
         """Deletes a definition that was never queued."""
         delete_definition(definition_id=obj.pk, by=read_actor(request), origin=ORIGIN)
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
-        """Deletes the chosen ones, each with an audit entry."""
-        for row in queryset:
-            self.delete_model(request, row)
-
     @admin.display(description="state")
     def state(self, row: TaskDefinition) -> str:
         """Ready, or the reason why it cannot be queued."""

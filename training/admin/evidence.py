@@ -1,4 +1,4 @@
-"""Admin of evidence: runs, steps, pages, cycles, outcomes and the chain over them. Read, never written."""
+"""Admin of evidence: runs, steps, pages, cycles, outcomes, verdicts and the hash chain. Read, never written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lealife.core.readonly_admin import ReadOnlyAdmin, ReadOnlyInline
 from training.models import (
     ChainAnchor,
     ChainCheck,
+    OperatorVerdict,
     OutcomeSeal,
     PageSnapshot,
     Run,
@@ -127,6 +128,17 @@ class TrainingOutcomeAdmin(ReadOnlyAdmin):
     list_select_related = ("host",)
     search_fields = ("=id", "=run__id", "=source__id")
     search_help_text = "The number of the outcome, its run or its source."
+
+
+@admin.register(OperatorVerdict)
+class OperatorVerdictAdmin(ReadOnlyAdmin):
+    """Verdicts on answers, given on the page of the run; the latest of a run counts."""
+
+    list_display = ("id", "run", "right", "right_url", "by", "origin", "note", "at")
+    list_filter = ("right",)
+    list_select_related = ("run",)
+    search_fields = ("=run__id", "by")
+    search_help_text = "The run's number, or who gave it."
 
 
 @admin.register(OutcomeSeal)

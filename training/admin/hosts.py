@@ -8,7 +8,6 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from lealife.core.action_admin import ORIGIN, ActionAdmin
@@ -95,11 +94,6 @@ class HostAdmin(ActionAdmin):
             record_audit(actor=read_actor(request), origin=ORIGIN, action="delete host", subject=f"host {obj.name}")
             obj.delete()
             announce("sources")
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
-        """Deletes the chosen ones, each with an audit entry."""
-        for row in queryset:
-            self.delete_model(request, row)
 
 
 @admin.register(HostTurn)
