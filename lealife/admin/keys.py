@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import Field, Model
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer_each, take_over
+from lealife.core.action_admin import NEVER, ORIGIN, ActionAdmin, offer_each, take_over
 from lealife.core.actors import read_actor
 from lealife.core.readonly_admin import ReadOnlyAdmin
 from lealife.keys import DAYS, DAYS_MAX, create_api_key, may_give, revoke_api_key
@@ -48,6 +48,8 @@ class ApiKeyAdmin(ActionAdmin):
     list_filter = ("scope",)
     search_fields = ("name", "prefix")
     actions = ("revoke_selected",)
+    # A key that clients already use must not change what it allows. It is revoked, never deleted: the log names it.
+    changes = deletes = NEVER
 
     ASKED = ("name", "scope", "days")
     RECORD = (
@@ -72,14 +74,6 @@ class ApiKeyAdmin(ActionAdmin):
             by = read_actor(request)
             kwargs["choices"] = [(value, label) for value, label in ApiKey.Scope.choices if may_give(value, by=by)]
         return super().formfield_for_choice_field(db_field, request, **kwargs)
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A key that clients already use must not change what it allows."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A key is revoked, never deleted: the audit log names it."""
-        return False
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm, change: bool) -> None:
         """Makes the key and shows it once."""

@@ -15,6 +15,8 @@ from lealife.core.errors import Refused
 
 Names = list[str] | tuple[str, ...]
 ORIGIN = "admin"
+# Stands for a permission, where admin lets no one do it.
+NEVER = "never"
 REFUSALS_SHOWN = 5
 # The attribute of a request under which its refusal is carried.
 _REFUSED = "lealife_refused"
@@ -71,23 +73,23 @@ def take_over(row: Model, made: Model) -> None:
 class ActionAdmin(admin.ModelAdmin):
     """Admin whose pages and menus call the product's actions. A refusal is shown as a form error or a message.
 
-    `adds`, `changes` and `deletes` are the permissions of the actions behind those pages; empty means Django's own
-    permission. A user who may do any of the actions may also look.
+    `adds`, `changes` and `deletes` are the permissions of the actions behind those pages, or NEVER; empty means
+    Django's own permission. A user who may do any of the actions may also look.
     """
 
     adds, changes, deletes = "", "", ""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Whether the add page is offered."""
-        return read_actor(request).may(self.adds) if self.adds else super().has_add_permission(request)
+        return _may(request, self.adds) if self.adds else super().has_add_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether the change page has a Save button."""
-        return read_actor(request).may(self.changes) if self.changes else super().has_change_permission(request, obj)
+        return _may(request, self.changes) if self.changes else super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether rows may be deleted."""
-        return read_actor(request).may(self.deletes) if self.deletes else super().has_delete_permission(request, obj)
+        return _may(request, self.deletes) if self.deletes else super().has_delete_permission(request, obj)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Django's permission to look, or any of the actions here."""
@@ -161,6 +163,10 @@ class ActionAdmin(admin.ModelAdmin):
             self.message_user(request, sentence, messages.ERROR)
         if len(refusals) > REFUSALS_SHOWN:
             self.message_user(request, f"… and {len(refusals) - REFUSALS_SHOWN} more were refused.", messages.ERROR)
+
+
+def _may(request: HttpRequest, permission: str) -> bool:
+    return permission != NEVER and read_actor(request).may(permission)
 
 
 def _refuse_form(form: type[forms.ModelForm], refused: Refused) -> type[forms.ModelForm]:

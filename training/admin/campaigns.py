@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer_each, take_over
+from lealife.core.action_admin import NEVER, ORIGIN, ActionAdmin, offer_each, take_over
 from lealife.core.actors import read_actor
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.models import Campaign
@@ -43,23 +43,13 @@ class CampaignAdmin(ActionAdmin):
     autocomplete_fields = ("host",)
     actions = ("requeue_selected", "cancel_selected")
     adds = create_campaign.permission
+    # A campaign changes only by its actions. It is cancelled, never deleted: its outcomes remain.
+    changes = deletes = NEVER
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """No field while the campaign is being written; every field once it is queued."""
         made = ("progress", "definition", "queued_from", "created_by", "created_at", "cancelled_at")
         return () if obj is None else (*CampaignForm.Meta.fields, *made)
-
-    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """The definition, and the progress once it is queued."""
-        return tuple(self.get_readonly_fields(request, obj)) or CampaignForm.Meta.fields
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Always False: a campaign changes only by its actions."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A campaign is cancelled, never deleted: its outcomes remain."""
-        return False
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: forms.ModelForm, change: bool) -> None:
         """Queues the campaign's sources."""

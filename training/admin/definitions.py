@@ -65,10 +65,6 @@ class TaskDefinitionAdmin(ActionAdmin):
         """The read-only fields; enabling and disabling are actions."""
         return () if obj is None else self.RECORD
 
-    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """The task, and its state once it is saved."""
-        return (*DefinitionForm.Meta.fields, *self.get_readonly_fields(request, obj))
-
     def save_model(self, request: HttpRequest, obj: TaskDefinition, form: forms.ModelForm, change: bool) -> None:
         """Saves a new definition, or what was changed of one."""
         names = form.changed_data if change else DefinitionForm.Meta.fields

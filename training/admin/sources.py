@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer_each, take_over
+from lealife.core.action_admin import NEVER, ORIGIN, ActionAdmin, offer_each, take_over
 from lealife.core.actors import read_actor
 from training.models import TrainingSource
 from training.sources import (
@@ -54,6 +54,8 @@ class TrainingSourceAdmin(ActionAdmin):
     actions = ("disable_selected", "enable_selected", "requeue_selected", "cancel_selected")
     adds = queue_source.permission
     changes = correct_source.permission
+    # A source is cancelled, never deleted: its outcomes remain.
+    deletes = NEVER
 
     RECORD = (
         "kind",
@@ -76,14 +78,6 @@ class TrainingSourceAdmin(ActionAdmin):
         if not isinstance(obj, TrainingSource):
             return ()
         return self.RECORD if obj.status in WAITING else (*SourceForm.Meta.fields, *self.RECORD)
-
-    def get_fields(self, request: HttpRequest, obj: TrainingSource | None = None) -> tuple[str, ...]:
-        """The definition, and its state once it is queued."""
-        return SourceForm.Meta.fields if obj is None else (*SourceForm.Meta.fields, *self.RECORD)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A source is cancelled, never deleted: its outcomes remain."""
-        return False
 
     def save_model(self, request: HttpRequest, obj: TrainingSource, form: forms.ModelForm, change: bool) -> None:
         """Queues a new source, or corrects one that still waits."""
