@@ -5,14 +5,59 @@ from __future__ import annotations
 from django.contrib import admin
 
 from lealife.core.action_admin import ActionAdmin, offer_each
+from lealife.core.readonly_admin import ReadOnlyAdmin, ReadOnlyInline
 from lealife.run_actions import judge_run, repeat_run, train_on_run
-from training.admin.evidence import RunAdmin
-from training.models import Run
+from training.models import Run, Step
 
 
-class SteeredRunAdmin(RunAdmin, ActionAdmin):
-    """Runs of the agent. They can be repeated, turned into training sources, and judged."""
+class StepInline(ReadOnlyInline):
+    """The run's trajectory, in order."""
 
+    model = Step
+    fields = (
+        "index",
+        "final_url",
+        "title",
+        "status_code",
+        "picked_by",
+        "latency_ms",
+        "served_digest",
+        "error_code",
+    )
+    ordering = ("index",)
+    show_change_link = True
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin, ActionAdmin):
+    """Executions by the agent, with their trajectories. They can be repeated, turned into training sources, and judged.
+
+    It stands here because `training`, where runs belong, may not import the actions from `lealife`.
+    """
+
+    list_display = (
+        "id",
+        "lane",
+        "status",
+        "answer_state",
+        "answer_score",
+        "is_quoted",
+        "host",
+        "error_code",
+        "pages",
+        "controller_calls",
+        "duration_ms",
+        "requested_by",
+        "created_at",
+    )
+    list_filter = ("lane", "status", "answer_state", "host")
+    list_select_related = ("host",)
+    search_fields = ("=id",)
+    search_help_text = "The run's number."
+    inlines = (StepInline,)
+    # In the place of the column, which also holds what is no answer.
+    exclude = ("answer",)
+    readonly_fields = ("given_answer", "draft")
     actions = ("repeat_selected", "train_on_selected", "judge_right", "judge_wrong")
 
     repeat_selected = offer_each(
@@ -28,8 +73,3 @@ class SteeredRunAdmin(RunAdmin, ActionAdmin):
     judge_wrong = offer_each(
         judge_run, row="run_id", description="Was this right? No", done="judged wrong", right=False
     )
-
-
-# This admin stands here because `training`, where runs belong, may not import the actions from `lealife`.
-admin.site.unregister(Run)
-admin.site.register(Run, SteeredRunAdmin)

@@ -1,5 +1,5 @@
-"""Admin of what happened: hosts, sources, campaigns and definitions are edited; runs and outcomes are evidence."""
+"""Admin of what happened: sources, campaigns, definitions and settings are edited; the rest is evidence."""
 
-from training.admin import campaigns, control, definitions, evidence, hosts, sources
+from training.admin import campaigns, control, definitions, evidence, sources
 
-__all__ = ["campaigns", "control", "definitions", "evidence", "hosts", "sources"]
+__all__ = ["campaigns", "control", "definitions", "evidence", "sources"]

@@ -16,6 +16,7 @@ from training.models import (
     AuditEntry,
     Coordinator,
     CounterSlot,
+    HostTurn,
     ModelServerFault,
     RuntimeSettings,
     RuntimeSettingsChange,
@@ -100,6 +101,14 @@ class CoordinatorAdmin(ReadOnlyAdmin):
         "last_launch_at",
         "enabled_changed_by",
     )
+
+
+@admin.register(HostTurn)
+class HostTurnAdmin(ReadOnlyAdmin):
+    """When the next page may be requested from each server."""
+
+    list_display = ("origin", "next_at")
+    search_fields = ("origin",)
 
 
 @admin.register(WorkerHeartbeat)
