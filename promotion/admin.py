@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, offer_each
-from lealife.core.actors import Action, Actor, read_actor
+from lealife.core.actors import Action, read_actor
 from lealife.core.errors import Refused
 from lealife.core.readonly_admin import ReadOnlyAdmin, link_rows
 from promotion.applies import roll_back
@@ -99,26 +99,21 @@ class LiveApplyAdmin(ReadOnlyAdmin, ActionAdmin):
 
     @offer(roll_back, description="Roll back this switch")
     def roll_back_selected(self, request: HttpRequest, queryset: QuerySet[LiveApply]) -> None:
-        """Makes the role's previous tag active again; only for the switch that is live now."""
+        """Makes the role's previous tag active again; only for the last switch of the role."""
         chosen = list(queryset)
         reason = request.POST.get("reason", "").strip()
         try:
-            apply = self._roll_back(chosen, reason=reason, by=read_actor(request))
+            if len(chosen) != 1:
+                raise Refused("Choose one switch to roll back.")
+            if not reason:
+                raise Refused("Enter a reason for the rollback. The audit log keeps it.")
+            [last] = chosen
+            apply = roll_back(role=last.role, by=read_actor(request), reason=reason, origin=ORIGIN, undo=last.pk)
         except Refused as refused:
             self.message_user(request, str(refused), messages.ERROR)
             return
-        self.log_addition(request, apply, f"Rolled back live apply {chosen[0].pk}: {reason}")
+        self.log_addition(request, apply, f"Rolled back live apply {last.pk}: {reason}")
         self.message_user(request, f"{apply.role} is served by {apply.to_tag} again.", messages.SUCCESS)
-
-    def _roll_back(self, chosen: list[LiveApply], *, reason: str, by: Actor) -> LiveApply:
-        if len(chosen) != 1:
-            raise Refused("Choose one switch to roll back.")
-        if not reason:
-            raise Refused("Enter a reason for the rollback. The audit log keeps it.")
-        live = LiveApply.objects.filter(role=chosen[0].role).order_by("-id").first()
-        if live is not None and live.pk != chosen[0].pk:
-            raise Refused(f"Only the newest switch of {live.role}, live apply {live.pk}, can be rolled back.")
-        return roll_back(role=chosen[0].role, by=by, reason=reason, origin=ORIGIN)
 
 
 def offer_steering(action: Action[..., Any], *, description: str, done: str) -> Any:
