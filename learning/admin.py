@@ -11,7 +11,7 @@ from django.db.models import Min, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, offer_all
 from lealife.core.actors import read_actor
 from lealife.core.readonly_admin import ReadOnlyAdmin, link_rows
 from learning.memory import purge_memory, retire_items, trust_items
@@ -71,23 +71,17 @@ class MemoryItemAdmin(ReadOnlyAdmin, ActionAdmin):
         """The outcomes and pages that it comes from."""
         return link_rows(MemoryEvidence, text="What taught it", search=item.pk)
 
-    @offer(retire_items, description="Retire: no run recalls them any more")
-    def retire_selected(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
-        """Retires the chosen items, so that runs no longer recall them."""
-        chosen = list(queryset)
-        retired = retire_items(item_ids=[item.pk for item in chosen], by=read_actor(request), origin=ORIGIN)
-        for item in chosen:
-            self.log_change(request, item, "Retired.")
-        self.message_user(request, f"{retired} retired.", messages.SUCCESS)
-
-    @offer(trust_items, description="Trust: runs recall them again")
-    def trust_selected(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
-        """Vouches for the chosen items, retired and quarantined ones too."""
-        chosen = list(queryset)
-        trusted = trust_items(item_ids=[item.pk for item in chosen], by=read_actor(request), origin=ORIGIN)
-        for item in chosen:
-            self.log_change(request, item, "Trusted.")
-        self.message_user(request, f"{trusted} trusted.", messages.SUCCESS)
+    retire_selected = offer_all(
+        retire_items,
+        rows="item_ids",
+        description="Retire: no run recalls them any more",
+        done="retired",
+        note="Retired.",
+    )
+    # Retired and quarantined ones too.
+    trust_selected = offer_all(
+        trust_items, rows="item_ids", description="Trust: runs recall them again", done="trusted", note="Trusted."
+    )
 
     @offer(purge_memory, description="Purge all that was learned from the same outcomes")
     def purge_outcomes(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer
-from lealife.core.actors import Actor, read_actor
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, offer_each
+from lealife.core.actors import Action, read_actor
 from lealife.core.errors import Refused
 from lealife.core.readonly_admin import ReadOnlyAdmin, link_rows
 from promotion.applies import roll_back
@@ -65,24 +65,8 @@ class ModelTagAdmin(ReadOnlyAdmin, ActionAdmin):
         checked = read_calibration(controller=controller, task=tag)
         return f"{words} {describe_here(right=checked.right, answers=checked.answers)}"
 
-    @offer(pin_tag, description="Pin: never prune")
-    def pin_selected(self, request: HttpRequest, queryset: QuerySet[ModelTag]) -> None:
-        """Pins the chosen tags, so that retention never prunes them."""
-        self._pin(request, queryset, pinned=True)
-
-    @offer(pin_tag, description="Unpin")
-    def unpin_selected(self, request: HttpRequest, queryset: QuerySet[ModelTag]) -> None:
-        """Unpins the chosen tags, so that retention may prune them."""
-        self._pin(request, queryset, pinned=False)
-
-    def _pin(self, request: HttpRequest, rows: QuerySet[ModelTag], *, pinned: bool) -> None:
-        by = read_actor(request)
-        self.run_action(
-            request,
-            rows,
-            action=lambda tag: pin_tag(tag_id=tag.pk, pinned=pinned, by=by, origin=ORIGIN),
-            done="pinned" if pinned else "unpinned",
-        )
+    pin_selected = offer_each(pin_tag, row="tag_id", description="Pin: never prune", done="pinned", pinned=True)
+    unpin_selected = offer_each(pin_tag, row="tag_id", description="Unpin", done="unpinned", pinned=False)
 
 
 class RollBackForm(ActionForm):
@@ -115,26 +99,36 @@ class LiveApplyAdmin(ReadOnlyAdmin, ActionAdmin):
 
     @offer(roll_back, description="Roll back this switch")
     def roll_back_selected(self, request: HttpRequest, queryset: QuerySet[LiveApply]) -> None:
-        """Makes the role's previous tag active again; only for the switch that is live now."""
+        """Makes the role's previous tag active again; only for the last switch of the role."""
         chosen = list(queryset)
         reason = request.POST.get("reason", "").strip()
         try:
-            apply = self._roll_back(chosen, reason=reason, by=read_actor(request))
+            if len(chosen) != 1:
+                raise Refused("Choose one switch to roll back.")
+            if not reason:
+                raise Refused("Enter a reason for the rollback. The audit log keeps it.")
+            [last] = chosen
+            apply = roll_back(role=last.role, by=read_actor(request), reason=reason, origin=ORIGIN, undo=last.pk)
         except Refused as refused:
             self.message_user(request, str(refused), messages.ERROR)
             return
-        self.log_addition(request, apply, f"Rolled back live apply {chosen[0].pk}: {reason}")
+        self.log_addition(request, apply, f"Rolled back live apply {last.pk}: {reason}")
         self.message_user(request, f"{apply.role} is served by {apply.to_tag} again.", messages.SUCCESS)
 
-    def _roll_back(self, chosen: list[LiveApply], *, reason: str, by: Actor) -> LiveApply:
-        if len(chosen) != 1:
-            raise Refused("Choose one switch to roll back.")
-        if not reason:
-            raise Refused("Enter a reason for the rollback. The audit log keeps it.")
-        live = LiveApply.objects.filter(role=chosen[0].role).order_by("-id").first()
-        if live is not None and live.pk != chosen[0].pk:
-            raise Refused(f"Only the newest switch of {live.role}, live apply {live.pk}, can be rolled back.")
-        return roll_back(role=chosen[0].role, by=by, reason=reason, origin=ORIGIN)
+
+def offer_steering(action: Action[..., Any], *, description: str, done: str) -> Any:
+    """An admin action that steers promotion as a whole, whatever rows are chosen; `done` is the message."""
+
+    @offer(action, description=description)
+    def act(site: ActionAdmin, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
+        try:
+            action(by=read_actor(request), origin=ORIGIN)
+        except Refused as refused:
+            site.message_user(request, str(refused), messages.ERROR)
+        else:
+            site.message_user(request, done, messages.SUCCESS)
+
+    return act
 
 
 @admin.register(PromotionWindow)
@@ -145,33 +139,18 @@ class PromotionWindowAdmin(ReadOnlyAdmin, ActionAdmin):
     list_filter = ("state",)
     actions = ("hold", "resume", "evaluate", "drill")
 
-    @offer(hold_promotion, description="Hold promotion")
-    def hold(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
-        """Holds promotion: no candidate is evaluated, tried or applied until it is resumed."""
-        self._steer(request, hold_promotion, done="Promotion is on hold.")
-
-    @offer(resume_promotion, description="Resume promotion")
-    def resume(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
-        """Resumes promotion where it was held."""
-        self._steer(request, resume_promotion, done="Promotion has resumed.")
-
-    @offer(evaluate_now, description="Evaluate now, with the successes there are")
-    def evaluate(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
-        """Closes the collecting window early."""
-        self._steer(request, evaluate_now, done="The window closes with the successes that it has.")
-
-    @offer(request_drill, description="Drill the gate")
-    def drill(self, request: HttpRequest, queryset: QuerySet[PromotionWindow]) -> None:
-        """Requests a drill: an identical clone and a sabotaged copy of the active tag go through the gate."""
-        self._steer(request, request_drill, done="An identical clone and a sabotaged copy will go through the gate.")
-
-    def _steer(self, request: HttpRequest, action: Callable[..., object], *, done: str) -> None:
-        try:
-            action(by=read_actor(request), origin=ORIGIN)
-        except Refused as refused:
-            self.message_user(request, str(refused), messages.ERROR)
-        else:
-            self.message_user(request, done, messages.SUCCESS)
+    hold = offer_steering(hold_promotion, description="Hold promotion", done="Promotion is on hold.")
+    resume = offer_steering(resume_promotion, description="Resume promotion", done="Promotion has resumed.")
+    evaluate = offer_steering(
+        evaluate_now,
+        description="Evaluate now, with the successes there are",
+        done="The window closes with the successes that it has.",
+    )
+    drill = offer_steering(
+        request_drill,
+        description="Drill the gate",
+        done="An identical clone and a sabotaged copy will go through the gate.",
+    )
 
 
 @admin.register(GateDrill)

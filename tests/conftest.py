@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,16 @@ def _flushed_tables(django_db_setup: None) -> None:
     from tests.guards import allow_flush
 
     allow_flush()
+
+
+@pytest.fixture
+def quiet_publisher(transactional_db: None) -> Iterator[None]:
+    """No publisher thread outlives the test."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "publisher":
+            thread.join(5.0)
+            assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")

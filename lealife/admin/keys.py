@@ -7,10 +7,10 @@ from typing import Any, ClassVar, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Field, Model
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, take_over
+from lealife.core.action_admin import NEVER, ORIGIN, ActionAdmin, offer_each, take_over
 from lealife.core.actors import read_actor
 from lealife.core.readonly_admin import ReadOnlyAdmin
 from lealife.keys import DAYS, DAYS_MAX, create_api_key, may_give, revoke_api_key
@@ -48,6 +48,8 @@ class ApiKeyAdmin(ActionAdmin):
     list_filter = ("scope",)
     search_fields = ("name", "prefix")
     actions = ("revoke_selected",)
+    # A key that clients already use must not change what it allows. It is revoked, never deleted: the log names it.
+    changes = deletes = NEVER
 
     ASKED = ("name", "scope", "days")
     RECORD = (
@@ -73,18 +75,8 @@ class ApiKeyAdmin(ActionAdmin):
             kwargs["choices"] = [(value, label) for value, label in ApiKey.Scope.choices if may_give(value, by=by)]
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A key that clients already use must not change what it allows."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A key is revoked, never deleted: the audit log names it."""
-        return False
-
     def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm, change: bool) -> None:
         """Makes the key and shows it once."""
-        if change:
-            return
         made, secret = create_api_key(
             name=form.cleaned_data["name"],
             scope=form.cleaned_data["scope"],
@@ -96,16 +88,9 @@ class ApiKeyAdmin(ActionAdmin):
         take_over(obj, made)
         self.message_user(request, f"The key is {secret} — save it now. It is not shown again.", messages.WARNING)
 
-    @offer(revoke_api_key, description="Revoke at once and permanently")
-    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        """Ends the chosen keys."""
-        by = read_actor(request)
-        self.run_action(
-            request,
-            queryset,
-            action=lambda key: revoke_api_key(key_id=key.pk, by=by, origin=ORIGIN),
-            done="revoked",
-        )
+    revoke_selected = offer_each(
+        revoke_api_key, row="key_id", description="Revoke at once and permanently", done="revoked"
+    )
 
 
 @admin.register(IdempotentAnswer)

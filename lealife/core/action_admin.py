@@ -15,6 +15,8 @@ from lealife.core.errors import Refused
 
 Names = list[str] | tuple[str, ...]
 ORIGIN = "admin"
+# Stands for a permission, where admin lets no one do it.
+NEVER = "never"
 REFUSALS_SHOWN = 5
 # The attribute of a request under which its refusal is carried.
 _REFUSED = "lealife_refused"
@@ -31,6 +33,37 @@ def offer(action: Action[..., Any], *, description: str) -> Callable[[Any], Any]
     return decorate
 
 
+def offer_each(action: Action[..., Any], *, row: str, description: str, done: str, **more: Any) -> Any:
+    """An admin action that calls `action` for each chosen row, with its id as the argument `row`, and with `more`.
+
+    `done` is what happened, as the log and the message say it: "cancelled".
+    """
+
+    @offer(action, description=description)
+    def act(site: ActionAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        given = {"by": read_actor(request), "origin": ORIGIN, **more}
+        site.run_action(request, queryset, action=lambda chosen: action(**{row: chosen.pk}, **given), done=done)
+
+    return act
+
+
+def offer_all(action: Action[..., int], *, rows: str, description: str, done: str, note: str) -> Any:
+    """An admin action that calls `action` once, with the ids of all chosen rows as the argument `rows`.
+
+    `done` follows the number that the action returns: "retired". `note` is what the log says of each row.
+    """
+
+    @offer(action, description=description)
+    def act(site: ActionAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        chosen = list(queryset)
+        count = action(**{rows: [row.pk for row in chosen]}, by=read_actor(request), origin=ORIGIN)
+        for row in chosen:
+            site.log_change(request, row, note)
+        site.message_user(request, f"{count} {done}.", messages.SUCCESS)
+
+    return act
+
+
 def take_over(row: Model, made: Model) -> None:
     """Copies the row that an action has made into the admin's unsaved `row`, so that admin can log and link it."""
     row.pk = made.pk
@@ -40,23 +73,23 @@ def take_over(row: Model, made: Model) -> None:
 class ActionAdmin(admin.ModelAdmin):
     """Admin whose pages and menus call the product's actions. A refusal is shown as a form error or a message.
 
-    `adds`, `changes` and `deletes` are the permissions of the actions behind those pages; empty means Django's own
-    permission. A user who may do any of the actions may also look.
+    `adds`, `changes` and `deletes` are the permissions of the actions behind those pages, or NEVER; empty means
+    Django's own permission. A user who may do any of the actions may also look.
     """
 
     adds, changes, deletes = "", "", ""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Whether the add page is offered."""
-        return read_actor(request).may(self.adds) if self.adds else super().has_add_permission(request)
+        return _may(request, self.adds) if self.adds else super().has_add_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether the change page has a Save button."""
-        return read_actor(request).may(self.changes) if self.changes else super().has_change_permission(request, obj)
+        return _may(request, self.changes) if self.changes else super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether rows may be deleted."""
-        return read_actor(request).may(self.deletes) if self.deletes else super().has_delete_permission(request, obj)
+        return _may(request, self.deletes) if self.deletes else super().has_delete_permission(request, obj)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Django's permission to look, or any of the actions here."""
@@ -102,6 +135,11 @@ class ActionAdmin(admin.ModelAdmin):
         later = {field.name for field in self.opts.fields if field.has_db_default()}
         return [name for name in shown if name not in later]
 
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Deletes the chosen rows one by one, each with its audit entry."""
+        for row in queryset:
+            self.delete_model(request, row)
+
     def run_action(
         self, request: HttpRequest, rows: QuerySet[Any], *, action: Callable[[Any], object], done: str
     ) -> None:
@@ -125,6 +163,10 @@ class ActionAdmin(admin.ModelAdmin):
             self.message_user(request, sentence, messages.ERROR)
         if len(refusals) > REFUSALS_SHOWN:
             self.message_user(request, f"… and {len(refusals) - REFUSALS_SHOWN} more were refused.", messages.ERROR)
+
+
+def _may(request: HttpRequest, permission: str) -> bool:
+    return permission != NEVER and read_actor(request).may(permission)
 
 
 def _refuse_form(form: type[forms.ModelForm], refused: Refused) -> type[forms.ModelForm]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from lealife.core.actors import Action, Actor, read_actor
 from lealife.core.errors import Forbidden, NotFound
 
 View = Callable[..., HttpResponse]
+Found = TypeVar("Found")
 
 
 def require_staff(view: View) -> View:
@@ -58,6 +59,13 @@ def require_post(view: View) -> View:
         return HttpResponseNotAllowed(["POST"])
 
     return guarded
+
+
+def find_action(actions: Mapping[str, Found], name: str) -> Found:
+    """What a page does under this name. Raises NotFound."""
+    if name not in actions:
+        raise NotFound(f"There is no action {name}.")
+    return actions[name]
 
 
 def require_action(request: HttpRequest, action: Action[..., Any]) -> Actor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -15,3 +16,9 @@ def fill_row(kind: type[Row], source: object, /, **given: Any) -> Row:
     """
     named = (entry.name for entry in fields(kind) if entry.name not in given)  # type: ignore[arg-type]
     return kind(**{name: getattr(source, name) for name in named}, **given)
+
+
+def fill_texts(kind: type[Row], stored: Mapping[str, Any], /, **given: Any) -> Row:
+    """A frozen dataclass whose fields are texts of `stored`, empty where it has none, or `given`."""
+    named = (entry.name for entry in fields(kind) if entry.name not in given)  # type: ignore[arg-type]
+    return kind(**{name: str(stored.get(name, "")) for name in named}, **given)

@@ -266,7 +266,16 @@ def test_a_rollback_needs_a_reason_and_is_a_new_row(staff: Client, rows: Rows) -
     assert (back.rolls_back, back.applied_by, back.reason) == (apply, "ada", "It hurts.")
     assert ModelTag.objects.get(status="active").name == "controller:1"
     again = run_action(staff, LiveApply, "roll_back_selected", apply, reason="Again.")
-    assert "Only the newest switch" in again[0]
+    assert f"Live apply {apply.pk} is no longer the last switch" in again[0]
+
+
+def test_the_last_switch_can_be_rolled_back_after_its_tag_got_another_digest(staff: Client, rows: Rows) -> None:
+    apply = rows[LiveApply]
+    LiveApply.objects.create(
+        role="controller", from_tag=apply.to_tag, from_digest="sha256:2", to_tag=apply.to_tag, to_digest="sha256:3"
+    )
+    shown = run_action(staff, LiveApply, "roll_back_selected", apply, reason="It hurts.")
+    assert shown == ["controller is served by controller:1 again."]
 
 
 def test_a_key_made_in_admin_is_shown_once_and_works(staff: Client) -> None:

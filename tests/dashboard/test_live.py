@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,13 +24,6 @@ from training.models import Host
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FAR = timedelta(hours=1)
-
-
-@pytest.fixture
-def quiet_publisher(transactional_db: None) -> Iterator[None]:
-    """No publisher thread outlives the test."""
-    yield
-    assert publisher.join()
 
 
 def open_socket(user: Any) -> WebsocketCommunicator:

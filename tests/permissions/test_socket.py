@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -14,19 +13,11 @@ from django.contrib.auth.models import User
 
 from lealife.dashboard.live.consumer import REFUSED, LiveConsumer
 from lealife.dashboard.live.origin import SameOrigin, is_allowed_origin
-from lealife.dashboard.live.publisher import publisher
 from tests.permissions.conftest import make_user
 from tests.permissions.table import CALLERS, SOCKET_MESSAGES, may
 from tests.permissions.test_pages import OFFERS
 
 BUTTON = "/training/actions/start/"
-
-
-@pytest.fixture
-def quiet_publisher(transactional_db: None) -> Iterator[None]:
-    """No publisher thread outlives the test."""
-    yield
-    assert publisher.join()
 
 
 async def watch(user: User) -> dict[str, str] | int:

@@ -1,20 +1,5 @@
-"""Admin of what happened: hosts, sources, campaigns and definitions are edited; runs and outcomes are evidence."""
+"""Admin of what happened: sources, campaigns, definitions and settings are edited; the rest is evidence."""
 
-from training.admin.campaigns import CampaignAdmin
-from training.admin.control import RuntimeSettingsAdmin
-from training.admin.definitions import TaskDefinitionAdmin
-from training.admin.evidence import RunAdmin, TrainingOutcomeAdmin
-from training.admin.hosts import HostAdmin
-from training.admin.sources import TrainingSourceAdmin
-from training.admin.verdicts import OperatorVerdictAdmin
+from training.admin import campaigns, control, definitions, evidence, sources
 
-__all__ = [
-    "CampaignAdmin",
-    "HostAdmin",
-    "OperatorVerdictAdmin",
-    "RunAdmin",
-    "RuntimeSettingsAdmin",
-    "TaskDefinitionAdmin",
-    "TrainingOutcomeAdmin",
-    "TrainingSourceAdmin",
-]
+__all__ = ["campaigns", "control", "definitions", "evidence", "sources"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, take_over
+from lealife.core.action_admin import NEVER, ORIGIN, ActionAdmin, offer_each, take_over
 from lealife.core.actors import read_actor
 from training.campaigns import cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.models import Campaign
@@ -43,28 +43,16 @@ class CampaignAdmin(ActionAdmin):
     autocomplete_fields = ("host",)
     actions = ("requeue_selected", "cancel_selected")
     adds = create_campaign.permission
+    # A campaign changes only by its actions. It is cancelled, never deleted: its outcomes remain.
+    changes = deletes = NEVER
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """No field while the campaign is being written; every field once it is queued."""
         made = ("progress", "definition", "queued_from", "created_by", "created_at", "cancelled_at")
         return () if obj is None else (*CampaignForm.Meta.fields, *made)
 
-    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """The definition, and the progress once it is queued."""
-        return tuple(self.get_readonly_fields(request, obj)) or CampaignForm.Meta.fields
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Always False: a campaign changes only by its actions."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A campaign is cancelled, never deleted: its outcomes remain."""
-        return False
-
     def save_model(self, request: HttpRequest, obj: Campaign, form: forms.ModelForm, change: bool) -> None:
         """Queues the campaign's sources."""
-        if change:
-            return
         definition = {name: form.cleaned_data[name] for name in CampaignForm.Meta.fields}
         made = create_campaign(**definition, queued_from=ORIGIN, by=read_actor(request))
         take_over(obj, made)
@@ -78,24 +66,12 @@ class CampaignAdmin(ActionAdmin):
             f"{now.succeeded} succeeded, {now.failed} failed, {now.cancelled} cancelled, {now.disabled} disabled"
         )
 
-    @offer(requeue_failed, description="Re-queue what failed, with a fresh retry budget")
-    def requeue_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
-        """Queues the failed and disabled sources of the chosen campaigns again."""
-        by = read_actor(request)
-        self.run_action(
-            request,
-            queryset,
-            action=lambda row: requeue_failed(campaign_id=row.pk, by=by, origin=ORIGIN),
-            done="queued again",
-        )
-
-    @offer(cancel_campaign, description="Cancel what has not started")
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
-        """Cancels the waiting sources of the chosen campaigns."""
-        by = read_actor(request)
-        self.run_action(
-            request,
-            queryset,
-            action=lambda row: cancel_campaign(campaign_id=row.pk, by=by, origin=ORIGIN),
-            done="cancelled",
-        )
+    requeue_selected = offer_each(
+        requeue_failed,
+        row="campaign_id",
+        description="Re-queue what failed, with a fresh retry budget",
+        done="queued again",
+    )
+    cancel_selected = offer_each(
+        cancel_campaign, row="campaign_id", description="Cancel what has not started", done="cancelled"
+    )

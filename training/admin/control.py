@@ -9,13 +9,14 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin
+from lealife.core.action_admin import NEVER, ORIGIN, ActionAdmin
 from lealife.core.actors import read_actor
 from lealife.core.readonly_admin import ReadOnlyAdmin
 from training.models import (
     AuditEntry,
     Coordinator,
     CounterSlot,
+    HostTurn,
     ModelServerFault,
     RuntimeSettings,
     RuntimeSettingsChange,
@@ -48,6 +49,8 @@ class RuntimeSettingsAdmin(ActionAdmin):
 
     form = RuntimeSettingsForm
     changes = apply_settings.permission
+    # There is always one row.
+    adds = deletes = NEVER
     list_display = ("__str__", "updated_by", "updated_at")
     fieldsets = (
         (None, {"fields": ("version", "updated_at", "updated_by", "based_on")}),
@@ -69,14 +72,6 @@ class RuntimeSettingsAdmin(ActionAdmin):
         """The last change, and the settings that this user may not change."""
         by = read_actor(request)
         return (*self.RECORD, *(name for name in FIELDS if not by.may(find_permission(name))))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """There is one row."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """There is always one row."""
-        return False
 
     def save_model(self, request: HttpRequest, obj: RuntimeSettings, form: forms.ModelForm, change: bool) -> None:
         """Applies what was changed against the version that the page showed."""
@@ -106,6 +101,14 @@ class CoordinatorAdmin(ReadOnlyAdmin):
         "last_launch_at",
         "enabled_changed_by",
     )
+
+
+@admin.register(HostTurn)
+class HostTurnAdmin(ReadOnlyAdmin):
+    """When the next page may be requested from each server."""
+
+    list_display = ("origin", "next_at")
+    search_fields = ("origin",)
 
 
 @admin.register(WorkerHeartbeat)

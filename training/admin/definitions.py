@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.helpers import ActionForm
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, take_over
+from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, offer_each, take_over
 from lealife.core.actors import read_actor
 from training.campaigns import SIZE_MAX
 from training.definitions import (
@@ -67,10 +65,6 @@ class TaskDefinitionAdmin(ActionAdmin):
         """The read-only fields; enabling and disabling are actions."""
         return () if obj is None else self.RECORD
 
-    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """The task, and its state once it is saved."""
-        return (*DefinitionForm.Meta.fields, *self.get_readonly_fields(request, obj))
-
     def save_model(self, request: HttpRequest, obj: TaskDefinition, form: forms.ModelForm, change: bool) -> None:
         """Saves a new definition, or what was changed of one."""
         names = form.changed_data if change else DefinitionForm.Meta.fields
@@ -85,11 +79,6 @@ class TaskDefinitionAdmin(ActionAdmin):
     def delete_model(self, request: HttpRequest, obj: TaskDefinition) -> None:
         """Deletes a definition that was never queued."""
         delete_definition(definition_id=obj.pk, by=read_actor(request), origin=ORIGIN)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
-        """Deletes the chosen ones, each with an audit entry."""
-        for row in queryset:
-            self.delete_model(request, row)
 
     @admin.display(description="state")
     def state(self, row: TaskDefinition) -> str:
@@ -113,21 +102,8 @@ class TaskDefinitionAdmin(ActionAdmin):
             done="queued",
         )
 
-    @offer(enable_definition, description="Enable")
-    def enable_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
-        """Enables the chosen definitions, so that they can be queued."""
-        self._run(request, queryset, enable_definition, "enabled")
-
-    @offer(disable_definition, description="Disable")
-    def disable_selected(self, request: HttpRequest, queryset: QuerySet[TaskDefinition]) -> None:
-        """Disables the chosen definitions, so that they cannot be queued."""
-        self._run(request, queryset, disable_definition, "disabled")
-
-    def _run(
-        self, request: HttpRequest, rows: QuerySet[TaskDefinition], action: Callable[..., None], done: str
-    ) -> None:
-        by = read_actor(request)
-        self.run_action(request, rows, action=lambda row: action(definition_id=row.pk, by=by, origin=ORIGIN), done=done)
+    enable_selected = offer_each(enable_definition, row="definition_id", description="Enable", done="enabled")
+    disable_selected = offer_each(disable_definition, row="definition_id", description="Disable", done="disabled")
 
 
 def read_size(typed: str) -> int | str:

@@ -1,4 +1,4 @@
-"""Admin of evidence: runs, steps, pages, cycles, outcomes and the chain over them. Read, never written."""
+"""Admin of evidence: steps, pages, cycles, outcomes, verdicts and the hash chain. Read, never written."""
 
 from __future__ import annotations
 
@@ -6,64 +6,17 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from lealife.core.readonly_admin import ReadOnlyAdmin, ReadOnlyInline
+from lealife.core.readonly_admin import ReadOnlyAdmin
 from training.models import (
     ChainAnchor,
     ChainCheck,
+    OperatorVerdict,
     OutcomeSeal,
     PageSnapshot,
-    Run,
     Step,
     TrainingCycle,
     TrainingOutcome,
 )
-
-
-class StepInline(ReadOnlyInline):
-    """The run's trajectory, in order."""
-
-    model = Step
-    fields = (
-        "index",
-        "final_url",
-        "title",
-        "status_code",
-        "picked_by",
-        "latency_ms",
-        "served_digest",
-        "error_code",
-    )
-    ordering = ("index",)
-    show_change_link = True
-
-
-@admin.register(Run)
-class RunAdmin(ReadOnlyAdmin):
-    """Executions by the agent, with their trajectories."""
-
-    list_display = (
-        "id",
-        "lane",
-        "status",
-        "answer_state",
-        "answer_score",
-        "is_quoted",
-        "host",
-        "error_code",
-        "pages",
-        "controller_calls",
-        "duration_ms",
-        "requested_by",
-        "created_at",
-    )
-    list_filter = ("lane", "status", "answer_state", "host")
-    list_select_related = ("host",)
-    search_fields = ("=id",)
-    search_help_text = "The run's number."
-    inlines = (StepInline,)
-    # In the place of the column, which also holds what is no answer.
-    exclude = ("answer",)
-    readonly_fields = ("given_answer", "draft")
 
 
 @admin.register(Step)
@@ -127,6 +80,17 @@ class TrainingOutcomeAdmin(ReadOnlyAdmin):
     list_select_related = ("host",)
     search_fields = ("=id", "=run__id", "=source__id")
     search_help_text = "The number of the outcome, its run or its source."
+
+
+@admin.register(OperatorVerdict)
+class OperatorVerdictAdmin(ReadOnlyAdmin):
+    """Verdicts on answers, given on the page of the run; the latest of a run counts."""
+
+    list_display = ("id", "run", "right", "right_url", "by", "origin", "note", "at")
+    list_filter = ("right",)
+    list_select_related = ("run",)
+    search_fields = ("=run__id", "by")
+    search_help_text = "The run's number, or who gave it."
 
 
 @admin.register(OutcomeSeal)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest
 
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, take_over
+from lealife.core.action_admin import NEVER, ORIGIN, ActionAdmin, offer_each, take_over
 from lealife.core.actors import read_actor
 from training.models import TrainingSource
 from training.sources import (
@@ -56,6 +54,8 @@ class TrainingSourceAdmin(ActionAdmin):
     actions = ("disable_selected", "enable_selected", "requeue_selected", "cancel_selected")
     adds = queue_source.permission
     changes = correct_source.permission
+    # A source is cancelled, never deleted: its outcomes remain.
+    deletes = NEVER
 
     RECORD = (
         "kind",
@@ -79,14 +79,6 @@ class TrainingSourceAdmin(ActionAdmin):
             return ()
         return self.RECORD if obj.status in WAITING else (*SourceForm.Meta.fields, *self.RECORD)
 
-    def get_fields(self, request: HttpRequest, obj: TrainingSource | None = None) -> tuple[str, ...]:
-        """The definition, and its state once it is queued."""
-        return SourceForm.Meta.fields if obj is None else (*SourceForm.Meta.fields, *self.RECORD)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A source is cancelled, never deleted: its outcomes remain."""
-        return False
-
     def save_model(self, request: HttpRequest, obj: TrainingSource, form: forms.ModelForm, change: bool) -> None:
         """Queues a new source, or corrects one that still waits."""
         by = read_actor(request)
@@ -96,26 +88,11 @@ class TrainingSourceAdmin(ActionAdmin):
         definition = {name: form.cleaned_data[name] for name in SourceForm.Meta.fields}
         take_over(obj, queue_source(**definition, queued_from=ORIGIN, by=by))
 
-    @offer(disable_source, description="Disable")
-    def disable_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
-        """Takes waiting sources out of the queue."""
-        self._run(request, queryset, disable_source, "disabled")
-
-    @offer(enable_source, description="Enable, with a fresh retry budget")
-    def enable_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
-        """Puts disabled sources back."""
-        self._run(request, queryset, enable_source, "enabled")
-
-    @offer(requeue_source, description="Requeue: run once more")
-    def requeue_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
-        """Runs finished sources once more."""
-        self._run(request, queryset, requeue_source, "requeued")
-
-    @offer(cancel_source, description="Cancel")
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[TrainingSource]) -> None:
-        """Cancels sources that have not started."""
-        self._run(request, queryset, cancel_source, "cancelled")
-
-    def _run(self, request: HttpRequest, rows: QuerySet[TrainingSource], action: Any, done: str) -> None:
-        by = read_actor(request)
-        self.run_action(request, rows, action=lambda row: action(source_id=row.pk, by=by, origin=ORIGIN), done=done)
+    disable_selected = offer_each(disable_source, row="source_id", description="Disable", done="disabled")
+    enable_selected = offer_each(
+        enable_source, row="source_id", description="Enable, with a fresh retry budget", done="enabled"
+    )
+    requeue_selected = offer_each(
+        requeue_source, row="source_id", description="Requeue: run once more", done="requeued"
+    )
+    cancel_selected = offer_each(cancel_source, row="source_id", description="Cancel", done="cancelled")

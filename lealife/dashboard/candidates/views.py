@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from lealife.core.actors import Action, Actor
 from lealife.core.errors import NotFound, Refused
-from lealife.dashboard.access import require_action, require_staff
+from lealife.dashboard.access import find_action, require_action, require_staff
 from lealife.dashboard.candidates.panels import read_arms
 from lealife.dashboard.live.views import render_live
 from lealife.dashboard.numbers import read_number
@@ -33,25 +32,27 @@ REASON_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The user who pressed the button, and what they entered."""
-
-    by: Actor
-    reason: str
-    role: str
-    undo: int | None = None  # the live apply that was looked at
-
-
-@dataclass(frozen=True, slots=True)
 class Button:
-    """One button: its label, the explanation, the action and the sentence when it is done."""
+    """One button: its label, the explanation, the action and the sentence when it is done.
+
+    `takes` names what the user chose or entered that the action is given; `undo` is the live apply that they saw.
+    """
 
     label: str
     will: str
-    needs: Action[..., Any]
-    act: Callable[[Asked], object]
+    action: Action[..., Any]
     done: str
-    wants_reason: bool = False
+    takes: tuple[str, ...] = ()
+
+    @property
+    def wants_reason(self) -> bool:
+        """Whether the user is asked for a reason."""
+        return "reason" in self.takes
+
+    def act(self, *, by: Actor, role: str, reason: str, undo: int | None = None) -> None:
+        """Calls the action with what it takes. Raises Refused."""
+        given = {"role": role, "reason": reason, "undo": undo}
+        self.action(by=by, origin=ORIGIN, **{name: given[name] for name in self.takes})
 
 
 BUTTONS = {
@@ -59,17 +60,15 @@ BUTTONS = {
         label="Hold promotion",
         will="Until someone resumes promotion, no window advances and no candidate is evaluated, tried or applied. "
         "Training continues, the tags that serve now keep serving, and the evidence gathered so far is kept.",
-        needs=hold_promotion,
-        act=lambda asked: hold_promotion(by=asked.by, origin=ORIGIN, reason=asked.reason),
+        action=hold_promotion,
         done="Promotion is on hold.",
-        wants_reason=True,
+        takes=("reason",),
     ),
     "resume": Button(
         label="Resume promotion",
         will="Promotion continues where it was held: an open evaluation runs its next pair, and an open canary is "
         "judged again.",
-        needs=resume_promotion,
-        act=lambda asked: resume_promotion(by=asked.by, origin=ORIGIN),
+        action=resume_promotion,
         done="Promotion has resumed.",
     ),
     "evaluate-now": Button(
@@ -77,36 +76,32 @@ BUTTONS = {
         will="The window closes with the successes that it has. A candidate is built from what was learned and is "
         "evaluated. The gate demands as much evidence as always, and this candidate uses its share of the lifetime "
         "error budget.",
-        needs=evaluate_now,
-        act=lambda asked: evaluate_now(by=asked.by, origin=ORIGIN),
+        action=evaluate_now,
         done="The window was closed early. Next, a candidate is built.",
     ),
     "drill": Button(
         label="Drill the gate",
         will="An identical clone and a sabotaged copy of the active controller tag go through the gate, which does not "
         "know that they are a test. Neither can ever serve. The page counts the gate's wrong verdicts.",
-        needs=request_drill,
-        act=lambda asked: request_drill(by=asked.by, origin=ORIGIN),
+        action=request_drill,
         done="The drill is requested.",
     ),
     "abort-canary": Button(
         label="Abort the canary",
         will="The candidate is rejected and serves no further run. The active tag serves all runs again. The window "
         "closes, and the next one starts to collect outcomes.",
-        needs=abort_open_canary,
-        act=lambda asked: abort_open_canary(by=asked.by, origin=ORIGIN, reason=asked.reason, role=asked.role),
+        action=abort_open_canary,
         done="The canary is aborted.",
-        wants_reason=True,
+        takes=("role", "reason"),
     ),
     "roll-back": Button(
         label="Roll back",
         will="The tag that served before the last switch becomes active again, as a new live apply. It serves from the "
         "next run on; runs in flight finish with the tag that they started with. The proof is amber until three live "
         "outcomes carry its digest.",
-        needs=roll_back,
-        act=lambda asked: roll_back(role=asked.role, by=asked.by, reason=asked.reason, origin=ORIGIN, undo=asked.undo),
+        action=roll_back,
         done="Rolled back. The previous tag serves from the next run on.",
-        wants_reason=True,
+        takes=("role", "reason", "undo"),
     ),
 }
 
@@ -128,19 +123,16 @@ def show_candidate(request: HttpRequest, evaluation_id: int) -> HttpResponse:
 @require_staff
 def steer(request: HttpRequest, action: str) -> HttpResponse:
     """`/training/promotion/{action}/`: GET explains what will happen, POST does it."""
-    chosen = BUTTONS.get(action)
-    if chosen is None:
-        raise NotFound(f"There is no action {action}.")
-    by = require_action(request, chosen.needs)
+    chosen = find_action(BUTTONS, action)
+    by = require_action(request, chosen.action)
     given = request.POST if request.method == "POST" else request.GET
     role = given.get("role", Role.CONTROLLER)
     if role not in Role.values:
         raise NotFound(f"There is no role {role[:20]}.")
     if request.method == "POST":
-        looked_at = read_number(request.POST.get("undo", ""))
-        asked = Asked(by, request.POST.get("reason", "")[:REASON_MAX].strip(), role, looked_at)
+        reason = request.POST.get("reason", "")[:REASON_MAX].strip()
         try:
-            chosen.act(asked)
+            chosen.act(by=by, role=role, reason=reason, undo=read_number(request.POST.get("undo", "")))
         except Refused as refused:
             messages.error(request, str(refused))
         else:
@@ -152,16 +144,16 @@ def steer(request: HttpRequest, action: str) -> HttpResponse:
         "next": find_way_back(given),
         "reason_max": REASON_MAX,
         "last": read_last_applies().get(role) if action == "roll-back" else None,
-        "why_not": rehearse(chosen, Asked(by, "rehearsed", role)),
+        "why_not": rehearse(chosen, by=by, role=role),
     }
     return render(request, "candidates/confirm.html", context)
 
 
-def rehearse(button: Button, asked: Asked) -> str:
+def rehearse(button: Button, *, by: Actor, role: str) -> str:
     """Why the action would be refused now; empty when it would not. Calls the action and rolls its changes back."""
     with transaction.atomic():
         try:
-            button.act(asked)
+            button.act(by=by, role=role, reason="rehearsed")
         except Refused as refused:
             return str(refused)
         finally:

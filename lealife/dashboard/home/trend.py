@@ -41,7 +41,6 @@ class TrendPoint:
 class TrendMark:
     """A live apply among the outcomes; `position` as a point's."""
 
-    apply_id: int
     to_tag: str
     position: float
     at: datetime
@@ -138,7 +137,6 @@ def _read_marks(ids: list[int]) -> tuple[TrendMark, ...]:
     switches = LiveApply.objects.filter(from_tag__isnull=False, after_outcome_id__gte=ids[0])
     return tuple(
         TrendMark(
-            apply_id=apply.pk,
             to_tag=apply.to_tag.name,
             position=bisect_right(ids, apply.after_outcome_id) / len(ids),
             at=apply.applied_at,

@@ -80,13 +80,6 @@ class Publisher:
             held={name: value for name, value in snapshot.fingerprints.items() if name not in lacking},
         )
 
-    def join(self, *, timeout_s: float = 5.0) -> bool:
-        """Waits until the thread has ended after the last subscriber left; False when it has not by then."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout_s)
-        return thread is None or not thread.is_alive()
-
     def _build(self, key: str) -> Snapshot:
         snapshot = take_snapshot(key, now=timezone.now())
         now = time.monotonic()

@@ -28,7 +28,6 @@ TTL_S = 2.0
 class Snapshot:
     """One page at one moment. `fingerprints` and `panels` are by panel name; `fingerprint` is the page's."""
 
-    key: str
     generated_at: datetime
     panels: dict[str, Any]
     fingerprints: dict[str, str]
@@ -45,7 +44,6 @@ def take_snapshot(key: str, *, now: datetime) -> Snapshot:
     panels = {entry.name: getattr(page, entry.name) for entry in fields(page) if entry.name != "generated_at"}
     fingerprints = {name: fingerprint_panel(panel) for name, panel in panels.items()}
     return Snapshot(
-        key=key,
         generated_at=now,
         panels=panels,
         fingerprints=fingerprints,

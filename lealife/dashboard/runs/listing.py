@@ -22,7 +22,7 @@ HOSTS_MAX = 500
 TEXT_MAX = 200
 # What a list shows of a run, which has twenty columns more.
 ROW_COLUMNS = (
-    *("host", "lane", "status", "prompt", "requested_by", "controller_tag", "task_tag", "error_code", "answer_state"),
+    *("host", "lane", "status", "prompt", "controller_tag", "task_tag", "error_code", "answer_state"),
     *("pages", "controller_calls", "duration_ms", "created_at", "finished_at"),
 )
 
@@ -36,7 +36,6 @@ class RunRow:
     state: str
     prompt: str
     host: str
-    requested_by: str
     controller_tag: str
     task_tag: str
     error_code: str

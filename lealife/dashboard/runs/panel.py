@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from lealife.dashboard.ask.check_words import describe_check
-from lealife.dashboard.rows import fill_row
+from lealife.dashboard.rows import fill_row, fill_texts
 from lealife.dashboard.runs.answer_words import describe_certainty, name_state, read_run_support
 from lealife.dashboard.runs.error_words import ErrorWords, explain_error
 from lealife.dashboard.runs.quotes import QuoteView, view_quotes
@@ -199,6 +199,8 @@ def build_run_page(run_id: int) -> RunPage:
     )
     found = [*titles, *run.memory_withheld]
     items = MemoryItem.objects.defer("search", "text", "data").in_bulk(found) if found else {}
+    visited = {step.url for step in steps}
+    passages = [item for item in run.memories if item.get("is_passage")]
     verdict = read_latest_verdict(run_id)
     suggested = suggest_check(run, verdict=verdict)
     panel = fill_row(
@@ -221,9 +223,16 @@ def build_run_page(run_id: int) -> RunPage:
             _view_served("controller", run.controller_tag, run.controller_digest, run.served_controller_digest),
             _view_served("task", run.task_tag, run.task_digest, run.served_task_digest),
         ),
-        passages=tuple(_view_passages(run, visited={step.url for step in steps}))[:PASSAGES_SHOWN],
-        passages_found=sum(item.get("is_passage", False) for item in run.memories),
-        told=tuple(_view_told(run, visited={step.url for step in steps})),
+        passages=tuple(
+            fill_texts(PassageView, passage, score=passage.get("score"), visited=passage.get("url") in visited)
+            for passage in passages[:PASSAGES_SHOWN]
+        ),
+        passages_found=len(passages),
+        told=tuple(
+            fill_texts(ToldView, page, visited=page.get("url") in visited)
+            for page in run.memories
+            if page.get("kind") in TOLD_KINDS
+        ),
         memories=tuple(_view_memories(run, items=items)),
         withheld=tuple(_view_withheld(run, items=items)),
         steps=steps,
@@ -257,39 +266,18 @@ def _view_served(role: str, tag: str, digest: str, served: str) -> ServedView:
     return ServedView(role, tag, digest, served, state)
 
 
-def _view_passages(run: Run, *, visited: Set[str]) -> Iterable[PassageView]:
-    for shown in run.memories:
-        if shown.get("is_passage"):
-            yield PassageView(
-                url=str(shown.get("url", "")),
-                title=str(shown.get("title", "")),
-                heading=str(shown.get("heading", "")),
-                score=shown.get("score"),
-                visited=shown.get("url") in visited,
-            )
-
-
-def _view_told(run: Run, *, visited: Set[str]) -> Iterable[ToldView]:
-    for shown in run.memories:
-        if shown.get("kind") in TOLD_KINDS:
-            url = str(shown.get("url", ""))
-            yield ToldView(url, str(shown.get("title", "")), str(shown.get("why", "")), visited=url in visited)
-
-
 def _view_memories(run: Run, *, items: Mapping[int, MemoryItem]) -> Iterable[MemoryView]:
     for shown in run.memories:
         if shown.get("kind") in (PASSAGE, *TOLD_KINDS):
             continue
         item = items.get(shown["id"])
-        yield MemoryView(
+        yield fill_texts(
+            MemoryView,
+            shown,
             id=shown["id"],
-            kind=str(shown.get("kind", "")),
-            url=str(shown.get("url", "")),
-            title=str(shown.get("title", "")),
             score=shown.get("score"),
             used=shown["id"] in run.memory_used,
             status=item.status if item else "",
-            why=str(shown.get("why", "")),
         )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from lealife.dashboard.rows import fill_row
+from lealife.dashboard.rows import fill_row, fill_texts
 from training.models import Step
 
 PICKED_BY = {
@@ -117,21 +116,12 @@ def view_step(step: Step, *, started_at: datetime | None, titles: Mapping[int, s
         StepView,
         step,
         snapshot=step.snapshot_id or "",
-        shortlist=tuple(_view_offer(offer, picked=offer.get("url") == step.url) for offer in step.shortlist),
+        shortlist=tuple(
+            fill_texts(OfferView, offer, score=offer.get("score"), picked=offer.get("url") == step.url)
+            for offer in step.shortlist
+        ),
         recalled=tuple(RecalledView(pk, titles.get(pk, "")) for pk in step.recalled),
         after_s=(step.created_at - started_at).total_seconds() if started_at else None,
-    )
-
-
-def _view_offer(offer: dict[str, Any], *, picked: bool) -> OfferView:
-    return OfferView(
-        url=str(offer.get("url", "")),
-        title=str(offer.get("title", "")),
-        score=offer.get("score"),
-        why=str(offer.get("why", "")),
-        heading=str(offer.get("heading", "")),
-        excerpt=str(offer.get("excerpt", "")),
-        picked=picked,
     )
 
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from lealife.core.actors import Action, Actor
 from lealife.core.errors import InvalidInput, NotFound, Refused
-from lealife.dashboard.access import require_action, require_post, require_staff
+from lealife.dashboard.access import find_action, require_action, require_post, require_staff
 from lealife.dashboard.live.views import render_live
 from lealife.dashboard.numbers import read_number
 from lealife.dashboard.runs.frozen_page import read_frozen_page
@@ -84,9 +84,7 @@ def show_frozen_page(request: HttpRequest, run_id: int, digest: str) -> HttpResp
 @require_staff
 def act_on_run(request: HttpRequest, run_id: int, action: str) -> HttpResponse:
     """Repeats a run, makes a training source of it, or stores a verdict on it."""
-    if action not in ACTIONS:
-        raise NotFound(f"There is no action {action}.")
-    needed, act = ACTIONS[action]
+    needed, act = find_action(ACTIONS, action)
     by = require_action(request, needed)
     try:
         leads_to, sentence = act(request, run_id, by)

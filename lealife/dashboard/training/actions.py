@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from lealife.core.actors import Action, Actor, read_actor
-from lealife.core.errors import InvalidInput, NotFound, Refused
-from lealife.dashboard.access import require_action, require_post, require_staff
+from lealife.core.errors import InvalidInput, Refused
+from lealife.dashboard.access import find_action, require_action, require_post, require_staff
 from lealife.dashboard.forms import PresetForm, QueueForm
 from lealife.dashboard.training.draft import drop_draft, keep_draft, read_draft, rebase_draft
 from lealife.dashboard.training.sources import SOURCE_ACTIONS
@@ -106,9 +106,7 @@ def queue_preset(request: HttpRequest) -> HttpResponse:
 @require_staff
 def change_source(request: HttpRequest, source_id: int, action: str) -> HttpResponse:
     """Disables, enables, requeues or cancels one source."""
-    change = SOURCE_ACTIONS.get(action)
-    if change is None:
-        raise NotFound(f"There is no action {action}.")
+    change = find_action(SOURCE_ACTIONS, action)
     by = require_action(request, change)
     try:
         change(source_id=source_id, by=by, origin=ORIGIN)
@@ -123,9 +121,7 @@ def change_source(request: HttpRequest, source_id: int, action: str) -> HttpResp
 @require_staff
 def change_campaign(request: HttpRequest, campaign_id: int, action: str) -> HttpResponse:
     """Cancels a campaign's sources that have not started, or queues its failed sources again."""
-    if action not in CAMPAIGN_ACTIONS:
-        raise NotFound(f"There is no action {action}.")
-    change, done = CAMPAIGN_ACTIONS[action]
+    change, done = find_action(CAMPAIGN_ACTIONS, action)
     by = require_action(request, change)
     try:
         count = change(campaign_id=campaign_id, by=by, origin=ORIGIN)
@@ -171,9 +167,7 @@ def apply_draft(request: HttpRequest) -> HttpResponse:
 @require_staff
 def move_draft(request: HttpRequest, action: str) -> HttpResponse:
     """`rebase`: moves the draft to the live version; `discard`: deletes it."""
-    change = DRAFT_ACTIONS.get(action)
-    if change is None:
-        raise NotFound(f"There is no action {action}.")
+    change = find_action(DRAFT_ACTIONS, action)
     require_action(request, apply_settings)
     change(request.session)
     return redirect(find_selectors())
