@@ -18,7 +18,6 @@ from lealife.dashboard.training.panels import CampaignPanel
 from lealife.dashboard.training.proof import CandidatePart
 from lealife.health import Health
 from promotion.calibration import Calibrated
-from promotion.proof.served import RoleProof
 from training.agent.ranking import Support
 
 
@@ -49,6 +48,21 @@ class LiveTagOut(Schema):
     created_at: datetime
     weights: WeightsOut | None
     support: Support | None
+
+
+class ServedOut(Schema):
+    """Whether the latest live outcomes of one role carry the digest that routing claims."""
+
+    role: str
+    tag: str
+    digest: str
+    expected_since: datetime | None
+    checked: int
+    matching: int
+    needed: int
+    state: str
+    sentence: str
+    wrong_outcome_id: int | None
 
 
 class ProofOut(Schema):
@@ -90,7 +104,7 @@ class ProofOut(Schema):
     outcomes_total: int
     outcomes_success: int
     outcomes_failure: int
-    served: list[RoleProof] = Field(alias="served.roles")
+    served: list[ServedOut] = Field(alias="served.roles")
     served_state: str = Field(alias="served.state")
     served_sentence: str = Field(alias="served.sentence")
     generated_at: datetime

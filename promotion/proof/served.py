@@ -45,7 +45,7 @@ class RoleProof:
     needed: int
     state: str
     sentence: str
-    wrong_outcome_id: int | None
+    wrong_outcome_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def read_served_proof(*, routing: Routing | None = None, applies: Mapping[str, L
 
 def _prove_role(role: str, *, tag: ModelTag | None, last: LiveApply | None) -> RoleProof:
     if tag is None:
-        return RoleProof(role, "", "", None, 0, 0, NEEDED, UNKNOWN, f"No active {role} tag yet.", None)
+        return RoleProof(role, "", "", None, 0, 0, NEEDED, UNKNOWN, f"No active {role} tag yet.")
     since = last.applied_at if last else tag.created_at
     return judge_role(
         role=role,
