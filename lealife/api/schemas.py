@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -11,7 +10,7 @@ from ninja import Query, Schema
 from pydantic import AfterValidator, ConfigDict, Field
 
 from promotion.models import Role
-from training.campaigns import SIZE_MAX, CampaignProgress
+from training.campaigns import SIZE_MAX
 from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
 from training.settings_catalogue import SETTINGS, Setting
 from training.tasks import PAGES_MAX, PROMPT_MAX, bind_answer
@@ -227,10 +226,25 @@ class SourceListOut(Schema):
     next_before: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignOut(CampaignProgress):
+class CampaignOut(Schema):
     """A campaign's progress. Its queued sources wait while `host_enabled` is false."""
 
+    id: int
+    title: str
+    host: str
+    host_enabled: bool
+    definition_id: int | None
+    size: int
+    queued: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    disabled: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancelled_at: datetime | None
+    percent: int
     href: str
 
 

@@ -1,7 +1,6 @@
 """Where training and promotion stand, as the API gives it: counts, states and times, one section for each subject.
 
-Words that only a page needs are left out: labels, hints, and what each setting means (`/training/settings`). What
-the page shows whole is the dataclass that the page is made of.
+Words that only a page needs are left out: labels, hints, and what each setting means (`/training/settings`).
 """
 
 from __future__ import annotations
@@ -11,43 +10,78 @@ from datetime import datetime
 from ninja import Schema
 from pydantic import Field
 
-from lealife.dashboard.candidates.tags import ApplyView
-from lealife.dashboard.readings import DefinitionCount
-from lealife.dashboard.training.cycles import NextPreview, RunningSource
-from lealife.dashboard.training.panels import CampaignPanel
-from lealife.dashboard.training.proof import CandidatePart
+from lealife.api.tag_schemas import CheckedOut, LiveTagOut
 from lealife.health import Health
-from promotion.calibration import Calibrated
-from training.agent.ranking import Support
+from promotion.evaluation.gain import Gain
+from training.campaigns import CampaignProgress
 
 
-class WeightsOut(Schema):
-    """What each feature of a page adds to its rank."""
+class SwitchOut(Schema):
+    """A switch of the serving tag; `passed_gate` is false for a rollback, and `gain`, what it was worth, null."""
 
-    bm25: float
-    cosine: float
-    text: float
-    heading: float
-    title: float
-    path: float
-    link: float
-    phrase: float
-    record: float
-    exact: float
-    pitfall: float
-
-
-class LiveTagOut(Schema):
-    """A model tag at one digest. `weights` are the ranker's, of a controller; `support` is a task model's."""
-
+    id: int
     role: str
+    from_tag: str | None
+    to_tag: str
+    from_digest: str
+    to_digest: str
+    at: datetime
+    by: str
+    reason: str
+    passed_gate: bool
+    gain: Gain | None
+
+
+class CanaryOut(Schema):
+    """A canary's share, in percent, and its observations in both arms; `reason` once it has ended."""
+
+    state: str
+    share_percent: int
+    min_observations: int
+    candidate_successes: int
+    candidate_observations: int
+    baseline_successes: int
+    baseline_observations: int
+    deadline_at: datetime
+    reason: str
+
+
+class HypothesisOut(Schema):
+    """One of the two hypotheses that may promote a candidate: its counts in words, its e-value and its bar."""
+
     name: str
-    digest: str
-    status: str
-    pinned: bool
-    created_at: datetime
-    weights: WeightsOut | None
-    support: Support | None
+    score: str
+    e_value: float
+    threshold: float
+    promoted: bool
+
+
+class CandidateOut(Schema):
+    """The candidate under evaluation; qualities are successes over pairs, in [0, 1], null before the first pair.
+
+    `e_value` and `threshold` are those of the hypothesis *better*; `hypothesis` is the one that promoted it.
+    """
+
+    evaluation_id: int
+    tag: str
+    role: str
+    state: str
+    verdict: str
+    hypothesis: str
+    is_open: bool
+    wins: int
+    losses: int
+    ties: int
+    pairs: int
+    pair_budget: int
+    e_value: float
+    threshold: float
+    hypotheses: list[HypothesisOut]
+    candidate_quality: float | None
+    baseline_quality: float | None
+    missing: str
+    summary: str
+    canary: CanaryOut | None
 
 
 class ServedOut(Schema):
@@ -88,8 +122,8 @@ class ProofOut(Schema):
     promotion_worker: str
     controller: LiveTagOut | None
     task: LiveTagOut | None
-    candidate: CandidatePart | None
-    last_apply: ApplyView | None
+    candidate: CandidateOut | None
+    last_apply: SwitchOut | None
     last_evaluation_at: datetime | None = Field(alias="window.last_evaluation_at")
     threshold_reached_at: datetime | None = Field(alias="window.last_reached_at")
     pending: str
@@ -100,7 +134,7 @@ class ProofOut(Schema):
     unused: list[LiveTagOut]
     unused_count: int
     keep: int
-    checked: Calibrated | None
+    checked: CheckedOut | None
     outcomes_total: int
     outcomes_success: int
     outcomes_failure: int
@@ -131,6 +165,15 @@ class StateOut(Schema):
     health: Health
 
 
+class DefinitionCountOut(Schema):
+    """A saved task definition, and how many of its sources wait."""
+
+    id: int
+    title: str
+    state: str
+    pending: int
+
+
 class LanesOut(Schema):
     """What is trained on, in which order, and what waits; counts are pending sources."""
 
@@ -139,7 +182,7 @@ class LanesOut(Schema):
     curriculum_fallback: bool
     campaign_lock: bool
     host_lock: str
-    definitions: list[DefinitionCount]
+    definitions: list[DefinitionCountOut]
     pending_all: int = Field(alias="waiting.queue")
     pending_training_ui: int = Field(alias="waiting.queue_training_ui")
     pending_other: int = Field(alias="waiting.queue_other")
@@ -164,15 +207,44 @@ class RelayOut(Schema):
     latest_success_at: datetime | None = Field(alias="latest_success.created_at")
 
 
+class RunningOut(Schema):
+    """A source that is executing."""
+
+    run_id: int
+    source_id: int
+    kind: str
+    title: str
+    host: str
+    lane: str
+    controller_tag: str
+    started_at: datetime
+
+
+class NextOut(Schema):
+    """The source that the next claim would take."""
+
+    source_id: int
+    kind: str
+    title: str
+    host: str
+    prompt: str
+
+
 class LiveSourceOut(Schema):
     """What is trained right now, what is next, and whether the stored outcomes are as they were written."""
 
-    running: list[RunningSource]
+    running: list[RunningOut]
     selection_mode: str
-    next: NextPreview | None
+    next: NextOut | None
     next_sentence: str
     storage_state: str
     storage_sentence: str
+
+
+class CampaignPartOut(Schema):
+    """The newest campaign's progress; null before the first."""
+
+    campaign: CampaignProgress | None
 
 
 class CycleOut(Schema):
@@ -254,7 +326,7 @@ class StatusOut(Schema):
     lanes: LanesOut
     relay: RelayOut
     source: LiveSourceOut
-    campaign: CampaignPanel
+    campaign: CampaignPartOut
     cycles: CyclesOut
     pending: PendingOut
     controls: ControlsOut

@@ -33,7 +33,7 @@ class TagView:
 
 @dataclass(frozen=True, slots=True)
 class ApplyView:
-    """A switch of the serving tag. A rollback has not `passed_gate`, and has no `gain`: what the switch was worth."""
+    """A switch of the serving tag; `passed_gate` is False for a rollback, and `gain`, what it was worth, None."""
 
     id: int
     role: str

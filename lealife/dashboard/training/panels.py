@@ -18,7 +18,7 @@ from training.campaigns import CampaignProgress, read_newest_progress
 
 @dataclass(frozen=True, slots=True)
 class CampaignPanel:
-    """The newest campaign's progress; empty before the first."""
+    """Campaign Progress; None before the first campaign."""
 
     campaign: CampaignProgress | None
 

@@ -35,10 +35,7 @@ AT_WORK = {
 
 @dataclass(frozen=True, slots=True)
 class CandidatePart:
-    """The candidate under evaluation; qualities are successes over pairs, in [0, 1], unknown before the first pair.
-
-    `e_value` and `threshold` are those of the hypothesis *better*; `hypothesis` is the one that promoted it.
-    """
+    """The candidate under evaluation; qualities are successes over pairs, in [0, 1], None before the first pair."""
 
     evaluation_id: int
     tag: str
