@@ -79,16 +79,8 @@ def change_definition(request: ActorRequest, definition_id: RowId, body: Definit
 def queue(request: ActorRequest, definition_id: RowId, body: QueueIn) -> Status:
     """Queues one run of a definition, or a campaign of `size`; 409 while it or its host is disabled."""
     queued = queue_definition(definition_id=definition_id, size=body.size, queued_from=ORIGIN, by=request.auth)
-    campaign_id = queued.campaign_id
-    return Status(
-        201,
-        DefinitionQueuedOut(
-            size=queued.size,
-            source_id=queued.source_id,
-            campaign_id=campaign_id,
-            href=reverse("api:campaign", kwargs={"campaign_id": campaign_id}) if campaign_id else None,
-        ),
-    )
+    href = reverse("api:campaign", kwargs={"campaign_id": queued.campaign_id}) if queued.campaign_id else None
+    return Status(201, fill_schema(DefinitionQueuedOut, queued, href=href))
 
 
 @router.post(

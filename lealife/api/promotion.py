@@ -82,11 +82,6 @@ def describe_steering() -> SteeringOut:
     """The state of promotion as JSON."""
     row = read_settings()
     window = read_window(row=row)
-    return SteeringOut(
-        on_hold=row.promotion_hold,
-        window=window.number,
-        state=window.state,
-        size=window.size,
-        successes=window.in_window,
-        until_next=window.until_next,
+    return fill_schema(
+        SteeringOut, window, on_hold=row.promotion_hold, window=window.number, successes=window.in_window
     )

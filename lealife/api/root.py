@@ -59,16 +59,12 @@ api.add_router("/training", training.router)
 api.add_router("/models", promotion.router)
 api.add_router("/health", health.router)
 
-front = Router()
 
-
-@front.get("/", auth=None, include_in_schema=False)
+@api.get("/", auth=None, include_in_schema=False)
 def show_documentation(request: HttpRequest) -> HttpResponseRedirect:
     """Redirects to the documentation."""
     return HttpResponseRedirect(reverse("api:openapi-view"))
 
-
-api.add_router("", front)
 
 # Last: an address that no router knows gets a problem, not a web page.
 elsewhere = Router()
