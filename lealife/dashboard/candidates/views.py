@@ -144,12 +144,12 @@ def steer(request: HttpRequest, action: str) -> HttpResponse:
         "next": find_way_back(given),
         "reason_max": REASON_MAX,
         "last": read_last_applies().get(role) if action == "roll-back" else None,
-        "why_not": rehearse(chosen, by=by, role=role),
+        "why_not": _rehearse(chosen, by=by, role=role),
     }
     return render(request, "candidates/confirm.html", context)
 
 
-def rehearse(button: Button, *, by: Actor, role: str) -> str:
+def _rehearse(button: Button, *, by: Actor, role: str) -> str:
     """Why the action would be refused now; empty when it would not. Calls the action and rolls its changes back."""
     with transaction.atomic():
         try:
