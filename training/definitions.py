@@ -176,11 +176,6 @@ def annotate_pending(rows: QuerySet[TaskDefinition]) -> QuerySet[TaskDefinition]
     return rows.annotate(pending=Coalesce(Subquery(counted), 0))
 
 
-def read_pending_by_definition() -> dict[int, int]:
-    """How many sources of each definition wait, by its id. One query."""
-    return dict(annotate_pending(TaskDefinition.objects.order_by()).values_list("pk", "pending"))
-
-
 def _clean(name: str, value: Any) -> Any:
     match name:
         case "title":
