@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from training.agent.errors import ErrorCode
@@ -35,15 +35,9 @@ class Result:
     @classmethod
     def from_trajectory(cls, trajectory: Trajectory) -> Result:
         """The row's view of what the agent did."""
-        return cls(
-            success=trajectory.success,
-            error_code=str(trajectory.error_code),
-            error=trajectory.error,
-            answer=trajectory.answer,
-            answer_state=trajectory.answer_state,
-            answer_score=trajectory.answer_score,
-            is_quoted=trajectory.is_quoted,
-            quotes=tuple(
+        renamed = {
+            "memory_used": trajectory.memory_ids,
+            "quotes": tuple(
                 {
                     "text": quote.text,
                     "url": quote.url,
@@ -53,16 +47,9 @@ class Result:
                 }
                 for quote in trajectory.quotes
             ),
-            verifier=trajectory.verifier,
-            pages=trajectory.pages,
-            controller_calls=trajectory.controller_calls,
-            invalid_picks=trajectory.invalid_picks,
-            prompt_tokens=trajectory.prompt_tokens,
-            cached_tokens=trajectory.cached_tokens,
-            completion_tokens=trajectory.completion_tokens,
-            duration_ms=trajectory.duration_ms,
-            memory_used=tuple(trajectory.memory_ids),
-        )
+        }
+        same = [field.name for field in fields(cls) if field.name not in renamed]
+        return cls(**renamed, **{name: getattr(trajectory, name) for name in same})
 
     def to_columns(self) -> dict[str, Any]:
         """The columns of the run's row, each within what it can hold: an absurd count must not lose the result."""
