@@ -13,24 +13,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from lealife.core.triggers import Trigger, keep_rows
-from learning.curriculum.models import CurriculumTask
-from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount, VectorModel
+from learning.curriculum.models import CurriculumTask  # noqa: F401  Django finds it here
+from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount, VectorModel  # noqa: F401
 from training.models import Host, PageSnapshot, TrainingOutcome
-
-__all__ = [
-    "CurriculumTask",
-    "FrontierPage",
-    "HostIndex",
-    "IndexedPage",
-    "IndexedPassage",
-    "MemoryCount",
-    "MemoryEvidence",
-    "MemoryItem",
-    "MissingPage",
-    "RunLearningOutcome",
-    "TermCount",
-    "VectorModel",
-]
 
 
 class RunLearningOutcome(models.Model):
