@@ -12,6 +12,7 @@ from learning.models import MemoryItem
 from training.agent.errors import AgentError
 from training.agent.reading.evidence import ReadPage
 from training.agent.reading.page import ParsedPage, parse_page
+from training.agent.reading.text import squeeze
 from training.agent.task import Site, SuccessCheck, Task
 from training.agent.trajectory import Quote
 from training.agent.verifier import Gathered, check_gathered
@@ -159,8 +160,7 @@ def _page_lesson(visit: Visit, page: ParsedPage) -> Lesson:
         key=item_key("page", visit.url),
         url=visit.url,
         title=page.title[:300],
-        # Plain text may hold NUL, Postgres cannot.
-        text=" ".join(page.text[: EXTRACT_CHARACTERS * 2].replace("\x00", " ").split())[:EXTRACT_CHARACTERS],
+        text=squeeze(page.text[: EXTRACT_CHARACTERS * 2])[:EXTRACT_CHARACTERS],
         content_hash=page.content_digest,
         searched=page.text,
         data=named,

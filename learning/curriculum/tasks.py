@@ -53,12 +53,10 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
     that says hardly anything of its own withdraws no task of others. The page is in the index already.
     """
     pages = FrontierPage.objects.filter(host=entry.host).exclude(pk=entry.pk)
-    # Plain text may hold NUL, Postgres cannot.
-    passages = list(dict.fromkeys(" ".join(text.replace("\x00", " ").split()) for text in parsed.passages))
     if pages.filter(content_digest=entry.content_digest, state=FrontierPage.State.READ).exists():
         # The same page under another address.
         return 0
-    keys = [passage_key(passage) for passage in passages]
+    keys = [passage_key(passage) for passage in parsed.passages]
     repeated = _find_repeated(keys, pages=pages)
     entry.passage_keys = [key for key in keys if key not in repeated]
     entry.repeated_keys = sorted(repeated)
