@@ -24,6 +24,15 @@ from training.tasks import check_pages_target, check_prompt, check_success_check
 
 SIZE_MAX = 10_000
 Status = TrainingSource.Status
+# The counts of a campaign's progress, by the state of the sources that they count.
+_COUNTED = {
+    "queued": Status.PENDING,
+    "running": Status.CLAIMED,
+    "succeeded": Status.DONE,
+    "failed": Status.FAILED,
+    "cancelled": Status.CANCELLED,
+    "disabled": Status.DISABLED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,45 +203,26 @@ def check_size(size: int) -> int:
 
 def read_progress(campaign_id: int) -> CampaignProgress:
     """Where a campaign stands, from its sources. One query. Raises NotFound."""
-    campaign = _count_sources(Campaign.objects.filter(pk=campaign_id)).first()
-    if campaign is None:
+    progress = _read_first(Campaign.objects.filter(pk=campaign_id))
+    if progress is None:
         raise NotFound(f"There is no campaign {campaign_id}.")
-    return view_progress(campaign)
+    return progress
 
 
 def read_newest_progress() -> CampaignProgress | None:
     """Where the newest campaign stands; None before the first. One query."""
-    newest = Campaign.objects.order_by("-id").values("id")[:1]
-    campaign = _count_sources(Campaign.objects.filter(pk=newest)).first()
-    return view_progress(campaign) if campaign else None
+    return _read_first(Campaign.objects.filter(pk=Campaign.objects.order_by("-id").values("id")[:1]))
 
 
-def _count_sources(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
-    by_status = {f"n_{status}": Count("sources", filter=Q(sources__status=status)) for status in Status.values}
-    times = {"started": Min("sources__claimed_at"), "finished": Max("sources__finished_at")}
-    shown = ("title", "size", "definition_id", "cancelled_at", "host__name", "host__enabled")
-    return campaigns.select_related("host").only("host", *shown).annotate(**by_status, **times)
-
-
-def view_progress(campaign: Any) -> CampaignProgress:
-    """A campaign as a frozen value; needs its sources counted."""
-    waiting = campaign.n_pending + campaign.n_claimed
-    ended = campaign.n_done + campaign.n_failed + campaign.n_disabled
-    return CampaignProgress(
-        id=campaign.pk,
-        title=campaign.title,
-        host=campaign.host.name,
-        host_enabled=campaign.host.enabled,
-        definition_id=campaign.definition_id,
-        size=campaign.size,
-        queued=campaign.n_pending,
-        running=campaign.n_claimed,
-        succeeded=campaign.n_done,
-        failed=campaign.n_failed,
-        cancelled=campaign.n_cancelled,
-        disabled=campaign.n_disabled,
-        started_at=campaign.started,
-        finished_at=campaign.finished if not waiting else None,
-        cancelled_at=campaign.cancelled_at,
-        percent=100 * ended // campaign.size,
-    )
+def _read_first(campaigns: QuerySet[Campaign]) -> CampaignProgress | None:
+    counts = {name: Count("sources", filter=Q(sources__status=status)) for name, status in _COUNTED.items()}
+    times = {"started_at": Min("sources__claimed_at"), "finished_at": Max("sources__finished_at")}
+    shown = campaigns.values("id", "title", "size", "definition_id", "cancelled_at", "host__name", "host__enabled")
+    row = shown.annotate(**counts, **times).first()
+    if row is None:
+        return None
+    if row["queued"] + row["running"]:
+        row["finished_at"] = None
+    ended = row["succeeded"] + row["failed"] + row["disabled"]
+    host = {"host": row.pop("host__name"), "host_enabled": row.pop("host__enabled")}
+    return CampaignProgress(**row, **host, percent=100 * ended // row["size"])
