@@ -13,21 +13,11 @@ COOKIES_MAX = 50
 COOKIE_CHARS_MAX = 4_096
 
 
-class RunCookies:
-    """Cookies from the site's answers, sent back only to the host that set them."""
-
-    def __init__(self) -> None:
-        jar = CookieJar()
-        jar.set_policy(_BoundedPolicy(jar))
-        self._cookies = httpx.Cookies(jar)
-
-    def add_to(self, request: httpx.Request) -> None:
-        """Puts the cookies that belong to the request's address on it."""
-        self._cookies.set_cookie_header(request)
-
-    def keep(self, response: httpx.Response) -> None:
-        """Keeps what the answer sets; `response.request` is the request it answers."""
-        self._cookies.extract_cookies(response)
+def open_jar() -> httpx.Cookies:
+    """An empty jar for cookies from the site's answers, which go back only to the host that set them."""
+    jar = CookieJar()
+    jar.set_policy(_BoundedPolicy(jar))
+    return httpx.Cookies(jar)
 
 
 class _BoundedPolicy(DefaultCookiePolicy):
