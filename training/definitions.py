@@ -143,21 +143,13 @@ def delete_definition(*, definition_id: int, by: Actor, origin: str) -> None:
         announce("sources")
 
 
-def derive_state(*, enabled: bool, host: str | None, host_enabled: bool | None) -> str:
-    """Whether a definition can be queued, or what keeps it from that."""
-    if host is None:
-        return NO_HOST
-    if not enabled:
-        return DISABLED
-    return READY if host_enabled else HOST_DISABLED
-
-
 def read_state(row: TaskDefinition) -> str:
-    """The state of a row; needs `host` loaded."""
-    host = row.host
-    return derive_state(
-        enabled=row.enabled, host=host.name if host else None, host_enabled=host.enabled if host else None
-    )
+    """Whether a definition can be queued, or what keeps it from that; needs its `host` loaded."""
+    if row.host is None:
+        return NO_HOST
+    if not row.enabled:
+        return DISABLED
+    return READY if row.host.enabled else HOST_DISABLED
 
 
 def explain_state(state: str, *, title: str, host: str = "") -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from lealife.core.digest import canonical_json
 from lealife.core.errors import InvalidInput, NotFound
 from training.agent.schema import check_schema
-from training.agent.task import DEADLINE_S, SuccessCheck, Task
+from training.agent.task import SuccessCheck, Task
 from training.agent.web.address import canonical_url, is_same_site
 from training.models import Host, Run
 from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
@@ -184,7 +184,7 @@ def _read_network(text: str) -> str:
         return ""
 
 
-def build_task(run: Run, *, deadline_s: float = DEADLINE_S) -> Task:
+def build_task(run: Run) -> Task:
     """The frozen task that the agent is given for `run`."""
     return Task(
         prompt=run.prompt,
@@ -192,5 +192,4 @@ def build_task(run: Run, *, deadline_s: float = DEADLINE_S) -> Task:
         check=SuccessCheck.from_json(run.check_spec),
         pages_target=run.pages_target,
         max_calls=run.max_calls,
-        deadline_s=deadline_s,
     )
