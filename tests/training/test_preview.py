@@ -11,7 +11,6 @@ from tests.factories import begin_claimed, finish, later, make_curriculum_source
 from training.campaigns import create_campaign
 from training.claims import claim_next_source
 from training.models import Host, TrainingSource
-from training.models.control import RuntimeSettings
 
 MODES = {"queue": "queue_pending", "curriculum": "curriculum_fallback"}
 
@@ -20,7 +19,7 @@ def scramble(seed: int, settle) -> random.Random:
     """A random queue: hosts, kinds, priorities, rests, a campaign, a running run, any lane mode."""
     chance = random.Random(seed)
     settle(
-        source_lane_mode=chance.choice(list(RuntimeSettings.LaneMode)),
+        source_lane_mode=chance.choice(["hybrid", "queued_only", "automatic_only"]),
         curriculum_fallback=chance.random() < 0.7,
         campaign_lock=chance.random() < 0.4,
         recent_host_window=chance.randrange(4),
