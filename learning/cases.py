@@ -161,7 +161,6 @@ def was_taken_back(verdict: OperatorVerdict, *, run: Run) -> bool:
 
 
 def is_held_out(*, host: Host, prompt: str) -> bool:
-    """Whether a question is a held-out task of the host."""
     return CurriculumTask.objects.held_out().filter(host=host, prompt__iexact=prompt).exists()
 
 

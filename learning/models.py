@@ -85,8 +85,6 @@ def _count_items(event: pgtrigger.Operation, changes: str, rows: pgtrigger.Refer
 
 
 class MemoryQuerySet(models.QuerySet["MemoryItem"]):
-    """Reads of memory as actions."""
-
     def recallable(self) -> MemoryQuerySet:
         """Confirmed and not retired: what a run may see."""
         return self.filter(status=MemoryItem.Status.TRUSTED)
@@ -205,8 +203,6 @@ class MemoryEvidence(models.Model):
 
 
 class FrontierQuerySet(models.QuerySet["FrontierPage"]):
-    """Reads of the crawl frontier as actions."""
-
     def unread(self) -> FrontierQuerySet:
         """Known, not yet read, on an enabled host that wants a curriculum."""
         return self.filter(state=FrontierPage.State.KNOWN, host__enabled=True, host__seed_curriculum=True)

@@ -30,8 +30,6 @@ class _CountVisitable(Func):
 
 
 class _CountItems(Func):
-    """How many items a JSON list has."""
-
     function = "jsonb_array_length"
     output_field = IntegerField()
 
@@ -49,7 +47,6 @@ class Uplift:
 
     @property
     def sentence(self) -> str:
-        """The estimate in words."""
         if self.points is None or self.half_width is None:
             return f"Unknown yet: {self.runs_withheld} of {LEAST_RUNS} runs needed had an item withheld at random."
         found = f"{self.points:+.1f} percentage points, ± {self.half_width:.1f}"

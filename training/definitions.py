@@ -37,7 +37,6 @@ class Queued:
 
     @property
     def sentence(self) -> str:
-        """What was queued, for people."""
         if self.campaign_id is None:
             return f"Queued “{self.title}” as source {self.source_id}."
         return f"Queued campaign {self.campaign_id}: “{self.title}”, {self.size:,} run{'' if self.size == 1 else 's'}."

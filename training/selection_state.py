@@ -63,7 +63,6 @@ class LaneState:
     locked_host: str | None
 
     def choose(self) -> selection.Waiting | None:
-        """What the rules choose."""
         return selection.choose_source(self.heads, rules=self.rules, busy_hosts=self.busy_hosts)
 
 

@@ -76,7 +76,6 @@ def count_slots(*, row: RuntimeSettings, by_lane: dict[str, int]) -> Slots:
 
 
 def read_slots() -> Slots:
-    """Slots as they are now."""
     return count_slots(row=read_settings(), by_lane=count_by_lane(read_kept()))
 
 

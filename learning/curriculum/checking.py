@@ -63,7 +63,6 @@ class PlainPage:
 
     @cached_property
     def text(self) -> str:
-        """All lines in one."""
         return " ".join(self.lines)
 
     @cached_property
@@ -142,7 +141,6 @@ def read_plain_pages(host: Host) -> list[PlainPage]:
 
 
 def read_plain_page(url: str, markup: str) -> PlainPage:
-    """A page as plain text."""
     reader = _PlainReader()
     reader.feed(markup)
     reader.close()

@@ -30,7 +30,6 @@ def find_unmeasured() -> QuerySet[CurriculumTask]:
 
 
 def measure_difficulties(*, limit: int = MEASURED_AT_ONCE) -> int:
-    """Measures a few tasks; returns how many."""
     tasks = list(find_unmeasured()[:limit])
     for task in tasks:
         CurriculumTask.objects.filter(pk=task.pk).update(difficulty=rank_by_words(task))

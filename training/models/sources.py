@@ -55,10 +55,7 @@ class Campaign(models.Model):
 
 
 class SourceQuerySet(models.QuerySet["TrainingSource"]):
-    """Reads of training sources as actions."""
-
     def pending(self) -> SourceQuerySet:
-        """Waiting to be claimed."""
         return self.filter(status=TrainingSource.Status.PENDING)
 
     def ready(self, *, now: datetime) -> SourceQuerySet:

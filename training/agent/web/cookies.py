@@ -31,7 +31,6 @@ class _BoundedPolicy(DefaultCookiePolicy):
         self._jar = jar
 
     def set_ok(self, cookie: Cookie, request: Any) -> bool:
-        """Whether to keep a cookie."""
         is_small = len(cookie.name) + len(cookie.value or "") <= COOKIE_CHARS_MAX
         is_own = not _is_number(cookie.domain) or cookie.domain.strip(".") == urlsplit(request.get_full_url()).hostname
         return is_small and is_own and len(self._jar) < COOKIES_MAX and super().set_ok(cookie, request)

@@ -86,7 +86,6 @@ class Exchange:
             raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"The site's addresses are unusable: {error}.") from None
 
     def close(self) -> None:
-        """Closes the connections."""
         self._transport.close()
 
     def read_cookies(self, url: str) -> str:

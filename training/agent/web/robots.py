@@ -42,7 +42,6 @@ class Robots:
         return cls(Protego.parse(""))
 
     def allows(self, url: str) -> bool:
-        """Whether we may fetch the address."""
         return self.rules is not None and self.rules.can_fetch(url, USER_AGENT)
 
     def check(self, url: str) -> None:
@@ -61,7 +60,6 @@ class Robots:
 
 
 def robots_url(url: str) -> str:
-    """Where the rules of this address's origin are."""
     return urljoin(url, "/robots.txt")
 
 
