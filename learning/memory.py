@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from django.contrib.postgres.search import SearchVector
 from django.db import connection, transaction
@@ -280,7 +281,7 @@ def trust_items(*, item_ids: Iterable[int], by: Actor, origin: str) -> int:
     return _change(item_ids, changes, action="trust memory", by=by, origin=origin)
 
 
-def _change(item_ids: Iterable[int], changes: dict[str, str], *, action: str, by: Actor, origin: str) -> int:
+def _change(item_ids: Iterable[int], changes: dict[str, Any], *, action: str, by: Actor, origin: str) -> int:
     chosen = MemoryItem.objects.filter(pk__in=list(item_ids))
     with transaction.atomic():
         _lock_memory_of(chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Func, IntegerField, Q, Sum
+from django.db.models import Count, Func, IntegerField, Q, Sum
 
 from learning.models import MemoryCount
 from training.models import Run
@@ -26,11 +26,6 @@ class _CountVisitable(Func):
         "jsonb_array_length(jsonb_path_query_array(%(expressions)s, "
         """'$[*] ? (@.kind == "page" || @.kind == "route")'))"""
     )
-    output_field = IntegerField()
-
-
-class _CountItems(Func):
-    function = "jsonb_array_length"
     output_field = IntegerField()
 
 
@@ -71,7 +66,8 @@ def read_standing() -> Standing:
 def _sum_newest() -> dict[str, int]:
     status = Run.Status
     ended = Run.objects.filter(lane=Run.Lane.TRAINING, status__in=[status.SUCCEEDED, status.FAILED])
-    newest = ended.annotate(shown=_CountVisitable(F("memories")), kept=_CountItems(F("memory_withheld")))
+    kept = Func("memory_withheld", function="jsonb_array_length", output_field=IntegerField())
+    newest = ended.annotate(shown=_CountVisitable("memories"), kept=kept)
     succeeded = Q(status=status.SUCCEEDED)
     return newest.order_by("-id")[:LOOKED_AT].aggregate(
         given=Sum("shown", default=0),

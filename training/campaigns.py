@@ -217,7 +217,7 @@ def read_newest_progress() -> CampaignProgress | None:
 def _read_first(campaigns: QuerySet[Campaign]) -> CampaignProgress | None:
     counts = {name: Count("sources", filter=Q(sources__status=status)) for name, status in _COUNTED.items()}
     times = {"started_at": Min("sources__claimed_at"), "finished_at": Max("sources__finished_at")}
-    shown = campaigns.values("id", "title", "size", "definition_id", "cancelled_at", "host__name", "host__enabled")
+    shown: Any = campaigns.values("id", "title", "size", "definition_id", "cancelled_at", "host__name", "host__enabled")
     row = shown.annotate(**counts, **times).first()
     if row is None:
         return None

@@ -38,7 +38,7 @@ class Result:
     @classmethod
     def from_trajectory(cls, trajectory: Trajectory) -> Result:
         """The row's view of what the agent did."""
-        renamed = {
+        renamed: dict[str, Any] = {
             "memory_used": trajectory.memory_ids,
             "quotes": tuple(
                 {

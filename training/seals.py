@@ -23,7 +23,7 @@ def hash_outcome(outcome: TrainingOutcome, *, previous: str) -> str:
 def read_columns(outcome: TrainingOutcome) -> dict[str, object]:
     """Every column of the outcome as plain values: what the chain hashes."""
     columns = {field.attname: getattr(outcome, field.attname) for field in TrainingOutcome._meta.concrete_fields}
-    return {name: _plain(value) for name, value in columns.items()}
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in columns.items()}
 
 
 def seal_outcomes(*, limit: int = 500) -> int:
@@ -34,9 +34,10 @@ def seal_outcomes(*, limit: int = 500) -> int:
             if not cursor.fetchone()[0]:
                 return 0
         last = OutcomeSeal.objects.order_by("-row").first()
-        row, previous = (last.row, last.hash) if last else (0, GENESIS)
+        row, previous, after = (last.row, last.hash, last.outcome_id) if last else (0, GENESIS, 0)
+        unsealed = TrainingOutcome.objects.filter(pk__gt=after - COMMIT_SPREAD, seal=None).order_by("pk")
         seals = []
-        for outcome in read_unsealed(after=last.outcome_id if last else 0)[:limit]:
+        for outcome in unsealed[:limit]:
             row += 1
             current = hash_outcome(outcome, previous=previous)
             seals.append(OutcomeSeal(row=row, outcome=outcome, previous_hash=previous, hash=current))
@@ -47,15 +48,6 @@ def seal_outcomes(*, limit: int = 500) -> int:
         return len(seals)
 
 
-def read_unsealed(*, after: int):
-    """Outcomes without a seal, oldest first."""
-    return TrainingOutcome.objects.filter(pk__gt=after - COMMIT_SPREAD, seal=None).order_by("pk")
-
-
 def count_unsealed() -> int:
     """How many outcomes wait for their seal, from the counters."""
     return max(0, read_counters()["outcomes.total"] - count_seals())
-
-
-def _plain(value: object) -> object:
-    return value.isoformat() if hasattr(value, "isoformat") else value
