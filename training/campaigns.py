@@ -194,11 +194,10 @@ def requeue_failed(*, campaign_id: int, by: Actor, origin: str) -> int:
     return requeued
 
 
-def check_size(size: int) -> int:
+def check_size(size: int) -> None:
     """How many runs a campaign has, 1–10,000. Raises InvalidInput."""
     if not is_whole(size, least=1, most=SIZE_MAX):
         raise InvalidInput(f"A campaign must have 1–{SIZE_MAX:,} runs, not {size!r}.", field="size")
-    return size
 
 
 def read_progress(campaign_id: int) -> CampaignProgress:

@@ -33,12 +33,7 @@ def find_rested_host(*, now: datetime) -> Host | None:
 
 
 def look_again(
-    *,
-    host: Host,
-    browser: RevisitingBrowser,
-    now: datetime,
-    pages: int = PAGES_A_VISIT,
-    should_stop: Callable[[], bool] = lambda: False,
+    *, host: Host, browser: RevisitingBrowser, now: datetime, should_stop: Callable[[], bool] = lambda: False
 ) -> int:
     """Looks at a few pages of the host again; returns how many. Network outside transactions.
 
@@ -46,7 +41,7 @@ def look_again(
     the server says that it is gone for good. `should_stop` is asked before each.
     """
     looked = 0
-    for entry in FrontierPage.objects.rested(now=now).filter(host=host).select_related("host")[:pages]:
+    for entry in FrontierPage.objects.rested(now=now).filter(host=host).select_related("host")[:PAGES_A_VISIT]:
         if should_stop():
             break
         looked += 1
