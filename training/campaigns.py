@@ -95,18 +95,21 @@ def create_campaign(
     now = timezone.now()
     with transaction.atomic():
         check_admitted(host=found, prompt=cleaned)
-        campaign = Campaign.objects.create(
-            title=check_title(title, prompt=cleaned),
-            prompt=cleaned,
-            host=found,
-            check_spec=check_success_check(check_spec, host=found),
-            pages_target=check_pages_target(pages_target),
-            size=size,
-            definition=definition,
-            queued_from=queued_from,
-            created_by=by.name,
+        task: dict[str, Any] = {
+            "title": check_title(title, prompt=cleaned),
+            "prompt": cleaned,
+            "host": found,
+            "check_spec": check_success_check(check_spec, host=found),
+            "pages_target": check_pages_target(pages_target),
+            "definition": definition,
+            "queued_from": queued_from,
+        }
+        campaign = Campaign.objects.create(**task, size=size, created_by=by.name)
+        queued = {"campaign": campaign, "queued_by": by.name, "queue_rank": queue_rank(queued_at=now, priority=0)}
+        TrainingSource.objects.bulk_create(
+            TrainingSource(**task, **queued, scenario_marker=f"campaign-{campaign.pk}-{number:05}")
+            for number in range(1, size + 1)
         )
-        _queue_sources(campaign, rank=queue_rank(queued_at=now, priority=0))
         record_audit(
             actor=by,
             origin=queued_from,
@@ -116,25 +119,6 @@ def create_campaign(
         )
         announce("sources")
     return campaign
-
-
-def _queue_sources(campaign: Campaign, *, rank: float) -> None:
-    TrainingSource.objects.bulk_create(
-        TrainingSource(
-            title=campaign.title,
-            prompt=campaign.prompt,
-            host_id=campaign.host_id,
-            check_spec=campaign.check_spec,
-            pages_target=campaign.pages_target,
-            queued_from=campaign.queued_from,
-            queued_by=campaign.created_by,
-            queue_rank=rank,
-            campaign=campaign,
-            definition_id=campaign.definition_id,
-            scenario_marker=f"campaign-{campaign.pk}-{number:05}",
-        )
-        for number in range(1, campaign.size + 1)
-    )
 
 
 @requires("training.manage_campaign")
