@@ -91,16 +91,8 @@ def queue_definition(*, definition_id: int, size: int = 1, queued_from: str, by:
     with transaction.atomic():
         row = _lock_definition(definition_id)
         _check_ready(row)
-        task: dict[str, Any] = {
-            "title": row.title,
-            "prompt": row.prompt,
-            "host": row.host,
-            "check_spec": row.check_spec,
-            "pages_target": row.pages_target,
-            "queued_from": queued_from,
-            "by": by,
-            "definition": row,
-        }
+        task: dict[str, Any] = {name: getattr(row, name) for name in BLANK}
+        task |= {"queued_from": queued_from, "by": by, "definition": row}
         if size == 1:
             return Queued(title=row.title, size=1, source_id=queue_source(**task).pk)
         return Queued(title=row.title, size=size, campaign_id=create_campaign(**task, size=size).pk)
