@@ -16,12 +16,12 @@ from lealife.core.row_count import RowCount
 from learning.curriculum.tasks import make_tasks
 from learning.index.indexing import forget_addresses, index_page
 from learning.memory import confirm_crawled, lock_memory
-from learning.missing import OK_BELOW, PASSING, PASSING_STATUSES, learn_missing_page, read_missing_digest, says_missing
+from learning.missing import PASSING, PASSING_STATUSES, learn_missing_page, read_missing_digest, says_missing
 from learning.models import CurriculumTask, FrontierPage
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.reading.page import ParsedPage, parse_page
 from training.agent.web.address import canonical_url
-from training.agent.web.browser import Browser, Page
+from training.agent.web.browser import ERRORS_FROM, Browser, Page
 from training.models import Host, TrainingSource
 from training.models.sources import queue_rank
 from training.runs import keep_snapshot
@@ -78,7 +78,7 @@ def crawl_host(
         except AgentError as error:
             _set_aside(entry, code=error.code, passes=error.code in PASSING, now=now)
             continue
-        if page.status >= OK_BELOW:
+        if page.status >= ERRORS_FROM:
             passes = page.status >= SERVER_ERROR or page.status in PASSING_STATUSES
             _set_aside(entry, code=ErrorCode.FETCH_FAILED, passes=passes, now=now)
             continue
