@@ -35,7 +35,7 @@ def read_pages(host: Host, *, pages: int) -> int:
     read = 0
     with HttpBrowser(site=host.as_site()) as browser:
         while (not pages or read < pages) and find_unread_host(now=timezone.now()) == host:
-            read += crawl_host(host=host, browser=browser, now=timezone.now(), pages=20).pages
+            read += crawl_host(host=host, browser=browser, now=timezone.now(), pages=20)
     return read
 
 

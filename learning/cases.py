@@ -160,15 +160,10 @@ def was_taken_back(verdict: OperatorVerdict, *, run: Run) -> bool:
     return replaced.filter(host=run.host, prompt__iexact=run.prompt, verdict_id__gte=verdict.pk).exists()
 
 
-def is_held_out(*, host: Host, prompt: str) -> bool:
-    """Whether a question is a held-out task of the host."""
-    return CurriculumTask.objects.held_out().filter(host=host, prompt__iexact=prompt).exists()
-
-
 def refuse_held_out(host: Host, prompt: str) -> None:
     """Raises Conflict for a held-out question. Until the caller's transaction ends no verdict makes a case of it."""
     lock_memory(host.pk)
-    if is_held_out(host=host, prompt=prompt):
+    if CurriculumTask.objects.held_out().filter(host=host, prompt__iexact=prompt).exists():
         raise Conflict(
             "This question is held out for evaluations. Held-out tasks are never used for training.", field="prompt"
         )

@@ -84,7 +84,8 @@ def read_corrections(*, host_id: int, question: Question) -> Corrections:
         named = quoted if right else Place(right_url, right_text) if right_url else None
         if named is not None and asked not in settled:
             settled.add(asked)
-            if not any(named.says_same(place) for place in found.wrong) and named.url not in _list_urls(found.named):
+            urls = {place.url for place in found.named}
+            if not any(named.says_same(place) for place in found.wrong) and named.url not in urls:
                 found.named.append(replace(named, is_same=True) if is_same else Place(named.url))
         if quoted is not None and not right:
             found.wrong.append(replace(quoted, is_same=is_same))
@@ -99,10 +100,6 @@ def _read_alike(*, host_id: int, question: Question) -> Iterable[tuple[str, list
     rows = verdicts.values_list("run__prompt", "run__quotes", "right", "right_url", "right_text")[:LOOKED_AT]
     alike = [(fold(row[0]), *row[1:]) for row in rows if _are_alike(content_words(row[0]), question.words)]
     return sorted(alike, key=lambda row: row[0] != fold(question.prompt))
-
-
-def _list_urls(places: Iterable[Place]) -> set[str]:
-    return {place.url for place in places}
 
 
 def _are_alike(some: frozenset[str], others: frozenset[str]) -> bool:

@@ -34,10 +34,13 @@ def expire_lessons(*, host_id: int, visits: Iterable[Visit], now: datetime) -> N
             close_page(host_id=host_id, url=visit.url, now=now)
 
 
-def close_page(*, host_id: int, url: str, now: datetime) -> None:
-    """Forgets a page of which the site asks by now that nothing be kept."""
-    remembered = MemoryItem.objects.filter(host_id=host_id, url=url).exclude(kind=Kind.PITFALL)
-    retire(remembered, reason=Reason.CHANGED, now=now)
+def close_page(*, host_id: int, url: str, now: datetime, reason: MemoryItem.Reason = Reason.CHANGED) -> None:
+    """Takes out of recall, of the index and of the curriculum what a page taught.
+
+    Without another `reason`: the site asks by now that nothing of the page be kept.
+    """
+    taught = MemoryItem.objects.filter(host_id=host_id, url=url).exclude(kind=Kind.PITFALL)
+    retire(taught, reason=reason, now=now)
     retire_tasks(host_id=host_id, url=url, text="", now=now)
     forget_addresses(host_id=host_id, urls=[url])
 
@@ -86,11 +89,8 @@ def _learn_absence(visit: Visit, *, host_id: int, now: datetime) -> None:
 
 
 def expire_page(*, host_id: int, url: str, now: datetime) -> None:
-    """Takes out of recall, of the index and of the curriculum what a page taught that is not there any more."""
-    taught = MemoryItem.objects.filter(host_id=host_id, url=url).exclude(kind=Kind.PITFALL)
-    retire(taught, reason=Reason.GONE, now=now)
-    retire_tasks(host_id=host_id, url=url, text="", now=now)
-    forget_addresses(host_id=host_id, urls=[url])
+    """Forgets a page that is not there any more, in the frontier too."""
+    close_page(host_id=host_id, url=url, now=now, reason=Reason.GONE)
     FrontierPage.objects.filter(host_id=host_id, url_digest=digest_bytes(url.encode())).update(
         state=FrontierPage.State.UNREADABLE,
         error_code="fetch_failed",

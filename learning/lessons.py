@@ -7,15 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lealife.core.digest import digest_value
-from learning.missing import GONE, GONE_FOR_GOOD, OK_BELOW, PASSING_STATUSES, read_missing_digest, says_missing
+from learning.missing import GONE, GONE_FOR_GOOD, PASSING_STATUSES, read_missing_digest, says_missing
 from learning.models import MemoryItem
 from training.agent.errors import AgentError
 from training.agent.reading.evidence import ReadPage
 from training.agent.reading.page import ParsedPage, parse_page
+from training.agent.reading.text import squeeze
 from training.agent.task import Site, SuccessCheck, Task
 from training.agent.trajectory import Quote
 from training.agent.verifier import Gathered, check_gathered
 from training.agent.web.address import canonical_url
+from training.agent.web.browser import ERRORS_FROM
 from training.models import PageSnapshot, Step, TrainingOutcome
 
 EXTRACT_CHARACTERS = 600
@@ -84,7 +86,7 @@ def read_visits(outcome: TrainingOutcome) -> list[Visit]:
     for step in steps:
         asked, url = canonical_url(step.url), canonical_url(step.final_url or step.url)
         page, gone, is_closed = None, step.status_code if step.status_code in GONE else 0, False
-        if step.snapshot is not None and not step.error_code and step.status_code < OK_BELOW:
+        if step.snapshot is not None and not step.error_code and step.status_code < ERRORS_FROM:
             page = _read_snapshot(step.snapshot, url=url, site=site)
             if page is not None and page.noindex:
                 page, is_closed = None, True
@@ -159,8 +161,7 @@ def _page_lesson(visit: Visit, page: ParsedPage) -> Lesson:
         key=item_key("page", visit.url),
         url=visit.url,
         title=page.title[:300],
-        # Plain text may hold NUL, Postgres cannot.
-        text=" ".join(page.text[: EXTRACT_CHARACTERS * 2].replace("\x00", " ").split())[:EXTRACT_CHARACTERS],
+        text=squeeze(page.text[: EXTRACT_CHARACTERS * 2])[:EXTRACT_CHARACTERS],
         content_hash=page.content_digest,
         searched=page.text,
         data=named,

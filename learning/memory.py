@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from django.contrib.postgres.search import SearchVector
 from django.db import connection, transaction
@@ -266,15 +267,8 @@ def count_recalls(*, recalled: Iterable[int], helped: Iterable[int], checked: bo
 @requires("learning.retire_memory")
 def retire_items(*, item_ids: Iterable[int], by: Actor, origin: str) -> int:
     """Takes items out of recall; they stay as a record. Returns how many changed."""
-    chosen = MemoryItem.objects.filter(pk__in=list(item_ids))
-    with transaction.atomic():
-        _lock_memory_of(chosen)
-        changed = chosen.exclude(status=Status.RETIRED).update(
-            status=Status.RETIRED, reason=Reason.BY_HAND, updated_at=timezone.now()
-        )
-        record_audit(actor=by, origin=origin, action="retire memory", subject=f"{changed} items")
-        announce("ingest")
-    return changed
+    changes = {"status": Status.RETIRED, "reason": Reason.BY_HAND}
+    return _change(item_ids, changes, action="retire memory", by=by, origin=origin)
 
 
 @requires("learning.trust_memory")
@@ -283,13 +277,16 @@ def trust_items(*, item_ids: Iterable[int], by: Actor, origin: str) -> int:
 
     Of an item whose page says something else by now the next visit decides again.
     """
+    changes = {"status": Status.TRUSTED, "reason": ""}
+    return _change(item_ids, changes, action="trust memory", by=by, origin=origin)
+
+
+def _change(item_ids: Iterable[int], changes: dict[str, Any], *, action: str, by: Actor, origin: str) -> int:
     chosen = MemoryItem.objects.filter(pk__in=list(item_ids))
     with transaction.atomic():
         _lock_memory_of(chosen)
-        changed = chosen.exclude(status=Status.TRUSTED).update(
-            status=Status.TRUSTED, reason="", updated_at=timezone.now()
-        )
-        record_audit(actor=by, origin=origin, action="trust memory", subject=f"{changed} items")
+        changed = chosen.exclude(status=changes["status"]).update(**changes, updated_at=timezone.now())
+        record_audit(actor=by, origin=origin, action=action, subject=f"{changed} items")
         announce("ingest")
     return changed
 

@@ -11,12 +11,10 @@ from lealife.core.digest import digest_bytes
 from learning.models import MissingPage
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.reading.page import ParsedPage, parse_page
-from training.agent.web.browser import Browser
+from training.agent.web.browser import ERRORS_FROM, Browser
 from training.agent.web.pace import LATER_STATUSES, NOT_NOW
 from training.models import Host
 
-# What an error page says is nothing to be learned from.
-OK_BELOW = 400
 GONE = frozenset({404, 410})
 # A page that says so is gone for good; one that is not found may be back in a minute.
 GONE_FOR_GOOD = 410
@@ -54,7 +52,7 @@ def learn_missing_page(*, host: Host, browser: Browser, now: datetime) -> None:
     else:
         if page.status in PASSING_STATUSES:
             return
-        digest = digest_apart(parsed) if page.status < OK_BELOW else ""
+        digest = digest_apart(parsed) if page.status < ERRORS_FROM else ""
     MissingPage.objects.update_or_create(host=host, defaults={"digest": digest, "asked_at": now})
 
 

@@ -13,24 +13,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from lealife.core.triggers import Trigger, keep_rows
-from learning.curriculum.models import CurriculumTask
-from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount, VectorModel
+from learning.curriculum.models import CurriculumTask  # noqa: F401  Django finds it here
+from learning.index.models import HostIndex, IndexedPage, IndexedPassage, TermCount, VectorModel  # noqa: F401
 from training.models import Host, PageSnapshot, TrainingOutcome
-
-__all__ = [
-    "CurriculumTask",
-    "FrontierPage",
-    "HostIndex",
-    "IndexedPage",
-    "IndexedPassage",
-    "MemoryCount",
-    "MemoryEvidence",
-    "MemoryItem",
-    "MissingPage",
-    "RunLearningOutcome",
-    "TermCount",
-    "VectorModel",
-]
 
 
 class RunLearningOutcome(models.Model):
@@ -100,8 +85,6 @@ def _count_items(event: pgtrigger.Operation, changes: str, rows: pgtrigger.Refer
 
 
 class MemoryQuerySet(models.QuerySet["MemoryItem"]):
-    """Reads of memory as actions."""
-
     def recallable(self) -> MemoryQuerySet:
         """Confirmed and not retired: what a run may see."""
         return self.filter(status=MemoryItem.Status.TRUSTED)
@@ -220,8 +203,6 @@ class MemoryEvidence(models.Model):
 
 
 class FrontierQuerySet(models.QuerySet["FrontierPage"]):
-    """Reads of the crawl frontier as actions."""
-
     def unread(self) -> FrontierQuerySet:
         """Known, not yet read, on an enabled host that wants a curriculum."""
         return self.filter(state=FrontierPage.State.KNOWN, host__enabled=True, host__seed_curriculum=True)

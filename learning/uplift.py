@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Func, IntegerField, Q, Sum
+from django.db.models import Count, Func, IntegerField, Q, Sum
 
 from learning.models import MemoryCount
 from training.models import Run
@@ -29,13 +29,6 @@ class _CountVisitable(Func):
     output_field = IntegerField()
 
 
-class _CountItems(Func):
-    """How many items a JSON list has."""
-
-    function = "jsonb_array_length"
-    output_field = IntegerField()
-
-
 @dataclass(frozen=True, slots=True)
 class Uplift:
     """Success with an item given minus success with it withheld, in percentage points, with the half width of its
@@ -49,7 +42,6 @@ class Uplift:
 
     @property
     def sentence(self) -> str:
-        """The estimate in words."""
         if self.points is None or self.half_width is None:
             return f"Unknown yet: {self.runs_withheld} of {LEAST_RUNS} runs needed had an item withheld at random."
         found = f"{self.points:+.1f} percentage points, ± {self.half_width:.1f}"
@@ -74,7 +66,8 @@ def read_standing() -> Standing:
 def _sum_newest() -> dict[str, int]:
     status = Run.Status
     ended = Run.objects.filter(lane=Run.Lane.TRAINING, status__in=[status.SUCCEEDED, status.FAILED])
-    newest = ended.annotate(shown=_CountVisitable(F("memories")), kept=_CountItems(F("memory_withheld")))
+    kept = Func("memory_withheld", function="jsonb_array_length", output_field=IntegerField())
+    newest = ended.annotate(shown=_CountVisitable("memories"), kept=kept)
     succeeded = Q(status=status.SUCCEEDED)
     return newest.order_by("-id")[:LOOKED_AT].aggregate(
         given=Sum("shown", default=0),

@@ -14,10 +14,12 @@ from training.agent.task import SuccessCheck
 from training.agent.trajectory import Choice
 from training.agent.trajectory import Step as AgentStep
 from training.agent.verifier import is_telling
-from training.claims import Claim, claim_next_source
-from training.models import Host, Run, TrainingOutcome, TrainingSource
+from training.claims import claim_next_source
+from training.models import Host, Run, TrainingCycle, TrainingOutcome, TrainingSource
 from training.models.sources import queue_rank
+from training.preview import NextSource, choose_preview
 from training.runs import Result, begin_run, finish_run, keep_snapshot, queue_run, record_step
+from training.selection_state import read_for_claim
 
 # A clock that tests move by hand; aware, and far from any real lease.
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -117,7 +119,13 @@ def make_crawled(host: Host, *, url: str, body: bytes) -> FrontierPage:
     )
 
 
-def begin_claimed(claim: Claim | None = None, *, worker: str = "worker", now: datetime = START) -> Run:
+def preview_next(*, now: datetime) -> NextSource:
+    """What the next claim would take."""
+    preview = choose_preview(read_for_claim(), now=now)
+    return preview.describe(TrainingSource.objects.select_related("host").filter(pk=preview.source_id).first())
+
+
+def begin_claimed(claim: TrainingCycle | None = None, *, worker: str = "worker", now: datetime = START) -> Run:
     """Claims the next source when none is given, and begins its run."""
     claim = claim or claim_next_source(now=now)
     assert claim is not None

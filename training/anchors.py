@@ -39,6 +39,11 @@ def keep_anchor(*, rows: int, head: str) -> None:
     transaction.on_commit(lambda: _write_file(Anchor(rows=rows, hash=head)))
 
 
+def count_seals() -> int:
+    """The row of the newest seal: the chain's length, unless seals were taken out of it."""
+    return OutcomeSeal.objects.order_by("-row").values_list("row", flat=True).first() or 0
+
+
 def read_anchors() -> list[Anchor]:
     """The furthest anchor of the table and that of this machine's file, as far as they are there.
 
@@ -53,8 +58,7 @@ def find_anchor_fault(anchors: list[Anchor]) -> str:
     for anchor in anchors:
         found = OutcomeSeal.objects.filter(row=anchor.rows).values_list("hash", flat=True).first()
         if found is None:
-            newest = OutcomeSeal.objects.order_by("-row").values_list("row", flat=True).first() or 0
-            return f"Chain is shorter than its anchor: {newest:,} of {anchor.rows:,} seals.{_advise(anchor)}"
+            return f"Chain is shorter than its anchor: {count_seals():,} of {anchor.rows:,} seals.{_advise(anchor)}"
         if found != anchor.hash:
             fault = f"Row {anchor.rows:,} of the chain is not the one that was anchored: the chain was rewritten."
             return fault + _advise(anchor)

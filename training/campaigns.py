@@ -24,6 +24,15 @@ from training.tasks import check_pages_target, check_prompt, check_success_check
 
 SIZE_MAX = 10_000
 Status = TrainingSource.Status
+# The counts of a campaign's progress, by the state of the sources that they count.
+_COUNTED = {
+    "queued": Status.PENDING,
+    "running": Status.CLAIMED,
+    "succeeded": Status.DONE,
+    "failed": Status.FAILED,
+    "cancelled": Status.CANCELLED,
+    "disabled": Status.DISABLED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +95,21 @@ def create_campaign(
     now = timezone.now()
     with transaction.atomic():
         check_admitted(host=found, prompt=cleaned)
-        campaign = Campaign.objects.create(
-            title=check_title(title, prompt=cleaned),
-            prompt=cleaned,
-            host=found,
-            check_spec=check_success_check(check_spec, host=found),
-            pages_target=check_pages_target(pages_target),
-            size=size,
-            definition=definition,
-            queued_from=queued_from,
-            created_by=by.name,
+        task: dict[str, Any] = {
+            "title": check_title(title, prompt=cleaned),
+            "prompt": cleaned,
+            "host": found,
+            "check_spec": check_success_check(check_spec, host=found),
+            "pages_target": check_pages_target(pages_target),
+            "definition": definition,
+            "queued_from": queued_from,
+        }
+        campaign = Campaign.objects.create(**task, size=size, created_by=by.name)
+        queued = {"campaign": campaign, "queued_by": by.name, "queue_rank": queue_rank(queued_at=now, priority=0)}
+        TrainingSource.objects.bulk_create(
+            TrainingSource(**task, **queued, scenario_marker=f"campaign-{campaign.pk}-{number:05}")
+            for number in range(1, size + 1)
         )
-        _queue_sources(campaign, rank=queue_rank(queued_at=now, priority=0))
         record_audit(
             actor=by,
             origin=queued_from,
@@ -107,25 +119,6 @@ def create_campaign(
         )
         announce("sources")
     return campaign
-
-
-def _queue_sources(campaign: Campaign, *, rank: float) -> None:
-    TrainingSource.objects.bulk_create(
-        TrainingSource(
-            title=campaign.title,
-            prompt=campaign.prompt,
-            host_id=campaign.host_id,
-            check_spec=campaign.check_spec,
-            pages_target=campaign.pages_target,
-            queued_from=campaign.queued_from,
-            queued_by=campaign.created_by,
-            queue_rank=rank,
-            campaign=campaign,
-            definition_id=campaign.definition_id,
-            scenario_marker=f"campaign-{campaign.pk}-{number:05}",
-        )
-        for number in range(1, campaign.size + 1)
-    )
 
 
 @requires("training.manage_campaign")
@@ -185,54 +178,34 @@ def requeue_failed(*, campaign_id: int, by: Actor, origin: str) -> int:
     return requeued
 
 
-def check_size(size: int) -> int:
+def check_size(size: int) -> None:
     """How many runs a campaign has, 1–10,000. Raises InvalidInput."""
     if not is_whole(size, least=1, most=SIZE_MAX):
         raise InvalidInput(f"A campaign must have 1–{SIZE_MAX:,} runs, not {size!r}.", field="size")
-    return size
 
 
 def read_progress(campaign_id: int) -> CampaignProgress:
     """Where a campaign stands, from its sources. One query. Raises NotFound."""
-    campaign = _count_sources(Campaign.objects.filter(pk=campaign_id)).first()
-    if campaign is None:
+    progress = _read_first(Campaign.objects.filter(pk=campaign_id))
+    if progress is None:
         raise NotFound(f"There is no campaign {campaign_id}.")
-    return view_progress(campaign)
+    return progress
 
 
 def read_newest_progress() -> CampaignProgress | None:
     """Where the newest campaign stands; None before the first. One query."""
-    newest = Campaign.objects.order_by("-id").values("id")[:1]
-    campaign = _count_sources(Campaign.objects.filter(pk=newest)).first()
-    return view_progress(campaign) if campaign else None
+    return _read_first(Campaign.objects.filter(pk=Campaign.objects.order_by("-id").values("id")[:1]))
 
 
-def _count_sources(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
-    by_status = {f"n_{status}": Count("sources", filter=Q(sources__status=status)) for status in Status.values}
-    times = {"started": Min("sources__claimed_at"), "finished": Max("sources__finished_at")}
-    shown = ("title", "size", "definition_id", "cancelled_at", "host__name", "host__enabled")
-    return campaigns.select_related("host").only("host", *shown).annotate(**by_status, **times)
-
-
-def view_progress(campaign: Any) -> CampaignProgress:
-    """A campaign as a frozen value; needs its sources counted."""
-    waiting = campaign.n_pending + campaign.n_claimed
-    ended = campaign.n_done + campaign.n_failed + campaign.n_disabled
-    return CampaignProgress(
-        id=campaign.pk,
-        title=campaign.title,
-        host=campaign.host.name,
-        host_enabled=campaign.host.enabled,
-        definition_id=campaign.definition_id,
-        size=campaign.size,
-        queued=campaign.n_pending,
-        running=campaign.n_claimed,
-        succeeded=campaign.n_done,
-        failed=campaign.n_failed,
-        cancelled=campaign.n_cancelled,
-        disabled=campaign.n_disabled,
-        started_at=campaign.started,
-        finished_at=campaign.finished if not waiting else None,
-        cancelled_at=campaign.cancelled_at,
-        percent=100 * ended // campaign.size,
-    )
+def _read_first(campaigns: QuerySet[Campaign]) -> CampaignProgress | None:
+    counts = {name: Count("sources", filter=Q(sources__status=status)) for name, status in _COUNTED.items()}
+    times = {"started_at": Min("sources__claimed_at"), "finished_at": Max("sources__finished_at")}
+    shown: Any = campaigns.values("id", "title", "size", "definition_id", "cancelled_at", "host__name", "host__enabled")
+    row = shown.annotate(**counts, **times).first()
+    if row is None:
+        return None
+    if row["queued"] + row["running"]:
+        row["finished_at"] = None
+    ended = row["succeeded"] + row["failed"] + row["disabled"]
+    host = {"host": row.pop("host__name"), "host_enabled": row.pop("host__enabled")}
+    return CampaignProgress(**row, **host, percent=100 * ended // row["size"])

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from lealife.core.announce import announce
-from training.anchors import find_anchor_fault, read_anchors
+from training.anchors import count_seals, find_anchor_fault, read_anchors
 from training.models import ChainCheck, OutcomeSeal
-from training.seals import GENESIS, does_follow, name_break
+from training.seals import GENESIS, hash_outcome
 
 # Rows that one piece of work walks: a fraction of a second.
 WALK_ROWS = 2_000
@@ -31,8 +31,7 @@ def is_chain_check_due(*, now: datetime) -> bool:
         return OutcomeSeal.objects.exists() or bool(read_anchors())
     if check.broken_at is not None or (check.checked_at and check.checked_at <= now < check.checked_at + LOOK_EVERY):
         return False
-    newest = OutcomeSeal.objects.order_by("-row").values_list("row", flat=True).first() or 0
-    return newest != check.verified_rows
+    return count_seals() != check.verified_rows
 
 
 def check_chain(*, now: datetime, limit: int = WALK_ROWS) -> int:
@@ -49,11 +48,11 @@ def check_chain(*, now: datetime, limit: int = WALK_ROWS) -> int:
         anchors = read_anchors()
         before, previous = check.verified_rows, check.last_hash or GENESIS
         # Read first: what is sealed meanwhile is for the next walk.
-        newest = OutcomeSeal.objects.order_by("-row").values_list("row", flat=True).first() or 0
+        newest = count_seals()
         until = min(newest, before + limit) if check.broken_at is None else before
         seals = OutcomeSeal.objects.select_related("outcome").filter(row__gt=before, row__lte=until)
         for seal in seals.order_by("row"):
-            if not does_follow(seal, row=check.verified_rows + 1, previous=previous):
+            if not _does_follow(seal, row=check.verified_rows + 1, previous=previous):
                 break
             check.verified_rows, previous = seal.row, seal.hash
         # The walk does not meet a seal whose outcome is gone. At the chain's end only the count shows it.
@@ -61,7 +60,7 @@ def check_chain(*, now: datetime, limit: int = WALK_ROWS) -> int:
             check.broken_at = min(check.verified_rows, newest) + 1
         if newest <= check.verified_rows or check.broken_at is not None:
             # All rows are walked, or the walk has ended: what is missing at the end is named before a broken row is.
-            check.fault = find_anchor_fault(anchors) or (name_break(check.broken_at) if check.broken_at else "")
+            check.fault = find_anchor_fault(anchors) or _name_break(check.broken_at)
             check.broken_at = check.broken_at or (newest + 1 if check.fault else None)
         check.last_hash, check.checked_at = previous, now
         check.save()
@@ -71,3 +70,14 @@ def check_chain(*, now: datetime, limit: int = WALK_ROWS) -> int:
 
 def _is_pass_over(check: ChainCheck, *, now: datetime) -> bool:
     return check.pass_started_at is None or not check.pass_started_at <= now < check.pass_started_at + PASS_EVERY
+
+
+def _does_follow(seal: OutcomeSeal, *, row: int, previous: str) -> bool:
+    """Whether `seal` is row `row`, follows the hash before it and still hashes its outcome."""
+    linked = seal.row == row and seal.previous_hash == previous
+    return linked and hash_outcome(seal.outcome, previous=previous) == seal.hash
+
+
+def _name_break(row: int | None) -> str:
+    """What a row that does not follow means; empty without one."""
+    return f"Row {row:,} does not match its seal: outcomes were changed or removed." if row else ""

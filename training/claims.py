@@ -33,25 +33,10 @@ class CanarySplit:
         return unit_interval("canary", self.canary_id, source_id) < self.share
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a claim made."""
-
-    run: Run
-    cycle_id: int
-    source_id: int
-    selection_mode: str
-
-    @property
-    def run_id(self) -> int:
-        """The run's id."""
-        return self.run.pk
-
-
 def claim_next_source(
     *, now: datetime, canary: CanarySplit | None = None, while_enabled: bool = False, worker: str = ""
-) -> Claim | None:
-    """Claims the next source by the lane rules, in one transaction.
+) -> TrainingCycle | None:
+    """Claims the next source by the lane rules, in one transaction; returns its cycle.
 
     The run waits until a worker begins it; that of a `worker` that claims for itself is running at once.
     None when nothing is eligible, no slot is free, or training is stopped and the claim is wanted `while_enabled`
@@ -65,30 +50,30 @@ def claim_next_source(
         reads = read_for_claim()
         if not reads.slots.free_for_training:
             return None
-        chosen = _lock_next_source(reads, now=now)
-        if chosen is None:
+        source = _lock_next_source(reads, now=now)
+        if source is None:
             return None
-        source, selection_mode = chosen
         cycle = _open_cycle(source, row=reads.row, canary=canary, worker=worker, now=now)
         announce("runs")
-        return Claim(cycle.run, cycle.pk, source.pk, selection_mode)
+        return cycle
 
 
-def _lock_next_source(reads: ClaimReads, *, now: datetime) -> tuple[TrainingSource, str] | None:
-    """The source that the rules choose, locked, and which rule chose it."""
+def _lock_next_source(reads: ClaimReads, *, now: datetime) -> TrainingSource | None:
+    """The source that the rules choose, locked."""
     passed_over: list[int] = []
     # Other claims wait for the slot lock meanwhile: when many sources are being changed, the next tick tries again.
     while len(passed_over) < PASSED_OVER_MAX:
-        choice = read_lane_state(reads, now=now, skip=passed_over).choose()
-        if choice.waiting is None:
+        chosen = read_lane_state(reads, now=now, skip=passed_over).choose()
+        if chosen is None:
             return None
-        source_id, host_id = choice.waiting.source_id, choice.waiting.host_id
         # Only by its id: with the status as a second condition Postgres may read the index of all waiting sources.
-        source = TrainingSource.objects.select_for_update(skip_locked=True).only(*READ).filter(pk=source_id).first()
-        if source is not None and source.status == TrainingSource.Status.PENDING and source.host_id == host_id:
-            return source, choice.selection_mode
+        source = (
+            TrainingSource.objects.select_for_update(skip_locked=True).only(*READ).filter(pk=chosen.source_id).first()
+        )
+        if source is not None and source.status == TrainingSource.Status.PENDING and source.host_id == chosen.host_id:
+            return source
         # An operator is changing it just now, or has changed it since it was chosen.
-        passed_over.append(source_id)
+        passed_over.append(chosen.source_id)
     return None
 
 

@@ -184,11 +184,11 @@ def take_lease(*, holder: str, now: datetime) -> int | None:
     return Coordinator.objects.values_list("fence", flat=True).get(id=1) if taken else None
 
 
-def record_tick(*, fence: int, now: datetime, launched: int, error: str = "") -> bool:
+def record_tick(*, fence: int, now: datetime, launched: int) -> bool:
     """Renews the lease and says when the loop ticked; False when another holder has taken over."""
     launch = {"last_launch_at": now} if launched else {}
     renewed = Coordinator.objects.filter(id=1, fence=fence).update(
-        lease_until=now + LEASE, last_tick_at=now, last_error=error, **launch
+        lease_until=now + LEASE, last_tick_at=now, last_error="", **launch
     )
     if launched:
         announce("coordinator")

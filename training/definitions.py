@@ -37,7 +37,6 @@ class Queued:
 
     @property
     def sentence(self) -> str:
-        """What was queued, for people."""
         if self.campaign_id is None:
             return f"Queued “{self.title}” as source {self.source_id}."
         return f"Queued campaign {self.campaign_id}: “{self.title}”, {self.size:,} run{'' if self.size == 1 else 's'}."
@@ -92,16 +91,8 @@ def queue_definition(*, definition_id: int, size: int = 1, queued_from: str, by:
     with transaction.atomic():
         row = _lock_definition(definition_id)
         _check_ready(row)
-        task: dict[str, Any] = {
-            "title": row.title,
-            "prompt": row.prompt,
-            "host": row.host,
-            "check_spec": row.check_spec,
-            "pages_target": row.pages_target,
-            "queued_from": queued_from,
-            "by": by,
-            "definition": row,
-        }
+        task: dict[str, Any] = {name: getattr(row, name) for name in BLANK}
+        task |= {"queued_from": queued_from, "by": by, "definition": row}
         if size == 1:
             return Queued(title=row.title, size=1, source_id=queue_source(**task).pk)
         return Queued(title=row.title, size=size, campaign_id=create_campaign(**task, size=size).pk)
@@ -143,21 +134,13 @@ def delete_definition(*, definition_id: int, by: Actor, origin: str) -> None:
         announce("sources")
 
 
-def derive_state(*, enabled: bool, host: str | None, host_enabled: bool | None) -> str:
-    """Whether a definition can be queued, or what keeps it from that."""
-    if host is None:
-        return NO_HOST
-    if not enabled:
-        return DISABLED
-    return READY if host_enabled else HOST_DISABLED
-
-
 def read_state(row: TaskDefinition) -> str:
-    """The state of a row; needs `host` loaded."""
-    host = row.host
-    return derive_state(
-        enabled=row.enabled, host=host.name if host else None, host_enabled=host.enabled if host else None
-    )
+    """Whether a definition can be queued, or what keeps it from that; needs its `host` loaded."""
+    if row.host is None:
+        return NO_HOST
+    if not row.enabled:
+        return DISABLED
+    return READY if row.host.enabled else HOST_DISABLED
 
 
 def explain_state(state: str, *, title: str, host: str = "") -> str:
@@ -174,11 +157,6 @@ def annotate_pending(rows: QuerySet[TaskDefinition]) -> QuerySet[TaskDefinition]
     waiting = TrainingSource.objects.pending().order_by().filter(definition=OuterRef("pk"))
     counted = waiting.values("definition").annotate(n=Count("id")).values("n")
     return rows.annotate(pending=Coalesce(Subquery(counted), 0))
-
-
-def read_pending_by_definition() -> dict[int, int]:
-    """How many sources of each definition wait, by its id. One query."""
-    return dict(annotate_pending(TaskDefinition.objects.order_by()).values_list("pk", "pending"))
 
 
 def _clean(name: str, value: Any) -> Any:

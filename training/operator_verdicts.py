@@ -85,4 +85,4 @@ def record_verdict(
             details={"right": right, "verdict": verdict.pk, "memory": {key: len(ids) for key, ids in effect.items()}},
         )
         announce(f"run:{run.pk}")
-    return OperatorVerdict.objects.get(pk=verdict.pk)
+    return verdict

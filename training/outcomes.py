@@ -69,7 +69,8 @@ def close_cycle(*, run: Run, now: datetime) -> None:
         error=run.error,
         finished_at=now,
     )
-    changes = _settle_success(now=now) if success else _settle_failure(cycle.source, run=run, now=now)
+    done = {"status": TrainingSource.Status.DONE, "status_reason": "", "finished_at": now}
+    changes = done if success else _settle_failure(cycle.source, run=run, now=now)
     # A source that staff disabled or cancelled while it ran stays as they left it.
     TrainingSource.objects.filter(pk=cycle.source_id, status=TrainingSource.Status.CLAIMED).update(**changes)
     add_counts(outcomes__success=int(success), outcomes__failure=int(not success))
@@ -85,10 +86,6 @@ def does_count(run: Run) -> bool:
     if run.answer_state == Run.AnswerState.SUPPORTED:
         return read_settings().count_supported
     return run.answer_state == Run.AnswerState.VERIFIED
-
-
-def _settle_success(*, now: datetime) -> dict[str, Any]:
-    return {"status": TrainingSource.Status.DONE, "status_reason": "", "finished_at": now}
 
 
 def _settle_failure(source: TrainingSource, *, run: Run, now: datetime) -> dict[str, Any]:

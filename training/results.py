@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
+
+from django.db import connection
+from django.db.models import IntegerField
 
 from training.agent.errors import ErrorCode
 from training.agent.trajectory import Trajectory
@@ -35,15 +38,9 @@ class Result:
     @classmethod
     def from_trajectory(cls, trajectory: Trajectory) -> Result:
         """The row's view of what the agent did."""
-        return cls(
-            success=trajectory.success,
-            error_code=str(trajectory.error_code),
-            error=trajectory.error,
-            answer=trajectory.answer,
-            answer_state=trajectory.answer_state,
-            answer_score=trajectory.answer_score,
-            is_quoted=trajectory.is_quoted,
-            quotes=tuple(
+        renamed: dict[str, Any] = {
+            "memory_used": trajectory.memory_ids,
+            "quotes": tuple(
                 {
                     "text": quote.text,
                     "url": quote.url,
@@ -53,36 +50,23 @@ class Result:
                 }
                 for quote in trajectory.quotes
             ),
-            verifier=trajectory.verifier,
-            pages=trajectory.pages,
-            controller_calls=trajectory.controller_calls,
-            invalid_picks=trajectory.invalid_picks,
-            prompt_tokens=trajectory.prompt_tokens,
-            cached_tokens=trajectory.cached_tokens,
-            completion_tokens=trajectory.completion_tokens,
-            duration_ms=trajectory.duration_ms,
-            memory_used=tuple(trajectory.memory_ids),
-        )
+        }
+        same = [field.name for field in fields(cls) if field.name not in renamed]
+        return cls(**renamed, **{name: getattr(trajectory, name) for name in same})
 
     def to_columns(self) -> dict[str, Any]:
-        """The columns of the run's row, each within what it can hold: an absurd count must not lose the result."""
-        columns = {name: _clean(value) for name, value in asdict(self).items() if name != "success"}
-        for name, largest in _LARGEST.items():
-            columns[name] = min(max(int(columns[name]), 0), largest)
+        """The columns of the run's row."""
+        columns = {name: _fit(name, value) for name, value in asdict(self).items() if name != "success"}
         return {**columns, "status": Run.Status.SUCCEEDED if self.success else Run.Status.FAILED}
 
 
-# The most that a count's column holds. Counts come from the model's server, which is not ours.
-_SMALL, _WHOLE = 32_767, 2**31 - 1
-_LARGEST = {
-    "pages": _SMALL,
-    "controller_calls": _SMALL,
-    "invalid_picks": _SMALL,
-    "prompt_tokens": _WHOLE,
-    "cached_tokens": _WHOLE,
-    "completion_tokens": _WHOLE,
-    "duration_ms": _WHOLE,
-}
+def _fit(name: str, value: Any) -> Any:
+    """The value within what its column can hold: an absurd count of a model's server must not lose the result."""
+    field = Run._meta.get_field(name)
+    if not isinstance(field, IntegerField):
+        return _clean(value)
+    least, most = connection.ops.integer_field_range(field.get_internal_type())
+    return min(max(int(value), least), most)
 
 
 def judge_served(result: Result, *, promised: tuple[str, str], served: tuple[str, str]) -> Result:

@@ -25,6 +25,7 @@ from training.slots import lock_slots, read_slots
 from training.tasks import check_pages_target, check_prompt, check_success_check, find_host
 
 ATTEMPTS_MAX = 3
+SWEPT_AT_ONCE = 100
 RETRIED_LANES = (Run.Lane.STANDARD, Run.Lane.MANUAL)
 # The columns that the end of a run reads and does not write.
 READ_AT_END = (
@@ -196,13 +197,13 @@ def finish_run(
         )
 
 
-def fail_lapsed_runs(*, now: datetime, limit: int = 100) -> int:
+def fail_lapsed_runs(*, now: datetime) -> int:
     """Fails runs whose lease lapsed with `worker_lost`; a standard or manual run is queued again within its attempts.
 
     Returns how many were moved. Each in a transaction of its own, so that one bad row does not stop the sweep.
     """
     moved, clock = 0, go_on_from(now)
-    lapsed = list(Run.objects.lapsed(now=now).order_by("lease_until").values_list("id", flat=True)[:limit])
+    lapsed = list(Run.objects.lapsed(now=now).order_by("lease_until").values_list("id", flat=True)[:SWEPT_AT_ONCE])
     for run_id in lapsed:
         with transaction.atomic():
             # The conditions are on the locked row itself: Postgres checks them again when another sweep changed the

@@ -55,7 +55,6 @@ def apply_settings(
 
 
 def find_permission(name: str) -> str:
-    """The permission that changing this setting needs."""
     if name == "promotion_hold":
         return HOLD
     return CHANGE_TRAINING if SETTINGS[name].group == Group.TRAINING else CHANGE_EVERY

@@ -36,6 +36,11 @@ class Waiting:
     campaign_id: int | None = None
     host_served_s: float = 0.0
 
+    @property
+    def selection_mode(self) -> str:
+        """Which rule chooses it, when it is next."""
+        return QUEUE_PENDING if self.kind == QUEUE else CURRICULUM_FALLBACK
+
 
 @dataclass(frozen=True, slots=True)
 class LaneRules:
@@ -43,7 +48,6 @@ class LaneRules:
 
     mode: str
     curriculum_fallback: bool
-    campaign_lock: bool
     recent_hosts: tuple[int, ...] = ()
     locked_campaign_id: int | None = None
     turn: int = 0
@@ -54,37 +58,31 @@ class LaneRules:
         return self.turn % FAIR_EVERY == FAIR_EVERY - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What is next, or nothing, and which rule chose."""
-
-    waiting: Waiting | None
-    selection_mode: str
-
-
-def choose_source(heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int]) -> Selection:
+def choose_source(
+    heads: Sequence[Waiting], *, rules: LaneRules, busy_hosts: frozenset[int] = frozenset()
+) -> Waiting | None:
     """The next source: operator queue before curriculum as the lane mode says, hosts in turn.
 
     A host with a running training run is never chosen (same-host cap 1). Under the campaign lock only the
     locked campaign is, until it has drained; Automatic Only ignores the queue and with it the lock.
     """
-    kind, mode = _choose_lane(heads, rules=rules)
+    kind = _choose_lane(heads, rules=rules)
     free = [head for head in heads if head.kind == kind and head.host_id not in busy_hosts]
-    if kind == QUEUE and rules.campaign_lock and rules.locked_campaign_id is not None:
+    if kind == QUEUE and rules.locked_campaign_id is not None:
         free = [head for head in free if head.campaign_id == rules.locked_campaign_id]
     if not free:
-        return Selection(None, NONE)
+        return None
     # Recently served hosts are avoided while others wait, and only then.
     fresh = [head for head in free if head.host_id not in rules.recent_hosts]
-    return Selection(min(fresh or free, key=_by_turn if rules.is_fair_turn else _by_level), mode)
+    return min(fresh or free, key=_by_turn if rules.is_fair_turn else _by_level)
 
 
-def _choose_lane(heads: Sequence[Waiting], *, rules: LaneRules) -> tuple[str | None, str]:
+def _choose_lane(heads: Sequence[Waiting], *, rules: LaneRules) -> str | None:
     # While the queue holds anything the curriculum waits, even if every queued host is busy just now.
     if rules.mode != AUTOMATIC_ONLY and any(head.kind == QUEUE for head in heads):
-        return QUEUE, QUEUE_PENDING
+        return QUEUE
     fallback = rules.mode == HYBRID and rules.curriculum_fallback and rules.locked_campaign_id is None
-    return (CURRICULUM, CURRICULUM_FALLBACK) if rules.mode == AUTOMATIC_ONLY or fallback else (None, NONE)
+    return CURRICULUM if rules.mode == AUTOMATIC_ONLY or fallback else None
 
 
 def _by_level(head: Waiting) -> tuple[int, float, float, int]:

@@ -41,23 +41,16 @@ _READ_HEADS = f"""
 
 
 @dataclass(frozen=True, slots=True)
-class LaneReads:
-    """What the rules need besides the heads: hosts with a running cycle, hosts served last (newest first, at
-    least as many as the recent host window), and how many outcomes there are.
-    """
-
-    busy_hosts: frozenset[int]
-    recent_hosts: tuple[int, ...]
-    outcomes: int
-
-
-@dataclass(frozen=True, slots=True)
 class ClaimReads:
-    """The settings, slots and lane reads of one moment."""
+    """What a claim and the rules need besides the heads, of one moment: the settings, the slots, hosts with a running
+    cycle, hosts served last (newest first, at least as many as the recent host window), and the number of outcomes.
+    """
 
     row: RuntimeSettings
     slots: Slots
-    lanes: LaneReads
+    busy_hosts: frozenset[int]
+    recent_hosts: tuple[int, ...]
+    outcomes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +62,21 @@ class LaneState:
     busy_hosts: frozenset[int]
     locked_host: str | None
 
-    def choose(self) -> selection.Selection:
-        """What the rules choose."""
+    def choose(self) -> selection.Waiting | None:
         return selection.choose_source(self.heads, rules=self.rules, busy_hosts=self.busy_hosts)
 
 
 def read_for_claim() -> ClaimReads:
-    """Settings, slots and lane reads as they are now. A claim reads them under the slot lock. Four queries."""
+    """The reads as they are now. A claim takes them under the slot lock. Four queries."""
     row, kept = read_settings(), read_kept()
     busy = Run.objects.open().filter(lane__in=Run.CYCLE_LANES).order_by().values_list("host_id", flat=True)
     served = Host.objects.filter(last_served_at__isnull=False).order_by("-last_served_at").values_list("id", flat=True)
     return ClaimReads(
         row=row,
         slots=count_slots(row=row, by_lane=count_by_lane(kept)),
-        lanes=LaneReads(
-            busy_hosts=frozenset(busy),
-            recent_hosts=tuple(served[: row.recent_host_window]),
-            outcomes=sum_counters(kept)["outcomes.total"],
-        ),
+        busy_hosts=frozenset(busy),
+        recent_hosts=tuple(served[: row.recent_host_window]),
+        outcomes=sum_counters(kept)["outcomes.total"],
     )
 
 
@@ -97,11 +87,10 @@ def read_lane_state(reads: ClaimReads, /, *, now: datetime, skip: Collection[int
     rules = selection.LaneRules(
         mode=row.source_lane_mode,
         curriculum_fallback=row.curriculum_fallback,
-        campaign_lock=row.campaign_lock,
-        recent_hosts=reads.lanes.recent_hosts[: row.recent_host_window],
+        recent_hosts=reads.recent_hosts[: row.recent_host_window],
         locked_campaign_id=locked.pk if locked else None,
         # Claims so far: those that have left their outcome, and one running on each busy host.
-        turn=reads.lanes.outcomes + len(reads.lanes.busy_hosts),
+        turn=reads.outcomes + len(reads.busy_hosts),
     )
     heads: list[selection.Waiting] = []
     if rules.mode != selection.AUTOMATIC_ONLY:
@@ -109,7 +98,7 @@ def read_lane_state(reads: ClaimReads, /, *, now: datetime, skip: Collection[int
     # The curriculum's turn never comes while the queue holds anything.
     if not heads:
         heads = read_heads(kind=selection.CURRICULUM, now=now, skip=skip)
-    return LaneState(heads, rules, reads.lanes.busy_hosts, locked.host.name if locked else None)
+    return LaneState(heads, rules, reads.busy_hosts, locked.host.name if locked else None)
 
 
 def read_heads(

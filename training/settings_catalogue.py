@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from typing import Any
 
 WHOLE, NUMBER, SWITCH, CHOICE = "whole", "number", "switch", "choice"
+_KINDS = {int: WHOLE, float: NUMBER, bool: SWITCH, str: CHOICE}
 
 
 class Group(StrEnum):
@@ -48,270 +51,224 @@ def _say(bound: float | None) -> str:
     return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
-def _whole(name: str, label: str, group: Group, default: int, least: int, most: int, unit: str, hint: str) -> Setting:
+def _setting(
+    group: Group, name: str, label: str, default: float | str, hint: str, *, within: Any = (None, None), **more: Any
+) -> Setting:
+    """A setting of the kind that its default has; `within`: the least and the most, for numbers."""
+    kind, (least, most) = _KINDS[type(default)], within
     return Setting(
-        name=name, label=label, group=group, kind=WHOLE, default=default, least=least, most=most, unit=unit, hint=hint
+        name=name, label=label, group=group, kind=kind, default=default, hint=hint, least=least, most=most, **more
     )
 
 
-def _switch(name: str, label: str, group: Group, default: bool, hint: str) -> Setting:
-    return Setting(name=name, label=label, group=group, kind=SWITCH, default=default, hint=hint)
-
+_training = partial(_setting, Group.TRAINING)
+_every_task = partial(_setting, Group.EVERY_TASK)
+_promotion = partial(_setting, Group.PROMOTION)
 
 _ALL = (
-    _whole(
+    _training(
         "training_max_active_runs",
         "Training Max Active Runs",
-        Group.TRAINING,
         2,
-        0,
-        1000,
-        "runs",
         "Training-only cap: limits active training cycles, not total runtime runs.",
+        within=(0, 1000),
+        unit="runs",
     ),
-    Setting(
-        name="loop_interval_s",
-        label="Loop Interval (s)",
-        group=Group.TRAINING,
-        kind=NUMBER,
-        default=1.0,
-        least=0.05,
-        most=3600,
+    _training(
+        "loop_interval_s",
+        "Loop Interval (s)",
+        1.0,
+        "Delay between scheduler ticks when capacity is available. Values above half of the coordinator's "
+        "lease have no further effect, because the leader must renew it in time.",
+        within=(0.05, 3600),
         unit="seconds",
-        hint="Delay between scheduler ticks when capacity is available. Values above half of the coordinator's lease "
-        "have no further effect, because the leader must renew it in time.",
     ),
-    _whole(
+    _training(
         "recent_host_window",
         "Recent Host Window",
-        Group.TRAINING,
         2,
-        0,
-        1000,
-        "hosts",
         "Host dedupe window used to diversify training source selection.",
+        within=(0, 1000),
+        unit="hosts",
     ),
-    _whole(
+    _training(
         "retry_budget",
         "Retry Budget / Source",
-        Group.TRAINING,
         3,
-        1,
-        100,
-        "failed attempts",
         "Max failed attempts allowed per training source before disablement.",
+        within=(1, 100),
+        unit="failed attempts",
     ),
-    _whole(
+    _training(
         "default_pages_target",
         "Default Pages Target",
-        Group.TRAINING,
         3,
-        1,
-        50,
-        "pages",
         "Default page-count target only when prompt does not explicitly set one.",
+        within=(1, 50),
+        unit="pages",
     ),
-    _switch(
+    _training(
         "curriculum_fallback",
         "Curriculum Fallback",
-        Group.TRAINING,
         True,
         "Whether curriculum sources are allowed when operator queue is empty.",
     ),
-    Setting(
-        name="source_lane_mode",
-        label="Source Lane Mode",
-        group=Group.TRAINING,
-        kind=CHOICE,
-        default="hybrid",
+    _training(
+        "source_lane_mode",
+        "Source Lane Mode",
+        "hybrid",
+        "Hybrid = queue first then curriculum fallback. Queued Only = queue only. Automatic Only = curriculum only.",
         choices=(("hybrid", "Hybrid"), ("queued_only", "Queued Only"), ("automatic_only", "Automatic Only")),
-        hint="Hybrid = queue first then curriculum fallback. Queued Only = queue only. "
-        "Automatic Only = curriculum only.",
     ),
-    _switch(
+    _training(
         "campaign_lock",
         "Campaign Lock Mode",
-        Group.TRAINING,
         False,
         "When enabled, campaign queue selection is locked to keep training intake stable.",
     ),
-    _whole(
+    _every_task(
         "global_max_concurrent_runs",
         "Global Max Concurrent Runs",
-        Group.EVERY_TASK,
         4,
-        1,
-        1000,
-        "runs",
         "Hard upper limit for all simultaneously running runs in the system.",
+        within=(1, 1000),
+        unit="runs",
     ),
-    _whole(
+    _every_task(
         "reserved_control_slots",
         "Reserved Control Slots",
-        Group.EVERY_TASK,
         1,
-        0,
-        1000,
-        "runs",
         "Slots reserved for non-training control-plane work (self-improve/model-promotion/canary).",
+        within=(0, 1000),
+        unit="runs",
     ),
-    _whole(
+    _every_task(
         "controller_max_calls",
         "Controller Max Calls / Run",
-        Group.EVERY_TASK,
         5,
-        1,
-        100,
-        "calls a run",
         "How many controller-model URL-pick calls are allowed per run.",
+        within=(1, 100),
+        unit="calls a run",
     ),
-    Setting(
-        name="browser_engine",
-        label="Browser Engine (Global)",
-        group=Group.EVERY_TASK,
-        kind=CHOICE,
-        default="http",
+    _every_task(
+        "browser_engine",
+        "Browser Engine (Global)",
+        "http",
+        "What fetches pages: a plain HTTP client, or a Chromium that runs the pages' scripts.",
         choices=(("http", "http"), ("chromium", "chromium")),
-        hint="What fetches pages: a plain HTTP client, or a Chromium that runs the pages' scripts.",
     ),
-    _switch(
+    _every_task(
         "browser_headful",
         "Browser Headful (Global)",
-        Group.EVERY_TASK,
         False,
         "Whether browser sessions render with visible UI windows.",
     ),
-    _switch(
+    _every_task(
         "browser_autostart",
         "Browser Autostart (Global)",
-        Group.EVERY_TASK,
         False,
         "Whether browser sessions are auto-launched for run execution.",
     ),
-    _whole(
+    _promotion(
         "window_size",
         "Window Size",
-        Group.PROMOTION,
         30,
-        2,
-        10_000,
-        "successes that count",
         "Ingested verified successes between two evaluations; supported ones too while Count Supported Answers is on.",
+        within=(2, 10_000),
+        unit="successes that count",
     ),
-    _switch(
+    _promotion(
         "count_supported",
         "Count Supported Answers",
-        Group.PROMOTION,
         False,
-        "While on, an answer that only its quote supports counts like one that a check found right: it fills windows, "
-        "and memory and exemplars trust it. Outcomes written before a change keep what they counted.",
+        "While on, an answer that only its quote supports counts like one that a check found right: it fills "
+        "windows, and memory and exemplars trust it. Outcomes written before a change keep what they counted.",
     ),
-    _whole(
+    _promotion(
         "evaluation_pairs",
         "Evaluation Pairs",
-        Group.PROMOTION,
         300,
-        4,
-        5000,
-        "pairs",
         "The most pairs that one evaluation may run.",
+        within=(4, 5000),
+        unit="pairs",
     ),
-    _whole(
+    _promotion(
         "canary_share_percent",
         "Canary Share",
-        Group.PROMOTION,
         20,
-        1,
-        90,
-        "percent",
         "Share of training runs that a canary serves, in percent.",
+        within=(1, 90),
+        unit="percent",
     ),
-    _whole(
+    _promotion(
         "canary_min_observations",
         "Canary Minimum",
-        Group.PROMOTION,
         20,
-        1,
-        10_000,
-        "outcomes",
         "Outcomes needed in both arms before a canary may pass.",
+        within=(1, 10_000),
+        unit="outcomes",
     ),
-    _whole(
+    _promotion(
         "canary_deadline_s",
         "Canary Deadline (s)",
-        Group.PROMOTION,
         3600,
-        10,
-        604_800,
-        "seconds",
         "After this many seconds, a canary without enough observations is aborted.",
+        within=(10, 604_800),
+        unit="seconds",
     ),
-    _switch(
+    _promotion(
         "canary_ramp",
         "Canary Ramp",
-        Group.PROMOTION,
         False,
         "While on, a canary starts with a quarter of its share, and all of it after a quarter of its outcomes.",
     ),
-    _whole(
+    _promotion(
         "hold_back_percent",
         "Hold-back Share",
-        Group.PROMOTION,
         10,
-        0,
-        50,
-        "percent",
         "Share of training runs that the previous tag still serves while an apply is watched; 0: no watch.",
+        within=(0, 50),
+        unit="percent",
     ),
-    _whole(
+    _promotion(
         "watch_observations",
         "Watch Observations",
-        Group.PROMOTION,
         20,
-        1,
-        10_000,
-        "outcomes",
         "Outcomes in both arms after which the watch over a live apply ends.",
+        within=(1, 10_000),
+        unit="outcomes",
     ),
-    _whole(
+    _promotion(
         "watch_deadline_s",
         "Watch Deadline (s)",
-        Group.PROMOTION,
         21_600,
-        10,
-        604_800,
-        "seconds",
         "After this many seconds, the watch over a live apply ends, whatever it has seen.",
+        within=(10, 604_800),
+        unit="seconds",
     ),
-    _switch(
+    _promotion(
         "auto_rollback",
         "Automatic Roll Back",
-        Group.PROMOTION,
         True,
         "While on, a red proof, or harm found after an apply, makes the previous tag active again.",
     ),
-    Setting(
-        name="lifetime_alpha",
-        label="Lifetime Alpha",
-        group=Group.PROMOTION,
-        kind=NUMBER,
-        default=0.05,
-        least=0.0001,
-        most=0.5,
+    _promotion(
+        "lifetime_alpha",
+        "Lifetime Alpha",
+        0.05,
+        "Error budget of all candidates together, over the whole lifetime.",
+        within=(0.0001, 0.5),
         unit="chance of any false promotion",
-        hint="Error budget of all candidates together, over the whole lifetime.",
     ),
-    _whole(
+    _promotion(
         "drill_every_days",
         "Gate Drill Every (days)",
-        Group.PROMOTION,
         0,
-        0,
-        365,
-        "days",
         "How often a clone and a sabotaged copy of the active tag test the gate; 0 is never.",
+        within=(0, 365),
+        unit="days",
     ),
-    _switch("promotion_hold", "Promotion Hold", Group.PROMOTION, False, "While on, nothing is evaluated or applied."),
+    _promotion("promotion_hold", "Promotion Hold", False, "While on, nothing is evaluated or applied."),
 )
 SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _ALL}
 

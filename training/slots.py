@@ -75,9 +75,8 @@ def count_slots(*, row: RuntimeSettings, by_lane: dict[str, int]) -> Slots:
     )
 
 
-def read_slots(*, row: RuntimeSettings | None = None) -> Slots:
-    """Slots as they are now."""
-    return count_slots(row=row or read_settings(), by_lane=count_by_lane(read_kept()))
+def read_slots() -> Slots:
+    return count_slots(row=read_settings(), by_lane=count_by_lane(read_kept()))
 
 
 def lock_slots() -> None:

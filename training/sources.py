@@ -27,6 +27,7 @@ from training.tasks import (
 Status = TrainingSource.Status
 # What has not started: it may still be corrected or cancelled.
 WAITING = (Status.PENDING, Status.DISABLED)
+FINISHED = (Status.DONE, Status.FAILED, Status.CANCELLED)
 
 
 @requires("training.queue_source")
@@ -118,32 +119,15 @@ def enable_source(*, source_id: int, by: Actor, origin: str) -> None:
 @requires("training.queue_source")
 def requeue_source(*, source_id: int, by: Actor, origin: str) -> None:
     """Runs a finished source once more."""
-    _move(
-        source_id,
-        (Status.DONE, Status.FAILED, Status.CANCELLED),
-        Status.PENDING,
-        "requeue",
-        by,
-        origin,
-        failed_attempts=0,
-        status_reason="",
-        finished_at=None,
-    )
+    fresh = {"failed_attempts": 0, "status_reason": "", "finished_at": None}
+    _move(source_id, FINISHED, Status.PENDING, "requeue", by, origin, **fresh)
 
 
 @requires("training.cancel_source")
 def cancel_source(*, source_id: int, by: Actor, origin: str) -> None:
     """Cancels a source that has not started."""
-    _move(
-        source_id,
-        WAITING,
-        Status.CANCELLED,
-        "cancel",
-        by,
-        origin,
-        finished_at=timezone.now(),
-        status_reason=f"by {by}",
-    )
+    ended = {"finished_at": timezone.now(), "status_reason": f"by {by}"}
+    _move(source_id, WAITING, Status.CANCELLED, "cancel", by, origin, **ended)
 
 
 def _move(

@@ -9,13 +9,12 @@ from urllib.parse import urlsplit
 from lealife.core.digest import canonical_json
 from lealife.core.errors import InvalidInput, NotFound
 from training.agent.schema import check_schema
-from training.agent.task import DEADLINE_S, SuccessCheck, Task
+from training.agent.task import PAGES_MAX, SuccessCheck, Task
 from training.agent.web.address import canonical_url, is_same_site
 from training.models import Host, Run
 from training.models.sources import PRIORITY_MAX, PRIORITY_MIN
 
 PROMPT_MAX = 20_000
-PAGES_MAX = 50
 # A prompt that names its host by an address does so early.
 ADDRESSES_MAX = 20
 # What a sentence puts around an address.
@@ -184,7 +183,7 @@ def _read_network(text: str) -> str:
         return ""
 
 
-def build_task(run: Run, *, deadline_s: float = DEADLINE_S) -> Task:
+def build_task(run: Run) -> Task:
     """The frozen task that the agent is given for `run`."""
     return Task(
         prompt=run.prompt,
@@ -192,5 +191,4 @@ def build_task(run: Run, *, deadline_s: float = DEADLINE_S) -> Task:
         check=SuccessCheck.from_json(run.check_spec),
         pages_target=run.pages_target,
         max_calls=run.max_calls,
-        deadline_s=deadline_s,
     )

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Count, F
+from django.utils import timezone
 
 from benchmarks.chaos import model, site
 from benchmarks.chaos.effects import EffectLog, Request
 from learning.models import MemoryItem, RunLearningOutcome
 from learning.uplift import read_standing
+from training.chain_check import check_chain, read_chain_check
 from training.counters import read_counters
-from training.models import Run, Step, TrainingCycle, TrainingOutcome, TrainingSource
+from training.models import ChainCheck, Run, Step, TrainingCycle, TrainingOutcome, TrainingSource
 from training.runtime_settings import read_settings
-from training.seals import verify_chain
 from training.slots import read_slots
 
 Status = TrainingSource.Status
@@ -125,7 +126,10 @@ def find_bad_counters() -> list[str]:
 
 def find_chain_breaks() -> list[str]:
     """Outcomes that are not sealed, and the first row that does not follow from the one before."""
-    chain = verify_chain()
+    # From the first row on, whatever was walked before.
+    ChainCheck.objects.all().delete()
+    check_chain(now=timezone.now(), limit=TrainingOutcome.objects.count())
+    chain = read_chain_check()
     unsealed = TrainingOutcome.objects.filter(seal=None).values_list("pk", flat=True)
     broken = [] if chain.broken_at is None else [chain.fault]
     return [*broken, *(f"outcome {pk} is not sealed" for pk in unsealed)]

@@ -30,7 +30,7 @@ from training.models import (
 )
 from training.outcomes import judge_breaker
 from training.preview import NextSource, choose_preview
-from training.selection_state import ClaimReads, LaneReads
+from training.selection_state import ClaimReads
 from training.slots import Slots, count_slots
 
 RECENT = 100
@@ -166,12 +166,14 @@ def take_readings(*, now: datetime) -> Readings:
     vitals = take_vitals(now=now)
     facts = vitals.facts
     open_cycles = tuple(cycle for cycle in reversed(cycles) if cycle.status == TrainingCycle.Status.OPEN)
-    lane_reads = LaneReads(
+    reads = ClaimReads(
+        row=facts.settings,
+        slots=vitals.slots,
         busy_hosts=frozenset(cycle.run.host_id for cycle in open_cycles),
         recent_hosts=facts.recent_hosts,
         outcomes=facts.counters["outcomes.total"],
     )
-    preview = choose_preview(ClaimReads(facts.settings, vitals.slots, lane_reads), now=now)
+    preview = choose_preview(reads, now=now)
     pending = read_pending(also=preview.source_id)
     return Readings(
         vitals=vitals,

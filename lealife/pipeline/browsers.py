@@ -10,7 +10,7 @@ from lealife.pipeline.database_wait import patiently
 from training.agent.task import DEADLINE_S
 from training.agent.web.browser import RevisitingBrowser, name_user_agent
 from training.agent.web.http_browser import HttpBrowser
-from training.models import Host, RuntimeSettings
+from training.models import Host
 from training.runtime_settings import read_settings
 from training.turns import HostPace
 
@@ -30,7 +30,7 @@ def open_browser(host: Host) -> AbstractContextManager[RevisitingBrowser]:
         user_agent=name_user_agent(settings.LEALIFE_CONTACT),
     )
     # Headful asks for a visible browser and Autostart for a launched one: both need Chromium.
-    if row.browser_engine == RuntimeSettings.Engine.CHROMIUM or row.browser_headful or row.browser_autostart:
+    if row.browser_engine == "chromium" or row.browser_headful or row.browser_autostart:
         from training.agent.web.chromium_browser import ChromiumBrowser
 
         return ChromiumBrowser(site=site, http=http, headful=row.browser_headful)

@@ -33,7 +33,7 @@ def work_read(now: datetime) -> bool:
     """Reads a few pages of one site, or looks at a few again."""
     if (host := find_unread_host(now=now)) is not None:
         with open_browser(host) as browser:
-            return bool(crawl_host(host=host, browser=browser, now=now, should_stop=is_draining).pages)
+            return bool(crawl_host(host=host, browser=browser, now=now, should_stop=is_draining))
     if (host := find_rested_host(now=now)) is not None:
         with open_browser(host) as browser:
             return bool(look_again(host=host, browser=browser, now=now, should_stop=is_draining))

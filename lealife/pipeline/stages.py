@@ -55,7 +55,7 @@ from training.heartbeats import beat
 from training.models import Run
 from training.runs import begin_next_run, fail_lapsed_runs
 from training.runtime_settings import read_settings
-from training.seals import read_chain, seal_outcomes
+from training.seals import count_unsealed, seal_outcomes
 
 log = logging.getLogger(__name__)
 ring = bell.ring
@@ -310,7 +310,7 @@ STAGES: dict[str, Stage] = {
         Stage(
             "execute", lambda now: Run.objects.filter(status="claimed", claimed_by="").exists(), _execute, alone=False
         ),
-        Stage("seal", lambda now: read_chain().unsealed > 0, lambda now: seal_outcomes() > 0),
+        Stage("seal", lambda now: count_unsealed() > 0, lambda now: seal_outcomes() > 0),
         Stage("verify", lambda now: is_chain_check_due(now=now), lambda now: check_chain(now=now) > 0),
         Stage("ingest", lambda now: read_uningested().exists(), ingest_next, alone=False),
         Stage("window", lambda now: is_window_due(), _window, promotes=True),

@@ -63,7 +63,6 @@ class PlainPage:
 
     @cached_property
     def text(self) -> str:
-        """All lines in one."""
         return " ".join(self.lines)
 
     @cached_property
@@ -142,7 +141,6 @@ def read_plain_pages(host: Host) -> list[PlainPage]:
 
 
 def read_plain_page(url: str, markup: str) -> PlainPage:
-    """A page as plain text."""
     reader = _PlainReader()
     reader.feed(markup)
     reader.close()
@@ -194,10 +192,6 @@ def _bare(text: str) -> str:
     return re.sub(r"\s+", "", plain(text))
 
 
-def _finds_passage(task: CurriculumTask, page: PlainPage) -> bool:
-    return _stands(task.passage, page)
-
-
 def _finds_name(task: CurriculumTask, page: PlainPage) -> bool:
     """The name at the beginning of a line, on a page whose title has the subject when the question names one."""
     name, subject = plain(task.claim.get("named", "")), plain(task.claim.get("subject", ""))
@@ -227,7 +221,7 @@ def _has_word(name: str, text: str) -> bool:
 
 
 _SEARCHES: dict[str, Callable[[CurriculumTask, PlainPage], bool]] = {
-    Kind.SAYS: _finds_passage,
+    Kind.SAYS: lambda task, page: _stands(task.passage, page),
     Kind.HEADING: _finds_heading,
     Kind.HOW: _finds_heading,
     Kind.WHERE: _finds_phrases,

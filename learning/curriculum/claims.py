@@ -96,7 +96,6 @@ def _holds_words(name: str, text: str) -> bool:
 
 
 def list_places(page: ParsedPage) -> list[Place]:
-    """The sections of a page."""
     return [
         Place(
             page.title,

@@ -29,9 +29,8 @@ def find_unmeasured() -> QuerySet[CurriculumTask]:
     return asked.filter(~Exists(unread), Exists(counted)).order_by("pk")
 
 
-def measure_difficulties(*, limit: int = MEASURED_AT_ONCE) -> int:
-    """Measures a few tasks; returns how many."""
-    tasks = list(find_unmeasured()[:limit])
+def measure_difficulties() -> int:
+    tasks = list(find_unmeasured()[:MEASURED_AT_ONCE])
     for task in tasks:
         CurriculumTask.objects.filter(pk=task.pk).update(difficulty=rank_by_words(task))
     return len(tasks)

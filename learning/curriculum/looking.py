@@ -13,12 +13,12 @@ from lealife.core.announce import announce
 from learning.curriculum.seeding import ASK_AGAIN_LATER, LOOK_AGAIN, PAGES_A_VISIT, learn_page, name_next_look
 from learning.expiry import close_page, expire_page, learn_presence
 from learning.memory import confirm_crawled, lock_memory
-from learning.missing import OK_BELOW, read_missing_digest, says_missing
+from learning.missing import read_missing_digest, says_missing
 from learning.models import FrontierPage
 from training.agent.errors import AgentError
 from training.agent.reading.page import ParsedPage, parse_page
 from training.agent.web.address import canonical_url
-from training.agent.web.browser import UNCHANGED, Page, RevisitingBrowser, Validators
+from training.agent.web.browser import ERRORS_FROM, UNCHANGED, Page, RevisitingBrowser, Validators
 from training.audit import record_audit
 from training.models import Host
 
@@ -33,12 +33,7 @@ def find_rested_host(*, now: datetime) -> Host | None:
 
 
 def look_again(
-    *,
-    host: Host,
-    browser: RevisitingBrowser,
-    now: datetime,
-    pages: int = PAGES_A_VISIT,
-    should_stop: Callable[[], bool] = lambda: False,
+    *, host: Host, browser: RevisitingBrowser, now: datetime, should_stop: Callable[[], bool] = lambda: False
 ) -> int:
     """Looks at a few pages of the host again; returns how many. Network outside transactions.
 
@@ -46,7 +41,7 @@ def look_again(
     the server says that it is gone for good. `should_stop` is asked before each.
     """
     looked = 0
-    for entry in FrontierPage.objects.rested(now=now).filter(host=host).select_related("host")[:pages]:
+    for entry in FrontierPage.objects.rested(now=now).filter(host=host).select_related("host")[:PAGES_A_VISIT]:
         if should_stop():
             break
         looked += 1
@@ -55,7 +50,7 @@ def look_again(
         except AgentError as error:
             _miss(entry, code=error.code, now=now)
             continue
-        if page.status >= OK_BELOW:
+        if page.status >= ERRORS_FROM:
             _miss(entry, code=f"http_{page.status}", now=now)
         else:
             _compare(entry, page, now=now)

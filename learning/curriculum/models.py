@@ -11,8 +11,6 @@ from training.models import Host, OperatorVerdict, TrainingSource
 
 
 class CurriculumTaskQuerySet(models.QuerySet["CurriculumTask"]):
-    """Reads of the curriculum as actions."""
-
     def asked(self) -> CurriculumTaskQuerySet:
         """Whose page is there and is the only one that answers, and whose verdict still counts."""
         return self.filter(ambiguous=False, gone_at=None, replaced_at=None)

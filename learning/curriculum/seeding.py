@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,12 +16,12 @@ from lealife.core.row_count import RowCount
 from learning.curriculum.tasks import make_tasks
 from learning.index.indexing import forget_addresses, index_page
 from learning.memory import confirm_crawled, lock_memory
-from learning.missing import OK_BELOW, PASSING, PASSING_STATUSES, learn_missing_page, read_missing_digest, says_missing
+from learning.missing import PASSING, PASSING_STATUSES, learn_missing_page, read_missing_digest, says_missing
 from learning.models import CurriculumTask, FrontierPage
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.reading.page import ParsedPage, parse_page
 from training.agent.web.address import canonical_url
-from training.agent.web.browser import Browser, Page
+from training.agent.web.browser import ERRORS_FROM, Browser, Page
 from training.models import Host, TrainingSource
 from training.models.sources import queue_rank
 from training.runs import keep_snapshot
@@ -38,14 +37,6 @@ REVIVED_AT_ONCE = 20
 LOOK_AGAIN, LOOKS_DOUBLED_MOST = timedelta(days=1), 4
 # A site that was away is asked again.
 ASK_AGAIN, ASK_AGAIN_LATER = timedelta(minutes=1), timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class CrawlResult:
-    """What one visit of the frontier brought."""
-
-    pages: int
-    tasks: int
 
 
 def find_unread_host(*, now: datetime) -> Host | None:
@@ -69,19 +60,16 @@ def crawl_host(
     now: datetime,
     pages: int = PAGES_A_VISIT,
     should_stop: Callable[[], bool] = lambda: False,
-) -> CrawlResult:
-    """Reads a few pages of the frontier, breadth first, into the index, and makes tasks of them.
+) -> int:
+    """Reads a few pages of the frontier, breadth first, into the index, and makes tasks of them; returns how many.
 
-    Network outside transactions.
-
-    A page that did not come is asked for again later; one that is no page is not. `should_stop` is asked before
-    each.
+    Network outside transactions. A page that did not come is asked for again later; one that is no page is not.
+    `should_stop` is asked before each.
     """
-    read = made = 0
+    read = 0
     learn_missing_page(host=host, browser=browser, now=now)
-    for entry in (
-        FrontierPage.objects.due(now=now).filter(host=host).select_related("host").order_by("depth", "id")[:pages]
-    ):
+    due = FrontierPage.objects.due(now=now).filter(host=host).select_related("host")
+    for entry in due.order_by("depth", "id")[:pages]:
         if should_stop():
             break
         read += 1
@@ -90,12 +78,12 @@ def crawl_host(
         except AgentError as error:
             _set_aside(entry, code=error.code, passes=error.code in PASSING, now=now)
             continue
-        if page.status >= OK_BELOW:
+        if page.status >= ERRORS_FROM:
             passes = page.status >= SERVER_ERROR or page.status in PASSING_STATUSES
             _set_aside(entry, code=ErrorCode.FETCH_FAILED, passes=passes, now=now)
             continue
-        made += learn_page(entry=entry, page=page, now=now)
-    return CrawlResult(read, made)
+        learn_page(entry=entry, page=page, now=now)
+    return read
 
 
 def reopen_blocked_pages(*, host_id: int, now: datetime) -> int:
@@ -121,17 +109,17 @@ def _set_aside(entry: FrontierPage, *, code: ErrorCode, passes: bool, now: datet
     rows.update(error_code=str(code), not_before=now + (ASK_AGAIN_LATER if entry.error_code else ASK_AGAIN))
 
 
-def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> int:
-    """Stores a crawled page: its links join the frontier, its passages the index; returns the tasks made of it."""
+def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> None:
+    """Stores a crawled page: its links join the frontier, its passages the index, and tasks are made of it."""
     url = canonical_url(page.final_url)
     try:
         parsed = parse_page(body=page.body, media_type=page.media_type, url=url, site=entry.host.as_site())
     except AgentError as error:
         _set_aside(entry, code=error.code, passes=False, now=now)
-        return 0
+        return
     if says_missing(parsed, missing_digest=read_missing_digest(entry.host_id)):
         _set_aside(entry, code=ErrorCode.FETCH_FAILED, passes=False, now=now)
-        return 0
+        return
     with transaction.atomic():
         entry.content_digest = "" if parsed.noindex else parsed.content_digest
         moved = FrontierPage.objects.filter(pk=entry.pk, state=FrontierPage.State.KNOWN).update(
@@ -143,17 +131,16 @@ def learn_page(*, entry: FrontierPage, page: Page, now: datetime) -> int:
             **name_next_look(page, unchanged=0, now=now),
         )
         if not moved:
-            return 0
+            return
         _extend_frontier(entry, parsed)
         if parsed.noindex:
             lock_memory(entry.host_id)
             forget_addresses(host_id=entry.host_id, urls=[entry.url, url])
-            return 0
+            return
         confirm_crawled(host_id=entry.host_id, content_hash=entry.content_digest, now=now)
         index_page(host_id=entry.host_id, url=url, page=parsed, snapshot_digest=page.digest, now=now)
-        made = make_tasks(entry, url=url, parsed=parsed, now=now)
+        make_tasks(entry, url=url, parsed=parsed, now=now)
         announce("sources")
-        return made
 
 
 def name_next_look(page: Page, *, unchanged: int, now: datetime) -> dict[str, Any]:

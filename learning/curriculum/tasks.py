@@ -46,19 +46,17 @@ def split_of(url: str) -> str:
     return CurriculumTask.Split.RESERVE if place < EVALUATION_SHARE + RESERVE_SHARE else CurriculumTask.Split.TRAIN
 
 
-def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: datetime) -> int:
-    """Questions that no page read earlier answers, training ones queued; returns how many.
+def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: datetime) -> None:
+    """Makes tasks of the questions that no page read earlier answers, and queues those for training.
 
     Of two pages that say the same the later one is the copy: it gets no task of it, and the other keeps its own. A page
     that says hardly anything of its own withdraws no task of others. The page is in the index already.
     """
     pages = FrontierPage.objects.filter(host=entry.host).exclude(pk=entry.pk)
-    # Plain text may hold NUL, Postgres cannot.
-    passages = list(dict.fromkeys(" ".join(text.replace("\x00", " ").split()) for text in parsed.passages))
     if pages.filter(content_digest=entry.content_digest, state=FrontierPage.State.READ).exists():
         # The same page under another address.
-        return 0
-    keys = [passage_key(passage) for passage in passages]
+        return
+    keys = [passage_key(passage) for passage in parsed.passages]
     repeated = _find_repeated(keys, pages=pages)
     entry.passage_keys = [key for key in keys if key not in repeated]
     entry.repeated_keys = sorted(repeated)
@@ -68,7 +66,7 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
         _withdraw_answered(entry, url=url, parsed=parsed, keys=keys)
     # The start page is where every run begins: nothing has to be found to reach it.
     if not entry.depth:
-        return 0
+        return
     digest, split = digest_bytes(url.encode()), CurriculumTask.Split(split_of(url))
     there = CurriculumTask.objects.seeded().filter(host=entry.host, page_digest=digest)
     known = set(there.values_list("kind", "passage"))
@@ -108,7 +106,6 @@ def make_tasks(entry: FrontierPage, *, url: str, parsed: ParsedPage, now: dateti
     ]
     CurriculumTask.objects.bulk_create(tasks)
     queue_training(tasks, queued_from="curriculum", now=now)
-    return len(tasks)
 
 
 def _find_repeated(keys: list[int], *, pages: QuerySet[FrontierPage]) -> set[int]:

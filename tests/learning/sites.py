@@ -46,7 +46,7 @@ def crawl(host: Host, pages: dict[str, bytes], *, visits: int = 30, **shelf) -> 
     """Crawls until the frontier is empty, or `visits` pages were read."""
     found = Shelf(host, pages, **shelf)
     assert find_unread_host(now=later(days=1)) == host
-    while visits > 0 and (read := crawl_host(host=host, browser=found, now=later(days=1), pages=1).pages):
+    while visits > 0 and (read := crawl_host(host=host, browser=found, now=later(days=1), pages=1)):
         visits -= read
     return found
 
@@ -60,5 +60,5 @@ def pages_of(host: Host, *, count: int) -> dict[str, bytes]:
 
 def read_all(host: Host, shelf: Shelf) -> None:
     assert find_unread_host(now=later(days=1)) == host
-    while crawl_host(host=host, browser=shelf, now=later(days=1)).pages:
+    while crawl_host(host=host, browser=shelf, now=later(days=1)):
         pass

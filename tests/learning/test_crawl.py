@@ -67,7 +67,7 @@ def test_one_visit_reads_at_most_the_given_number_of_pages(host):
     find_unread_host(now=later(days=1))
     shelf = Shelf(host, pages)
     crawl_host(host=host, browser=shelf, now=later(days=1), pages=1)
-    assert crawl_host(host=host, browser=shelf, now=later(days=1), pages=4).pages == 4
+    assert crawl_host(host=host, browser=shelf, now=later(days=1), pages=4) == 4
     assert len(shelf.asked) == 5
 
 

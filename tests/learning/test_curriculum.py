@@ -13,7 +13,7 @@ from learning.curriculum.kinds.says import is_statement
 from learning.curriculum.seeding import crawl_host
 from learning.curriculum.tasks import EVALUATION_SHARE, RESERVE_SHARE, passage_key, split_of
 from learning.models import CurriculumTask, FrontierPage
-from tests.factories import begin_claimed, finish, later, make_curriculum_source, make_html
+from tests.factories import begin_claimed, finish, later, make_curriculum_source, make_host, make_html
 from tests.learning.sites import SENTENCE, Shelf, SoftShelf, crawl, pages_of, read_all
 from training.models import AuditEntry, Host, TrainingSource
 
@@ -28,7 +28,9 @@ def test_a_crawl_makes_tasks_that_name_the_page_that_answers(host):
         assert task.split == split_of(task.expected_url)
 
 
-def test_training_tasks_are_queued_and_held_out_ones_are_not(host):
+def test_training_tasks_are_queued_and_held_out_ones_are_not(db):
+    # The split is by the address: this one has pages of every split, whatever other tests made hosts before.
+    host = make_host(base_url="http://127.0.0.1:9/splits/")
     crawl(host, pages_of(host, count=20))
     train, held = CurriculumTask.objects.filter(split="train"), CurriculumTask.objects.held_out()
     assert train.exists() and set(held.values_list("split", flat=True)) == {"evaluation", "reserve"}

@@ -126,7 +126,7 @@ class Trial:
         """Reads all that the curriculum knows of the site."""
         assert find_unread_host(now=later(days=9)) == self.host
         with HttpBrowser(site=self.host.as_site()) as browser:
-            while crawl_host(host=self.host, browser=browser, now=later(days=9)).pages:
+            while crawl_host(host=self.host, browser=browser, now=later(days=9)):
                 pass
 
     def count_honest(self) -> int:

@@ -44,7 +44,7 @@ def host(site: StubSite) -> Host:
     host = make_host(base_url=site.url, may_be_private=True, politeness_delay_ms=0)
     assert find_unread_host(now=START) == host
     with HttpBrowser(site=host.as_site()) as browser:
-        while crawl_host(host=host, browser=browser, now=START).pages:
+        while crawl_host(host=host, browser=browser, now=START):
             pass
     site.answered.clear()
     return host

@@ -74,7 +74,7 @@ def test_the_operators_contact_is_named_to_every_site(settings: Any) -> None:
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
 def test_the_database_can_be_asked_while_chromium_is_open() -> None:
     read_settings()
-    RuntimeSettings.objects.update(browser_engine=RuntimeSettings.Engine.CHROMIUM)
+    RuntimeSettings.objects.update(browser_engine="chromium")
     pages = {"/": b'<script>location = "/roses.html"</script>', "/roses.html": GARDEN["/roses.html"]}
     with serve(pages) as stub, open_browser(make_host(base_url=stub.url, politeness_delay_ms=100)) as browser:
         assert b"Roses are pruned" in browser.fetch(stub.url).body

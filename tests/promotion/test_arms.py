@@ -150,7 +150,7 @@ def test_an_arm_that_breaks_is_invalid_and_holds_no_slot(inputs, servers):
 
 
 def test_an_arm_that_ran_out_of_time_is_invalid(inputs, servers, monkeypatch):
-    monkeypatch.setattr("promotion.evaluation.arms.build_task", lambda run: build_task(run, deadline_s=0.0))
+    monkeypatch.setattr("promotion.evaluation.arms.build_task", lambda run: replace(build_task(run), deadline_s=0.0))
     arm = run_arm(inputs, tools=make_tools(servers, Picker()))
     assert Run.objects.get().error_code == "timeout"
     assert (arm.success, arm.invalid) == (False, True)

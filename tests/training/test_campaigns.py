@@ -11,11 +11,10 @@ from django.test.utils import CaptureQueriesContext
 
 from lealife.core.actors import command_line
 from lealife.core.errors import Conflict, InvalidInput, NotFound
-from tests.factories import START, begin_claimed, finish, later, make_host, make_source
+from tests.factories import START, begin_claimed, finish, later, make_host, make_source, preview_next
 from training.campaigns import SIZE_MAX, cancel_campaign, create_campaign, read_progress, requeue_failed
 from training.claims import claim_next_source
 from training.models import AuditEntry, Campaign, Host, TrainingSource
-from training.preview import preview_next
 
 WHO = {"by": command_line("ada"), "origin": "page"}
 
@@ -257,6 +256,13 @@ def test_a_locked_campaign_whose_host_is_disabled_lets_others_run(host, settle):
     other = make_source(make_host())
     Host.objects.filter(pk=host.pk).update(enabled=False)
     assert claim_next_source(now=later(minutes=1)).source_id == other.pk
+
+
+def test_the_lock_is_open_until_a_campaign_has_started(host, settle):
+    settle(campaign_lock=True)
+    source = make_source(host, queued_at=later(days=-10_000))
+    campaign(make_host(), size=2)
+    assert claim_next_source(now=later(minutes=1)).source_id == source.pk
 
 
 def test_a_cancelled_campaign_holds_the_lock_until_its_run_has_ended(host, settle):

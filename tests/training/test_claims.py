@@ -8,13 +8,20 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from lealife.core.actors import command_line
-from tests.factories import START, begin_claimed, finish, later, make_curriculum_source, make_host, make_source
-from training import selection
+from tests.factories import (
+    START,
+    begin_claimed,
+    finish,
+    later,
+    make_curriculum_source,
+    make_host,
+    make_source,
+    preview_next,
+)
 from training.campaigns import create_campaign
 from training.claims import LEASE, CanarySplit, claim_next_source
 from training.coordinator import start_training
 from training.models import Host, Run, TrainingCycle, TrainingSource
-from training.preview import preview_next
 from training.runs import claim_queued_run, queue_run
 from training.selection_state import read_locked_campaign
 
@@ -35,7 +42,7 @@ def make_campaign(host: Host, *, size: int = 2):
 def test_a_claim_opens_a_cycle_and_a_run_with_a_lease(host):
     source = make_source(host, pages_target=4, queued_by="ada")
     claim = claim_next_source(now=START)
-    run, cycle = Run.objects.get(pk=claim.run_id), TrainingCycle.objects.get(pk=claim.cycle_id)
+    run, cycle = Run.objects.get(pk=claim.run_id), TrainingCycle.objects.get(pk=claim.pk)
     assert (run.status, run.lane, run.fence, run.attempts) == ("claimed", "training", 1, 1)
     assert (run.lease_until, run.pages_target, run.requested_by) == (START + LEASE, 4, "ada")
     assert (cycle.source_id, cycle.run_id, cycle.status) == (source.pk, run.pk, "open")
@@ -84,7 +91,7 @@ def test_an_operator_prompt_is_claimed_before_the_curriculum(host):
     make_curriculum_source(make_host())
     queued = make_source(host)
     claim = claim_next_source(now=START)
-    assert (claim.source_id, claim.selection_mode) == (queued.pk, selection.QUEUE_PENDING)
+    assert claim.source_id == queued.pk
 
 
 def test_a_waiting_source_overtakes_a_higher_priority_after_a_quarter_of_an_hour_for_each_level(host):

@@ -14,11 +14,11 @@ from lealife.core.errors import Conflict, InvalidInput, NotFound
 from tests.factories import begin_claimed, finish, make_host
 from training.campaigns import SIZE_MAX, cancel_campaign
 from training.definitions import (
+    annotate_pending,
     delete_definition,
     disable_definition,
     enable_definition,
     queue_definition,
-    read_pending_by_definition,
     save_definition,
 )
 from training.models import AuditEntry, Campaign, Host, TaskDefinition, TrainingSource
@@ -235,6 +235,10 @@ def test_a_change_leaves_what_is_queued_as_it_was_queued(host):
     queue(row)
     save_definition(definition_id=row.pk, changes={"prompt": "Another question?"}, **WHO)
     assert TrainingSource.objects.get().prompt == TASK["prompt"]
+
+
+def read_pending_by_definition() -> dict[int, int]:
+    return dict(annotate_pending(TaskDefinition.objects.order_by()).values_list("pk", "pending"))
 
 
 def test_pending_counts_follow_each_definition(host):

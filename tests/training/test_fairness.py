@@ -64,11 +64,10 @@ class Simulation:
         rules = LaneRules(
             mode=selection.HYBRID,
             curriculum_fallback=True,
-            campaign_lock=False,
             recent_hosts=tuple(recent),
             turn=sum(self.picks.values()),
         )
-        head = selection.choose_source(self.heads(), rules=rules, busy_hosts=frozenset(self.busy)).waiting
+        head = selection.choose_source(self.heads(), rules=rules, busy_hosts=frozenset(self.busy))
         if head is not None:
             self.queues[head.host_id] = [one for one in self.queues[head.host_id] if one[1] != head.source_id]
             self.waits[head.source_id] = self.clock_s - self.queued_s[head.source_id]

@@ -37,8 +37,8 @@ def test_everything_but_the_training_lane_counts_as_non_training():
 
 
 def test_the_training_ceiling_is_the_global_cap_without_the_reserved_slots(settle):
-    row = settle(training_max_active_runs=9, global_max_concurrent_runs=4, reserved_control_slots=1)
-    assert read_slots(row=row).training_ceiling == 3
+    settle(training_max_active_runs=9, global_max_concurrent_runs=4, reserved_control_slots=1)
+    assert read_slots().training_ceiling == 3
 
 
 def test_reserved_slots_are_free_for_a_standard_run_when_training_has_reached_its_ceiling(settle):

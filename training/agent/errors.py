@@ -33,6 +33,3 @@ class AgentError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-
-    def __reduce__(self) -> tuple[type[AgentError], tuple[ErrorCode, str]]:
-        return type(self), (self.code, self.message)

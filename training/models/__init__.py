@@ -1,5 +1,7 @@
 """The tables of what happened."""
 
+# ruff: noqa: F401  imported from here, and found here by Django
+
 from training.models.control import (
     AuditEntry,
     Coordinator,
@@ -15,27 +17,3 @@ from training.models.outcomes import ChainAnchor, ChainCheck, OutcomeSeal, Train
 from training.models.runs import PageSnapshot, Run, Step, TrainingCycle
 from training.models.sources import Campaign, TrainingSource
 from training.models.verdicts import OperatorVerdict
-
-__all__ = [
-    "AuditEntry",
-    "Campaign",
-    "ChainAnchor",
-    "ChainCheck",
-    "Coordinator",
-    "CounterSlot",
-    "Host",
-    "HostTurn",
-    "ModelServerFault",
-    "OperatorVerdict",
-    "OutcomeSeal",
-    "PageSnapshot",
-    "Run",
-    "RuntimeSettings",
-    "RuntimeSettingsChange",
-    "Step",
-    "TaskDefinition",
-    "TrainingCycle",
-    "TrainingOutcome",
-    "TrainingSource",
-    "WorkerHeartbeat",
-]

@@ -26,23 +26,13 @@ def _switch(name: str) -> models.BooleanField:
     return models.BooleanField(default=SETTINGS[name].default, help_text=SETTINGS[name].hint)
 
 
-def _choice(name: str, *, choices: type[models.TextChoices], length: int) -> models.CharField:
-    return models.CharField(
-        max_length=length, choices=choices, default=SETTINGS[name].default, help_text=SETTINGS[name].hint
-    )
+def _choice(name: str, *, length: int) -> models.CharField:
+    setting = SETTINGS[name]
+    return models.CharField(max_length=length, choices=setting.choices, default=setting.default, help_text=setting.hint)
 
 
 class RuntimeSettings(models.Model):
     """The one row of values that every process reads at its next tick. `version` grows with each change."""
-
-    class LaneMode(models.TextChoices):
-        HYBRID = "hybrid", "Hybrid"
-        QUEUED_ONLY = "queued_only", "Queued Only"
-        AUTOMATIC_ONLY = "automatic_only", "Automatic Only"
-
-    class Engine(models.TextChoices):
-        HTTP = "http", "http"
-        CHROMIUM = "chromium", "chromium"
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)
@@ -53,12 +43,12 @@ class RuntimeSettings(models.Model):
     retry_budget = _whole("retry_budget")
     default_pages_target = _whole("default_pages_target")
     curriculum_fallback = _switch("curriculum_fallback")
-    source_lane_mode = _choice("source_lane_mode", choices=LaneMode, length=16)
+    source_lane_mode = _choice("source_lane_mode", length=16)
     campaign_lock = _switch("campaign_lock")
     global_max_concurrent_runs = _whole("global_max_concurrent_runs")
     reserved_control_slots = _whole("reserved_control_slots")
     controller_max_calls = _whole("controller_max_calls")
-    browser_engine = _choice("browser_engine", choices=Engine, length=10)
+    browser_engine = _choice("browser_engine", length=10)
     browser_headful = _switch("browser_headful")
     browser_autostart = _switch("browser_autostart")
     window_size = _whole("window_size")

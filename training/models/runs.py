@@ -89,14 +89,11 @@ def is_answer_checked() -> Q:
 
 
 class RunQuerySet(models.QuerySet["Run"]):
-    """Reads of runs as actions."""
-
     def open(self) -> RunQuerySet:
         """Holding a slot now."""
         return self.filter(status__in=Run.OPEN)
 
     def queued(self) -> RunQuerySet:
-        """Waiting for a slot."""
         return self.filter(status=Run.Status.QUEUED)
 
     def checked(self) -> RunQuerySet:
@@ -252,7 +249,6 @@ class PageSnapshot(models.Model):
 
     @property
     def body(self) -> bytes:
-        """The page's bytes."""
         return zlib.decompress(self.body_zlib)
 
 

@@ -55,10 +55,7 @@ class Campaign(models.Model):
 
 
 class SourceQuerySet(models.QuerySet["TrainingSource"]):
-    """Reads of training sources as actions."""
-
     def pending(self) -> SourceQuerySet:
-        """Waiting to be claimed."""
         return self.filter(status=TrainingSource.Status.PENDING)
 
     def ready(self, *, now: datetime) -> SourceQuerySet:
@@ -162,11 +159,9 @@ class TrainingSource(models.Model):
 
     def save(self, **kwargs) -> None:
         """Keeps the queue rank in step with the priority."""
-        self.queue_rank = queue_rank(queued_at=self.created_at_or_now(), priority=self.priority)
+        # A row that is being made has no time yet: the database gives it one.
+        queued_at = self.created_at if isinstance(self.created_at, datetime) else timezone.now()
+        self.queue_rank = queue_rank(queued_at=queued_at, priority=self.priority)
         if kwargs.get("update_fields") is not None:
             kwargs["update_fields"] = {*kwargs["update_fields"], "queue_rank"}
         super().save(**kwargs)
-
-    def created_at_or_now(self) -> datetime:
-        """When it was queued; now for a row that is being made."""
-        return self.created_at if isinstance(self.created_at, datetime) else timezone.now()

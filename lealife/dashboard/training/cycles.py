@@ -12,7 +12,6 @@ from lealife.dashboard.runs.answer_words import name_state
 from lealife.dashboard.training.headline import explain_idle
 from lealife.dashboard.training.lanes import NO_LOCK
 from training.models import TrainingCycle, TrainingSource
-from training.seals import name_break
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def describe_storage(readings: Readings) -> tuple[str, str]:
     """Whether the outcomes that the hash chain check has read so far are unchanged."""
     facts = readings.vitals.facts
     if facts.broken_at is not None:
-        return "broken", facts.chain_fault or name_break(facts.broken_at)
+        return "broken", facts.chain_fault
     if not facts.sealed_rows:
         return "unknown", "No outcome has been sealed yet."
     waiting = max(0, facts.counters["outcomes.total"] - facts.sealed_rows)

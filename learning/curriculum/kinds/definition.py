@@ -102,7 +102,7 @@ def read_term(text: str, *, subject: str) -> Term | None:
 
     An option is asked for together with its command, which is the `subject` of its page; so it needs one.
     """
-    text = squeeze(text.replace("\x00", " ")).replace("[source]", "").strip(SIGNS)
+    text = squeeze(text).replace("[source]", "").strip(SIGNS)
     if text.startswith("-"):
         options = _OPTION.findall(text)
         option = next((each for each in options if each.startswith("--")), options[0] if options else "")

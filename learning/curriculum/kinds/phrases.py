@@ -37,8 +37,8 @@ _PLURAL = re.compile(r"[^s]s$")
 _ARTICLES = frozenset(("a", "an", "the", "each", "every", "this"))
 
 
-def find_key_phrases(text: str, *, count: int, least: int = 2) -> list[str]:
-    """Phrases of two or three words that stand after an article at least once, and `least` times at all.
+def find_key_phrases(text: str, *, count: int) -> list[str]:
+    """Phrases of two or three words that stand after an article at least once, and twice at all.
 
     The most frequent first; of equals the one that comes first. In small letters unless they are names.
     """
@@ -53,7 +53,7 @@ def find_key_phrases(text: str, *, count: int, least: int = 2) -> list[str]:
         if before not in _ARTICLES:
             bare.add(key)
     # “The option imitates”: what looks like a plural and never stands without an article has a verb for its last word.
-    nouns = (key for key in led if seen[key] >= least and (key in bare or not _PLURAL.search(key)))
+    nouns = (key for key in led if seen[key] >= 2 and (key in bare or not _PLURAL.search(key)))
     ranked = sorted(nouns, key=lambda key: -seen[key])
     kept: list[str] = []
     for key in ranked:

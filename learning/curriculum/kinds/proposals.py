@@ -57,7 +57,7 @@ class PageText:
     @cached_property
     def text(self) -> str:
         """The text of the page with single blanks, as tasks are compared with it later."""
-        return squeeze(self.parsed.text.replace("\x00", " "))
+        return squeeze(self.parsed.text)
 
     @cached_property
     def subject(self) -> str:
@@ -102,14 +102,15 @@ class PageText:
         is_sentence = not _CAPITALISED.search(text, 1)
         return _CAPITALISED.sub(lower, text)
 
-    def cut(self, passage: str, *, most: int = PASSAGE_MAX) -> str:
-        """The beginning of a passage of this page, at most so long, whole sentences or words; empty when it is not
-        on the page as it reads here.
+    def cut(self, passage: str) -> str:
+        """The beginning of a passage of this page, whole sentences or words; empty when it is not on the page as it
+        reads here.
         """
-        passage = squeeze(passage.replace("\x00", " "))
-        if len(passage) > most:
+        passage = squeeze(passage)
+        if len(passage) > PASSAGE_MAX:
             first = next(iter(split_passages(passage)), passage)
-            passage = first if len(first) <= most and passage.startswith(first) else passage[:most].rpartition(" ")[0]
+            is_whole = len(first) <= PASSAGE_MAX and passage.startswith(first)
+            passage = first if is_whole else passage[:PASSAGE_MAX].rpartition(" ")[0]
         return passage if passage in self.text else ""
 
 

@@ -12,8 +12,7 @@ PASSAGE_LEAST, PASSAGE_MOST = 40, 160
 
 def propose_says(page: PageText) -> Iterator[Proposed]:
     """Passages that read like statements, as they stand on the page."""
-    # Plain text may hold NUL, Postgres cannot.
-    for passage in dict.fromkeys(" ".join(text.replace("\x00", " ").split()) for text in page.parsed.passages):
+    for passage in page.parsed.passages:
         if is_statement(passage):
             # Another page may hold the words within a longer paragraph.
             yield Proposed(prompt=f"Which page says “{passage}”?", passage=passage, claim=Claim(phrases=(passage,)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from tests.training.agent.sites import Stub, serve
-from training.agent.web.cookies import COOKIE_CHARS_MAX, COOKIES_MAX, RunCookies
+from training.agent.web.cookies import COOKIE_CHARS_MAX, COOKIES_MAX, open_jar
 from training.agent.web.http_browser import HttpBrowser
 
 
@@ -15,12 +15,12 @@ def setting(*cookies: str, **changes: object) -> Stub:
 
 def sent_to(url: str, *, after: list[tuple[str, str]]) -> str:
     """The Cookie header of a request to `url`, after answers of these addresses with their Set-Cookie."""
-    cookies = RunCookies()
+    cookies = open_jar()
     for address, cookie in after:
         request = httpx.Request("GET", address)
-        cookies.keep(httpx.Response(200, headers=[("Set-Cookie", cookie)], request=request))
+        cookies.extract_cookies(httpx.Response(200, headers=[("Set-Cookie", cookie)], request=request))
     request = httpx.Request("GET", url)
-    cookies.add_to(request)
+    cookies.set_cookie_header(request)
     return str(request.headers.get("cookie", ""))
 
 

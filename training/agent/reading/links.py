@@ -58,7 +58,6 @@ class LinkReader:
         self._open = self._add(attributes.get("href", ""), name, attributes) or _Found("", "")
 
     def end(self) -> None:
-        """The <a> closes."""
         self._open = None
 
     def add_text(self, text: str) -> None:

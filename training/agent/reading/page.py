@@ -51,7 +51,6 @@ class ParsedPage:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the page has neither text nor links."""
         return not self.text and not self.links
 
     @property

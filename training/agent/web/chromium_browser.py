@@ -42,7 +42,6 @@ _ARGUMENTS = (
 
 
 def find_chromium() -> str | None:
-    """The path of the system's Chromium, or None."""
     return next((path for name in EXECUTABLES if (path := shutil.which(name))), None)
 
 

@@ -13,21 +13,11 @@ COOKIES_MAX = 50
 COOKIE_CHARS_MAX = 4_096
 
 
-class RunCookies:
-    """Cookies from the site's answers, sent back only to the host that set them."""
-
-    def __init__(self) -> None:
-        jar = CookieJar()
-        jar.set_policy(_BoundedPolicy(jar))
-        self._cookies = httpx.Cookies(jar)
-
-    def add_to(self, request: httpx.Request) -> None:
-        """Puts the cookies that belong to the request's address on it."""
-        self._cookies.set_cookie_header(request)
-
-    def keep(self, response: httpx.Response) -> None:
-        """Keeps what the answer sets; `response.request` is the request it answers."""
-        self._cookies.extract_cookies(response)
+def open_jar() -> httpx.Cookies:
+    """An empty jar for cookies from the site's answers, which go back only to the host that set them."""
+    jar = CookieJar()
+    jar.set_policy(_BoundedPolicy(jar))
+    return httpx.Cookies(jar)
 
 
 class _BoundedPolicy(DefaultCookiePolicy):
@@ -41,7 +31,6 @@ class _BoundedPolicy(DefaultCookiePolicy):
         self._jar = jar
 
     def set_ok(self, cookie: Cookie, request: Any) -> bool:
-        """Whether to keep a cookie."""
         is_small = len(cookie.name) + len(cookie.value or "") <= COOKIE_CHARS_MAX
         is_own = not _is_number(cookie.domain) or cookie.domain.strip(".") == urlsplit(request.get_full_url()).hostname
         return is_small and is_own and len(self._jar) < COOKIES_MAX and super().set_ok(cookie, request)

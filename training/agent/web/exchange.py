@@ -19,7 +19,7 @@ from training.agent.reading.content_types import (
     sniff_text,
 )
 from training.agent.task import Site
-from training.agent.web.cookies import RunCookies
+from training.agent.web.cookies import open_jar
 from training.agent.web.encodings import ACCEPTED, Unpacker
 from training.agent.web.failures import explain_failure
 from training.agent.web.guard import Deadline, GuardedTransport, explain_refusal
@@ -73,7 +73,7 @@ class Exchange:
         self, *, site: Site, caps: Caps, deadline: Deadline, user_agent: str, resolver: Resolver | None = None
     ) -> None:
         self._site, self._caps, self._deadline = site, caps, deadline
-        self._cookies = RunCookies()
+        self._cookies = open_jar()
         self._headers = {
             "User-Agent": user_agent,
             "Accept": "text/html, application/xhtml+xml, text/plain",
@@ -86,7 +86,6 @@ class Exchange:
             raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"The site's addresses are unusable: {error}.") from None
 
     def close(self) -> None:
-        """Closes the connections."""
         self._transport.close()
 
     def read_cookies(self, url: str) -> str:
@@ -96,7 +95,7 @@ class Exchange:
     def add_cookie(self, *, url: str, name: str, value: str) -> None:
         """Keeps a cookie that a script of the page at `url` set."""
         header = [(b"Set-Cookie", f"{name}={value}; Path=/".encode("utf-8", "replace"))]
-        self._cookies.keep(httpx.Response(200, headers=header, request=httpx.Request("GET", url)))
+        self._cookies.extract_cookies(httpx.Response(200, headers=header, request=httpx.Request("GET", url)))
 
     def get(
         self,
@@ -123,7 +122,7 @@ class Exchange:
             with closing(self._transport.handle_request(request)) as response:
                 response.request = request
                 self._check_headers(url, response)
-                self._cookies.keep(response)
+                self._cookies.extract_cookies(response)
                 return self._read_answer(url, response, media_types, wanted)
         except SSRFGuardError as error:
             raise AgentError(ErrorCode.BLOCKED_BY_POLICY, explain_refusal(error, site=self._site)) from None
@@ -139,7 +138,7 @@ class Exchange:
             raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"The address is refused: {error}.") from None
         # A cookie may hold any letters; by itself httpx writes ASCII alone.
         request.headers.encoding = "utf-8"
-        self._cookies.add_to(request)
+        self._cookies.set_cookie_header(request)
         return request
 
     def _check_headers(self, url: str, response: httpx.Response) -> None:

@@ -69,7 +69,6 @@ class HttpBrowser:
         self.close()
 
     def close(self) -> None:
-        """Closes the connections."""
         self._exchange.close()
 
     def fetch(self, url: str, *, sent_by: str = "", held: Validators = NONE_HELD) -> Page:

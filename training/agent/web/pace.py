@@ -39,7 +39,6 @@ class OwnPace:
         self._next_at = float("-inf")
 
     def reserve_turn(self, *, delay_s: float, within_s: float) -> float | None:
-        """See Pace."""
         now = self._clock()
         turn = max(self._next_at, now)
         if turn - now > within_s:
@@ -48,7 +47,6 @@ class OwnPace:
         return turn - now
 
     def postpone(self, *, seconds: float) -> None:
-        """See Pace."""
         self._next_at = max(self._next_at, self._clock() + seconds)
 
 

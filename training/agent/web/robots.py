@@ -41,16 +41,12 @@ class Robots:
         """No rules, which allows everything."""
         return cls(Protego.parse(""))
 
-    def allows(self, url: str) -> bool:
-        """Whether we may fetch the address."""
-        return self.rules is not None and self.rules.can_fetch(url, USER_AGENT)
-
     def check(self, url: str) -> None:
         """Raises AgentError: fetch_failed when robots.txt is unreadable, blocked_by_policy if it forbids."""
         if self.rules is None:
             message = f"{self.reason} Until {robots_url(url)} can be read, nothing is fetched."
             raise AgentError(ErrorCode.FETCH_FAILED, message)
-        if not self.allows(url):
+        if not self.rules.can_fetch(url, USER_AGENT):
             raise AgentError(ErrorCode.BLOCKED_BY_POLICY, f"robots.txt forbids {url[:200]}.")
 
     @property
@@ -61,7 +57,6 @@ class Robots:
 
 
 def robots_url(url: str) -> str:
-    """Where the rules of this address's origin are."""
     return urljoin(url, "/robots.txt")
 
 
