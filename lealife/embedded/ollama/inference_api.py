@@ -101,7 +101,7 @@ class InferenceApi:
             prompt = cut_tokens(
                 self._find_engine(tag).tokenize(text),
                 num_ctx=settings.num_ctx,
-                keep=settings.options.get("num_keep", 0),
+                keep=settings.options["num_keep"],
                 truncate=settings.truncate,
             )
             done = self._complete(exchange, tag, settings, prompt, wrap=_wrap_response)

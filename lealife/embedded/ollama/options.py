@@ -14,10 +14,6 @@ from .wire import ApiError
 
 log = logging.getLogger(__name__)
 
-FLOATS = (
-    "temperature", "top_p", "min_p", "typical_p", "repeat_penalty", "presence_penalty", "frequency_penalty",
-)  # fmt: skip
-INTS = ("seed", "num_predict", "num_ctx", "top_k", "repeat_last_n", "num_keep")
 DEFAULTS: dict[str, Any] = {
     "temperature": 0.8,
     "top_k": 40,
@@ -31,14 +27,15 @@ DEFAULTS: dict[str, Any] = {
     "seed": -1,
     "num_predict": -1,
     "num_ctx": 4096,
+    "num_keep": 0,
     "stop": [],
 }
+FLOATS = tuple(name for name, value in DEFAULTS.items() if isinstance(value, float))
+INTS = tuple(name for name, value in DEFAULTS.items() if isinstance(value, int))
+# This server applies these itself: llama.cpp does not get them.
+_NOT_SAMPLING = ("num_predict", "num_ctx", "num_keep")
 _INT32 = 2**31
 _FLOAT32 = 3.4e38
-_PASSED_ON = (
-    "temperature", "top_k", "top_p", "min_p", "typical_p", "repeat_last_n", "repeat_penalty",
-    "presence_penalty", "frequency_penalty", "seed",
-)  # fmt: skip
 
 
 def read_options(values: dict[str, Any] | None) -> dict[str, Any]:
@@ -76,7 +73,7 @@ def _settle(name: str, value: Any) -> Any:
 
 def build_sampling(options: dict[str, Any]) -> dict[str, Any]:
     """llama.cpp's sampling fields. `options`: those of the request over the defaults."""
-    sampling = {name: options[name] for name in _PASSED_ON}
+    sampling = {name: value for name, value in options.items() if name not in _NOT_SAMPLING}
     # Ollama ignores an empty stop text.
     sampling["stop"] = [text for text in options["stop"] if text]
     return sampling
