@@ -15,7 +15,7 @@ from .loading import LoadedWeights
 from .occupancy import Admission, Residency
 from .options import DEFAULTS, build_sampling, read_format, read_options
 from .prompts import Message, cut_tokens, fit_messages, render_messages
-from .registry import BadName, Registry, Tag, normalise_name, spell_fully
+from .registry import Registry, Tag, check_name, spell_fully
 from .wire import ApiError, format_time, now, parse_keep_alive
 
 
@@ -145,10 +145,7 @@ class InferenceApi:
     def _read(self, body: dict[str, Any], *, invalid: ApiError) -> tuple[Tag, Settings]:
         """The tag and settings of a request. Raises `invalid` for a bad name, ApiError for other mistakes."""
         name = body.get("model", "")
-        try:
-            normalise_name(name)
-        except BadName:
-            raise invalid from None
+        check_name(name, invalid=invalid)
         tag = self._registry.get(name)
         if body.get("think"):
             raise ApiError(400, f'"{tag.name}" does not support thinking')
