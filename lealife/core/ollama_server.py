@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from lealife.core.bounded_transport import BoundedTransport, bound_call
+from lealife.core.bounded_transport import BoundedTransport, Bounds, bound_call
 from lealife.core.model_names import normalise_name
 from lealife.core.model_replies import DIGEST_MAX, ChatReply, NotAReply, can_end_at_brace, only_thought, read_reply
 from lealife.core.ollama_hosts import hide_credentials, split_credentials
@@ -43,8 +43,6 @@ CONNECT_S = 3.0
 PROBE_S = 3.0
 # Limit for listing tags when work depends on the list: on a busy machine it may take longer.
 LISTING_S = 10.0
-# After this much silence during a call, check that the server still answers.
-LOOK_AFTER_S = 2.0
 REPLY_MAX_BYTES = 1 << 20
 LISTING_MAX_BYTES = 32 << 20
 # Extra tokens for a model that thinks although it was asked not to.
@@ -126,11 +124,6 @@ class OllamaServer:
         # What it asks may wait. Ollama itself knows no urgency and takes no notice.
         self.background_client = client(transport=BoundedTransport(), headers=BACKGROUND)
 
-    @property
-    def clients(self) -> tuple[Any, ...]:
-        """All connections to it."""
-        return self.client, self.background_client
-
     def _remember(self, response: httpx.Response) -> None:
         """Keeps this thread's last raw answer, because the client drops fields that it does not know."""
         if response.request.url.path.endswith(("/api/chat", "/api/show")):
@@ -171,7 +164,7 @@ class OllamaServer:
     def _bound(self, deadline_s: float, *, max_bytes: int = LISTING_MAX_BYTES) -> AbstractContextManager[None]:
         # During a long call, check from time to time that the server is still there.
         watch = self.is_answering if deadline_s > PROBE_S else None
-        return bound_call(deadline_s=deadline_s, max_bytes=max_bytes, is_answering=watch, ask_after_s=LOOK_AFTER_S)
+        return bound_call(Bounds(time.monotonic() + deadline_s, max_bytes, watch))
 
     def attempt(
         self,
@@ -218,7 +211,7 @@ class OllamaServer:
         said = _say(error) if isinstance(error, NotAReply) else "it sent something else"
         return ModelUnavailable(f"{self.host} did not answer like an Ollama server: {said}.")
 
-    def list_tags(self, *, deadline_s: float | None = None) -> dict[str, TagInfo]:
+    def list_tags(self, *, deadline_s: float = LISTING_S) -> dict[str, TagInfo]:
         """Its tags by normalised name. Raises ModelUnavailable."""
         try:
             listed = self.attempt(self.client.list, deadline_s=deadline_s)
