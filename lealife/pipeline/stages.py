@@ -75,8 +75,7 @@ COORDINATOR = "coordinator"
 class Stage:
     """`ready(now)`: whether there is work; `work(now)`: does one piece, False when there was none after all.
 
-    `alone`: at most one worker at a time, over all machines. `promotes`: the sweep leaves it out while an operator
-    holds promotion; its work looks at the hold itself, because the hold may have come after the bell.
+    `alone`: at most one worker at a time, over all machines. `promotes`: it rests while an operator holds promotion.
     """
 
     name: str
@@ -104,7 +103,8 @@ def drain(stage_name: str) -> int:
             if time.monotonic() > ends:
                 ring(stage_name)
                 break
-            if not stage.work(timezone.now()):
+            # A hold may have come after the bell, or during the last piece.
+            if (stage.promotes and read_settings().promotion_hold) or not stage.work(timezone.now()):
                 break
             done += 1
     beat(worker=worker_name(), doing="", now=timezone.now())
@@ -179,8 +179,6 @@ def _execute(now: datetime) -> bool:
 
 
 def _window(now: datetime) -> bool:
-    if read_settings().promotion_hold:
-        return False
     with transaction.atomic():
         reached = reach_window(now=now)
         if reached:
@@ -189,7 +187,7 @@ def _window(now: datetime) -> bool:
 
 
 def _build(now: datetime) -> bool:
-    window = _window_in(State.BUILDING)
+    window = PromotionWindow.objects.filter(state=State.BUILDING).first()
     if window is None or is_measuring():
         return False
     try:
@@ -220,8 +218,6 @@ def _build(now: datetime) -> bool:
 
 
 def _drill(now: datetime) -> bool:
-    if read_settings().promotion_hold:
-        return False
     note_embedder()
     try:
         started = start_drill(server=get_pool(), now=now, embed=embed_if_possible)
@@ -235,7 +231,7 @@ def _drill(now: datetime) -> bool:
 
 def _evaluate(now: datetime) -> bool:
     evaluation_id = _open_evaluations().values_list("pk", flat=True).first()
-    if evaluation_id is None or read_settings().promotion_hold:
+    if evaluation_id is None:
         return False
     decision = run_pairs(evaluation_id=evaluation_id, tools=arm_tools(), now=now)
     if decision is None:
@@ -278,10 +274,6 @@ def _tags(now: datetime) -> bool:
     return made
 
 
-def _window_in(state: str) -> PromotionWindow | None:
-    return PromotionWindow.objects.filter(state=state).first() if not read_settings().promotion_hold else None
-
-
 def _open_evaluations() -> QuerySet[Evaluation]:
     """Open evaluations, those of candidates before drills."""
     return Evaluation.every.filter(verdict=Evaluation.Verdict.PENDING).order_by("drill", "pk")
@@ -292,7 +284,7 @@ def _is_build_ready(now: datetime) -> bool:
 
     The next evaluation would hold the measurement up, and its apply would cut it short.
     """
-    return _window_in(State.BUILDING) is not None and not is_measuring()
+    return PromotionWindow.objects.filter(state=State.BUILDING).exists() and not is_measuring()
 
 
 def _ready_tags(now: datetime) -> bool:
