@@ -36,10 +36,7 @@ class StoryProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        self._window = self._progress.add_task("verified successes in the window", total=None, note="")
-        self._pairs: TaskID | None = None
-        self._measure: TaskID | None = None
-        self._reserve: TaskID | None = None
+        self._bars: dict[str, TaskID] = {}
 
     def __enter__(self) -> StoryProgress:
         self._progress.start()
@@ -54,26 +51,25 @@ class StoryProgress:
         note = f"{counts['outcomes.success']} of {counts['outcomes.total']} runs succeeded · {window.state}"
         # A window that has been reached stays full until the next one opens.
         done = window.size if window.state != "collecting" else window.in_window
-        self._progress.update(
-            self._window,
-            total=window.size,
-            completed=done,
-            note=note,
-            description=f"{window.counted} successes in the window",
-        )
+        self._draw("window", done=done, total=window.size, note=note, label=f"{window.counted} successes in the window")
         candidate = read_candidate()
         if candidate is None:
             self._write_line(f"window {done}/{window.size} · {note}")
             return
-        if self._pairs is None:
-            self._pairs = self._progress.add_task("pairs", total=candidate.pair_budget, note="")
         bars = ", ".join(
             f"{line.name.lower()} {format_e_value(line.e_value)} of {format_e_value(line.threshold)}"
             for line in candidate.hypotheses
         )
         score = f"{candidate.wins}–{candidate.losses}, {bars}"
-        self._progress.update(self._pairs, completed=candidate.pairs, note=score)
+        self._draw("pairs", done=candidate.pairs, total=candidate.pair_budget, note=score)
         self._write_line(f"pairs {candidate.pairs}/{candidate.pair_budget} · {score} · {note}")
+
+    def _draw(self, bar: str, *, done: int, total: int, note: str, label: str = "") -> None:
+        shown: dict[str, Any] = {"description": label or bar, "completed": done, "total": total, "note": note}
+        if bar in self._bars:
+            self._progress.update(self._bars[bar], **shown)
+        else:
+            self._bars[bar] = self._progress.add_task(**shown)
 
     def _write_line(self, line: str) -> None:
         if self._console.is_terminal or time.monotonic() - self._line_at < LINE_EVERY_S:
@@ -85,16 +81,12 @@ class StoryProgress:
         """The reserve measurement of the newest live apply."""
         for apply in read_gains().reverse()[:1]:
             if gain := read_gain(apply):
-                if self._reserve is None:
-                    self._reserve = self._progress.add_task("reserve tasks", total=gain.tasks, note="after the apply")
-                self._progress.update(self._reserve, completed=gain.done)
+                self._draw("reserve tasks", done=gain.done, total=gain.tasks, note="after the apply")
                 self._write_line(f"reserve: {gain.sentence}")
 
     def measuring(self, done: int, total: int) -> None:
         """Memory off and on, task by task."""
-        if self._measure is None:
-            self._measure = self._progress.add_task("memory off and on", total=total, note="same tasks, same tags")
-        self._progress.update(self._measure, completed=done)
+        self._draw("memory off and on", done=done, total=total, note="same tasks, same tags")
         self._write_line(f"memory off and on: {done}/{total} tasks")
 
 
