@@ -47,7 +47,6 @@ class ActionAdmin(admin.ModelAdmin):
     adds, changes, deletes = "", "", ""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Whether the add page is offered."""
         return read_actor(request).may(self.adds) if self.adds else super().has_add_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -55,7 +54,6 @@ class ActionAdmin(admin.ModelAdmin):
         return read_actor(request).may(self.changes) if self.changes else super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether rows may be deleted."""
         return read_actor(request).may(self.deletes) if self.deletes else super().has_delete_permission(request, obj)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
