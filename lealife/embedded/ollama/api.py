@@ -184,12 +184,12 @@ class TagApi:
         }
 
     def _describe_loaded(self, resident: Resident) -> dict[str, Any]:
-        weights = self.registry.get_weights(resident.weights)
+        tag, weights = resident.tag, self.registry.get_weights(resident.tag.manifest.weights)
         return {
-            "name": resident.name,
-            "model": resident.name,
+            "name": tag.name,
+            "model": tag.name,
             "size": weights.size,
-            "digest": resident.digest,
+            "digest": tag.digest,
             "details": weights.describe(parent=""),
             "expires_at": format_time(resident.expires_at),
             "size_vram": 0,

@@ -196,22 +196,12 @@ class InferenceApi:
         started = time.perf_counter_ns()
         runner = self._find_runner(tag)
         with runner.admission.admit(is_gone=exchange.is_gone):
-            self._keep(tag, settings, seconds=None)
+            self._residency.keep(tag, num_ctx=settings.num_ctx, seconds=None, now=now())
             try:
                 with runner.model.use() as load_ns:
                     yield started, load_ns
             finally:
-                self._keep(tag, settings, seconds=settings.keep_alive)
-
-    def _keep(self, tag: Tag, settings: Settings, *, seconds: float | None) -> None:
-        self._residency.keep(
-            name=tag.name,
-            digest=tag.digest,
-            weights=tag.manifest.weights,
-            num_ctx=settings.num_ctx,
-            seconds=seconds,
-            now=now(),
-        )
+                self._residency.keep(tag, num_ctx=settings.num_ctx, seconds=settings.keep_alive, now=now())
 
     def _load_only(self, exchange: Exchange, tag: Tag, settings: Settings, part: dict[str, Any]) -> None:
         """A request without a prompt loads the tag; one with `keep_alive` 0 unloads it."""

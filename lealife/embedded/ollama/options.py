@@ -47,10 +47,8 @@ def read_options(values: dict[str, Any] | None) -> dict[str, Any]:
     for name, value in sorted((values or {}).items()):
         if value is None:
             continue
-        if name in FLOATS:
-            known[name] = _read_float(name, value)
-        elif name in INTS:
-            known[name] = _read_int(name, value)
+        if name in FLOATS or name in INTS:
+            known[name] = _read_number(name, value)
         elif name == "stop":
             known[name] = _read_stop(value)
         else:
@@ -79,15 +77,11 @@ def build_sampling(options: dict[str, Any]) -> dict[str, Any]:
     return sampling
 
 
-def _read_float(name: str, value: Any) -> float:
+def _read_number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ApiError(500, f'option "{name}" must be of type float32')
-    return max(-_FLOAT32, min(float(value), _FLOAT32))
-
-
-def _read_int(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ApiError(500, f'option "{name}" must be of type integer')
+        raise ApiError(500, f'option "{name}" must be of type {"float32" if name in FLOATS else "integer"}')
+    if name in FLOATS:
+        return max(-_FLOAT32, min(float(value), _FLOAT32))
     return int(max(-_INT32, min(value, _INT32 - 1)))
 
 
