@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -82,11 +81,10 @@ class RequestRefused(ModelInvalid):
 
 @dataclass(frozen=True, slots=True)
 class TagInfo:
-    """A tag on one server: manifest digest, size in bytes, aware time of its last change."""
+    """A tag on one server: manifest digest, size in bytes."""
 
     digest: str
     size: int
-    modified_at: datetime | None
 
 
 @dataclass(slots=True)
@@ -218,9 +216,7 @@ class OllamaServer:
         except ModelInvalid as error:
             raise ModelUnavailable(str(error)) from None
         return {
-            normalise_name(entry.model): TagInfo(
-                (entry.digest or "")[:DIGEST_MAX], int(entry.size or 0), entry.modified_at
-            )
+            normalise_name(entry.model): TagInfo((entry.digest or "")[:DIGEST_MAX], int(entry.size or 0))
             for entry in listed.models
             if entry.model
         }
