@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -21,13 +20,11 @@ from training.counters import read_counters
 LINE_EVERY_S = 15.0
 
 
-class StoryProgress:
+class StoryProgress(Progress):
     """Bars for the window, then the pairs, the memory measurement and the reserve; lines where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._line_at = 0.0
-        self._progress = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -36,16 +33,10 @@ class StoryProgress:
             console=console,
             disable=not console.is_terminal,
         )
+        self._line_at = 0.0
         self._bars: dict[str, TaskID] = {}
 
-    def __enter__(self) -> StoryProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._progress.stop()
-
-    def update(self) -> None:
+    def training(self) -> None:
         """Reads the current state and shows it."""
         window, counts = read_window(), read_counters()
         note = f"{counts['outcomes.success']} of {counts['outcomes.total']} runs succeeded · {window.state}"
@@ -67,15 +58,15 @@ class StoryProgress:
     def _draw(self, bar: str, *, done: int, total: int, note: str, label: str = "") -> None:
         shown: dict[str, Any] = {"description": label or bar, "completed": done, "total": total, "note": note}
         if bar in self._bars:
-            self._progress.update(self._bars[bar], **shown)
+            self.update(self._bars[bar], **shown)
         else:
-            self._bars[bar] = self._progress.add_task(**shown)
+            self._bars[bar] = self.add_task(**shown)
 
     def _write_line(self, line: str) -> None:
-        if self._console.is_terminal or time.monotonic() - self._line_at < LINE_EVERY_S:
+        if self.console.is_terminal or time.monotonic() - self._line_at < LINE_EVERY_S:
             return
         self._line_at = time.monotonic()
-        self._console.print(line, highlight=False)
+        self.console.print(line, highlight=False)
 
     def waiting(self) -> None:
         """The reserve measurement of the newest live apply."""
