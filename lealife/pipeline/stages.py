@@ -28,7 +28,8 @@ from lealife.core.errors import GateRefused
 from lealife.core.gateway import ModelError
 from lealife.core.session_locks import hold_session_lock
 from lealife.models import IdempotentAnswer, WrongKeys
-from lealife.pipeline import bell, promotion_stages, reading_stages
+from lealife.pipeline import promotion_stages, reading_stages
+from lealife.pipeline.bell import forget_failures, read_queue_depth, ring, ring_coordinator
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.draining import is_draining
 from lealife.pipeline.execution import LeaseKeeper, execute_run, patiently
@@ -58,8 +59,6 @@ from training.runtime_settings import read_settings
 from training.seals import read_chain, seal_outcomes
 
 log = logging.getLogger(__name__)
-ring = bell.ring
-read_queue_depth = bell.read_queue_depth
 State = PromotionWindow.State
 
 # A bell ends after about a minute, and so does a coordinator's lead, so that no stage keeps a worker for ever.
@@ -116,7 +115,7 @@ def coordinate() -> bool:
     sweeper = Sweeper()
     # A model server may have lost its data and with it our tags. Only the servers know, so ask them each minute.
     ring("tags")
-    bell.forget_failures()
+    forget_failures()
     IdempotentAnswer.objects.expired(now=timezone.now()).delete()
     WrongKeys.objects.filter(minute__lt=timezone.now() - WrongKeys.KEPT_FOR).delete()
     try:
@@ -126,7 +125,7 @@ def coordinate() -> bool:
         connection.close()
         led = True
     if led and not is_draining():
-        patiently(bell.ring_coordinator)
+        patiently(ring_coordinator)
     return led
 
 

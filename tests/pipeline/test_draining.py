@@ -16,7 +16,14 @@ from django_q.models import OrmQ, Schedule
 from lealife.core.actors import command_line
 from lealife.core.announce import open_connection
 from lealife.pipeline import stages
-from lealife.pipeline.bell import ensure_schedule, has_wedged, read_queue_depth, ring, ring_coordinator
+from lealife.pipeline.bell import (
+    WEDGED_AFTER,
+    ensure_schedule,
+    has_wedged,
+    read_queue_depth,
+    ring,
+    ring_coordinator,
+)
 from lealife.pipeline.draining import is_draining, start_draining
 from lealife.pipeline.stages import Stage, Sweeper, coordinate, drain, launch_training, sweep
 from promotion.models import ModelTag
@@ -238,9 +245,9 @@ def test_bells_that_wait_while_nothing_is_done_mean_a_wedged_queue():
     ring_coordinator()
     now = timezone.now()
     assert not has_wedged(last_beat_at=None)
-    OrmQ.objects.update(lock=now - stages.bell.WEDGED_AFTER * 2)
+    OrmQ.objects.update(lock=now - WEDGED_AFTER * 2)
     assert has_wedged(last_beat_at=None)
-    assert has_wedged(last_beat_at=now - stages.bell.WEDGED_AFTER * 2)
+    assert has_wedged(last_beat_at=now - WEDGED_AFTER * 2)
     assert not has_wedged(last_beat_at=now)
 
 
