@@ -30,12 +30,7 @@ class ServerCheck:
 
 
 def check_server(
-    server: OllamaServer,
-    *,
-    base: str = "",
-    embedder: str = "",
-    serving: Mapping[str, str] | None = None,
-    chat: bool = False,
+    server: OllamaServer, *, base: str, embedder: str, serving: Mapping[str, str] | None, chat: bool
 ) -> ServerCheck:
     """Checks the server now.
 
