@@ -53,7 +53,7 @@ def read_health(
         loop=loop or read_loop(now=now),
         fresh_workers=sum(is_fresh(beat, now=now) for beat in beats),
         last_beat_at=beats[0] if beats else None,
-        models=model_probe.read(suspects or _read_suspects()),
+        models=model_probe.read(suspects or name_suspects(routing=read_routing(), failed=read_faults())),
         queue_depth=_read_depth() if queue_depth is None else queue_depth,
         free_bytes=read_free_bytes(),
         now=now,
@@ -64,10 +64,6 @@ def name_suspects(*, routing: Routing, failed: Iterable[str]) -> Suspects:
     """The tags that model servers should serve, and the servers that `failed` in a chat and did not recover since."""
     tags = filter(None, (routing.controller, routing.task))
     return Suspects({tag.name: tag.digest for tag in tags}, failed=frozenset(failed))
-
-
-def _read_suspects() -> Suspects:
-    return name_suspects(routing=read_routing(), failed=read_faults())
 
 
 def derive_health(

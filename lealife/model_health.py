@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import connection
@@ -26,13 +26,11 @@ UP, DOWN, UNKNOWN = "up", "down", "unknown"
 class ModelHealth:
     """`state`: up while any server can serve the active tags, else down; unknown before the first check.
 
-    `reasons`: a sentence for each server that cannot serve, with what to do. `embeds`: a server has the model that
-    `LEALIFE_EMBED_MODEL` names.
+    `reasons`: a sentence for each server that cannot serve, and for a missing model for vectors, with what to do.
     """
 
     state: str  # up | down | unknown
     reasons: tuple[str, ...] = ()
-    embeds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +102,14 @@ def check_models(suspects: Suspects) -> ModelHealth:
     )
     if well := suspects.failed.intersection(check.host for check in checks if check.serves):
         forget_faults(well, before=began)
-    health = replace(judge_servers(checks), embeds=any(check.embeds for check in checks))
-    if health.state != UP or health.embeds or not settings.LEALIFE_EMBED_MODEL:
-        return health
+    health = judge_servers(checks)
     name = settings.LEALIFE_EMBED_MODEL
+    if health.state != UP or not name or any(check.embeds for check in checks):
+        return health
     missing = (
         f"No model server has {name}, so questions are answered by their words alone. `ollama pull {name}` brings it."
     )
-    return replace(health, reasons=(*health.reasons, missing))
+    return ModelHealth(UP, (*health.reasons, missing))
 
 
 def judge_servers(checks: list[ServerCheck]) -> ModelHealth:

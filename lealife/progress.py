@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -21,13 +20,11 @@ from training.counters import read_counters
 LINE_EVERY_S = 15.0
 
 
-class StoryProgress:
+class StoryProgress(Progress):
     """Bars for the window, then the pairs, the memory measurement and the reserve; lines where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._line_at = 0.0
-        self._progress = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -36,65 +33,51 @@ class StoryProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        self._window = self._progress.add_task("verified successes in the window", total=None, note="")
-        self._pairs: TaskID | None = None
-        self._measure: TaskID | None = None
-        self._reserve: TaskID | None = None
+        self._line_at = 0.0
+        self._bars: dict[str, TaskID] = {}
 
-    def __enter__(self) -> StoryProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._progress.stop()
-
-    def update(self) -> None:
+    def training(self) -> None:
         """Reads the current state and shows it."""
         window, counts = read_window(), read_counters()
         note = f"{counts['outcomes.success']} of {counts['outcomes.total']} runs succeeded · {window.state}"
         # A window that has been reached stays full until the next one opens.
         done = window.size if window.state != "collecting" else window.in_window
-        self._progress.update(
-            self._window,
-            total=window.size,
-            completed=done,
-            note=note,
-            description=f"{window.counted} successes in the window",
-        )
+        self._draw("window", done=done, total=window.size, note=note, label=f"{window.counted} successes in the window")
         candidate = read_candidate()
         if candidate is None:
             self._write_line(f"window {done}/{window.size} · {note}")
             return
-        if self._pairs is None:
-            self._pairs = self._progress.add_task("pairs", total=candidate.pair_budget, note="")
         bars = ", ".join(
             f"{line.name.lower()} {format_e_value(line.e_value)} of {format_e_value(line.threshold)}"
             for line in candidate.hypotheses
         )
         score = f"{candidate.wins}–{candidate.losses}, {bars}"
-        self._progress.update(self._pairs, completed=candidate.pairs, note=score)
+        self._draw("pairs", done=candidate.pairs, total=candidate.pair_budget, note=score)
         self._write_line(f"pairs {candidate.pairs}/{candidate.pair_budget} · {score} · {note}")
 
+    def _draw(self, bar: str, *, done: int, total: int, note: str, label: str = "") -> None:
+        shown: dict[str, Any] = {"description": label or bar, "completed": done, "total": total, "note": note}
+        if bar in self._bars:
+            self.update(self._bars[bar], **shown)
+        else:
+            self._bars[bar] = self.add_task(**shown)
+
     def _write_line(self, line: str) -> None:
-        if self._console.is_terminal or time.monotonic() - self._line_at < LINE_EVERY_S:
+        if self.console.is_terminal or time.monotonic() - self._line_at < LINE_EVERY_S:
             return
         self._line_at = time.monotonic()
-        self._console.print(line, highlight=False)
+        self.console.print(line, highlight=False)
 
     def waiting(self) -> None:
         """The reserve measurement of the newest live apply."""
         for apply in read_gains().reverse()[:1]:
             if gain := read_gain(apply):
-                if self._reserve is None:
-                    self._reserve = self._progress.add_task("reserve tasks", total=gain.tasks, note="after the apply")
-                self._progress.update(self._reserve, completed=gain.done)
+                self._draw("reserve tasks", done=gain.done, total=gain.tasks, note="after the apply")
                 self._write_line(f"reserve: {gain.sentence}")
 
     def measuring(self, done: int, total: int) -> None:
         """Memory off and on, task by task."""
-        if self._measure is None:
-            self._measure = self._progress.add_task("memory off and on", total=total, note="same tasks, same tags")
-        self._progress.update(self._measure, completed=done)
+        self._draw("memory off and on", done=done, total=total, note="same tasks, same tags")
         self._write_line(f"memory off and on: {done}/{total} tasks")
 
 

@@ -20,7 +20,7 @@ from lealife.core.environment import (
 )
 from lealife.core.places import BASE_DIR, data_dir
 
-DEBUG = read_flag("DEBUG", default=False)
+DEBUG = read_flag("DEBUG")
 SECRET_KEY = read_secret_key(data_dir() / "secret_key")
 ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -193,7 +193,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 # Behind TLS set LEALIFE_HTTPS=1: cookies become secure and plain requests are redirected.
-HTTPS = read_flag("LEALIFE_HTTPS", default=False)
+HTTPS = read_flag("LEALIFE_HTTPS")
 # How many proxies in front append to X-Forwarded-For, which identifies clients.
 LEALIFE_PROXIES = read_int("LEALIFE_PROXIES", default=1 if HTTPS else 0, least=0, most=10)
 if HTTPS:

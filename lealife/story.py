@@ -155,7 +155,7 @@ def tell_story(evaluation: Evaluation, *, memory: MemoryMeasure, seconds: float)
         verdict=evaluation.verdict,
         hypothesis=evaluation.hypothesis,
         reason=evaluation.reason,
-        canary=_tell_canary(canary),
+        canary=_tell_canary(canary) if canary else None,
         applied=_tell_apply(apply) if apply else None,
         served_digest_ok={"green": True, "red": False}.get(controller.state),
         served_digest=_read_newest_served(evaluation.candidate.role),
@@ -211,9 +211,7 @@ def _tell_hypotheses(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [asdict(line) for line in lines]
 
 
-def _tell_canary(canary: Canary | None) -> dict[str, Any] | None:
-    if canary is None:
-        return None
+def _tell_canary(canary: Canary) -> dict[str, Any]:
     return {
         "state": canary.state,
         "share_percent": canary.share_percent,

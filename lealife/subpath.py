@@ -49,5 +49,4 @@ class MountedStatic(StaticFilesStorage):
     """Static files, with addresses below the current request's subpath."""
 
     def url(self, name: str | None) -> str:
-        """The file's address."""
         return get_script_prefix().rstrip("/") + super().url(name)

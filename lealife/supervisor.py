@@ -56,11 +56,9 @@ class Child:
         self.started_at = time.monotonic()
 
     def has_ended(self) -> bool:
-        """Whether it has ended."""
         return self.process is not None and self.process.poll() is not None
 
     def describe_end(self) -> str:
-        """How it ended."""
         code = self.process.returncode if self.process else None
         if code is not None and code < 0:
             return f"was killed by {signal.Signals(-code).name}"
@@ -68,14 +66,12 @@ class Child:
 
     def stop(self) -> None:
         """Sends SIGTERM to its main process, waits, and then sends SIGKILL to the rest of its session."""
-        if self.process is None or self.has_ended():
-            self.kill_session()
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=self.stop_within_s)
-        except subprocess.TimeoutExpired:
-            log.warning("%s did not end within %.0f s and is killed.", self.name, self.stop_within_s)
+        if self.process is not None and not self.has_ended():
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=self.stop_within_s)
+            except subprocess.TimeoutExpired:
+                log.warning("%s did not end within %.0f s and is killed.", self.name, self.stop_within_s)
         self.kill_session()
 
     def kill_session(self) -> None:
@@ -89,8 +85,6 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)
-        if self.process.stdin is not None:
-            self.process.stdin.close()
 
 
 def _die_with_parent() -> None:
@@ -104,7 +98,8 @@ class Supervisor:
     def __init__(self, *, say: Callable[[str], None]) -> None:
         self.children: list[Child] = []
         self._say = say
-        self._stopping = False
+        # Whether a signal has come.
+        self.is_stopping = False
 
     def start(self, child: Child) -> None:
         """Starts a child and supervises it from now on."""
@@ -122,16 +117,11 @@ class Supervisor:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: object) -> None:
-        self._stopping = True
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether a signal has come."""
-        return self._stopping
+        self.is_stopping = True
 
     def run(self, *, until: Callable[[], bool] = lambda: False, poll_s: float = 0.5) -> bool:
         """Supervises the children; returns True when `until` returned True, False when a signal came."""
-        while not self._stopping:
+        while not self.is_stopping:
             self.revive()
             if until():
                 return True

@@ -80,7 +80,6 @@ class ActionAdmin(admin.ModelAdmin):
     adds, changes, deletes = "", "", ""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Whether the add page is offered."""
         return _may(request, self.adds) if self.adds else super().has_add_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -88,7 +87,6 @@ class ActionAdmin(admin.ModelAdmin):
         return _may(request, self.changes) if self.changes else super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether rows may be deleted."""
         return _may(request, self.deletes) if self.deletes else super().has_delete_permission(request, obj)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -126,7 +126,6 @@ class Listener:
         return set()
 
     def close(self) -> None:
-        """Closes the connection."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None

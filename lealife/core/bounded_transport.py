@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import httpcore
 import httpx
 
+# After this much silence during a call, in seconds, check that the server still answers.
+LOOK_AFTER_S = 2.0
+
 
 class TooLong(httpx.ReadTimeout):
     """The call had not finished by its deadline."""
@@ -28,12 +31,14 @@ class Silent(httpx.ReadTimeout):
 
 @dataclass(slots=True)
 class Bounds:
-    """The limits of one call: `ends` (time.monotonic), bytes left, and how to check that the server still answers."""
+    """The limits of one call: `ends` (time.monotonic), bytes left, and how to check that the server still answers.
+
+    `is_answering` is called after each LOOK_AFTER_S of silence; False ends the call.
+    """
 
     ends: float
     bytes_left: int
     is_answering: Callable[[], bool] | None
-    ask_after_s: float
 
     def left_s(self) -> float:
         """Seconds until the deadline. Raises TooLong past it."""
@@ -47,16 +52,13 @@ _calls = threading.local()
 
 
 @contextlib.contextmanager
-def bound_call(
-    *, deadline_s: float, max_bytes: int, is_answering: Callable[[], bool] | None, ask_after_s: float
-) -> Iterator[None]:
+def bound_call(bounds: Bounds) -> Iterator[None]:
     """Limits all requests together that this thread makes inside the block.
 
-    `is_answering` is called after each `ask_after_s` seconds of silence; False ends the call.
     Inside, requests raise TooLong, TooMuch or Silent in addition to httpx's own errors.
     """
     before: Bounds | None = getattr(_calls, "bounds", None)
-    _calls.bounds = Bounds(time.monotonic() + deadline_s, max_bytes, is_answering, ask_after_s)
+    _calls.bounds = bounds
     try:
         yield
     finally:
@@ -72,7 +74,7 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         bounds: Bounds = _calls.bounds
         while True:
-            wait_s = bounds.left_s() if bounds.is_answering is None else min(bounds.left_s(), bounds.ask_after_s)
+            wait_s = bounds.left_s() if bounds.is_answering is None else min(bounds.left_s(), LOOK_AFTER_S)
             try:
                 data = self._stream.read(max_bytes, wait_s)
                 break

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,9 @@ def read_list(name: str, *, default: list[str]) -> list[str]:
     return default if value is None else [part.strip() for part in value.split(",") if part.strip()]
 
 
-def read_flag(name: str, *, default: bool) -> bool:
-    """1/true/yes/on or 0/false/no/off."""
-    value = os.environ.get(name)
-    if value is None:
-        return default
+def read_flag(name: str) -> bool:
+    """1/true/yes/on or 0/false/no/off; False when unset."""
+    value = os.environ.get(name, "")
     lowered = value.strip().lower()
     if lowered in _TRUE | _FALSE:
         return lowered in _TRUE
@@ -78,12 +77,9 @@ def read_secret_key(path: Path) -> str:
     named = os.environ.get("SECRET_KEY")
     if named:
         return named
-    if not path.exists():
-        # Exclusive creation: when two processes start together, one writes the file and the other reads it.
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text().strip()
+    # Exclusive creation: when two processes start together, one writes the file and the other reads it.
+    with suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as stream:
             stream.write(secrets.token_urlsafe(48))
     return path.read_text().strip()

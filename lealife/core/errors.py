@@ -47,7 +47,6 @@ class Forbidden(Refused):
 class Conflict(Refused):
     """The state does not allow it, for example because someone else changed it first."""
 
-    status = 409
     code = "conflict"
 
 

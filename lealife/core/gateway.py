@@ -14,7 +14,6 @@ from lealife.core.model_names import normalise_name
 from lealife.core.model_replies import ChatReply
 from lealife.core.ollama_hosts import parse_hosts
 from lealife.core.ollama_server import (
-    LISTING_S,
     ModelError,
     ModelInvalid,
     ModelUnavailable,
@@ -74,7 +73,7 @@ class OllamaPool:
         self._servers = [OllamaServer(host, deadline_s=self._deadline_s) for host in self._addresses]
         self.hosts = tuple(server.host for server in self._servers)
         # Close idle connections when the pool is garbage-collected.
-        weakref.finalize(self, _close_clients, [client for server in self._servers for client in server.clients])
+        weakref.finalize(self, _close_clients, self._servers)
 
     def chat(
         self,
@@ -85,7 +84,6 @@ class OllamaPool:
         max_tokens: int,
         num_ctx: int,
         seed: int,
-        temperature: float = 0.0,
     ) -> ChatReply:
         """One answer of `tag`, JSON that satisfies `schema` when one is given.
 
@@ -93,8 +91,7 @@ class OllamaPool:
         Raises ModelUnavailable when no server can be reached or can serve the tag, ModelInvalid when the request
         itself is wrong.
         """
-        sampling = {"num_ctx": num_ctx, "num_predict": max_tokens, "seed": seed, "temperature": temperature}
-        options = {**sampling, **self._options}
+        options = {"num_ctx": num_ctx, "num_predict": max_tokens, "seed": seed, "temperature": 0.0, **self._options}
         return self._call_one(
             tag,
             lambda server: server.chat(
@@ -116,7 +113,7 @@ class OllamaPool:
         Raises ModelUnavailable when all are down.
         """
         name = normalise_name(tag)
-        listed = self._call_reachable(lambda server: server.list_tags(deadline_s=LISTING_S).get(name))
+        listed = self._call_reachable(lambda server: server.list_tags().get(name))
         return {host: info.digest if info else "" for host, info in listed.items()}
 
     def served_digest(self, *, tag: str) -> str:
@@ -129,7 +126,7 @@ class OllamaPool:
     def list_tags(self) -> dict[str, dict[str, TagInfo]]:
         """All tags: normalised name → server → TagInfo. Raises ModelUnavailable when all servers are down."""
         tags: dict[str, dict[str, TagInfo]] = {}
-        for host, listed in self._call_reachable(lambda server: server.list_tags(deadline_s=LISTING_S)).items():
+        for host, listed in self._call_reachable(lambda server: server.list_tags()).items():
             for name, info in listed.items():
                 tags.setdefault(name, {})[host] = info
         return tags
@@ -157,7 +154,7 @@ class OllamaPool:
         """
         for server in self._get_servers():
             # Without this check Ollama would start to download the base, which may take very long.
-            if normalise_name(base) not in server.list_tags(deadline_s=LISTING_S):
+            if normalise_name(base) not in server.list_tags():
                 raise ModelInvalid(f"{server.host} has no model {base}. Run on that machine: ollama pull {base}")
         for server in self._get_servers():
             create = partial(
@@ -175,14 +172,14 @@ class OllamaPool:
     def pull_model(self, name: str) -> None:
         """Has every server fetch a model that it does not have; may take very long. Raises as create_tag does."""
         for server in self._get_servers():
-            if normalise_name(name) not in server.list_tags(deadline_s=LISTING_S):
+            if normalise_name(name) not in server.list_tags():
                 server.attempt(partial(server.client.pull, name, stream=False), deadline_s=PULL_S)
 
     def delete_tag(self, *, tag: str) -> None:
         """Delete the tag on every server that has it. Raises as create_tag does."""
         name = normalise_name(tag)
         for server in self._get_servers():
-            if name in server.list_tags(deadline_s=LISTING_S):
+            if name in server.list_tags():
                 server.attempt(partial(server.client.delete, tag))
 
     def is_up(self) -> dict[str, bool]:
@@ -281,9 +278,10 @@ def _weigh(text: str) -> bytes:
     return sha256(text.encode()).digest()
 
 
-def _close_clients(clients: Iterable[Any]) -> None:
-    for client in clients:
-        client.close()
+def _close_clients(servers: Iterable[OllamaServer]) -> None:
+    for server in servers:
+        server.client.close()
+        server.background_client.close()
 
 
 def _agree(tag: str, digests: Mapping[str, str]) -> str:

@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from lealife.core.bounded_transport import BoundedTransport, bound_call
+from lealife.core.bounded_transport import BoundedTransport, Bounds, bound_call
 from lealife.core.model_names import normalise_name
 from lealife.core.model_replies import DIGEST_MAX, ChatReply, NotAReply, can_end_at_brace, only_thought, read_reply
 from lealife.core.ollama_hosts import hide_credentials, split_credentials
@@ -43,8 +42,6 @@ CONNECT_S = 3.0
 PROBE_S = 3.0
 # Limit for listing tags when work depends on the list: on a busy machine it may take longer.
 LISTING_S = 10.0
-# After this much silence during a call, check that the server still answers.
-LOOK_AFTER_S = 2.0
 REPLY_MAX_BYTES = 1 << 20
 LISTING_MAX_BYTES = 32 << 20
 # Extra tokens for a model that thinks although it was asked not to.
@@ -84,11 +81,10 @@ class RequestRefused(ModelInvalid):
 
 @dataclass(frozen=True, slots=True)
 class TagInfo:
-    """A tag on one server: manifest digest, size in bytes, aware time of its last change."""
+    """A tag on one server: manifest digest, size in bytes."""
 
     digest: str
     size: int
-    modified_at: datetime | None
 
 
 @dataclass(slots=True)
@@ -125,11 +121,6 @@ class OllamaServer:
         self.client = client(transport=BoundedTransport())
         # What it asks may wait. Ollama itself knows no urgency and takes no notice.
         self.background_client = client(transport=BoundedTransport(), headers=BACKGROUND)
-
-    @property
-    def clients(self) -> tuple[Any, ...]:
-        """All connections to it."""
-        return self.client, self.background_client
 
     def _remember(self, response: httpx.Response) -> None:
         """Keeps this thread's last raw answer, because the client drops fields that it does not know."""
@@ -171,7 +162,7 @@ class OllamaServer:
     def _bound(self, deadline_s: float, *, max_bytes: int = LISTING_MAX_BYTES) -> AbstractContextManager[None]:
         # During a long call, check from time to time that the server is still there.
         watch = self.is_answering if deadline_s > PROBE_S else None
-        return bound_call(deadline_s=deadline_s, max_bytes=max_bytes, is_answering=watch, ask_after_s=LOOK_AFTER_S)
+        return bound_call(Bounds(time.monotonic() + deadline_s, max_bytes, watch))
 
     def attempt(
         self,
@@ -218,16 +209,14 @@ class OllamaServer:
         said = _say(error) if isinstance(error, NotAReply) else "it sent something else"
         return ModelUnavailable(f"{self.host} did not answer like an Ollama server: {said}.")
 
-    def list_tags(self, *, deadline_s: float | None = None) -> dict[str, TagInfo]:
+    def list_tags(self, *, deadline_s: float = LISTING_S) -> dict[str, TagInfo]:
         """Its tags by normalised name. Raises ModelUnavailable."""
         try:
             listed = self.attempt(self.client.list, deadline_s=deadline_s)
         except ModelInvalid as error:
             raise ModelUnavailable(str(error)) from None
         return {
-            normalise_name(entry.model): TagInfo(
-                (entry.digest or "")[:DIGEST_MAX], int(entry.size or 0), entry.modified_at
-            )
+            normalise_name(entry.model): TagInfo((entry.digest or "")[:DIGEST_MAX], int(entry.size or 0))
             for entry in listed.models
             if entry.model
         }

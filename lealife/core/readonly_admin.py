@@ -16,16 +16,10 @@ class NoEdits:
     """Refuses add, change and delete to everyone, including superusers; looking needs the view permission."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Evidence is added by the work itself."""
+        """Evidence is added by the work itself, never rewritten and never deleted."""
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Evidence is never rewritten."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Evidence is never deleted."""
-        return False
+    has_change_permission = has_delete_permission = has_add_permission
 
 
 class ReadOnlyAdmin(NoEdits, admin.ModelAdmin):

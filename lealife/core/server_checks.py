@@ -30,12 +30,7 @@ class ServerCheck:
 
 
 def check_server(
-    server: OllamaServer,
-    *,
-    base: str = "",
-    embedder: str = "",
-    serving: Mapping[str, str] | None = None,
-    chat: bool = False,
+    server: OllamaServer, *, base: str, embedder: str, serving: Mapping[str, str] | None, chat: bool
 ) -> ServerCheck:
     """Checks the server now.
 
@@ -62,14 +57,11 @@ def _check_serving(
         if info is None:
             return _refuse(server, f"{tag} is missing on {server.host}. A worker makes it again within a minute.")
         if info.digest != digest:
-            return ServerCheck(
-                server.host,
-                True,
-                False,
+            sentence = (
                 f"The digest of {tag} on {server.host} is not the registered one, so no run counts. If the content "
-                f"is the same, run: manage.py tags adopt. If not, run on that machine: ollama rm {tag}",
-                differs=True,
+                f"is the same, run: manage.py tags adopt. If not, run on that machine: ollama rm {tag}"
             )
+            return replace(_refuse(server, sentence), differs=True)
         if chat:
             try:
                 server.chat(tag=tag, messages=HELLO, schema=None, options=FEW_WORDS, keep_alive=None, deadline_s=CHAT_S)

@@ -38,6 +38,8 @@ class TriggerSql(compiler.UpsertTriggerSql):
 class Trigger(pgtrigger.Trigger):
     """A trigger that no setting can switch off. Its name in Postgres is `pgtrigger_<name>_<five digits>`."""
 
+    when = pgtrigger.Before
+
     def compile(self, model: Model) -> compiler.Trigger:
         """The form in which a migration stores it."""
         return compiler.Trigger(name=self.name, sql=TriggerSql(**super().compile(model).sql.kwargs))
@@ -58,28 +60,20 @@ def keep_rows(*, deletable_while: str = "") -> list[Trigger]:
         deletable = f"TG_OP = 'DELETE' AND current_setting('{deletable_while}', true) = 'on'"
         func = f"IF {deletable} THEN RETURN OLD; END IF;\n{func}"
     change = pgtrigger.Update | pgtrigger.Delete
-    return [Trigger(name="append_only", when=pgtrigger.Before, operation=change, func=func), keep_table()]
+    return [Trigger(name="append_only", operation=change, func=func), keep_table()]
 
 
 def keep_ended(ended: str) -> list[Trigger]:
     """Rows of which `ended` holds, SQL about OLD, are never changed or deleted."""
     change = pgtrigger.Update | pgtrigger.Delete
-    return [
-        Trigger(
-            name="ended",
-            when=pgtrigger.Before,
-            operation=change,
-            condition=pgtrigger.Condition(ended),
-            func=refuse(ENDED),
-        ),
-        keep_table(),
-    ]
+    condition = pgtrigger.Condition(ended)
+    return [Trigger(name="ended", operation=change, condition=condition, func=refuse(ENDED)), keep_table()]
 
 
 def keep_decided(decided: str) -> list[Trigger]:
     """Rows are never deleted, nor changed once `decided` holds, SQL about OLD and NEW."""
     return [
-        Trigger(name="kept", when=pgtrigger.Before, operation=pgtrigger.Delete, func=refuse(DECIDED)),
+        Trigger(name="kept", operation=pgtrigger.Delete, func=refuse(DECIDED)),
         refuse_update("decided", when=decided),
         keep_table(),
     ]
@@ -103,17 +97,10 @@ def refuse_update(name: str, *, when: str) -> Trigger:
 
 
 def _refuse_update(name: str, condition: pgtrigger.Condition) -> Trigger:
-    return Trigger(
-        name=name, when=pgtrigger.Before, operation=pgtrigger.Update, condition=condition, func=refuse(DECIDED)
-    )
+    return Trigger(name=name, operation=pgtrigger.Update, condition=condition, func=refuse(DECIDED))
 
 
 def keep_table() -> Trigger:
     """Refuses TRUNCATE, which runs no trigger of a row. Every guard above includes it."""
-    return Trigger(
-        name="no_truncate",
-        level=pgtrigger.Statement,
-        when=pgtrigger.Before,
-        operation=pgtrigger.Truncate,
-        func=refuse(APPEND_ONLY),
-    )
+    func = refuse(APPEND_ONLY)
+    return Trigger(name="no_truncate", level=pgtrigger.Statement, operation=pgtrigger.Truncate, func=func)

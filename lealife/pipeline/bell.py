@@ -11,8 +11,8 @@ from django_q.tasks import async_task
 
 COORDINATE = "lealife.pipeline.stages.coordinate"
 DRAIN = "lealife.pipeline.stages.drain"
-# When bells have waited this long and no worker has written a heartbeat, the cluster is stuck.
 KEEP_FAILURES = timedelta(days=7)
+# When bells have waited this long and no worker has written a heartbeat, the cluster is stuck.
 WEDGED_AFTER = timedelta(seconds=90)
 SCHEDULED_EVERY = timedelta(minutes=1)
 

@@ -74,8 +74,6 @@ def read_served_digest(tag: str) -> str:
         digests = set(get_pool().read_digest(tag=tag).values())
     except ModelUnavailable as error:
         raise AgentError(ErrorCode.MODEL_UNAVAILABLE, str(error)) from error
-    except ModelInvalid:
-        return MISSING
     # A server that has lost the tag cannot answer for it.
     found = digests - {""}
     if len(found) > 1:

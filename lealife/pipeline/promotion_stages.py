@@ -31,8 +31,6 @@ def is_canary_ready(now: datetime) -> bool:
 
 def work_canary(now: datetime) -> bool:
     """Opens the canary of a promoted candidate, or judges the open one; True when it opened one."""
-    if read_settings().promotion_hold:
-        return False
     waiting = _find_promoted()
     if waiting is not None:
         open_canary(evaluation_id=waiting.pk, now=now)
@@ -51,7 +49,7 @@ def is_apply_ready(now: datetime) -> bool:
 def work_apply(now: datetime) -> bool:
     """Applies one passed canary."""
     canary = _passed_canaries().first()
-    if canary is None or read_settings().promotion_hold:
+    if canary is None:
         return False
     try:
         apply_canary(canary_id=canary.pk, now=now)

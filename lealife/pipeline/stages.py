@@ -28,7 +28,8 @@ from lealife.core.errors import GateRefused
 from lealife.core.gateway import ModelError
 from lealife.core.session_locks import hold_session_lock
 from lealife.models import IdempotentAnswer, WrongKeys
-from lealife.pipeline import bell, promotion_stages, reading_stages
+from lealife.pipeline import promotion_stages, reading_stages
+from lealife.pipeline.bell import forget_failures, read_queue_depth, ring, ring_coordinator
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.draining import is_draining
 from lealife.pipeline.execution import LeaseKeeper, execute_run, patiently
@@ -58,8 +59,6 @@ from training.runtime_settings import read_settings
 from training.seals import count_unsealed, seal_outcomes
 
 log = logging.getLogger(__name__)
-ring = bell.ring
-read_queue_depth = bell.read_queue_depth
 State = PromotionWindow.State
 
 # A bell ends after about a minute, and so does a coordinator's lead, so that no stage keeps a worker for ever.
@@ -75,8 +74,7 @@ COORDINATOR = "coordinator"
 class Stage:
     """`ready(now)`: whether there is work; `work(now)`: does one piece, False when there was none after all.
 
-    `alone`: at most one worker at a time, over all machines. `promotes`: the sweep leaves it out while an operator
-    holds promotion; its work looks at the hold itself, because the hold may have come after the bell.
+    `alone`: at most one worker at a time, over all machines. `promotes`: it rests while an operator holds promotion.
     """
 
     name: str
@@ -104,7 +102,8 @@ def drain(stage_name: str) -> int:
             if time.monotonic() > ends:
                 ring(stage_name)
                 break
-            if not stage.work(timezone.now()):
+            # A hold may have come after the bell, or during the last piece.
+            if (stage.promotes and read_settings().promotion_hold) or not stage.work(timezone.now()):
                 break
             done += 1
     beat(worker=worker_name(), doing="", now=timezone.now())
@@ -116,7 +115,7 @@ def coordinate() -> bool:
     sweeper = Sweeper()
     # A model server may have lost its data and with it our tags. Only the servers know, so ask them each minute.
     ring("tags")
-    bell.forget_failures()
+    forget_failures()
     IdempotentAnswer.objects.expired(now=timezone.now()).delete()
     WrongKeys.objects.filter(minute__lt=timezone.now() - WrongKeys.KEPT_FOR).delete()
     try:
@@ -126,7 +125,7 @@ def coordinate() -> bool:
         connection.close()
         led = True
     if led and not is_draining():
-        patiently(bell.ring_coordinator)
+        patiently(ring_coordinator)
     return led
 
 
@@ -179,8 +178,6 @@ def _execute(now: datetime) -> bool:
 
 
 def _window(now: datetime) -> bool:
-    if read_settings().promotion_hold:
-        return False
     with transaction.atomic():
         reached = reach_window(now=now)
         if reached:
@@ -189,7 +186,7 @@ def _window(now: datetime) -> bool:
 
 
 def _build(now: datetime) -> bool:
-    window = _window_in(State.BUILDING)
+    window = PromotionWindow.objects.filter(state=State.BUILDING).first()
     if window is None or is_measuring():
         return False
     try:
@@ -220,8 +217,6 @@ def _build(now: datetime) -> bool:
 
 
 def _drill(now: datetime) -> bool:
-    if read_settings().promotion_hold:
-        return False
     note_embedder()
     try:
         started = start_drill(server=get_pool(), now=now, embed=embed_if_possible)
@@ -235,7 +230,7 @@ def _drill(now: datetime) -> bool:
 
 def _evaluate(now: datetime) -> bool:
     evaluation_id = _open_evaluations().values_list("pk", flat=True).first()
-    if evaluation_id is None or read_settings().promotion_hold:
+    if evaluation_id is None:
         return False
     decision = run_pairs(evaluation_id=evaluation_id, tools=arm_tools(), now=now)
     if decision is None:
@@ -278,10 +273,6 @@ def _tags(now: datetime) -> bool:
     return made
 
 
-def _window_in(state: str) -> PromotionWindow | None:
-    return PromotionWindow.objects.filter(state=state).first() if not read_settings().promotion_hold else None
-
-
 def _open_evaluations() -> QuerySet[Evaluation]:
     """Open evaluations, those of candidates before drills."""
     return Evaluation.every.filter(verdict=Evaluation.Verdict.PENDING).order_by("drill", "pk")
@@ -292,7 +283,7 @@ def _is_build_ready(now: datetime) -> bool:
 
     The next evaluation would hold the measurement up, and its apply would cut it short.
     """
-    return _window_in(State.BUILDING) is not None and not is_measuring()
+    return PromotionWindow.objects.filter(state=State.BUILDING).exists() and not is_measuring()
 
 
 def _ready_tags(now: datetime) -> bool:

@@ -50,7 +50,7 @@ def test_a_server_that_stops_in_the_middle_of_a_long_call_is_found_by_a_look(ser
 
 
 def test_a_slow_answer_of_a_server_that_is_well_is_waited_for(server: Scripted, monkeypatch) -> None:
-    monkeypatch.setattr("lealife.core.ollama_server.LOOK_AFTER_S", 0.2)
+    monkeypatch.setattr("lealife.core.bounded_transport.LOOK_AFTER_S", 0.2)
     server.waits_s = 1.0
     assert ask(OllamaPool(hosts=[server.address])).text
 

@@ -63,6 +63,12 @@ for file in ("postmaster.pid", ".s.PGSQL.5432.lock"):
 assert find_postmaster(postgres_dir()) is None
 psycopg.connect(start_server(postgres_dir())).close()
 """
+TOGETHER = """
+import subprocess, sys
+start = [sys.executable, "-c", "from lealife.embedded.postgres import ensure_database_url; ensure_database_url()"]
+processes = [subprocess.Popen(start) for _ in range(3)]
+assert [process.wait() for process in processes] == [0, 0, 0]
+"""
 
 
 @pytest.fixture
@@ -91,6 +97,10 @@ def run_script(script: str, *arguments: str, data: Path) -> None:
 @pytest.mark.parametrize("script", [KILLED, STALE], ids=["killed", "stale"])
 def test_a_killed_server_comes_back_with_its_data(data, script):
     run_script(script, data=data)
+
+
+def test_processes_that_start_together_for_the_first_time_make_one_database(data):
+    run_script(TOGETHER, data=data)
 
 
 @pytest.mark.parametrize(("length", "folder"), [("short", "."), ("long", "x" * 100)])

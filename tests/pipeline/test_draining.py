@@ -16,12 +16,20 @@ from django_q.models import OrmQ, Schedule
 from lealife.core.actors import command_line
 from lealife.core.announce import open_connection
 from lealife.pipeline import stages
-from lealife.pipeline.bell import ensure_schedule, has_wedged, read_queue_depth, ring, ring_coordinator
+from lealife.pipeline.bell import (
+    WEDGED_AFTER,
+    ensure_schedule,
+    has_wedged,
+    read_queue_depth,
+    ring,
+    ring_coordinator,
+)
 from lealife.pipeline.draining import is_draining, start_draining
 from lealife.pipeline.stages import Stage, Sweeper, coordinate, drain, launch_training, sweep
 from promotion.models import ModelTag
 from tests.embedded.ollama_process import RunningOllama
 from tests.pipeline.scenes import interrupt, queue_question
+from tests.promotion.scenes import change_settings
 from training.coordinator import read_coordinator, read_loop, start_training
 from training.models import Host, Run, TrainingOutcome, WorkerHeartbeat
 
@@ -52,8 +60,8 @@ class Probe:
 
 @pytest.fixture
 def add_stage(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def add(probe: Probe, *, alone: bool) -> None:
-        stage = Stage("probe", lambda now: probe.left > 0, probe.work, alone=alone)
+    def add(probe: Probe, **kind: bool) -> None:
+        stage = Stage("probe", lambda now: probe.left > 0, probe.work, **kind)
         monkeypatch.setitem(stages.STAGES, "probe", stage)
 
     return add
@@ -101,6 +109,15 @@ def test_a_shutdown_ends_draining_after_the_piece_in_hand(add_stage):
     assert drain("probe") == 1
     assert (probe.done, probe.left) == (1, 4)
     assert drain("probe") == 0
+
+
+def test_a_hold_ends_a_stage_that_promotes_after_the_piece_in_hand(add_stage):
+    probe = Probe(pieces=5, during=lambda: change_settings(promotion_hold=True))
+    add_stage(probe, promotes=True)
+    assert drain("probe") == 1
+    assert drain("probe") == 0
+    add_stage(probe, promotes=False)
+    assert drain("probe") == 4
 
 
 @pytest.mark.model
@@ -228,9 +245,9 @@ def test_bells_that_wait_while_nothing_is_done_mean_a_wedged_queue():
     ring_coordinator()
     now = timezone.now()
     assert not has_wedged(last_beat_at=None)
-    OrmQ.objects.update(lock=now - stages.bell.WEDGED_AFTER * 2)
+    OrmQ.objects.update(lock=now - WEDGED_AFTER * 2)
     assert has_wedged(last_beat_at=None)
-    assert has_wedged(last_beat_at=now - stages.bell.WEDGED_AFTER * 2)
+    assert has_wedged(last_beat_at=now - WEDGED_AFTER * 2)
     assert not has_wedged(last_beat_at=now)
 
 

@@ -20,7 +20,6 @@ to the application it is an Ollama like any other.
     go_template     Go's template language, as far as model templates use it
     occupancy       requests that generate or wait, and tags that stay loaded
     loading         llama.cpp: weights that the first use loads
-    heap            memory of unloaded weights goes back to the system
     engine          the chat model: render, count, complete, embed
     embedder        the embedding model
     wordpiece       the embedding model's tokens

@@ -14,9 +14,8 @@ from pathlib import Path
 from .blobs import Blobs
 from .embedder import THREADS, Embedder
 from .engine import Engine
-from .heap import keep_one_heap
 from .inference_api import Runner
-from .loading import LoadedWeights
+from .loading import LoadedWeights, keep_one_heap
 from .manifest import Carried
 from .minilm import carry_minilm
 from .occupancy import Admission

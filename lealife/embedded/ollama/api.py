@@ -15,7 +15,7 @@ from .occupancy import Residency, Resident
 from .options import settle_parameters
 from .prompts import read_template
 from .pulled import Pullable, find_pullable, pull_model
-from .registry import BadName, Registry, Tag, normalise_name, spell_fully
+from .registry import Registry, Tag, check_name, spell_fully
 from .wire import NOT_PULLABLE, ApiError, format_time, now
 
 # The version of Ollama whose API this follows. The part after the plus shows that it is not Ollama itself.
@@ -53,10 +53,7 @@ class TagApi:
         name = _read_name(exchange)
         if not name:
             raise ApiError(400, "model is required")
-        try:
-            normalise_name(name)
-        except BadName as error:
-            raise ApiError(500, f"unqualified name: {spell_fully(name)}") from error
+        check_name(name, invalid=ApiError(500, f"unqualified name: {spell_fully(name)}"))
         tag = self.registry.get(name)
         manifest, weights = tag.manifest, self.registry.get_weights(tag.manifest.weights)
         shown: dict[str, Any] = {
@@ -80,10 +77,9 @@ class TagApi:
         body = exchange.body
         name = _normalise(_read_name(exchange))
         exchange.detach()
-        if adapters := body.get("adapters"):
-            self.blobs.refuse_adapters(adapters)
-        if files := body.get("files"):
-            self.blobs.refuse_files(files)
+        for what, missing in (("adapters", 400), ("files", 500)):
+            if files := body.get(what):
+                self.blobs.refuse(files, what=what, missing=missing)
         source = body.get("from", "")
         if not source:
             raise ApiError(400, "neither 'from' or 'files' was specified")
@@ -106,10 +102,7 @@ class TagApi:
         """`POST /api/copy`: another name for the same manifest."""
         source, destination = (exchange.body.get(field, "") for field in ("source", "destination"))
         for field, name in (("source", source), ("destination", destination)):
-            try:
-                normalise_name(name)
-            except BadName as error:
-                raise ApiError(400, f"{field} {json.dumps(name)} is invalid") from error
+            check_name(name, invalid=ApiError(400, f"{field} {json.dumps(name)} is invalid"))
         tag = self.registry.find(source)
         if tag is None:
             raise ApiError(404, f"model {json.dumps(source)} not found")
@@ -119,10 +112,7 @@ class TagApi:
     def delete(self, exchange: Exchange) -> None:
         """`DELETE /api/delete`."""
         name = _read_name(exchange)
-        try:
-            normalise_name(name)
-        except BadName as error:
-            raise ApiError(400, f"name {json.dumps(name)} is invalid") from error
+        check_name(name, invalid=ApiError(400, f"name {json.dumps(name)} is invalid"))
         self.residency.drop(self.registry.delete(name).name)
         exchange.close()
 
@@ -194,12 +184,12 @@ class TagApi:
         }
 
     def _describe_loaded(self, resident: Resident) -> dict[str, Any]:
-        weights = self.registry.get_weights(resident.weights)
+        tag, weights = resident.tag, self.registry.get_weights(resident.tag.manifest.weights)
         return {
-            "name": resident.name,
-            "model": resident.name,
+            "name": tag.name,
+            "model": tag.name,
             "size": weights.size,
-            "digest": resident.digest,
+            "digest": tag.digest,
             "details": weights.describe(parent=""),
             "expires_at": format_time(resident.expires_at),
             "size_vram": 0,
@@ -212,11 +202,8 @@ def _read_name(exchange: Exchange) -> str:
     return exchange.body.get("model") or exchange.body.get("name") or ""
 
 
-def _normalise(name: Any) -> str:
-    try:
-        return normalise_name(name if isinstance(name, str) else "")
-    except BadName as error:
-        raise ApiError(400, "invalid model name") from error
+def _normalise(name: str) -> str:
+    return check_name(name, invalid=ApiError(400, "invalid model name"))
 
 
 def _change_recipe(base: Manifest, body: dict[str, Any]) -> Manifest:

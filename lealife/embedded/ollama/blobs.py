@@ -6,6 +6,7 @@ import hashlib
 import re
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 from .gguf import MAGIC
 from .wire import ApiError
@@ -33,17 +34,10 @@ class Blobs:
             aside.write(content)
         Path(aside.name).replace(path)
 
-    def refuse_adapters(self, files: dict[str, str]) -> None:
-        """Raises ApiError: Ollama's own for a file that is missing or not gguf, else that it takes no adapters."""
-        self._refuse_unreadable(files, missing=400)
-        raise ApiError(400, "adapters are not supported by this server: it carries its models as they are")
-
-    def refuse_files(self, files: dict[str, str]) -> None:
-        """Raises ApiError: Ollama's own for a file that is missing or not gguf, else that it takes no files."""
-        self._refuse_unreadable(files, missing=500)
-        raise ApiError(400, "files are not supported by this server: it carries its models as they are")
-
-    def _refuse_unreadable(self, files: dict[str, str], *, missing: int) -> None:
+    def refuse(self, files: dict[str, str], *, what: str, missing: int) -> NoReturn:
+        """Raises ApiError: Ollama's own for a file that is missing (status `missing`) or not gguf, else that it takes
+        no `what`.
+        """
         for digest in files.values():
             path = self._path(digest)
             if not path.exists():
@@ -51,6 +45,7 @@ class Blobs:
             with path.open("rb") as file:
                 if file.read(len(MAGIC)) != MAGIC:
                     raise ApiError(400, "supplied file was not in GGUF format")
+        raise ApiError(400, f"{what} are not supported by this server: it carries its models as they are")
 
     def _path(self, digest: str) -> Path:
         found = _DIGEST.fullmatch(digest)

@@ -15,7 +15,7 @@ from .loading import LoadedWeights
 from .occupancy import Admission, Residency
 from .options import DEFAULTS, build_sampling, read_format, read_options
 from .prompts import Message, cut_tokens, fit_messages, render_messages
-from .registry import BadName, Registry, Tag, normalise_name, spell_fully
+from .registry import Registry, Tag, check_name, spell_fully
 from .wire import ApiError, format_time, now, parse_keep_alive
 
 
@@ -101,7 +101,7 @@ class InferenceApi:
             prompt = cut_tokens(
                 self._find_engine(tag).tokenize(text),
                 num_ctx=settings.num_ctx,
-                keep=settings.options.get("num_keep", 0),
+                keep=settings.options["num_keep"],
                 truncate=settings.truncate,
             )
             done = self._complete(exchange, tag, settings, prompt, wrap=_wrap_response)
@@ -145,10 +145,7 @@ class InferenceApi:
     def _read(self, body: dict[str, Any], *, invalid: ApiError) -> tuple[Tag, Settings]:
         """The tag and settings of a request. Raises `invalid` for a bad name, ApiError for other mistakes."""
         name = body.get("model", "")
-        try:
-            normalise_name(name)
-        except BadName:
-            raise invalid from None
+        check_name(name, invalid=invalid)
         tag = self._registry.get(name)
         if body.get("think"):
             raise ApiError(400, f'"{tag.name}" does not support thinking')
@@ -199,22 +196,12 @@ class InferenceApi:
         started = time.perf_counter_ns()
         runner = self._find_runner(tag)
         with runner.admission.admit(is_gone=exchange.is_gone):
-            self._keep(tag, settings, seconds=None)
+            self._residency.keep(tag, num_ctx=settings.num_ctx, seconds=None, now=now())
             try:
                 with runner.model.use() as load_ns:
                     yield started, load_ns
             finally:
-                self._keep(tag, settings, seconds=settings.keep_alive)
-
-    def _keep(self, tag: Tag, settings: Settings, *, seconds: float | None) -> None:
-        self._residency.keep(
-            name=tag.name,
-            digest=tag.digest,
-            weights=tag.manifest.weights,
-            num_ctx=settings.num_ctx,
-            seconds=seconds,
-            now=now(),
-        )
+                self._residency.keep(tag, num_ctx=settings.num_ctx, seconds=settings.keep_alive, now=now())
 
     def _load_only(self, exchange: Exchange, tag: Tag, settings: Settings, part: dict[str, Any]) -> None:
         """A request without a prompt loads the tag; one with `keep_alive` 0 unloads it."""

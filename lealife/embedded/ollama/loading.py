@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
 import time
@@ -13,10 +14,20 @@ from typing import Any
 
 import xllamacpp  # type: ignore[import-untyped]  # it ships no types
 
-from .heap import return_memory
 from .wire import TOO_LONG, ApiError
 
 log = logging.getLogger(__name__)
+
+_LIBC = ctypes.CDLL(None)
+# Of glibc's malloc.h.
+_M_ARENA_MAX = -8
+
+
+def keep_one_heap() -> None:
+    """Before llama.cpp starts its threads: one heap for all, since each heap keeps some of what was freed in it."""
+    # Only glibc has this function, and malloc_trim.
+    if hasattr(_LIBC, "mallopt"):
+        _LIBC.mallopt(_M_ARENA_MAX, 1)
 
 
 class LoadedWeights(ABC):
@@ -54,7 +65,9 @@ class LoadedWeights(ABC):
             if self._users:
                 return False
             self._free()
-            return_memory()
+            # glibc would keep the memory of unloaded weights.
+            if hasattr(_LIBC, "malloc_trim"):
+                _LIBC.malloc_trim(0)
             return True
 
     @property

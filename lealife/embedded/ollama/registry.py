@@ -53,30 +53,27 @@ class Registry:
         folder.mkdir(parents=True, exist_ok=True)
         # The keys are in lower case: names that differ only in case are one name. It keeps its first spelling.
         self._tags = {tag.name.lower(): tag for path in sorted(folder.glob("*.json")) if (tag := self._read(path))}
-        self._offer(carried, now=now)
+        self._offer(carried, tagged_at=now)
 
-    def carry(self, model: Carried) -> Manifest:
+    def carry(self, model: Carried) -> None:
         """Carries one more model from now on. It gets no tag by this."""
         with self._lock:
             self._add(model)
-            record = self._folder / "offered"
-            offered = record.read_text(encoding="ascii").split() if record.exists() else []
-            if model.weights.digest not in offered:
-                record.write_text("\n".join([*offered, model.weights.digest]) + "\n", encoding="ascii")
-            return self._carried[model.names[0]]
+            self._offer([model], tagged_at=None)
 
     def _add(self, model: Carried) -> None:
         self._carried |= dict.fromkeys(model.names, model.build_manifest())
         self._weights[model.weights.digest] = model.weights
 
-    def _offer(self, carried: Sequence[Carried], *, now: datetime) -> None:
+    def _offer(self, carried: Sequence[Carried], *, tagged_at: datetime | None) -> None:
+        """Notes the models that were never offered. Each gets its tag, unless `tagged_at` is None."""
         # Not a .json file, so that it is no tag.
         record = self._folder / "offered"
         offered = record.read_text(encoding="ascii").split() if record.exists() else []
         new = [model for model in carried if model.weights.digest not in offered]
         for model in new:
-            if self.find(model.names[0]) is None:
-                self.save(name=model.names[0], manifest=model.build_manifest(), parent="", now=now)
+            if tagged_at and self.find(model.names[0]) is None:
+                self.save(name=model.names[0], manifest=model.build_manifest(), parent="", now=tagged_at)
         if new:
             record.write_text("\n".join([*offered, *(model.weights.digest for model in new)]) + "\n", encoding="ascii")
 
@@ -167,6 +164,14 @@ class Registry:
 
 class BadName(ValueError):
     """The text is not a model name."""
+
+
+def check_name(text: str, *, invalid: ApiError) -> str:
+    """The normalised name. Raises `invalid` for what is not a model name."""
+    try:
+        return normalise_name(text)
+    except BadName as error:
+        raise invalid from error
 
 
 def normalise_name(text: str) -> str:

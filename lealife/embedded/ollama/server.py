@@ -21,7 +21,7 @@ from .manifest import Carried
 from .occupancy import Residency
 from .registry import Registry
 from .weights import Weights
-from .wire import ApiError, ClientGone, now, read_body
+from .wire import REQUESTS, ApiError, ClientGone, now, read_body
 
 log = logging.getLogger(__name__)
 
@@ -31,19 +31,6 @@ MAX_LINE = 1024
 IDLE_S = 600
 SWEEP_EVERY_S = 1.0
 STREAMED = ("/api/chat", "/api/generate", "/api/create", "/api/pull", "/api/push")
-# The name of the structure in Ollama's source that a body is read into, by address.
-KINDS = {
-    "/api/show": "ShowRequest",
-    "/api/create": "CreateRequest",
-    "/api/copy": "CopyRequest",
-    "/api/delete": "DeleteRequest",
-    "/api/pull": "PullRequest",
-    "/api/push": "PushRequest",
-    "/api/chat": "ChatRequest",
-    "/api/generate": "GenerateRequest",
-    "/api/embed": "EmbedRequest",
-    "/api/embeddings": "EmbeddingRequest",
-}
 
 
 class OllamaServer(ThreadingHTTPServer):
@@ -80,7 +67,7 @@ class OllamaServer(ThreadingHTTPServer):
         self.tags = tags = TagApi(registry=registry, residency=residency, blobs=blobs, on_pulled=carry)
         inference = InferenceApi(registry=registry, residency=residency, runners=runners)
         self.routes = {
-            ("GET", "/"): _greet,
+            ("GET", "/"): lambda exchange: exchange.say("Ollama is running"),
             ("GET", "/api/version"): tags.version,
             ("GET", "/api/tags"): tags.tags,
             ("GET", "/api/ps"): tags.ps,
@@ -173,8 +160,8 @@ class Handler(BaseHTTPRequestHandler):
         elif path.startswith(BLOBS):
             tags.has_blob(exchange, path.removeprefix(BLOBS))
         else:
-            if path in KINDS:
-                exchange.body = read_body(content, kind=KINDS[path])
+            if path in REQUESTS:
+                exchange.body = read_body(content, path=path)
             self.ollama.routes["GET" if self.command == "HEAD" else self.command, path](exchange)
 
     def _refuse(self, error: ApiError, exchange: Exchange) -> None:
@@ -256,7 +243,3 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         log.debug(format, *args)
-
-
-def _greet(exchange: Exchange) -> None:
-    exchange.say("Ollama is running")

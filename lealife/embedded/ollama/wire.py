@@ -77,32 +77,35 @@ _MESSAGES = "[]api.Message"
 _MODEL = {"model": _STRING, "name": _STRING}
 _ASKED = {"stream": _BOOL, "options": _OPTIONS, "truncate": _BOOL, "logprobs": _BOOL, "top_logprobs": _INT}
 
-# The fields of each request, by the name of Go's structure. Other fields are ignored, as Ollama does.
-REQUESTS: dict[str, dict[str, str]] = {
-    "ShowRequest": {**_MODEL, "verbose": _BOOL, "system": _STRING, "options": _OPTIONS},
-    "CreateRequest": {
+# By address: the structure in Ollama's source that a body is read into, and its fields.
+# Other fields are ignored, as Ollama does.
+REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
+    "/api/show": ("ShowRequest", {**_MODEL, "verbose": _BOOL, "system": _STRING, "options": _OPTIONS}),
+    "/api/create": ("CreateRequest", {
         **_MODEL, "stream": _BOOL, "from": _STRING, "system": _STRING, "template": _STRING, "quantize": _STRING,
         "license": _ANY, "parameters": "map[string]interface {}", "messages": _MESSAGES, "files": _TEXTS,
         "adapters": _TEXTS,
-    },
-    "CopyRequest": {"source": _STRING, "destination": _STRING},
-    "DeleteRequest": _MODEL,
-    "PullRequest": {**_MODEL, "stream": _BOOL, "insecure": _BOOL},
-    "PushRequest": {**_MODEL, "stream": _BOOL, "insecure": _BOOL},
-    "ChatRequest": {
+    }),
+    "/api/copy": ("CopyRequest", {"source": _STRING, "destination": _STRING}),
+    "/api/delete": ("DeleteRequest", _MODEL),
+    "/api/pull": ("PullRequest", {**_MODEL, "stream": _BOOL, "insecure": _BOOL}),
+    "/api/push": ("PushRequest", {**_MODEL, "stream": _BOOL, "insecure": _BOOL}),
+    "/api/chat": ("ChatRequest", {
         **_ASKED, "model": _STRING, "messages": _MESSAGES, "format": _ANY, "keep_alive": _ANY, "think": _ANY,
         "tools": "api.Tools",
-    },
-    "GenerateRequest": {
+    }),
+    "/api/generate": ("GenerateRequest", {
         **_ASKED, "model": _STRING, "prompt": _STRING, "suffix": _STRING, "system": _STRING, "template": _STRING,
         "context": "[]int", "raw": _BOOL, "format": _ANY, "keep_alive": _ANY, "think": _ANY,
         "images": "[]api.ImageData",
-    },
-    "EmbedRequest": {
+    }),
+    "/api/embed": ("EmbedRequest", {
         "model": _STRING, "input": _ANY, "truncate": _BOOL, "dimensions": _INT, "options": _OPTIONS,
         "keep_alive": _ANY,
-    },
-    "EmbeddingRequest": {"model": _STRING, "prompt": _STRING, "options": _OPTIONS, "keep_alive": _ANY},
+    }),
+    "/api/embeddings": (
+        "EmbeddingRequest", {"model": _STRING, "prompt": _STRING, "options": _OPTIONS, "keep_alive": _ANY},
+    ),
 }  # fmt: skip
 _MESSAGE = {"role": _STRING, "content": _STRING, "thinking": _STRING, "images": "[]api.ImageData"}
 _LISTS = {"[]int": "int", "[]api.ImageData": "string"}
@@ -120,17 +123,18 @@ _EXPECTED = {
 }
 
 
-def read_body(content: bytes, *, kind: str) -> dict[str, Any]:
-    """The fields of a request. Raises ApiError 400, in Go's words, for anything else.
+def read_body(content: bytes, *, path: str) -> dict[str, Any]:
+    """The fields of a request to the address `path`. Raises ApiError 400, in Go's words, for anything else.
 
     Null counts as absent. Text after the first JSON value is ignored.
     """
     if not content.strip():
         raise ApiError(400, "missing request body")
+    kind, fields = REQUESTS[path]
     value = _parse(content)
     if not isinstance(value, dict):
         raise ApiError(400, f"json: cannot unmarshal {_SEEN[type(value)]} into Go value of type api.{kind}")
-    return _read_fields(value, REQUESTS[kind], owner=kind, path="")
+    return _read_fields(value, fields, owner=kind, path="")
 
 
 def _parse(content: bytes) -> Any:

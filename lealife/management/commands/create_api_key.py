@@ -25,7 +25,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The key's name and scope."""
         parser.add_argument("name", help="What the key is for; the audit log shows it.")
         parser.add_argument(
             "--scope", choices=ApiKey.Scope.values, default=ApiKey.Scope.READ.value, help="How much the key may do."

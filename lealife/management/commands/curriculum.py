@@ -19,7 +19,6 @@ class Command(BaseCommand):
     help = "Checks by a plain search of the kept pages whether tasks of the curriculum have exactly one right page."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """One subcommand."""
         check = parser.add_subparsers(dest="word", required=True).add_parser("check", help="Check a sample of tasks.")
         check.add_argument("--host", default="", help="Only this host; all when left out.")
         check.add_argument("--sample", type=int, default=50, help="How many tasks of each kind and host.")

@@ -26,7 +26,6 @@ class Command(BaseCommand):
     help = "Holds or resumes promotion, evaluates now, drills the gate, or shows the state of promotion."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The action and its reason."""
         words = ("hold", "resume", "evaluate-now", "drill", "status")
         parser.add_argument(
             "word",
@@ -55,7 +54,6 @@ class Command(BaseCommand):
                 self.stdout.write(f"Live apply {apply.pk}, {apply}: {gain.sentence}")
 
     def steer(self, word: str, *, reason: str) -> None:
-        """Calls the action."""
         by = command_line(find_user())
         if word == "hold":
             hold_promotion(by=by, origin=ORIGIN, reason=reason)

@@ -26,7 +26,6 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """One subcommand for each question."""
         words = parser.add_subparsers(dest="word", required=True)
         words.add_parser("export", help="Write all evidence to FILE.").add_argument("file", type=Path)
         words.add_parser("verify", help="Check FILE without a database.").add_argument("file", type=Path)

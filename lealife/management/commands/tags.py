@@ -38,7 +38,6 @@ class Command(BaseCommand):
     help = "Compares what the model servers have installed with what is registered, and prunes unused tags."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The action and its options."""
         parser.add_argument(
             "word",
             nargs="?",
@@ -95,7 +94,6 @@ class Command(BaseCommand):
             self.stdout.write(f"{apply.to_tag} serves as {apply.role} under {now} instead of {was}.")
 
     def handle_pull(self, *, model: str, **options: Any) -> None:
-        """Has every server fetch a base model."""
         if not model:
             raise CommandError("Say which model: manage.py tags pull MODEL")
         self.stdout.write(f"Fetching {model} …")

@@ -32,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: start_draining())
-        self.restarts, self.sweeper = read_flag(START_IF_STOPPED, default=False), Sweeper(doing=DAEMON)
+        self.restarts, self.sweeper = read_flag(START_IF_STOPPED), Sweeper(doing=DAEMON)
         while not is_draining():
             try:
                 # Also while another process leads: the flag must work whichever process leads.

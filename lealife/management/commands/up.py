@@ -195,7 +195,7 @@ class Command(BaseCommand):
         with StoryProgress(self.console) as progress:
 
             def is_over() -> bool:
-                progress.update()
+                progress.training()
                 return time.monotonic() > deadline or count_settled(since=started) >= options["verdicts"]
 
             if not supervisor.run(until=is_over, poll_s=1.0):
