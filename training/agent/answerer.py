@@ -34,6 +34,7 @@ LEAF_MAX = 60
 _IDENTIFIER = re.compile(r"(?:[\w$@#%.:/()\[\]<>+*=~^-]|(?<=\d),(?=\d))*[\w)\]>+*]")
 _NO = re.compile(r"\b(?:no|not|never|cannot|nor|none|neither|without)\b|n't\b", re.IGNORECASE)
 _YES = content_parts("yes")
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n")
 # What denies as a value that is chosen: in JSON `false` is a no.
 _DENIES = re.compile(rf"{_NO.pattern}|\bfalse\b", re.IGNORECASE)
 # What a chosen value says when it says yes.
@@ -175,10 +176,14 @@ def _list_offered(schema: Any) -> set[str]:
 def stands_in(text: str, *, quotes: Sequence[Quote]) -> bool:
     """Whether a text says nothing that the quotes do not say, as far as words can show.
 
-    Every content word, number and name in it stands in the quotes, and it denies only what the best quote denies. What
-    repeats itself says nothing.
+    Every content word, number and name of a sentence stands in one of the quotes, and the text denies only what the
+    best quote denies. A sentence of two quotes' words may say of one thing what is said of another. What repeats itself
+    says nothing.
     """
-    return not _repeats_itself(text) and _says_no_more(text, quotes=quotes) and _denies_alike(text, quotes=quotes)
+    if _repeats_itself(text) or not _denies_alike(text, quotes=quotes):
+        return False
+    sentences = [each for each in _SENTENCE_ENDS.split(text) if content_parts(each) - _YES]
+    return bool(sentences) and all(any(_says_no_more(each, quotes=[quote]) for quote in quotes) for each in sentences)
 
 
 def _repeats_itself(text: str) -> bool:

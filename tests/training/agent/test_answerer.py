@@ -117,6 +117,16 @@ def test_a_yes_or_no_that_contradicts_its_quote_is_caught(text: str, expected: b
     assert stands_in(text, quotes=[quote]) is expected
 
 
+def test_no_sentence_says_of_one_thing_what_another_quote_says_of_another() -> None:
+    body = Quote("LimitRequestBody restricts the total size of the request body.", "u", "d")
+    line = Quote("LimitRequestLine restricts the size of the request line, with the method and address.", "u", "d")
+    assert stands_in(
+        "LimitRequestBody restricts the total size. The size of the line: LimitRequestLine.", quotes=[body, line]
+    )
+    assert not stands_in("LimitRequestBody restricts the size of the request line.", quotes=[body, line])
+    assert not stands_in("LimitRequestBody restricts the total size. It is the address.", quotes=[body])
+
+
 def test_an_answer_that_runs_in_a_loop_is_none() -> None:
     said = "The ScriptLogLength directive limits the size of the log file of scripts, in bytes."
     quote = Quote(said, "http://site.example/", "d")
