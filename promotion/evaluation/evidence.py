@@ -11,6 +11,7 @@ from lealife.core.errors import NotFound
 from promotion.evaluation.comparison import count_pairs, decide_evaluation, sum_evidence
 from promotion.evaluation.repeatability import describe_repeatability
 from promotion.evaluation.standing import HypothesisLine, describe_hypotheses
+from promotion.gate.cheaper import e_not_worse
 from promotion.gate.e_values import e_value, e_value_worse
 from promotion.gate.pairs import PairResult
 from promotion.gate.rule import WORSE_ALPHA
@@ -23,6 +24,8 @@ _SHOWN = (
     *("index", "result", "candidate_first", "candidate_arm__run__prompt", "candidate_arm__run__host__name"),
     *(f"{arm}__{column}" for arm in ("candidate_arm", "baseline_arm") for column in _OF_AN_ARM),
 )
+
+_CALLS = ("candidate_arm__success", "candidate_arm__controller_calls", "baseline_arm__controller_calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,11 @@ class PairLine:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One evaluation with all that was measured. `threshold` and `threshold_worse` are what the e-values for better and
-    for worse must reach; `hypotheses` are both that may promote, with theirs.
+    """One evaluation with all that was measured. `threshold`, `threshold_worse` and `threshold_cheaper` are what the
+    e-values for better, for worse, and for not worse and cheaper must reach; `hypotheses` are both that may promote.
 
-    `results` are the pairs' in their order, `better` and `worse` the e-values after each. `candidate_words` say why
-    this candidate and what it changes, `baseline_words` what the agent is given with the baseline.
+    `results` are the pairs' in their order, `better`, `worse` and `cheaper` the e-values after each. `candidate_words`
+    say why this candidate and what it changes, `baseline_words` what the agent is given with the baseline.
     """
 
     evaluation_id: int
@@ -96,6 +99,7 @@ class Trial:
     e_worse: float
     threshold: float
     threshold_worse: float
+    threshold_cheaper: float
     hypotheses: tuple[HypothesisLine, ...]
     alpha: float
     started_at: datetime
@@ -105,6 +109,7 @@ class Trial:
     results: tuple[str, ...]
     better: tuple[float, ...]
     worse: tuple[float, ...]
+    cheaper: tuple[float, ...]
 
 
 def read_trial(evaluation_id: int) -> Trial:
@@ -118,8 +123,8 @@ def read_trial(evaluation_id: int) -> Trial:
     pending = evaluation.verdict == Evaluation.Verdict.PENDING
     # A pair that ended after the count is shown the next time.
     pairs = EvaluationPair.objects.filter(evaluation_id=evaluation_id, index__lt=counts["done"]).order_by("index")
-    results = tuple(pairs.values_list("result", flat=True))
-    better, worse = _follow(results)
+    measured = list(pairs.values_list("result", *_CALLS))
+    better, worse, cheaper = _follow(measured)
     window = evaluation.window
     return Trial(
         evaluation_id=evaluation.pk,
@@ -146,23 +151,35 @@ def read_trial(evaluation_id: int) -> Trial:
         e_worse=decision.e_worse,
         threshold=decision.threshold,
         threshold_worse=1 / WORSE_ALPHA,
+        threshold_cheaper=decision.threshold_cheaper,
         hypotheses=describe_hypotheses(sum_evidence(counts), decision, promoted_by=evaluation.hypothesis),
         alpha=evaluation.alpha,
         started_at=evaluation.started_at,
         finished_at=evaluation.finished_at,
         canary=getattr(evaluation, "canary", None),
         repeatability=describe_repeatability(evaluation.repeats_differed),
-        results=results,
+        results=tuple(result for result, *_ in measured),
         better=better,
         worse=worse,
+        cheaper=cheaper,
     )
 
 
-def _follow(results: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Both e-values after each pair; pure."""
-    wins = tuple(accumulate(result == PairResult.WIN for result in results))
-    losses = tuple(accumulate(result == PairResult.LOSS for result in results))
-    return tuple(map(e_value, wins, losses)), tuple(map(e_value_worse, wins, losses))
+def _follow(measured: Sequence[tuple[str, bool, int, int]]) -> tuple[tuple[float, ...], ...]:
+    """The e-values for better, for worse, and for not worse and cheaper, after each pair; pure.
+
+    `measured`: of each pair its result, whether the candidate succeeded, and both arms' calls.
+    """
+    results = [result for result, *_ in measured]
+    # Of pairs in which both arms succeeded: how many calls the candidate spared.
+    spared = [theirs - own if result == PairResult.TIE and solved else 0 for result, solved, own, theirs in measured]
+    wins, losses, ties = (
+        tuple(accumulate(result == wanted for result in results))
+        for wanted in (PairResult.WIN, PairResult.LOSS, PairResult.TIE)
+    )
+    fewer, more = (tuple(accumulate(sign * calls > 0 for calls in spared)) for sign in (1, -1))
+    cheaper = map(min, map(e_not_worse, wins, losses, ties), map(e_value, fewer, more))
+    return tuple(map(e_value, wins, losses)), tuple(map(e_value_worse, wins, losses)), tuple(cheaper)
 
 
 def read_pairs(trial: Trial, *, first: int = 0, last: int | None = None) -> tuple[PairLine, ...]:

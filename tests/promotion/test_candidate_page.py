@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from lealife.core.errors import NotFound
 from lealife.dashboard.candidates import panels
-from lealife.dashboard.candidates.curve import HEIGHT, draw_curve
+from lealife.dashboard.candidates.curve import HEIGHT, Curve, draw_curve
 from lealife.dashboard.live.publisher import publisher
 from lealife.dashboard.live.snapshot import render_fragment, take_snapshot
 from promotion.evaluation.comparison import run_pairs
@@ -219,15 +219,27 @@ def test_only_staff_may_look_and_steer(evaluation):
         client.logout()
 
 
+def draw(*, better: Sequence[float] = (), worse: Sequence[float] = (), cheaper: Sequence[float] = ()) -> Curve:
+    """A curve with thresholds of 100 for better, 20 for worse, and 200 for not worse and cheaper."""
+    return draw_curve(better=better, worse=worse, cheaper=cheaper, promote=100.0, reject=20.0, promote_cheaper=200.0)
+
+
+def test_the_last_value_of_each_curve_is_the_one_that_decides(evaluation):
+    trial = read_trial(evaluation.pk)
+    assert trial.better[-1] == trial.e_better and trial.worse[-1] == trial.e_worse
+    assert trial.cheaper[-1] == trial.hypotheses[1].e_value
+
+
 def test_the_curve_is_drawn_on_a_logarithmic_axis():
-    curve = draw_curve(better=[1.0, 10.0, 100.0], worse=[1.0, 0.1, 0.01], promote=100.0, reject=20.0)
+    curve = draw(better=[1.0, 10.0, 100.0], worse=[1.0, 0.1, 0.01], cheaper=[1.0, 2.0, 200.0])
     heights = [float(point.split(",")[1]) for point in curve.better.split()]
     assert heights[0] - heights[2] == pytest.approx(heights[2] - heights[3], abs=0.2)
     assert curve.promote_y == heights[3]
-    assert 0 <= curve.promote_y < curve.reject_y < HEIGHT
+    assert 0 <= curve.cheaper_y < curve.promote_y < curve.reject_y < HEIGHT
+    assert curve.cheaper.split()[-1].endswith(f",{curve.cheaper_y}")
 
 
 def test_a_curve_without_pairs_is_a_point_at_one():
-    curve = draw_curve(better=[], worse=[], promote=46.0, reject=20.0)
-    assert curve.better == curve.worse
+    curve = draw()
+    assert curve.better == curve.worse == curve.cheaper
     assert curve.pairs == 0

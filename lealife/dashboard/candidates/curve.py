@@ -22,26 +22,38 @@ class Gridline:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Polylines for "better" and "worse" in drawing units, the gridlines, and where both thresholds lie.
+    """Polylines for "better", "worse" and "not worse and cheaper" in drawing units, the gridlines, and where their
+    thresholds lie.
 
     `points` are those of "better" after each pair: percent across, and down in drawing units.
     """
 
     better: str
     worse: str
+    cheaper: str
     points: tuple[tuple[float, float], ...]
     grid: tuple[Gridline, ...]
     promote_y: float
     reject_y: float
+    cheaper_y: float
     pairs: int
 
 
-def draw_curve(*, better: Sequence[float], worse: Sequence[float], promote: float, reject: float) -> Curve:
-    """Draws both e-values after each pair, beginning at 1 before the first; pure.
+def draw_curve(
+    *,
+    better: Sequence[float],
+    worse: Sequence[float],
+    cheaper: Sequence[float],
+    promote: float,
+    reject: float,
+    promote_cheaper: float,
+) -> Curve:
+    """Draws the e-values after each pair, beginning at 1 before the first; pure.
 
-    `promote` and `reject` are the thresholds, both above 1.
+    `promote`, `reject` and `promote_cheaper` are their thresholds, all above 1.
     """
-    exponents = [math.log10(value) for value in (*better, *worse, promote, reject) if 0 < value < math.inf]
+    drawn = (*better, *worse, *cheaper, promote, reject, promote_cheaper)
+    exponents = [math.log10(value) for value in drawn if 0 < value < math.inf]
     bottom = min(-LEAST_DECADES[0], math.floor(min(exponents)))
     top = max(LEAST_DECADES[1], math.ceil(max(exponents)))
 
@@ -58,10 +70,12 @@ def draw_curve(*, better: Sequence[float], worse: Sequence[float], promote: floa
     return Curve(
         better=trace(better),
         worse=trace(worse),
+        cheaper=trace(cheaper),
         points=tuple((round(100 * number / len(better), 2), place(value)) for number, value in enumerate(better, 1)),
         grid=tuple(Gridline(_say_power(power), place(10.0**power)) for power in range(bottom, top + 1, step)),
         promote_y=place(promote),
         reject_y=place(reject),
+        cheaper_y=place(promote_cheaper),
         pairs=len(better),
     )
 

@@ -96,9 +96,16 @@ def build_candidate_page(evaluation_id: int) -> CandidatePage:
     row = read_settings()
     canary, gain = view_canary(trial.canary), read_gain(getattr(trial.canary, "apply", None))
     total = len(trial.results)
-    curve = draw_curve(better=trial.better, worse=trial.worse, promote=trial.threshold, reject=trial.threshold_worse)
+    curve = draw_curve(
+        better=trial.better,
+        worse=trial.worse,
+        cheaper=trial.cheaper,
+        promote=trial.threshold,
+        reject=trial.threshold_worse,
+        promote_cheaper=trial.threshold_cheaper,
+    )
     # The pairs and the canary have panels of their own.
-    head = replace(trial, results=(), better=(), worse=(), canary=None)
+    head = replace(trial, results=(), better=(), worse=(), cheaper=(), canary=None)
     return CandidatePage(
         trial=TrialPanel(
             trial=head,
