@@ -46,7 +46,7 @@ def describe_change(parent: Recipe, recipe: Recipe) -> str:
     if recipe.base != parent.base:
         said.append(f"The base is {recipe.base} instead of {parent.base}.")
     if recipe.system != parent.system:
-        said.append("The model is instructed in other words.")
+        said.append(f"The model is instructed so: “{recipe.system}”")
     if recipe.messages != parent.messages:
         said.append(_describe_exemplars(len(parent.messages) // 2, len(recipe.messages) // 2))
     for name in sorted({*parent.parameters, *recipe.parameters}.difference(OVERRIDDEN)):

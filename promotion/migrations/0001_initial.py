@@ -158,7 +158,7 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(choices=[('configured', 'configured'), ('unused', 'unused'), ('candidate', 'candidate'), ('active', 'active'), ('retired', 'retired'), ('rejected', 'rejected'), ('pruned', 'pruned')], max_length=10)),
                 ('pinned', models.BooleanField(default=False, help_text='Never pruned.')),
                 ('foretold', models.TextField(blank=True, help_text='The cost of serving it next to its parent: empty, or why the model is reloaded.')),
-                ('lever', models.CharField(blank=True, choices=[('ask', 'ask'), ('ranker', 'ranker'), ('budget', 'budget'), ('exemplars', 'exemplars'), ('base', 'base')], help_text="What a candidate changes of its parent's recipe.", max_length=10)),
+                ('lever', models.CharField(blank=True, choices=[('ask', 'ask'), ('ranker', 'ranker'), ('budget', 'budget'), ('exemplars', 'exemplars'), ('base', 'base'), ('reading', 'reading')], help_text="What a candidate changes of its parent's recipe.", max_length=10)),
                 ('why', models.TextField(blank=True, help_text='Why this lever, or why it was refused, in one sentence.')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='promotion.modeltag')),

@@ -20,6 +20,7 @@ class Lever(models.TextChoices):
     BUDGET = "budget", "budget"  # the size of the shortlist
     EXEMPLARS = "exemplars", "exemplars"  # the verified situations in the tag
     BASE = "base", "base"  # the base model
+    READING = "reading", "reading"  # the instruction by which an answer is written
 
 
 class ModelTag(models.Model):

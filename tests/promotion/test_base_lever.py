@@ -1,4 +1,4 @@
-"""The lever *base*: another base model, where runs fail by the work of the role."""
+"""The levers *base* and *reading*: another model or another instruction, where runs fail by the work of the role."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 
 from lealife.core.errors import GateRefused
 from promotion.candidates.building import plan_candidate, read_known
-from promotion.candidates.levers import propose_base, propose_changes
+from promotion.candidates.levers import INSTRUCTIONS, propose_base, propose_changes, propose_reading
 from promotion.models import ModelTag
+from promotion.recipe_words import describe_change
 from promotion.recipes import Recipe
 from tests.guards import behind_guards
 from tests.promotion.scenes import BASE, Servers, make_outcome
@@ -76,3 +77,20 @@ def test_a_value_that_only_the_quotes_say_is_what_a_better_writer_could_mend(par
         with behind_guards():
             Run.objects.filter(pk=run.pk).update(answer=answer, check_spec={"expected_text": text})
     assert (read_known(task).mendable, read_known(parent).mendable) == (2, 0)
+
+
+def test_another_instruction_is_tried_where_answers_leave_out_what_was_asked(parent, host, servers):
+    task = ModelTag.objects.get(role="task")
+    recipe = Recipe.from_json(task.recipe)
+    assert propose_reading(recipe, known=read_known(task)) == []
+    run = make_outcome(host, success=True).run
+    with behind_guards():
+        Run.objects.filter(pk=run.pk).update(answer="That is told there.", check_spec={"expected_text": "8 MB"})
+    proposals = propose_reading(recipe, known=read_known(task))
+    assert [each.recipe for each in proposals] == [replace(recipe, system=text) for text in INSTRUCTIONS[1:]]
+    assert (
+        propose_reading(Recipe.from_json(ModelTag.objects.get(role="controller").recipe), known=read_known(task)) == []
+    )
+    plan = plan_candidate(server=servers)
+    assert (plan.lever, plan.recipe.system, plan.parent) == ("reading", INSTRUCTIONS[1], task)
+    assert describe_change(recipe, plan.recipe) == f"The model is instructed so: “{INSTRUCTIONS[1]}”"

@@ -77,7 +77,7 @@ def test_a_change_is_told_in_a_sentence_for_each_field():
         ({"messages": turns}, "The model is shown 1 example instead of none."),
         ({"messages": turns * 6}, "The model is shown 6 examples instead of none."),
         ({"base": "other:1b"}, f"The base is other:1b instead of {BASE}."),
-        ({"system": "Pick."}, "The model is instructed in other words."),
+        ({"system": "Pick."}, "The model is instructed so: “Pick.”"),
         ({"parameters": {**parent.parameters, "num_ctx": 8192}}, "num_ctx is 8192 instead of 4096."),
         (
             {"weights": replace(FIRST_WEIGHTS, cosine=2.3, title=0.4)},
