@@ -81,8 +81,8 @@ def recall(
     """The passages of the host's index and at most `limit` trusted items that bear on a question, each best first;
     then the addresses that failed and are ruled out, and the page where runs begin if it is indexed.
 
-    `embed` makes the question's vector, and those that the passages nearest by words lack; without it words alone are
-    compared. It asks a model server, so this is not called within a transaction.
+    `embed` makes the question's vector, and while most passages have none those of the nearest by words; without it
+    words alone are compared. It asks a model server, so this is not called within a transaction.
 
     A prompt that quotes a phrase is answered by the pages that hold it literally; known pages that do not are
     ruled out, and a run that looks for the phrase leaves them for last. Other prompts get the items that hold most
@@ -120,18 +120,18 @@ def recall(
     good = _attach_items(kept, misled=misled, host_id=host_id, limit=limit)
     pitfalls = _read_pitfalls(host_id)
     tell = _tell(corrections, told, host_id=host_id, gone={item.url for item in pitfalls})
-    start = _note_start(host_id) if passages else []
+    start = _find_start(host_id) if passages else []
     return (*good, *tell, *pitfalls, *ruled_out, *start)
 
 
-def _note_start(host_id: int) -> list[Recalled]:
-    """The page where each run begins, when it is in the index: it need not be compared with the question once more."""
+def _find_start(host_id: int) -> list[Recalled]:
+    """The page where each run begins, when it is in the index: as it was, it need not be compared once more."""
     try:
         url = canonical_url(Host.objects.values_list("base_url", flat=True).get(pk=host_id))
     except ValueError:
         return []
-    page = IndexedPage.objects.filter(host_id=host_id, url_digest=digest_bytes(url.encode()))
-    return [Recalled(0, INDEXED, url, title, "", 0.0) for title in page.values_list("title", flat=True)]
+    pages = IndexedPage.objects.filter(host_id=host_id, url_digest=digest_bytes(url.encode()))
+    return [Recalled(0, INDEXED, url, page.title, page.content_hash, 0.0) for page in pages]
 
 
 def _recall_passages(passages: Sequence[Found], *, host_id: int) -> list[Recalled]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from learning.index.models import HostIndex, IndexedPassage, TermCount
-from learning.index.vectors import NEAREST, keep_vectors, measure_cosines, read_model_number
+from learning.index.vectors import NEAREST, lacks_most, make_missing_vectors, measure_cosines, read_model_number
 from training.agent.embedding import Embed
 from training.agent.ranking import Features, Weights, measure_share, score_bm25
 from training.agent.reading.passages import Passage, describe_text
@@ -109,20 +109,18 @@ def search_passages(
 ) -> list[Found]:
     """At most `limit` passages of the host, best first; at most five of a page.
 
-    `vector` is the question's, of unit length; None: words alone are compared. `embed` makes the vectors that the best
-    passages by words lack, and they are kept: who asks about a site that was just added need not wait for those of all
-    the others. It asks a model server, so with it this is not called within a transaction.
+    `vector` is the question's, of unit length; None: words alone are compared. While most passages have no vector,
+    `embed` makes those of the nearest by words, and they are kept: a question about a site that was just added does not
+    wait for the vectors of the whole site. It asks a model server, so with it this is not called within a transaction.
     """
     known = read_host_words(host_id=host_id, question=question)
     question = _keep_rarest(question, known=known)
     chosen = _look_up(question, host_id=host_id, known=known)
     passages = IndexedPassage.objects.filter(pk__in=chosen).order_by("pk")
     rows = [_Row(*values) for values in passages.values_list(*_FIELDS)]
-    described = [(row, _describe(row, question=question, known=known)) for row in rows]
-    # Of words alone BM25 tells most.
-    described.sort(key=lambda each: -each[1].bm25)
-    found = []
+    described = _sort_by_words([(row, _describe(row, question=question, known=known)) for row in rows])
     cosines = _compare([row for row, _ in described], vector, embed=embed)
+    found = []
     for (row, features), cosine in zip(described, cosines, strict=True):
         if cosine is None:
             continue
@@ -131,6 +129,17 @@ def search_passages(
         found.append(Found(row.pk, row.url, row.title, row.heading, row.text, features, score))
     found.sort(key=lambda each: (-each.score, each.passage_id))
     return _keep_few_per_page(found)[:limit]
+
+
+def _sort_by_words(described: Sequence[tuple[_Row, Features]]) -> list[tuple[_Row, Features]]:
+    """Best by BM25 first, the best sign among those that need no vector; what a page has too many of comes last."""
+    ranked = sorted(described, key=lambda each: -each[1].bm25)
+    of_page: Counter[str] = Counter()
+    places = []
+    for row, _ in ranked:
+        places.append(of_page[row.url] >= PER_PAGE)
+        of_page[row.url] += 1
+    return [each for _, each in sorted(zip(places, ranked, strict=True), key=lambda placed: placed[0])]
 
 
 def read_host_words(*, host_id: int, question: Question) -> HostWords:
@@ -207,7 +216,7 @@ def _group_frequent(terms: Sequence[str], *, known: HostWords) -> list[list[str]
 
 
 def _compare(rows: Sequence[_Row], vector: Sequence[float] | None, *, embed: Embed | None) -> list[float | None]:
-    """The cosines of the passages, best by words first, and the question's vector; None: not compared.
+    """The cosines of the passages, nearest by words first, and the question's vector; None: not compared.
 
     Vectors of another model cannot be compared with it.
     """
@@ -215,10 +224,10 @@ def _compare(rows: Sequence[_Row], vector: Sequence[float] | None, *, embed: Emb
         return measure_cosines([None] * len(rows), None)
     newest = read_model_number()
     stored = {row.pk: bytes(row.vector) for row in rows if row.vector is not None and row.vector_by == newest}
-    if embed is not None:
+    if embed is not None and lacks_most([stored.get(row.pk) for row in rows]):
         missing = [row for row in rows[:NEAREST] if row.vector_by < newest]
         texts = {row.pk: describe_text(row.title, Passage(row.heading, row.text)) for row in missing}
-        stored |= keep_vectors(texts, embed=embed, model=newest)
+        stored |= make_missing_vectors(texts, embed=embed, model=newest)
     return measure_cosines([stored.get(row.pk) for row in rows], vector)
 
 

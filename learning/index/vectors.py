@@ -16,7 +16,7 @@ from training.agent.reading.passages import Passage, describe_text
 AT_ONCE = 16
 # The share of passages that must have a vector before all are compared.
 COMPARED_LEAST = 0.5
-# So many of the best passages by their words are compared with a question in any case.
+# While fewer have one, the best passages by BM25 get theirs for each question: so many of them.
 NEAREST = 48
 
 
@@ -55,24 +55,30 @@ def make_vectors(*, embed: Embed, model: int) -> int:
     waiting = IndexedPassage.objects.filter(vector_by__lt=model).select_related("page").order_by("vector_by", "-pk")
     rows = waiting.only("heading", "text", "page__title")[:AT_ONCE]
     texts = {row.pk: describe_text(row.page.title, Passage(row.heading, row.text)) for row in rows}
-    return len(keep_vectors(texts, embed=embed, model=model))
+    return len(make_missing_vectors(texts, embed=embed, model=model))
 
 
-def keep_vectors(texts: Mapping[int, str], *, embed: Embed, model: int) -> dict[int, bytes]:
-    """Makes the vectors of these passages, given as number and text, by the model with this number; returns them.
+def make_missing_vectors(texts: Mapping[int, str], *, embed: Embed, model: int) -> dict[int, bytes]:
+    """Makes and stores the vectors of these passages, given as number and text, by the model with this number.
 
-    They are stored, and not made again. None are made while `embed` makes none. The model is asked outside
-    transactions. A text that it refuses gets an empty vector. Raises ModelUnavailable as `embed` does.
+    Returns them; fewer, or none, where `embed` makes none. The model is asked outside transactions, for a few at a
+    time: what is made stays. A text that it refuses gets an empty vector. Raises ModelUnavailable as `embed` does.
     """
+    made, waiting = dict[int, bytes](), list(texts.items())
+    for at in range(0, len(waiting), AT_ONCE):
+        batch = waiting[at : at + AT_ONCE]
+        for (pk, _), vector in zip(batch, _make_vectors([text for _, text in batch], embed=embed), strict=False):
+            made[pk] = vector
+            # A page that changed meanwhile has other passages by now.
+            IndexedPassage.objects.filter(pk=pk, vector_by__lt=model).update(vector=vector, vector_by=model)
+    return made
+
+
+def _make_vectors(texts: Sequence[str], *, embed: Embed) -> list[bytes]:
     try:
-        made = [pack_vector(vector) for vector in embed(list(texts.values()))] if texts else []
+        return [pack_vector(vector) for vector in embed(texts)]
     except ModelInvalid:
-        made = [_make_vector(text, embed=embed) for text in texts.values()]
-    kept = dict(zip(texts, made, strict=False))
-    for pk, vector in kept.items():
-        # A page that changed meanwhile has other passages by now.
-        IndexedPassage.objects.filter(pk=pk, vector_by__lt=model).update(vector=vector, vector_by=model)
-    return kept
+        return [_make_vector(text, embed=embed) for text in texts]
 
 
 def _make_vector(text: str, *, embed: Embed) -> bytes:
@@ -93,20 +99,29 @@ def unpack_vector(stored: bytes) -> tuple[float, ...]:
 
 
 def measure_cosines(stored: Sequence[bytes | None], vector: Sequence[float] | None) -> list[float | None]:
-    """The cosine of each stored unit vector and `vector`, those of the passages that hold most of the question first.
+    """The cosine of each stored unit vector and `vector`, those of the passages nearest by words first.
 
     0 for all without `vector`, and otherwise a little more at least: words and meaning are not on one scale. A passage
     without a vector counts as the average of the others. While most have none, as on a site that is being read, it is
-    None: it cannot be compared. While one of the `NEAREST` was not made yet, no passage is compared.
+    None: it cannot be compared. While most of the `NEAREST` have none, words alone are compared.
     """
-    if vector is None:
-        return [0.0] * len(stored)
-    measured = [_measure_cosine(each, vector) for each in stored]
+    measured = [_measure_cosine(each, vector) if vector is not None else None for each in stored]
     known = [cosine for cosine in measured if cosine is not None]
-    if len(known) >= COMPARED_LEAST * len(stored):
-        average = sum(known) / len(known) if known else 0.0
-        return [average if cosine is None else cosine for cosine in measured]
-    return [0.0] * len(stored) if None in stored[:NEAREST] else measured
+    nearest = [cosine for cosine in measured[:NEAREST] if cosine is not None]
+    if not known or len(nearest) < COMPARED_LEAST * len(measured[:NEAREST]):
+        return [0.0] * len(stored)
+    average = sum(known) / len(known)
+    are_most = len(known) >= COMPARED_LEAST * len(stored)
+    # An empty vector is that of a text that was refused: it will never have another one.
+    return [
+        average if cosine is None and (are_most or each == b"") else cosine
+        for cosine, each in zip(measured, stored, strict=True)
+    ]
+
+
+def lacks_most(stored: Collection[bytes | None]) -> bool:
+    """Whether most of these passages have no vector yet."""
+    return sum(each is not None for each in stored) < COMPARED_LEAST * len(stored)
 
 
 def _measure_cosine(stored: bytes | None, vector: Sequence[float]) -> float | None:

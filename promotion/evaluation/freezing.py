@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from learning.recall import recall
 from promotion.models import Role
 from promotion.recipes import Recipe
 from promotion.routing import read_routing
-from training.agent.embedding import Embed, Vector
+from training.agent.embedding import Embed, remember_vectors
 from training.agent.ranking import Weights
 from training.agent.reading.words import read_question
 from training.runtime_settings import read_settings
@@ -26,7 +26,6 @@ NO_TASKS = "There are no held-out tasks to evaluate on. Let the curriculum read 
 # The checks that look at the answer itself, not only at what its quotes say too.
 ANSWER_CHECKS = frozenset({"json_schema", "pattern", "in_answer"})
 Memories = tuple[list[dict[str, Any]], ...]
-Ask = Callable[[str], Sequence[Vector]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Frozen:
 def freeze_inputs(*, candidate: Recipe, embed: Embed | None = None) -> Frozen:
     """Held-out tasks with the memory that each arm's ranker recalls. Raises GateRefused when there are no tasks.
 
-    `embed` makes the vectors of the questions; without it words alone are compared. It asks a model server, so this is
+    `embed` makes the vectors that recall needs; without it words alone are compared. It asks a model server, so this is
     not called within a transaction.
     """
     tasks = choose_tasks(count=read_settings().evaluation_pairs, seed=read_memory_seed())
@@ -54,38 +53,40 @@ def freeze_inputs(*, candidate: Recipe, embed: Embed | None = None) -> Frozen:
     controller, _ = read_routing().require()
     weights = Recipe.from_json(controller.recipe).used_weights
     own = candidate.used_weights if candidate.role == Role.CONTROLLER else weights
-    # All questions are sent together, and once: both arms get a question's vector, or both get none.
-    prompts = list(dict.fromkeys(task.prompt for task in tasks if not read_question(task.prompt).phrases))
-    vectors = dict(zip(prompts, embed(prompts) if embed is not None else (), strict=False))
-
-    def ask(prompt: str) -> Sequence[Vector]:
-        return [vectors[prompt]] if prompt in vectors else ()
-
-    memories = _recall_all(tasks, weights=weights, ask=ask)
+    asked = prepare_vectors([task.prompt for task in tasks], embed=embed)
+    memories, others = list[list[dict[str, Any]]](), list[list[dict[str, Any]]]()
+    for task in tasks:
+        # One after the other: in the background passages get vectors all the time.
+        memories.append(recall_for(task, weights=weights, embed=asked))
+        if own != weights:
+            others.append(recall_for(task, weights=own, embed=asked))
     # Independent of order: the same tasks with the same memory share their frozen pages and stored arms.
     digest = digest_value(sorted([task.pk, items] for task, items in zip(tasks, memories, strict=True)))
     return Frozen(
         tasks=tuple(tasks),
-        memories=memories,
-        candidate_memories=None if own == weights else _recall_all(tasks, weights=own, ask=ask),
+        memories=tuple(memories),
+        candidate_memories=None if own == weights else tuple(others),
         digest=digest,
     )
 
 
-def _recall_all(tasks: Sequence[CurriculumTask], *, weights: Weights, ask: Ask) -> Memories:
-    return tuple(recall_for(task, weights=weights, ask=ask) for task in tasks)
+def prepare_vectors(prompts: Sequence[str], *, embed: Embed | None) -> Embed | None:
+    """`embed` with the vectors of these questions at hand, and each text sent once; None where there are none.
+
+    The questions are sent together: each call may wait for one that makes vectors of pages. So both arms of a pair get
+    the vector of its question, or neither does.
+    """
+    natural = list(dict.fromkeys(prompt for prompt in prompts if not read_question(prompt).phrases))
+    if embed is None or not natural:
+        return None
+    remembered = remember_vectors(embed)
+    return remembered if remembered(natural) else None
 
 
-def recall_for(task: CurriculumTask, *, weights: Weights, ask: Ask) -> list[dict[str, Any]]:
-    """What a ranker with these weights recalls for a held-out task; `ask` gives the vector of a question, or none."""
+def recall_for(task: CurriculumTask, *, weights: Weights, embed: Embed | None) -> list[dict[str, Any]]:
+    """What a ranker with these weights recalls for a held-out task; `embed` is what `prepare_vectors` gave."""
     # Of a case, a verdict would give the answer away.
-    items = recall(
-        host_id=task.host_id,
-        prompt=task.prompt,
-        weights=weights,
-        embed=lambda texts: ask(texts[0]),
-        told=frozenset(),
-    )
+    items = recall(host_id=task.host_id, prompt=task.prompt, weights=weights, embed=embed, told=frozenset())
     return [asdict(item) for item in items]
 
 

@@ -7,9 +7,7 @@ are unordered, so any number of workers may run tasks of one measurement at once
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any, cast
 
 from django.db import transaction
@@ -22,14 +20,13 @@ from lealife.core.session_locks import hold_session_lock
 from learning.models import CurriculumTask
 from promotion.evaluation.arms import ArmInputs, ArmTools, run_arm
 from promotion.evaluation.comparison import make_inputs
-from promotion.evaluation.freezing import choose_tasks, recall_for
+from promotion.evaluation.freezing import choose_tasks, prepare_vectors, recall_for
 from promotion.evaluation.gain import LEAST_FOR_CALLS, measure_error
 from promotion.evaluation.repeatability import share_replies
 from promotion.gate.pairs import judge_pair
 from promotion.models import EvaluationArm, LiveApply, ModelTag, PageFreeze, ReserveMeasurement, Role
 from promotion.models.reserve import ReservePair
 from promotion.recipes import Recipe
-from training.agent.embedding import Vector
 from training.runtime_settings import read_settings
 
 MOST = 120
@@ -114,12 +111,7 @@ def _run_pair(measurement: ReserveMeasurement, task: CurriculumTask, *, tools: A
 
 def _prepare_arms(measurement: ReserveMeasurement, task: CurriculumTask, *, tools: ArmTools) -> dict[str, ArmInputs]:
     """The inputs of both arms: alike but for the tag, and for what its own ranker recalls of the same memory."""
-
-    @cache
-    def embed_once(prompt: str) -> Sequence[Vector]:
-        # Both arms get the question's vector, or both get none.
-        return tools.embed([prompt]) if tools.embed is not None else ()
-
+    asked = prepare_vectors([task.prompt], embed=tools.embed)
     apply, inputs = measurement.apply, {}
     # The apply of a canary replaces a tag, always.
     for name, tag in (("before", cast(ModelTag, apply.from_tag)), ("after", apply.to_tag)):
@@ -129,7 +121,7 @@ def _prepare_arms(measurement: ReserveMeasurement, task: CurriculumTask, *, tool
             role=apply.role,
             controller=controller,
             standard=standard,
-            memories=recall_for(task, weights=Recipe.from_json(controller.recipe).used_weights, ask=embed_once),
+            memories=recall_for(task, weights=Recipe.from_json(controller.recipe).used_weights, embed=asked),
             freeze_id=measurement.freeze_id,
         )
     return inputs

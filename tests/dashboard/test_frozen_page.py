@@ -161,6 +161,18 @@ def test_a_passage_that_the_page_parts_is_found_line_by_line() -> None:
     )
 
 
+def test_what_answers_is_marked_in_its_parts_and_has_one_anchor() -> None:
+    lines = ["Use this to start it:", "A frame.", "run start", "Below."]
+    text = "Use this to start it:\nrun start\nBelow."
+    shown, _ = cut_lines(lines, find_quotes(lines, [(text, "Use this to start it:\nrun start")]))
+    assert shown == (
+        (Piece("Use this to start it:", True, True, ("quote",)),),
+        (Piece("A frame."),),
+        (Piece("run start", True, True),),
+        (Piece("Below.", True),),
+    )
+
+
 def test_a_page_without_end_is_shown_from_its_quote_on(monkeypatch) -> None:
     monkeypatch.setattr(frozen_page, "SHOWN_MAX", 1_000)
     lines = [f"line {number} of very many" for number in range(1_000)]

@@ -90,4 +90,10 @@ def test_while_most_passages_have_no_vector_and_one_of_the_nearest_has_none_none
 def test_while_most_passages_have_no_vector_those_that_have_one_are_compared() -> None:
     near, refused = pack_vector([1.0, 0.0]), b""
     stored = [*[near] * (NEAREST - 1), refused, *[None] * NEAREST, near, None]
-    assert measure_cosines(stored, [1.0, 0.0]) == [*[1.0] * (NEAREST - 1), *[None] * (NEAREST + 1), 1.0, None]
+    # What was refused will never have a vector: it counts as the average.
+    assert measure_cosines(stored, [1.0, 0.0]) == [*[1.0] * NEAREST, *[None] * NEAREST, 1.0, None]
+
+
+@pytest.mark.parametrize("stored", [b"", pack_vector([1.0]), None])
+def test_where_nothing_can_be_compared_words_alone_are(stored: bytes | None) -> None:
+    assert measure_cosines([stored] * 3, [1.0, 0.0]) == [0.0] * 3

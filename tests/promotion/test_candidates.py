@@ -24,7 +24,7 @@ from promotion.candidates.exemplars import (
     read_exemplars,
     show_pick,
 )
-from promotion.candidates.levers import EXEMPLARS, SIZES, propose_changes
+from promotion.candidates.levers import EXEMPLARS, INSTRUCTIONS, SIZES, propose_changes
 from promotion.evaluation.arms import find_freeze
 from promotion.models import Evaluation, ModelTag
 from promotion.recipes import Recipe
@@ -198,7 +198,7 @@ def test_only_trusted_short_answers_of_training_are_read(host):
     assert [exemplar.prompt for exemplar in read_answers()] == ["What does chapter 1 tell of topic1?"]
 
 
-def test_a_recipe_for_the_task_role_differs_from_its_parent_in_exemplars_alone(host, servers, parent):
+def test_a_recipe_for_the_task_role_differs_from_its_parent_in_one_thing(host, servers, parent):
     _, task = make_base_tags(servers)
     for number in range(8):
         succeed(host, number)
@@ -206,8 +206,10 @@ def test_a_recipe_for_the_task_role_differs_from_its_parent_in_exemplars_alone(h
     assert plan_all(task, servers) == []
     fail(host, "json_schema")
     plans = plan_all(task, servers)
-    assert [len(plan.recipe.messages) for plan in plans] == [2 * count for count in EXEMPLARS["task"]]
-    assert all(replace(plan.recipe, messages=()) == Recipe.from_json(task.recipe) for plan in plans)
+    counts = [2 * count for count in EXEMPLARS["task"]] + [0] * len(INSTRUCTIONS[1:])
+    assert [len(plan.recipe.messages) for plan in plans] == counts
+    system = Recipe.from_json(task.recipe).system
+    assert all(replace(each.recipe, messages=(), system=system) == Recipe.from_json(task.recipe) for each in plans)
     assert plans == plan_all(task, servers)
 
 

@@ -12,6 +12,7 @@ from training.agent.brain import Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model, Reply
 from training.agent.prompts import ask, ask_json, fit_question, room_for, was_cut
+from training.agent.reading.blocks import list_sentences
 from training.agent.reading.passages import HEADINGS_JOINED_BY
 from training.agent.reading.text import squeeze
 from training.agent.reading.words import content_parts, fold
@@ -34,7 +35,8 @@ LEAF_MAX = 60
 _IDENTIFIER = re.compile(r"(?:[\w$@#%.:/()\[\]<>+*=~^-]|(?<=\d),(?=\d))*[\w)\]>+*]")
 _NO = re.compile(r"\b(?:no|not|never|cannot|nor|none|neither|without)\b|n't\b", re.IGNORECASE)
 _YES = content_parts("yes")
-_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n")
+# A sentence that begins so goes on about what the one before it names.
+_GOES_ON = re.compile(r"(?:it|its|they|their|this|that|these|those)\b", re.IGNORECASE)
 # What denies as a value that is chosen: in JSON `false` is a no.
 _DENIES = re.compile(rf"{_NO.pattern}|\bfalse\b", re.IGNORECASE)
 # What a chosen value says when it says yes.
@@ -116,9 +118,10 @@ def _find_fault(leaf: str, *, quotes: Sequence[Quote]) -> str:
     """What a part of a JSON answer says that the quotes do not; empty when they say it."""
     if not leaf.strip():
         return "one of its texts is empty"
-    if not _says_no_more(leaf, quotes=quotes):
-        return _stand_in_none(leaf)
-    return "" if _denies_alike(leaf, quotes=quotes) else _disagree(leaf)
+    unsaid = _find_unsaid(leaf, quotes=quotes)
+    if unsaid and any(_says_no_more(unsaid, quotes=[quote]) for quote in quotes):
+        return _disagree(leaf)
+    return _stand_in_none(leaf) if unsaid else ""
 
 
 def _find_disagreement(leaf: str, *, quotes: Sequence[Quote]) -> str:
@@ -176,14 +179,22 @@ def _list_offered(schema: Any) -> set[str]:
 def stands_in(text: str, *, quotes: Sequence[Quote]) -> bool:
     """Whether a text says nothing that the quotes do not say, as far as words can show.
 
-    Every content word, number and name of a sentence stands in one of the quotes, and the text denies only what the
-    best quote denies. A sentence of two quotes' words may say of one thing what is said of another. What repeats itself
-    says nothing.
+    Every content word, number and name of a sentence stands in one of the quotes, which denies what it denies. A
+    sentence of two quotes' words may say of one thing what is said of another. What repeats itself says nothing.
     """
-    if _repeats_itself(text) or not _denies_alike(text, quotes=quotes):
-        return False
-    sentences = [each for each in _SENTENCE_ENDS.split(text) if content_parts(each) - _YES]
-    return bool(sentences) and all(any(_says_no_more(each, quotes=[quote]) for quote in quotes) for each in sentences)
+    return not _repeats_itself(text) and not _find_unsaid(text, quotes=quotes)
+
+
+def _find_unsaid(text: str, *, quotes: Sequence[Quote]) -> str:
+    """The first sentence of a text that no quote says; the whole text when it says nothing; else empty."""
+    standing = list(quotes)
+    sentences = [each for each in list_sentences(text) if content_parts(each) - _YES]
+    for sentence in sentences:
+        among = standing if _GOES_ON.match(sentence) else quotes
+        standing = [quote for quote in among if _says_no_more(sentence, quotes=[quote])]
+        if not any(_denies_alike(sentence, quote=quote) for quote in standing):
+            return sentence
+    return "" if sentences else text or " "
 
 
 def _repeats_itself(text: str) -> bool:
@@ -201,8 +212,11 @@ def _says_no_more(text: str, *, quotes: Sequence[Quote]) -> bool:
     return all(re.search(rf"(?<!\w){re.escape(fold(name))}(?!\w)", folded) for name in find_names(text))
 
 
-def _denies_alike(text: str, *, quotes: Sequence[Quote]) -> bool:
-    return bool(_NO.search(text)) == bool(_NO.search(quotes[0].answer))
+def _denies_alike(text: str, *, quote: Quote) -> bool:
+    """Whether a sentence denies if the sentence of the quote does that has most of its words."""
+    words = content_parts(text)
+    nearest = max(list_sentences(quote.text), key=lambda each: len(words & content_parts(each)))
+    return bool(_NO.search(text)) == bool(_NO.search(nearest))
 
 
 def find_names(text: str) -> list[str]:

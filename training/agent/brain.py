@@ -18,7 +18,8 @@ TOLD_KINDS = frozenset({MISLED, NAMED})
 PITFALL = "pitfall"
 # A passage of the site index.
 PASSAGE = "passage"
-# A page in the site index. What was not recalled of it is further from the question than what was.
+# A page in the site index, with the digest of its content as the text: what was not recalled of it is no nearer to the
+# question than what was.
 INDEXED = "indexed"
 VISITABLE_KINDS = frozenset({"page", "route"})
 

@@ -9,15 +9,16 @@ from training.agent.embedding import Embed
 from training.agent.ranking import measure_share
 from training.agent.reading.blocks import split_passages
 from training.agent.reading.passages import HEADINGS_JOINED_BY, Passage
-from training.agent.reading.words import Question, split_words, weigh_rarity
+from training.agent.reading.words import Question, fold, split_words, weigh_rarity
 
 # The longest stretch, in characters.
 ANSWER_MAX = 400
 # What the words of a stretch are worth next to its meaning, those of its first sentence once more, and how many
 # sentences, rows or lines may follow that one: fitted to where expected texts stand in passages of three manuals.
 WORDS_WORTH, BEGINNING_WORTH, FOLLOWING = 0.7, 0.05, 2
-# After one of these at the end of a line the next line goes on.
-LEADS_ON = '.:;,!?\u2026\u3002\uff01\uff1f\uff1a\uff1b\uff0c)"\u201d'
+# A line that ends with one of these goes on in the next; and what ends a question, in several scripts.
+LEADS_ON = ".:;,!?\u2026\u3002\uff01\uff1f\uff1a\uff1b\uff0c\u061f\u0964"
+ASKS = ("?", "\uff1f", "\u061f")
 
 
 def find_answer(question: Question, passage: Passage, *, embed: Embed | None = None) -> str:
@@ -37,7 +38,7 @@ def find_answer(question: Question, passage: Passage, *, embed: Embed | None = N
         sentence, stretch = sentences[place], stretches[place]
         share, own = (measure_share(question, set(split_words(text)), rarity=rarity) for text in (stretch, sentence))
         alike = sum(map(mul, asked, others[place]))
-        return not sentence.endswith("?"), alike + WORDS_WORTH * share + BEGINNING_WORTH * own
+        return not sentence.endswith(ASKS), alike + WORDS_WORTH * share + BEGINNING_WORTH * own
 
     return stretches[max(range(len(stretches)), key=worth)]
 
@@ -48,11 +49,7 @@ def _join_following(passage: Passage, sentences: Sequence[str]) -> list[str]:
     What is asked is often said again before it is answered, and a line of code stands below what it is for. Nothing
     follows a row or an item that does not end like a sentence: the next one is about something else.
     """
-    places, at = list[tuple[int, int]](), 0
-    for sentence in sentences:
-        start = passage.text.index(sentence, at)
-        at = start + len(sentence)
-        places.append((start, at))
+    places = _find_places(passage, sentences)
     joined = []
     for number, (start, end) in enumerate(places):
         for _, later in places[number + 1 : number + 1 + FOLLOWING]:
@@ -62,6 +59,23 @@ def _join_following(passage: Passage, sentences: Sequence[str]) -> list[str]:
             end = later
         joined.append(passage.text[start:end])
     return joined
+
+
+def find_holding(passage: Passage, words: str) -> str:
+    """The shortest run of sentences, rows and lines of a passage that holds folded words; empty when none does."""
+    places = _find_places(passage, split_sentences(passage))
+    runs = (passage.text[start:end] for at, (start, _) in enumerate(places) for _, end in places[at:])
+    return min((run for run in runs if words in fold(run)), key=len, default="")
+
+
+def _find_places(passage: Passage, sentences: Sequence[str]) -> list[tuple[int, int]]:
+    """Where each sentence of a passage begins and ends."""
+    places, at = list[tuple[int, int]](), 0
+    for sentence in sentences:
+        start = passage.text.index(sentence, at)
+        at = start + len(sentence)
+        places.append((start, at))
+    return places
 
 
 def split_sentences(passage: Passage) -> list[str]:

@@ -9,7 +9,7 @@ from operator import mul
 
 from training.agent.brain import INDEXED, MISLED, NAMED, TOLD_KINDS, Recalled
 from training.agent.embedding import Embed
-from training.agent.highlighting import find_answer, split_sentences
+from training.agent.highlighting import find_answer, find_holding
 from training.agent.ranking import LEAST_COSINE, Features, Support, Weights, measure_share, score_bm25
 from training.agent.reading.evidence import ReadPage, find_distinct
 from training.agent.reading.passages import Passage, cut_passages, describe_text
@@ -58,7 +58,12 @@ def rank_passages(
     """
     recalled = tuple(recalled)
     known = {(item.url, item.text): item for item in recalled if item.is_passage}
-    indexed = {item.url for item in recalled if item.is_passage or item.kind == INDEXED}
+    digests = {each.page.url: each.page.content_digest for each in pages}
+    indexed = {
+        item.url
+        for item in recalled
+        if item.is_passage or (item.kind == INDEXED and item.text == digests.get(item.url))
+    }
     cut = _cut_own(pages)
     terms = [split_words(f"{evidence.page.title} {passage.heading} {passage.text}") for evidence, passage in cut]
     rarity = weigh_rarity(terms)
@@ -233,10 +238,8 @@ def _may_quote(text: str, evidence: ReadPage, *, told: Sequence[Recalled]) -> bo
 
 
 def _find_named(scored: Scored) -> str:
-    """The sentence, row or line with the words that a person named; empty without any."""
-    folded = ((sentence, fold(sentence)) for sentence in split_sentences(scored.passage))
-    named = scored.named
-    return next((sentence for sentence, text in folded if named and (named in text or text in named)), "")
+    """The sentences, rows or lines that hold the words that a person named, as few as there are; empty without any."""
+    return find_holding(scored.passage, scored.named) if scored.named else ""
 
 
 def _cut_own(pages: Sequence[ReadPage]) -> list[tuple[ReadPage, Passage]]:
@@ -261,14 +264,14 @@ def _compare(
     question: Question, scored: Sequence[Scored], *, indexed: set[str], weights: Weights, embed: Embed
 ) -> list[Scored]:
     fresh = [each for each in scored if each.evidence.page.url not in indexed]
-    fresh.sort(key=lambda each: -each.score)
-    vectors = (
-        embed([question.prompt, *(describe_text(each.evidence.page.title, each.passage) for each in fresh[:COMPARED])])
-        if fresh
-        else ()
-    )
-    if not vectors:
+    if not fresh:
         return list(scored)
+    fresh.sort(key=lambda each: -each.score)
+    texts = (describe_text(each.evidence.page.title, each.passage) for each in fresh[:COMPARED])
+    vectors = embed([question.prompt, *texts])
+    if not vectors:
+        # No model answers now. What cannot be compared is not ranked among passages that were.
+        return [each for each in scored if each.evidence.page.url in indexed] or list(scored)
     asked, *others = vectors
     changed = {}
     for each, vector in zip(fresh[:COMPARED], others, strict=True):

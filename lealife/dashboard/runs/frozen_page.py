@@ -65,13 +65,15 @@ class FrozenPage:
 class Span:
     """Where a quote, or what answers in it, stands in the text of a page, in characters; the end is exclusive.
 
-    `quote` is its number, from 1. Each quote has one span that answers.
+    `quote` is its number, from 1. What answers has several spans where other text of the page parts it; the first one
+    carries the anchor of the quote.
     """
 
     start: int
     end: int
     quote: int
     answers: bool = False
+    is_anchor: bool = False
 
 
 def read_frozen_page(*, run_id: int, digest: str) -> FrozenPage:
@@ -134,7 +136,7 @@ def find_quotes(lines: Sequence[str], quotes: Iterable[tuple[str, str]]) -> tupl
         places = _find_text(whole, text)
         if places:
             answers = _find_text(whole, highlight, since=places[0][0]) or places[:1]
-            found += [Span(*place, number, answers=True) for place in answers]
+            found += [Span(*place, number, answers=True, is_anchor=place == answers[0]) for place in answers]
             found += [Span(*place, number) for place in places if place not in answers]
     return tuple(sorted(found, key=lambda span: (span.start, span.quote)))
 
@@ -187,7 +189,7 @@ def _cut_line(line: str, *, at: int, spans: Sequence[Span]) -> Iterable[Piece]:
             text=line[start:end],
             is_quoted=any(span.start < at + end and span.end > at + start for span in here),
             answers=any(span.answers and span.start < at + end and span.end > at + start for span in here),
-            anchors=tuple(name_anchor(span.quote) for span in here if span.answers and span.start == at + start),
+            anchors=tuple(name_anchor(span.quote) for span in here if span.is_anchor and span.start == at + start),
         )
 
 

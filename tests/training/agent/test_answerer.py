@@ -124,7 +124,14 @@ def test_no_sentence_says_of_one_thing_what_another_quote_says_of_another() -> N
         "LimitRequestBody restricts the total size. The size of the line: LimitRequestLine.", quotes=[body, line]
     )
     assert not stands_in("LimitRequestBody restricts the size of the request line.", quotes=[body, line])
-    assert not stands_in("LimitRequestBody restricts the total size. It is the address.", quotes=[body])
+    assert not stands_in("LimitRequestBody restricts the total size. It has the address.", quotes=[body, line])
+
+
+def test_a_denial_is_compared_with_the_sentence_that_it_is_about() -> None:
+    quote = Quote("The server listens on port 8080. The port cannot be changed while it runs.", "u", "d")
+    assert stands_in("The server listens on port 8080.", quotes=[quote])
+    assert not stands_in("The server does not listen on port 8080.", quotes=[quote])
+    assert not stands_in("The port can be changed while the server runs.", quotes=[quote])
 
 
 def test_an_answer_that_runs_in_a_loop_is_none() -> None:

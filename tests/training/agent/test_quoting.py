@@ -126,9 +126,32 @@ def test_what_was_not_recalled_of_an_indexed_page_is_not_compared_once_more() ->
         return [(1.0, 0.0)] * len(texts)
 
     question = read_question("When are roses pruned?")
-    recalled = [Recalled(0, INDEXED, TREES.page.url, "About trees", "", 0.0)]
-    rank_passages(question, PAGES, recalled=recalled, weights=FIRST_WEIGHTS, embed=embed)
-    assert any("late winter" in text for text in asked) and not any("oak" in text for text in asked)
+
+    def compare(digest: str) -> list[str]:
+        asked.clear()
+        recalled = [Recalled(0, INDEXED, TREES.page.url, "About trees", digest, 0.0)]
+        rank_passages(question, PAGES, recalled=recalled, weights=FIRST_WEIGHTS, embed=embed)
+        return [name for name, words in (("roses", "late winter"), ("trees", "oak")) if words in str(asked)]
+
+    assert compare(TREES.page.content_digest) == ["roses"]
+    # It says something else by now.
+    assert compare("another digest") == ["roses", "trees"]
+
+
+def test_words_that_a_person_named_are_shown_whole_and_with_nothing_more() -> None:
+    page = evidence("port", "Ports", "Port", "The server listens here.", "Use the file to change it:", "port = 9090")
+    named = tell(NAMED, page, "Use the file to change it:\nport = 9090")
+    assert answer("Which port does the server listen on?", named, pages=(page,)) == (
+        "Use the file to change it:\nport = 9090"
+    )
+
+
+def test_where_no_model_answers_only_what_was_compared_is_ranked() -> None:
+    question = read_question("When do flowers get cut?")
+    [passage] = [each.passage for each in rank_passages(question, [TREES], recalled=(), weights=FIRST_WEIGHTS)]
+    known = Recalled(0, PASSAGE, TREES.page.url, "", passage.text, 0.1, cosine=0.05, is_passage=True)
+    ranked = rank_passages(question, PAGES, recalled=[known], weights=FIRST_WEIGHTS, embed=lambda texts: [])
+    assert {each.evidence.page.url for each in ranked} == {TREES.page.url}
 
 
 def test_while_the_index_compares_words_alone_so_do_the_pages() -> None:

@@ -225,6 +225,11 @@ def split_passages(block: str) -> list[str]:
     return [passage for passage in passages if measure_length(passage) >= PASSAGE_MIN]
 
 
+def list_sentences(text: str) -> list[str]:
+    """All sentences of a text, however short."""
+    return [sentence for line in text.split("\n") for sentence, _ in _split_sentences(line)]
+
+
 def _split_sentences(block: str) -> Iterable[tuple[str, str]]:
     """Sentences, each with its separator from the one before: a blank, or nothing."""
     start, gap = 0, ""
