@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean, median, stdev
 
 from benchmarks.fitting import fit_support, fit_weights
-from benchmarks.manuals import Manual, Question
+from benchmarks.manuals import SITES, Manual, Question
 from benchmarks.measurement import Measurement, at_least, at_most
 from benchmarks.sites import Site, read_sites
 from lealife.pipeline.pool import PoolModel, embed_texts
@@ -75,11 +75,12 @@ class Asked:
 def measure_answers(*, names: Sequence[str], log: Path | None = None) -> list[Measurement]:
     """The questions of the named manuals, asked of the agent; in a database of its own.
 
-    Every manual is read through. The weights and the threshold with which the questions of one are asked are fitted to
-    the questions of the others. Then the same questions are asked of a site of which nothing is known.
+    The weights and the threshold with which the questions of one are asked are fitted to the questions of the other
+    named manuals; where one alone is named, of all others. All of them are read through. Then the same questions are
+    asked of a site of which nothing is known.
     """
     found = []
-    with read_sites() as sites:
+    with read_sites(names if len(names) > 1 else SITES) as sites:
         for site in sites:
             if site.manual.name in names:
                 found += measure_site(site, others=[each for each in sites if each is not site], log=log)

@@ -49,13 +49,13 @@ class Site:
 
 
 @contextmanager
-def read_sites() -> Iterator[list[Site]]:
-    """Every manual, read through. The vectors of texts that were seen before are read from a file."""
+def read_sites(names: Sequence[str] = SITES) -> Iterator[list[Site]]:
+    """The named manuals, read through. The vectors of texts that were seen before are read from a file."""
     ensure_ollama()
     with open_database(), ExitStack() as stack:
         ensure_base_tags(server=get_pool(), base=settings.LEALIFE_BASE_MODEL)
         sites = []
-        for name in SITES:
+        for name in names:
             manual = read_manual(name)
             address = stack.enter_context(serve(manual.root))
             host = add_host(manual, address)
