@@ -21,6 +21,7 @@ from learning.curriculum.looking import find_rested_host, look_again
 from learning.curriculum.seeding import crawl_host, find_rested_sources, find_unread_host, revive_rested_tasks
 from learning.index.indexing import count_terms, find_uncounted_host
 from learning.index.vectors import lack_vectors, make_vectors
+from promotion.models import Canary
 from training.coordinator import read_coordinator
 
 
@@ -68,10 +69,15 @@ def work_index(now: datetime) -> bool:
 
 
 def is_revive_ready(now: datetime) -> bool:
-    """Whether training goes on and finished tasks have rested long enough."""
-    return read_coordinator().enabled and bool(find_rested_sources(now=now, limit=1))
+    """Whether training goes on and finished tasks have rested long enough, or a canary waits for runs."""
+    return read_coordinator().enabled and bool(find_rested_sources(now=now, limit=1, may_wake=_is_canary_open()))
 
 
 def work_revive(now: datetime) -> bool:
     """Puts rested tasks back into the queue."""
-    return bool(revive_rested_tasks(now=now))
+    return bool(revive_rested_tasks(now=now, may_wake=_is_canary_open()))
+
+
+def _is_canary_open() -> bool:
+    # On a site that is mastered it would wait for runs until its deadline, and be given up for want of them.
+    return Canary.objects.filter(state=Canary.State.OPEN).exists()

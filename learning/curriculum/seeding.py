@@ -171,8 +171,8 @@ def _extend_frontier(entry: FrontierPage, parsed: ParsedPage) -> None:
     )
 
 
-def find_rested_sources(*, now: datetime, limit: int = REVIVED_AT_ONCE) -> list[int]:
-    """Finished curriculum sources whose rest is over, once nothing else is ready.
+def find_rested_sources(*, now: datetime, limit: int = REVIVED_AT_ONCE, may_wake: bool = False) -> list[int]:
+    """Finished curriculum sources whose rest is over, once nothing else is ready; with `may_wake` those that rest too.
 
     First those of which one more run says most: with a share p of successes a run moves what is known by p(1 - p).
     Of equals the least practised, then those that words alone do not find.
@@ -184,7 +184,7 @@ def find_rested_sources(*, now: datetime, limit: int = REVIVED_AT_ONCE) -> list[
         CurriculumTask.objects.asked()
         .annotate(doubled=Greatest("streak", F("attempts") - 2 * F("successes"), Value(0)))
         .filter(
-            _is_rested(now=now),
+            Q(source__finished_at__isnull=False) if may_wake else _is_rested(now=now),
             source__status__in=[TrainingSource.Status.DONE, TrainingSource.Status.DISABLED],
             source__host__enabled=True,
         )
@@ -204,13 +204,15 @@ def _is_rested(*, now: datetime) -> Q:
     return (rested & ~mastered) | (mastered & Q(source__finished_at__lt=now - REST * 2**DOUBLED_MOST))
 
 
-def revive_rested_tasks(*, now: datetime) -> int:
-    """Puts rested sources back into the queue; returns how many.
+def revive_rested_tasks(*, now: datetime, may_wake: bool = False) -> int:
+    """Puts rested sources back into the queue, with `may_wake` those that rest too; returns how many.
 
     They count as never finished from then on: what staff disable while it waits has no rest to wake from.
     """
     rested = [TrainingSource.Status.DONE, TrainingSource.Status.DISABLED]
-    revived = TrainingSource.objects.filter(pk__in=find_rested_sources(now=now), status__in=rested).update(
+    revived = TrainingSource.objects.filter(
+        pk__in=find_rested_sources(now=now, may_wake=may_wake), status__in=rested
+    ).update(
         status=TrainingSource.Status.PENDING,
         finished_at=None,
         failed_attempts=0,

@@ -85,6 +85,15 @@ def test_what_staff_disable_while_it_waits_stays_disabled(host):
     assert (source.status, source.status_reason) == ("disabled", "by ada")
 
 
+def test_what_rests_is_woken_where_runs_are_needed_but_not_what_staff_disabled(host):
+    resting = make_finished(host, ago=REST * 0.5, streak=CurriculumTask.MASTERED)
+    disabled = make_finished(host, ago=REST, status="disabled")
+    TrainingSource.objects.filter(pk=disabled.pk).update(finished_at=None)
+    assert revive_rested_tasks(now=START) == 0
+    assert revive_rested_tasks(now=START, may_wake=True) == 1
+    assert revived(host) == {resting.pk}
+
+
 def test_an_ambiguous_task_never_comes_back(host):
     make_finished(host, ago=REST * 9, ambiguous=True)
     assert revive_rested_tasks(now=START) == 0
