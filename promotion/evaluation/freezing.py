@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,8 @@ from training.agent.ranking import Weights
 from training.agent.reading.words import read_question
 from training.runtime_settings import read_settings
 
+# In seconds. Training waits for the model meanwhile, and a worker's task may not take long.
+MAKING_S = 120.0
 NO_TASKS = "There are no held-out tasks to evaluate on. Let the curriculum read more pages first."
 # The checks that look at the answer itself, not only at what its quotes say too.
 ANSWER_CHECKS = frozenset({"json_schema", "pattern", "in_answer"})
@@ -74,12 +77,14 @@ def prepare_vectors(prompts: Sequence[str], *, embed: Embed | None) -> Embed | N
     """`embed` with the vectors of these questions at hand, and each text sent once; None where there are none.
 
     The questions are sent together: each call may wait for one that makes vectors of pages. So both arms of a pair get
-    the vector of its question, or neither does.
+    the vector of its question, or neither does. Those of passages, which a site lacks that is new, are made for
+    `MAKING_S`; what then has none is compared by words, in both arms.
     """
     natural = list(dict.fromkeys(prompt for prompt in prompts if not read_question(prompt).phrases))
     if embed is None or not natural:
         return None
-    remembered = remember_vectors(embed)
+    make, until = embed, time.monotonic() + MAKING_S
+    remembered = remember_vectors(lambda texts: make(texts) if time.monotonic() < until else ())
     return remembered if remembered(natural) else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -17,9 +18,10 @@ from learning.index.models import IndexedPassage
 from learning.index.vectors import pack_vector
 from learning.models import CurriculumTask
 from promotion.candidates.preflight import read_effect
+from promotion.evaluation import freezing
 from promotion.evaluation.arms import ArmInputs, make_brain
 from promotion.evaluation.comparison import arm_inputs
-from promotion.evaluation.freezing import freeze_inputs
+from promotion.evaluation.freezing import MAKING_S, freeze_inputs, prepare_vectors
 from promotion.models import Evaluation, ModelTag
 from promotion.recipes import Recipe, base_recipe
 from promotion.steering import request_drill
@@ -225,3 +227,16 @@ def test_without_a_model_for_vectors_an_evaluation_recalls_by_words(garden: Host
     controller, _ = make_base_tags(servers)
     first, *_ = freeze_inputs(candidate=Recipe.from_json(controller.recipe), embed=lambda texts: []).memories[0]
     assert (first["title"], first["cosine"]) == (TELLING, 0.0)
+
+
+def test_vectors_of_passages_are_made_for_a_while_alone(monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(freezing, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    ask = prepare_vectors(["Where?", "Who says “never again”?"], embed=lambda texts: [[1.0]] * len(texts))
+    assert ask is not None
+    now[0] = MAKING_S - 1
+    assert ask(["a passage"]) == [[1.0]]
+    now[0] = MAKING_S + 1
+    # What was made stays known.
+    assert (ask(["another"]), ask(["a passage"]), ask(["Where?"])) == ([], [[1.0]], [[1.0]])
+    assert prepare_vectors(["Who says “never again”?"], embed=lambda texts: [[1.0]]) is None
