@@ -20,6 +20,7 @@ from lealife.core.ollama_server import (
     OllamaServer,
     RequestRefused,
     TagInfo,
+    Urgency,
 )
 from lealife.core.server_checks import ServerCheck, check_server
 
@@ -31,6 +32,7 @@ __all__ = [
     "OllamaPool",
     "ServerCheck",
     "TagInfo",
+    "Urgency",
     "parse_hosts",
 ]
 
@@ -84,6 +86,7 @@ class OllamaPool:
         max_tokens: int,
         num_ctx: int,
         seed: int,
+        urgency: Urgency = Urgency.PERSON,
     ) -> ChatReply:
         """One answer of `tag`, JSON that satisfies `schema` when one is given.
 
@@ -95,17 +98,20 @@ class OllamaPool:
         return self._call_one(
             tag,
             lambda server: server.chat(
-                tag=tag, messages=messages, schema=schema, options=options, keep_alive=self._keep_alive
+                tag=tag,
+                messages=messages,
+                schema=schema,
+                options=options,
+                keep_alive=self._keep_alive,
+                urgency=urgency,
             ),
             note=self._on_failure,
         )
 
-    def embed(self, *, tag: str, texts: Sequence[str], is_background: bool = False) -> list[list[float]]:
-        """One vector per text, in their order; `is_background`: others may come first. Raises as chat does."""
+    def embed(self, *, tag: str, texts: Sequence[str], urgency: Urgency = Urgency.PERSON) -> list[list[float]]:
+        """One vector per text, in their order. Raises as chat does."""
         # A server that cannot embed can still chat, so this is no failure to note.
-        return self._call_one(
-            tag, lambda server: _embed(server, tag, texts, is_background=is_background), note=lambda host: None
-        )
+        return self._call_one(tag, lambda server: _embed(server, tag, texts, urgency=urgency), note=lambda host: None)
 
     def read_digest(self, *, tag: str) -> dict[str, str]:
         """The tag's digest by server, "" where the tag is missing; servers that are down are left out.
@@ -260,10 +266,9 @@ class OllamaPool:
         return results
 
 
-def _embed(server: OllamaServer, tag: str, texts: Sequence[str], *, is_background: bool) -> list[list[float]]:
-    client = server.background_client if is_background else server.client
+def _embed(server: OllamaServer, tag: str, texts: Sequence[str], *, urgency: Urgency) -> list[list[float]]:
     try:
-        rows = server.attempt(lambda: client.embed(model=tag, input=list(texts)).embeddings, tag=tag)
+        rows = server.embed(tag, texts, urgency=urgency)
     except RequestRefused:
         raise
     except ModelInvalid as error:
@@ -280,8 +285,7 @@ def _weigh(text: str) -> bytes:
 
 def _close_clients(servers: Iterable[OllamaServer]) -> None:
     for server in servers:
-        server.client.close()
-        server.background_client.close()
+        server.close()
 
 
 def _agree(tag: str, digests: Mapping[str, str]) -> str:

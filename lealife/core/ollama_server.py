@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -93,8 +93,12 @@ class _Rest:
     until: float = 0.0
 
 
-# The lowest urgency of RFC 9218.
-BACKGROUND = {"Priority": "u=7"}
+class Urgency(IntEnum):
+    """How soon a call is wanted, as RFC 9218 counts: the lowest number comes first. Ollama itself takes no notice."""
+
+    PERSON = 3
+    TRAINING = 5
+    BACKGROUND = 7
 
 
 class OllamaServer:
@@ -109,18 +113,25 @@ class OllamaServer:
         # By tag, "" for the whole server: when one model crashes, the server can still serve the others.
         self._rests: dict[str, _Rest] = {}
         # Connect to the configured address only: no proxy from the environment, no redirects.
-        client = partial(
-            ollama.Client,
-            host=self.host,
-            auth=login,
-            timeout=httpx.Timeout(None, connect=CONNECT_S),
-            trust_env=False,
-            follow_redirects=False,
-            event_hooks={"response": [self._remember]},
-        )
-        self.client = client(transport=BoundedTransport())
-        # What it asks may wait. Ollama itself knows no urgency and takes no notice.
-        self.background_client = client(transport=BoundedTransport(), headers=BACKGROUND)
+        self._clients = {
+            urgency: ollama.Client(
+                host=self.host,
+                auth=login,
+                timeout=httpx.Timeout(None, connect=CONNECT_S),
+                trust_env=False,
+                follow_redirects=False,
+                event_hooks={"response": [self._remember]},
+                transport=BoundedTransport(),
+                headers={"Priority": f"u={urgency:d}"},
+            )
+            for urgency in Urgency
+        }
+        self.client = self._clients[Urgency.PERSON]
+
+    def close(self) -> None:
+        """Closes its connections."""
+        for client in self._clients.values():
+            client.close()
 
     def _remember(self, response: httpx.Response) -> None:
         """Keeps this thread's last raw answer, because the client drops fields that it does not know."""
@@ -232,11 +243,16 @@ class OllamaServer:
 
         return self.attempt(read, tag=tag, deadline_s=deadline_s)
 
-    def _send(self, **request: Any) -> Any:
+    def embed(self, tag: str, texts: Sequence[str], *, urgency: Urgency) -> list[Sequence[float]]:
+        """One vector per text. Raises as attempt does."""
+        client = self._clients[urgency]
+        return list(self.attempt(lambda: client.embed(model=tag, input=list(texts)).embeddings, tag=tag))
+
+    def _send(self, urgency: Urgency, **request: Any) -> Any:
         """One chat; returns the raw document, so that an invalid count in it does not lose the answer."""
         self._last.document = None
         with suppress(ValueError):
-            self.client.chat(**request, stream=False)
+            self._clients[urgency].chat(**request, stream=False)
         return self._last.document
 
     def chat(
@@ -248,12 +264,13 @@ class OllamaServer:
         options: dict[str, Any],
         keep_alive: str | float | None,
         deadline_s: float | None = None,
+        urgency: Urgency = Urgency.PERSON,
     ) -> ChatReply:
         """One answer. Raises RequestRefused when the request is wrong, ModelUnavailable otherwise."""
 
         def ask(options: dict[str, Any]) -> Any:
             request = {"messages": list(messages), "format": schema, "options": options, "keep_alive": keep_alive}
-            return self._ask(tag, request, deadline_s=deadline_s)
+            return self._ask(tag, request, deadline_s=deadline_s, urgency=urgency)
 
         started = time.perf_counter()
         if can_end_at_brace(schema):
@@ -285,10 +302,10 @@ class OllamaServer:
         latency_ms = (time.perf_counter() - started) * 1000
         return replace(reply, server=self.host, digest=digest, latency_ms=latency_ms)
 
-    def _ask(self, tag: str, request: dict[str, Any], *, deadline_s: float | None) -> Any:
+    def _ask(self, tag: str, request: dict[str, Any], *, deadline_s: float | None, urgency: Urgency) -> Any:
         def send(think: bool | None) -> Any:
             return self.attempt(
-                lambda: self._send(model=tag, think=think, **request),
+                lambda: self._send(urgency, model=tag, think=think, **request),
                 tag=tag,
                 deadline_s=deadline_s,
                 max_bytes=REPLY_MAX_BYTES,

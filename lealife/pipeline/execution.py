@@ -12,11 +12,12 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
 from lealife.core.errors import NotFound, StaleClaim, describe_breakage
+from lealife.core.gateway import Urgency
 from lealife.pipeline.bell import ring
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.database_wait import patiently
 from lealife.pipeline.pool import MISSING, MIXED, PoolModel, read_served_digest
-from lealife.pipeline.vectors import embed_if_possible, note_embedder
+from lealife.pipeline.vectors import embed_for_training, embed_if_possible, note_embedder
 from learning.memory import count_recalls, lock_memory
 from learning.recall import recall, withhold
 from promotion.evaluation.arms import make_brain
@@ -92,10 +93,12 @@ def assemble_brain(run: Run) -> tuple[Brain, list[int]]:
     note_embedder()
     weights = Recipe.from_json(controller.recipe).used_weights
     # The answer that a person named is for people: a run that trains has to find it.
-    told = {MISLED} if run.lane in Run.CYCLE_LANES else TOLD_KINDS
-    items = recall(host_id=run.host_id, prompt=run.prompt, weights=weights, embed=embed_if_possible, told=told)
+    trains = run.lane in Run.CYCLE_LANES
+    told = {MISLED} if trains else TOLD_KINDS
+    embed = embed_for_training if trains else embed_if_possible
+    items = recall(host_id=run.host_id, prompt=run.prompt, weights=weights, embed=embed, told=told)
     withheld: list[int] = []
-    if run.lane in Run.CYCLE_LANES:
+    if trains:
         items, withheld = withhold(items, run_id=run.pk)
     return make_brain(controller=controller, task=task, memories=items), withheld
 
@@ -112,6 +115,7 @@ def execute_run(run: Run) -> None:
 
 
 def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> Result:
+    trains = run.lane in Run.CYCLE_LANES
     try:
         brain = patiently(lambda: _prepare(run))
         before = read_served(brain)
@@ -121,12 +125,12 @@ def _navigate(run: Run, *, lease: LeaseKeeper, served: dict[str, set[str]]) -> R
                 task=build_task(run),
                 brain=brain,
                 browser=browser,
-                model=PoolModel(),
+                model=PoolModel(urgency=Urgency.TRAINING if trains else Urgency.PERSON),
                 on_step=lambda step: patiently(
                     lambda: record_step(run_id=run.pk, fence=run.fence, step=step, now=timezone.now())
                 ),
                 should_stop=lease.why_stop,
-                embed=embed_if_possible,
+                embed=embed_for_training if trains else embed_if_possible,
             )
         _note_served(served, brain=brain, before=before, trajectory=trajectory)
         return Result.from_trajectory(trajectory)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from lealife.core.gateway import ModelInvalid, ModelUnavailable, OllamaPool, parse_hosts
+from lealife.core.gateway import ModelInvalid, ModelUnavailable, OllamaPool, Urgency, parse_hosts
 from lealife.embedded.ollama_process import read_address
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Reply
@@ -81,22 +81,24 @@ def read_served_digest(tag: str) -> str:
     return next(iter(found), MISSING)
 
 
-def embed_texts(texts: Sequence[str], *, is_background: bool = False) -> list[list[float]]:
+def embed_texts(texts: Sequence[str], *, urgency: Urgency = Urgency.PERSON) -> list[list[float]]:
     """One unit vector per text, in their order, by the model that `LEALIFE_EMBED_MODEL` names.
 
-    `is_background`: others may come first. Raises ModelUnavailable when no server answers or none has the model,
-    ModelInvalid when one refuses the texts.
+    Raises ModelUnavailable when no server answers or none has the model, ModelInvalid when one refuses the texts.
     """
     tag = settings.LEALIFE_EMBED_MODEL
     if not tag:
         raise ModelUnavailable("No model for vectors: LEALIFE_EMBED_MODEL is empty.")
     pool = get_pool()
     batches = [texts[at : at + EMBED_AT_ONCE] for at in range(0, len(texts), EMBED_AT_ONCE)]
-    return [vector for batch in batches for vector in pool.embed(tag=tag, texts=batch, is_background=is_background)]
+    return [vector for batch in batches for vector in pool.embed(tag=tag, texts=batch, urgency=urgency)]
 
 
 class PoolModel:
     """The agent's access to the pool, with the pool's errors translated to the agent's."""
+
+    def __init__(self, *, urgency: Urgency = Urgency.PERSON) -> None:
+        self._urgency = urgency
 
     def chat(
         self,
@@ -111,7 +113,13 @@ class PoolModel:
         """One reply. Raises AgentError with `model_unavailable` or `model_invalid`."""
         try:
             reply = get_pool().chat(
-                tag=tag, messages=messages, schema=schema, max_tokens=max_tokens, num_ctx=num_ctx, seed=seed
+                tag=tag,
+                messages=messages,
+                schema=schema,
+                max_tokens=max_tokens,
+                num_ctx=num_ctx,
+                seed=seed,
+                urgency=self._urgency,
             )
         except ModelUnavailable as error:
             raise AgentError(ErrorCode.MODEL_UNAVAILABLE, str(error)) from error

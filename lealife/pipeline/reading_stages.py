@@ -10,7 +10,7 @@ from functools import partial
 
 from django.conf import settings
 
-from lealife.core.gateway import ModelUnavailable
+from lealife.core.gateway import ModelUnavailable, Urgency
 from lealife.core.model_names import normalise_name
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.draining import is_draining
@@ -61,7 +61,7 @@ def work_index(now: datetime) -> bool:
     if measure_difficulties():
         return True
     try:
-        embed = partial(embed_texts, is_background=True)
+        embed = partial(embed_texts, urgency=Urgency.BACKGROUND)
         return can_embed() and _lack_vectors() and make_vectors(embed=embed, model=find_embedder()) > 0
     except ModelUnavailable as error:
         pause_embedding(error)

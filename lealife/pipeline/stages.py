@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from lealife.core.clock import go_on_from
 from lealife.core.errors import GateRefused
-from lealife.core.gateway import ModelError
+from lealife.core.gateway import ModelError, Urgency
 from lealife.core.session_locks import hold_session_lock
 from lealife.models import IdempotentAnswer, WrongKeys
 from lealife.pipeline import promotion_stages, reading_stages
@@ -36,7 +36,7 @@ from lealife.pipeline.execution import LeaseKeeper, execute_run, patiently
 from lealife.pipeline.ingestion import ingest_next
 from lealife.pipeline.launching import launch_queued, launch_training, take_training
 from lealife.pipeline.pool import PoolModel, get_pool, read_served_digest
-from lealife.pipeline.vectors import embed_if_possible, note_embedder
+from lealife.pipeline.vectors import embed_for_training, note_embedder
 from learning.ingest import read_uningested
 from promotion.candidates.building import plan_candidate, register_candidate
 from promotion.candidates.windows import is_window_due, move_window, reach_window
@@ -197,7 +197,7 @@ def _build(now: datetime) -> bool:
     try:
         # It asks a model server, also for vectors, so it comes before the transaction.
         note_embedder()
-        plan = plan_candidate(server=get_pool(), model=PoolModel(), embed=embed_if_possible)
+        plan = plan_candidate(server=get_pool(), model=PoolModel(urgency=Urgency.TRAINING), embed=embed_for_training)
         digest = plan.recipe.materialise(get_pool())
     except GateRefused as error:
         move_window(window_id=window.pk, expected=State.BUILDING, to=State.REJECTED, now=now, reason=str(error))
@@ -206,7 +206,7 @@ def _build(now: datetime) -> bool:
         log.warning("candidate not built, trying again: %s", error)
         return False
     try:
-        frozen = freeze_inputs(candidate=plan.recipe, embed=embed_if_possible)
+        frozen = freeze_inputs(candidate=plan.recipe, embed=embed_for_training)
         with transaction.atomic():
             candidate = register_candidate(plan, digest=digest)
             open_evaluation(window_id=window.pk, candidate=candidate, frozen=frozen, now=now)
@@ -219,7 +219,7 @@ def _build(now: datetime) -> bool:
 def _drill(now: datetime) -> bool:
     note_embedder()
     try:
-        started = start_drill(server=get_pool(), now=now, embed=embed_if_possible)
+        started = start_drill(server=get_pool(), now=now, embed=embed_for_training)
     except ModelError as error:
         log.warning("drill not built, trying again: %s", error)
         return False
@@ -250,12 +250,12 @@ def arm_tools() -> ArmTools:
     """The tools with which an evaluation's arms run."""
     return ArmTools(
         open_browser=open_browser,
-        model=PoolModel(),
+        model=PoolModel(urgency=Urgency.TRAINING),
         served_digest=read_served_digest,
         worker=worker_name(),
         should_stop=lambda: "cancelled" if is_draining() else None,
         keep_lease=LeaseKeeper,
-        embed=embed_if_possible,
+        embed=embed_for_training,
     )
 
 

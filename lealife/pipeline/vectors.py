@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from django.conf import settings
 
-from lealife.core.gateway import ModelError, ModelUnavailable
+from lealife.core.gateway import ModelError, ModelUnavailable, Urgency
 from lealife.core.model_names import normalise_name
 from lealife.pipeline.pool import embed_texts, get_pool
 from learning.index.vectors import note_model
@@ -59,17 +59,21 @@ def note_embedder() -> None:
         log.info("the model for vectors is unknown: %s", error)
 
 
-def embed_if_possible(texts: Sequence[str]) -> list[list[float]]:
+def embed_if_possible(texts: Sequence[str], *, urgency: Urgency = Urgency.PERSON) -> list[list[float]]:
     """One unit vector per text; empty when no model server makes them, which is no error here."""
     if not can_embed():
         return []
     try:
-        return embed_texts(texts)
+        return embed_texts(texts, urgency=urgency)
     except ModelUnavailable as error:
         pause_embedding(error)
     except ModelError as error:
         log.warning("a text was refused, so its question is answered by its words alone: %s", error)
     return []
+
+
+# For training and evaluations, which wait while people ask.
+embed_for_training = partial(embed_if_possible, urgency=Urgency.TRAINING)
 
 
 def pause_embedding(error: ModelUnavailable) -> None:

@@ -36,6 +36,7 @@ class Scripted:
     waits_s: float = 0.0
     encoding: str = ""
     logins: list[str | None] = field(default_factory=list)
+    priorities: list[str | None] = field(default_factory=list)
     skills: tuple[str, ...] = ("completion",)
     tags: dict[str, str] = field(default_factory=lambda: {BASE: "base"})
     held: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -46,6 +47,12 @@ class Scripted:
     def chats(self) -> list[dict[str, Any]]:
         """Chats with a question; one without only loads the model."""
         return [body for path, body in self.asked if path == "/api/chat" and body["messages"]]
+
+    @property
+    def chat_priorities(self) -> list[str | None]:
+        """The `Priority` header of each chat."""
+        sent = zip(self.asked, self.priorities, strict=True)
+        return [priority for (path, _), priority in sent if path == "/api/chat"]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -67,6 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.server.state
         state.asked.append((self.path, body))
         state.logins.append(self.headers.get("Authorization"))
+        state.priorities.append(self.headers.get("Priority"))
         if state.mood == "hangs":
             state.closing.wait(30)
             self.close_connection = True

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lealife.core.gateway import ChatReply, ModelUnavailable, OllamaPool
+from lealife.core.gateway import ChatReply, ModelUnavailable, OllamaPool, Urgency
 from lealife.core.ollama_server import REST_MAX_S, OllamaServer
 from tests.core.scripted_ollama import BASE, REFUSALS, Scripted, run_scripted
 
@@ -25,9 +25,16 @@ def server() -> Iterator[Scripted]:
         yield running
 
 
-def ask(pool: OllamaPool, *, schema: dict[str, Any] | None = None) -> ChatReply:
+def ask(pool: OllamaPool, *, schema: dict[str, Any] | None = None, urgency: Urgency = Urgency.PERSON) -> ChatReply:
     messages = [{"role": "user", "content": "Choose."}]
-    return pool.chat(tag=TAG, messages=messages, schema=schema, max_tokens=16, num_ctx=512, seed=0)
+    return pool.chat(tag=TAG, messages=messages, schema=schema, max_tokens=16, num_ctx=512, seed=0, urgency=urgency)
+
+
+def test_each_call_says_how_urgent_it_is(server: Scripted) -> None:
+    pool = OllamaPool(hosts=[server.address])
+    for urgency in Urgency:
+        ask(pool, urgency=urgency)
+    assert server.chat_priorities == ["u=3", "u=5", "u=7"]
 
 
 @pytest.mark.parametrize("mood", [*REFUSALS, "breaks off", "never ends", "drips", "hangs"])

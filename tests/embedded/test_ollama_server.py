@@ -12,6 +12,8 @@ import httpx
 import ollama
 import pytest
 
+from lealife.embedded.ollama.exchange import read_urgency
+from lealife.embedded.ollama.occupancy import Admission
 from tests.embedded.ollama_process import ASK, BASE, EMBEDDER, NOT_PULLABLE, RunningOllama, run_ollama, start_ollama
 
 LONG = {"num_predict": 400, "temperature": 0}
@@ -118,6 +120,35 @@ def test_a_full_queue_is_answered_503_and_a_hang_up_frees_its_place(server: Runn
         json={**body, "stream": False, "options": {"num_predict": 1}},
     )  # fmt: skip
     assert answer.status_code == 200 and time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("priorities", "served"),
+    [
+        (["u=5", "u=5", "u=3"], [2, 0, 1]),
+        (["u=5", None], [1, 0]),
+        (["u=7, i", "u = 5", "nonsense", "u=9"], [2, 3, 1, 0]),
+        ([None, "u=3"], [0, 1]),
+    ],
+)
+def test_the_most_urgent_of_those_that_wait_is_served_first(priorities: list[str | None], served: list[int]) -> None:
+    admission = Admission(1, max_queue=10)
+    order: list[int] = []
+
+    def wait(number: int, urgency: int) -> None:
+        with admission.admit(urgency=urgency, is_gone=lambda: False):
+            order.append(number)
+
+    with admission.admit(urgency=0, is_gone=lambda: False):
+        threads = []
+        for number, priority in enumerate(priorities):
+            threads.append(threading.Thread(target=wait, args=(number, read_urgency(priority or ""))))
+            threads[-1].start()
+            while admission.waiting < len(threads):
+                time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert order == served
 
 
 def _begin(session: httpx.Client, body: dict) -> None:

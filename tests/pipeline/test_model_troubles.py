@@ -7,10 +7,13 @@ from collections.abc import Iterator
 import pytest
 from django.conf import LazySettings
 
+from lealife.core.actors import command_line
 from lealife.core.digest import digest_value
 from lealife.core.gateway import OllamaPool
 from lealife.health import name_suspects
 from lealife.model_health import ModelHealth, check_models
+from lealife.pipeline.launching import ask
+from lealife.pipeline.stages import drain
 from promotion.routing import read_routing
 from promotion.tags import ensure_base_tags
 from tests.core.scripted_ollama import BASE, REFUSALS, Scripted, run_scripted
@@ -177,3 +180,13 @@ def test_a_missing_model_for_vectors_is_named_and_nothing_is_down(server: Script
         "No model server has all-minilm, so questions are answered by their words alone. `ollama pull all-minilm` "
         "brings it.",
     )
+
+
+def test_a_question_of_a_person_is_more_urgent_than_training(host: Host, server: Scripted):
+    train_once(host)
+    assert server.chat_priorities and set(server.chat_priorities) == {"u=5"}
+    server.priorities.clear()
+    server.asked.clear()
+    ask(prompt="Which flowers grow here?", host=host, check_spec=None, pages_target=None, by=command_line("ada"))
+    assert drain("execute") == 1
+    assert server.chat_priorities and set(server.chat_priorities) == {"u=3"}

@@ -206,7 +206,7 @@ def test_a_candidate_is_judged_on_what_real_runs_recall_by_words_and_meaning(
 
     servers.made[BASE] = "b"
     monkeypatch.setattr(stages, "get_pool", lambda: servers)
-    monkeypatch.setattr(stages, "embed_if_possible", embed)
+    monkeypatch.setattr(stages, "embed_for_training", embed)
     monkeypatch.setattr(stages, "note_embedder", lambda: noted.append(connection.in_atomic_block))
     make_base_tags(servers)
     make_window("building")

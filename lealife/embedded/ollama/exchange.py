@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import select
 import socket
 from http import HTTPStatus
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .server import Handler
 
-BACKGROUND = "u=7"
+# As RFC 9218 counts: from 0, the most urgent, to 7; and what a request has that says nothing.
+BACKGROUND, ORDINARY = 7, 3
+_URGENCY = re.compile(r"\s*u\s*=\s*([0-7])\s*")
 _JSON = "application/json"
 _JSON_UTF8 = "application/json; charset=utf-8"
 
@@ -33,9 +36,14 @@ class Exchange:
         return self._may_stream and self.body.get("stream") is not False
 
     @property
+    def urgency(self) -> int:
+        """How soon the client wants the answer; the lowest number comes first."""
+        return read_urgency(self._handler.headers.get("Priority", ""))
+
+    @property
     def is_background(self) -> bool:
-        """Whether the client says that others may come first: the lowest urgency of RFC 9218."""
-        return BACKGROUND in self._handler.headers.get("Priority", "").replace(" ", "").split(",")
+        """Whether all others come first."""
+        return self.urgency == BACKGROUND
 
     def detach(self) -> None:
         """From here on Ollama works in the background: it answers without naming a character set."""
@@ -90,6 +98,12 @@ class Exchange:
         except OSError:
             self._broken = True
         return self._broken
+
+
+def read_urgency(priority: str) -> int:
+    """The urgency in a `Priority` header of RFC 9218; the ordinary one when it names none."""
+    named = [found for part in priority.split(",") if (found := _URGENCY.fullmatch(part))]
+    return int(named[-1][1]) if named else ORDINARY
 
 
 def write_json(document: dict[str, Any]) -> bytes:

@@ -195,7 +195,7 @@ class InferenceApi:
         """Waits for a turn and loads the weights; gives when it was asked for and how long loading took, in ns."""
         started = time.perf_counter_ns()
         runner = self._find_runner(tag)
-        with runner.admission.admit(is_gone=exchange.is_gone):
+        with runner.admission.admit(urgency=exchange.urgency, is_gone=exchange.is_gone):
             self._residency.keep(tag, num_ctx=settings.num_ctx, seconds=None, now=now())
             try:
                 with runner.model.use() as load_ns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,22 +17,37 @@ LOOK_EVERY_S = 0.5
 
 
 class Admission:
-    """`parallel` requests run at once, `max_queue` more wait in order of arrival, the others get Ollama's 503."""
+    """`parallel` requests run at once, `max_queue` more wait, the others get Ollama's 503.
+
+    The most urgent one is next; of equals, the one that arrived first.
+    """
 
     def __init__(self, parallel: int, *, max_queue: int) -> None:
         self._free = parallel
         self._max_queue = max_queue
-        self._line: list[object] = []
+        # Urgency and order of arrival, the next one first.
+        self._line: list[tuple[int, int]] = []
+        self._arrived = 0
         self._changed = threading.Condition()
 
-    @contextmanager
-    def admit(self, *, is_gone: Callable[[], bool]) -> Iterator[None]:
-        """Waits for a turn and holds it. Raises ApiError 503 when the queue is full, ClientGone after a hang-up."""
-        ticket = object()
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
         with self._changed:
+            return len(self._line)
+
+    @contextmanager
+    def admit(self, *, urgency: int, is_gone: Callable[[], bool]) -> Iterator[None]:
+        """Waits for a turn and holds it; the lowest `urgency` comes first.
+
+        Raises ApiError 503 when the queue is full, ClientGone after a hang-up.
+        """
+        with self._changed:
+            ticket = (urgency, self._arrived)
+            self._arrived += 1
             if (self._free == 0 or self._line) and len(self._line) >= self._max_queue:
                 raise ApiError(503, BUSY)
-            self._line.append(ticket)
+            insort(self._line, ticket)
             try:
                 while self._free == 0 or self._line[0] is not ticket:
                     self._changed.wait(LOOK_EVERY_S)
