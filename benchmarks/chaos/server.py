@@ -117,7 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(given.body)))
             self.end_headers()
             self.wfile.write(given.body)
-            self.wfile.flush()
+        # The end is in the log before the client can have the answer, and ask again.
+        self.wfile.flush()
 
     do_GET = do_HEAD = do_POST = do_DELETE = answer
 
