@@ -10,8 +10,8 @@ from benchmarks.measurement import Measurement, at_least, at_most
 from benchmarks.walks import import_numpy
 from promotion.gate.harm import MIN_OBSERVATIONS, WATCH_FACTOR, CanaryVerdict, judge_canary
 
-BASELINE_RATES = (0.5, 0.7, 0.9)
-CANARY_SHARE = 0.2
+BASELINE_RATES = (0.5, 0.6, 0.7, 0.9)
+CANARY_SHARE = 0.3
 HARM = 0.2
 WATCH_OBSERVATIONS = WATCH_FACTOR * MIN_OBSERVATIONS
 

@@ -195,7 +195,7 @@ _ALL = (
     _promotion(
         "canary_share_percent",
         "Canary Share",
-        20,
+        30,
         "Share of training runs that a canary serves, in percent.",
         within=(1, 90),
         unit="percent",
