@@ -34,7 +34,7 @@ from promotion.recipes import NUM_CTX, Recipe
 from promotion.routing import read_routing
 from promotion.tags import register_tag
 from training.agent.brain import Brain
-from training.agent.controller import pick_next
+from training.agent.controller import Controller
 from training.agent.embedding import Embed
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model
@@ -213,7 +213,7 @@ def _ask_pick(tag: str, situation: Situation, *, model: Model) -> int:
     """What the controller tag picks in a recorded situation, asked again. Raises AgentError."""
     prompt, shortlist = situation
     brain = Brain(controller_tag=tag, controller_digest="", task_tag="", task_digest="", num_ctx=NUM_CTX)
-    return pick_next(model=model, brain=brain, prompt=prompt, shortlist=shortlist).index
+    return Controller(model=model, brain=brain, prompt=prompt).pick(shortlist).index
 
 
 def register_candidate(plan: CandidatePlan, *, digest: str) -> ModelTag:

@@ -28,6 +28,8 @@ TITLE_MAX = 80
 PATH_MAX = 80
 HEADING_MAX = 60
 EXCERPT_MAX = 160
+# Entries of a list that goes on from one call of a run to the next.
+LISTED_MAX = 8
 # What stands before the name of a site in a title.
 _DASH = re.compile(r" [\u2014\u2013|\u00b7-] ")
 # Constrained JSON may spend tokens on white space.
@@ -48,17 +50,75 @@ class Pick:
         return self.picked_by in ASKED
 
 
+class Controller:
+    """The controller in one run.
+
+    What an earlier call of the run showed keeps its place and number: a model server then has the beginning of the
+    prompt in its cache, and reads only what is new.
+    """
+
+    def __init__(self, *, model: Model, brain: Brain, prompt: str) -> None:
+        self._model, self._brain, self._prompt = model, brain, prompt
+        self._listed: list[Choice] = []
+        self._frame = ""
+
+    def pick(self, shortlist: Sequence[Choice]) -> Pick:
+        """Lets the model choose. One entry needs no call, and where the first is far ahead of the second it is taken
+        without one; after an unusable reply the top of the list is taken.
+
+        When the model cannot be asked, nothing is chosen: raises the model's AgentError.
+        """
+        if len(shortlist) == 1:
+            return Pick(0, "only", Reply(""))
+        if self._brain.ask_below is not None and measure_margin(shortlist) >= self._brain.ask_below:
+            return Pick(0, "ranked", Reply(""))
+        numbers = self._list(shortlist)
+        reply = ask_json(
+            model=self._model,
+            tag=self._brain.controller_tag,
+            brain=self._brain,
+            content=self._describe(numbers),
+            schema=pick_schema(sorted(numbers)),
+            max_tokens=PICK_TOKENS,
+        )
+        picked = read_pick(reply.text, count=len(self._listed))
+        if picked is None or picked + 1 not in numbers:
+            return Pick(0, "fallback", reply)
+        return Pick(numbers.index(picked + 1), "model", reply)
+
+    def _list(self, shortlist: Sequence[Choice]) -> list[int]:
+        """The numbers of these entries in the list, those that are new at its end."""
+        known = {choice.url for choice in self._listed}
+        new = [choice for choice in shortlist if choice.url not in known]
+        if not self._listed or len(self._listed) + len(new) > LISTED_MAX:
+            self._listed, self._frame = list(shortlist), _find_frame(shortlist)
+        else:
+            self._listed += new
+        numbers = {choice.url: number for number, choice in enumerate(self._listed, 1)}
+        return [numbers[choice.url] for choice in shortlist]
+
+    def _describe(self, numbers: Sequence[int]) -> str:
+        situation = _format_list(self._prompt, self._listed, frame=self._frame)
+        if len(numbers) == len(self._listed):
+            return situation
+        return f"{situation}\nLeft, the most likely first: {', '.join(map(str, numbers))}"
+
+
 def format_situation(prompt: str, shortlist: Sequence[Choice]) -> str:
     """The user turn: the question and the numbered shortlist, one line each."""
-    frame = _find_frame([squeeze(choice.title) for choice in shortlist])
-    entries = (f"{number}. {_format_entry(choice, frame=frame)}" for number, choice in enumerate(shortlist, 1))
+    return _format_list(prompt, shortlist, frame=_find_frame(shortlist))
+
+
+def _format_list(prompt: str, listed: Sequence[Choice], *, frame: str) -> str:
+    entries = (f"{number}. {_format_entry(choice, frame=frame)}" for number, choice in enumerate(listed, 1))
     return "\n".join([f"Question: {fit_question(prompt)}", "Links:", *entries])
 
 
-def _find_frame(titles: Sequence[str]) -> str:
+def _find_frame(shortlist: Sequence[Choice]) -> str:
     """The end of a title from its last dash or bar on, where all have the same: the site's name, which tells no page
     from another; empty where there is none.
     """
+    titles = [squeeze(choice.title) for choice in shortlist]
     ends = set()
     for title in titles:
         dashes = [found.start() for found in _DASH.finditer(title)]
@@ -82,35 +142,13 @@ def format_pick(index: int) -> str:
     return json.dumps({"pick": index + 1})
 
 
-def pick_schema(count: int) -> dict[str, Any]:
-    """The JSON schema of a pick among `count` entries."""
+def pick_schema(numbers: Sequence[int]) -> dict[str, Any]:
+    """The JSON schema of a pick among the entries with these numbers."""
     return {
         "type": "object",
-        "properties": {"pick": {"type": "integer", "enum": list(range(1, count + 1))}},
+        "properties": {"pick": {"type": "integer", "enum": list(numbers)}},
         "required": ["pick"],
     }
-
-
-def pick_next(*, model: Model, brain: Brain, prompt: str, shortlist: Sequence[Choice]) -> Pick:
-    """Lets the controller choose. One entry needs no call, and where the first is far ahead of the second it is taken
-    without one; after an unusable reply the top of the list is taken.
-
-    When the model cannot be asked, nothing is chosen: raises the model's AgentError.
-    """
-    if len(shortlist) == 1:
-        return Pick(0, "only", Reply(""))
-    if brain.ask_below is not None and measure_margin(shortlist) >= brain.ask_below:
-        return Pick(0, "ranked", Reply(""))
-    reply = ask_json(
-        model=model,
-        tag=brain.controller_tag,
-        brain=brain,
-        content=format_situation(prompt, shortlist),
-        schema=pick_schema(len(shortlist)),
-        max_tokens=PICK_TOKENS,
-    )
-    index = read_pick(reply.text, count=len(shortlist))
-    return Pick(0, "fallback", reply) if index is None else Pick(index, "model", reply)
 
 
 def measure_margin(shortlist: Sequence[Choice]) -> float:

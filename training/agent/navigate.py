@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from training.agent.answerer import write_answer
 from training.agent.brain import Brain
-from training.agent.controller import pick_next
+from training.agent.controller import Controller
 from training.agent.embedding import Embed, remember_vectors
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Model, Reply, list_digests
@@ -94,6 +94,7 @@ class _Run:
         self.candidates = Candidates(
             question=self.question, site=task.site, memories=brain.memories, weights=brain.weights
         )
+        self.controller = Controller(model=model, brain=brain, prompt=task.prompt)
         self.steps: list[Step] = []
         self.evidence: list[ReadPage] = []
         self.visited: set[str] = set()
@@ -129,7 +130,7 @@ class _Run:
                 return ErrorCode.NO_ROUTE
             self._check_may_go_on()
             began = self.clock()
-            pick = pick_next(model=self.model, brain=self.brain, prompt=self.task.prompt, shortlist=shortlist)
+            pick = self.controller.pick(shortlist)
             self.controller_calls += pick.was_asked
             self.invalid_picks += pick.picked_by == "fallback"
             self.picks.append(pick.reply)

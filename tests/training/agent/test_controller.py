@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests.training.agent.sites import ScriptedModel, brain
-from training.agent.controller import format_pick, format_situation, pick_next, read_pick
+from training.agent.controller import Controller, Pick, format_pick, format_situation, read_pick
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.trajectory import Choice
 
@@ -16,6 +17,10 @@ SHORTLIST = (
     Choice("http://site.example/trees.html", "", 0.4, "link"),
     Choice("http://site.example/?q=a+b", "Search", 0.1, "link"),
 )
+
+
+def pick(model: ScriptedModel, shortlist: Sequence[Choice], *, ask_below: float | None = None) -> Pick:
+    return Controller(model=model, brain=brain(ask_below=ask_below), prompt="q").pick(shortlist)
 
 
 def test_a_situation_is_the_question_and_the_numbered_shortlist() -> None:
@@ -77,8 +82,8 @@ def test_line_breaks_in_a_title_cannot_forge_a_line() -> None:
 
 def test_the_model_is_offered_exactly_the_numbers_of_the_list() -> None:
     model = ScriptedModel(picks=[format_pick(1)])
-    pick = pick_next(model=model, brain=brain(), prompt="q", shortlist=SHORTLIST)
-    assert (pick.index, pick.picked_by) == (1, "model")
+    picked = pick(model, SHORTLIST)
+    assert (picked.index, picked.picked_by) == (1, "model")
     call = model.asked[0]
     assert call["tag"] == "picker"
     assert [message["role"] for message in call["messages"]] == ["user"]
@@ -89,28 +94,63 @@ def test_the_model_is_offered_exactly_the_numbers_of_the_list() -> None:
     "said", ["", "two", "{", "[]", '{"pick": 0}', '{"pick": 4}', '{"pick": true}', '{"pick": "1"}']
 )
 def test_an_unusable_pick_falls_back_to_the_best(said: str) -> None:
-    pick = pick_next(model=ScriptedModel(picks=[said]), brain=brain(), prompt="q", shortlist=SHORTLIST)
-    assert (pick.index, pick.picked_by) == (0, "fallback")
+    picked = pick(ScriptedModel(picks=[said]), SHORTLIST)
+    assert (picked.index, picked.picked_by) == (0, "fallback")
 
 
 @pytest.mark.parametrize("code", [ErrorCode.MODEL_INVALID, ErrorCode.MODEL_UNAVAILABLE])
 def test_a_model_that_could_not_be_asked_picks_nothing(code: ErrorCode) -> None:
     lost = ScriptedModel(picks=[AgentError(code, "gone")])
     with pytest.raises(AgentError, match="gone"):
-        pick_next(model=lost, brain=brain(), prompt="q", shortlist=SHORTLIST)
+        pick(lost, SHORTLIST)
 
 
 def test_a_pick_that_was_cut_off_is_asked_for_once_more_with_more_room() -> None:
     model = ScriptedModel(picks=['{"pi', '{"pick": 2}'], cut=True)
-    pick = pick_next(model=model, brain=brain(), prompt="q", shortlist=SHORTLIST)
-    assert (pick.index, pick.picked_by) == (1, "model")
+    picked = pick(model, SHORTLIST)
+    assert (picked.index, picked.picked_by) == (1, "model")
     assert [call["max_tokens"] for call in model.asked] == [32, 64]
-    assert pick.reply.completion_tokens == 10
+    assert picked.reply.completion_tokens == 10
+
+
+BEDS = tuple(Choice(f"http://site.example/{at}.html", f"Bed {at}", 1.0 - at / 10, "index") for at in range(9))
+
+
+def test_a_later_list_goes_on_where_the_last_one_ended() -> None:
+    """Its prompt begins as the one before, so that a model server reads the beginning from its cache."""
+    model = ScriptedModel(picks=[format_pick(0), format_pick(3), format_pick(0)])
+    controller = Controller(model=model, brain=brain(), prompt="q")
+    assert controller.pick(BEDS[:3]).index == 0
+    # Bed 0 was opened, and Bed 3 was found there. It is number four of the list, and the best of those left.
+    assert controller.pick((BEDS[3], *BEDS[1:3])).index == 0
+    first, second = (call["messages"][-1]["content"] for call in model.asked)
+    assert second == f"{first}\n4. Bed 3\nLeft, the most likely first: 4, 2, 3"
+    assert model.asked[1]["schema"]["properties"]["pick"]["enum"] == [2, 3, 4]
+    # What was opened cannot be picked again.
+    assert controller.pick(BEDS[1:3]).picked_by == "fallback"
+
+
+def test_a_list_that_grew_long_is_begun_again() -> None:
+    model = ScriptedModel(picks=[format_pick(0), format_pick(1)])
+    controller = Controller(model=model, brain=brain(), prompt="q")
+    controller.pick(BEDS[:5])
+    assert controller.pick(BEDS[5:]).index == 1
+    assert model.asked[1]["messages"][-1]["content"] == format_situation("q", BEDS[5:])
+
+
+def test_the_frame_of_titles_that_was_left_out_stays_left_out() -> None:
+    framed = [replace(bed, title=f"{bed.title} \u2014 Garden") for bed in BEDS[:2]]
+    model = ScriptedModel(picks=[format_pick(0), format_pick(1)])
+    controller = Controller(model=model, brain=brain(), prompt="q")
+    controller.pick(framed)
+    controller.pick((framed[1], BEDS[2]))
+    first, second = (call["messages"][-1]["content"] for call in model.asked)
+    assert second.startswith(f"{first}\n3. Bed 2")
 
 
 def test_one_choice_needs_no_call() -> None:
     model = ScriptedModel()
-    assert pick_next(model=model, brain=brain(), prompt="q", shortlist=SHORTLIST[:1]).picked_by == "only"
+    assert pick(model, SHORTLIST[:1]).picked_by == "only"
     assert model.asked == []
 
 
@@ -122,8 +162,8 @@ def test_the_model_is_asked_only_where_the_first_two_are_closer_than_the_thresho
     ask_below: float | None, picked_by: str, calls: int
 ) -> None:
     model = ScriptedModel(picks=[format_pick(0)])
-    pick = pick_next(model=model, brain=brain(ask_below=ask_below), prompt="q", shortlist=SHORTLIST)
-    assert (pick.index, pick.picked_by, pick.was_asked, len(model.asked)) == (0, picked_by, bool(calls), calls)
+    picked = pick(model, SHORTLIST, ask_below=ask_below)
+    assert (picked.index, picked.picked_by, picked.was_asked, len(model.asked)) == (0, picked_by, bool(calls), calls)
 
 
 def test_a_formatted_pick_reads_back() -> None:
