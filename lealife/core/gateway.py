@@ -20,9 +20,9 @@ from lealife.core.ollama_server import (
     OllamaServer,
     RequestRefused,
     TagInfo,
-    Urgency,
 )
 from lealife.core.server_checks import ServerCheck, check_server
+from lealife.core.urgency import Urgency
 
 __all__ = [
     "ChatReply",
@@ -32,7 +32,6 @@ __all__ = [
     "OllamaPool",
     "ServerCheck",
     "TagInfo",
-    "Urgency",
     "parse_hosts",
 ]
 

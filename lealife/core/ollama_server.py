@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -18,6 +17,7 @@ from lealife.core.bounded_transport import BoundedTransport, Bounds, bound_call
 from lealife.core.model_names import normalise_name
 from lealife.core.model_replies import DIGEST_MAX, ChatReply, NotAReply, can_end_at_brace, only_thought, read_reply
 from lealife.core.ollama_hosts import hide_credentials, split_credentials
+from lealife.core.urgency import Urgency
 
 
 def import_client() -> Any:
@@ -91,14 +91,6 @@ class TagInfo:
 class _Rest:
     failures: int = 0
     until: float = 0.0
-
-
-class Urgency(IntEnum):
-    """How soon a call is wanted, as RFC 9218 counts: the lowest number comes first. Ollama itself takes no notice."""
-
-    PERSON = 3
-    TRAINING = 5
-    BACKGROUND = 7
 
 
 class OllamaServer:

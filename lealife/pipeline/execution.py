@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
 from lealife.core.errors import NotFound, StaleClaim, describe_breakage
-from lealife.core.gateway import Urgency
+from lealife.core.urgency import Urgency
 from lealife.pipeline.bell import ring
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.database_wait import patiently

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from lealife.core.gateway import ModelInvalid, ModelUnavailable, OllamaPool, Urgency, parse_hosts
+from lealife.core.gateway import ModelInvalid, ModelUnavailable, OllamaPool, parse_hosts
+from lealife.core.urgency import Urgency
 from lealife.embedded.ollama_process import read_address
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.model import Reply

@@ -10,8 +10,9 @@ from functools import partial
 
 from django.conf import settings
 
-from lealife.core.gateway import ModelUnavailable, Urgency
+from lealife.core.gateway import ModelUnavailable
 from lealife.core.model_names import normalise_name
+from lealife.core.urgency import Urgency
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.draining import is_draining
 from lealife.pipeline.pool import embed_texts

@@ -25,8 +25,9 @@ from django.utils import timezone
 
 from lealife.core.clock import go_on_from
 from lealife.core.errors import GateRefused
-from lealife.core.gateway import ModelError, Urgency
+from lealife.core.gateway import ModelError
 from lealife.core.session_locks import hold_session_lock
+from lealife.core.urgency import Urgency
 from lealife.models import IdempotentAnswer, WrongKeys
 from lealife.pipeline import promotion_stages, reading_stages
 from lealife.pipeline.bell import forget_failures, read_queue_depth, ring, ring_coordinator

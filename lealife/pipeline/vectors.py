@@ -9,8 +9,9 @@ from functools import lru_cache, partial
 
 from django.conf import settings
 
-from lealife.core.gateway import ModelError, ModelUnavailable, Urgency
+from lealife.core.gateway import ModelError, ModelUnavailable
 from lealife.core.model_names import normalise_name
+from lealife.core.urgency import Urgency
 from lealife.pipeline.pool import embed_texts, get_pool
 from learning.index.vectors import note_model
 

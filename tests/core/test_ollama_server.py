@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from lealife.core.gateway import ChatReply, ModelUnavailable, OllamaPool, Urgency
+from lealife.core.gateway import ChatReply, ModelUnavailable, OllamaPool
 from lealife.core.ollama_server import REST_MAX_S, OllamaServer
+from lealife.core.urgency import Urgency
 from tests.core.scripted_ollama import BASE, REFUSALS, Scripted, run_scripted
 
 TAG = "lealife-controller:1"

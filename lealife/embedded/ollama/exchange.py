@@ -9,11 +9,11 @@ import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from lealife.core.urgency import Urgency
+
 if TYPE_CHECKING:
     from .server import Handler
 
-# As RFC 9218 counts: from 0, the most urgent, to 7; and what a request has that says nothing.
-BACKGROUND, ORDINARY = 7, 3
 _URGENCY = re.compile(r"\s*u\s*=\s*([0-7])\s*")
 _JSON = "application/json"
 _JSON_UTF8 = "application/json; charset=utf-8"
@@ -43,7 +43,7 @@ class Exchange:
     @property
     def is_background(self) -> bool:
         """Whether all others come first."""
-        return self.urgency == BACKGROUND
+        return self.urgency == Urgency.BACKGROUND
 
     def detach(self) -> None:
         """From here on Ollama works in the background: it answers without naming a character set."""
@@ -103,7 +103,7 @@ class Exchange:
 def read_urgency(priority: str) -> int:
     """The urgency in a `Priority` header of RFC 9218; the ordinary one when it names none."""
     named = [found for part in priority.split(",") if (found := _URGENCY.fullmatch(part))]
-    return int(named[-1][1]) if named else ORDINARY
+    return int(named[-1][1]) if named else Urgency.PERSON
 
 
 def write_json(document: dict[str, Any]) -> bytes:
