@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from operator import mul
 
-from training.agent.embedding import Embed
+from training.agent.embedding import Embed, Vector
 from training.agent.ranking import measure_share
 from training.agent.reading.blocks import split_passages
 from training.agent.reading.passages import HEADINGS_JOINED_BY, Passage
@@ -24,41 +25,55 @@ ASKS = ("?", "\uff1f", "\u061f")
 def find_answer(question: Question, passage: Passage, *, embed: Embed | None = None) -> str:
     """The stretch of a passage that bears most on the question, by words and meaning; the first of equals.
 
-    What is asked in the question's own words is no answer: a stretch that begins with a question comes last.
+    What a stretch means is the mean of its sentences, each of which is sent to the model once. What is asked in the
+    question's own words is no answer: a stretch that begins with a question comes last.
     """
     sentences = split_sentences(passage)
     rarity = weigh_rarity(split_words(sentence) for sentence in sentences)
-    stretches = _join_following(passage, sentences)
+    places = _find_places(passage, sentences)
+    counts = _count_joined(passage, places)
     about = passage.heading.rpartition(HEADINGS_JOINED_BY)[2]
-    texts = [question.prompt, *(f"{about}: {stretch}" for stretch in stretches)]
+    texts = [question.prompt, *(f"{about}: {sentence}" for sentence in sentences)]
     vectors = embed(texts) if embed is not None and len(sentences) > 1 else ()
-    asked, *others = vectors or [()] * len(texts)
+    asked, *meanings = vectors or [()] * len(texts)
+
+    def cut(place: int) -> str:
+        return passage.text[places[place][0] : places[place + counts[place] - 1][1]]
 
     def worth(place: int) -> tuple[bool, float]:
-        sentence, stretch = sentences[place], stretches[place]
-        share, own = (measure_share(question, set(split_words(text)), rarity=rarity) for text in (stretch, sentence))
-        alike = sum(map(mul, asked, others[place]))
-        return not sentence.endswith(ASKS), alike + WORDS_WORTH * share + BEGINNING_WORTH * own
+        texts = (cut(place), sentences[place])
+        share, own = (measure_share(question, set(split_words(text)), rarity=rarity) for text in texts)
+        alike = _measure_cosine(asked, meanings[place : place + counts[place]])
+        return not sentences[place].endswith(ASKS), alike + WORDS_WORTH * share + BEGINNING_WORTH * own
 
-    return stretches[max(range(len(stretches)), key=worth)]
+    return cut(max(range(len(sentences)), key=worth))
 
 
-def _join_following(passage: Passage, sentences: Sequence[str]) -> list[str]:
-    """Each sentence, row or line of a passage with up to `FOLLOWING` after it, at most `ANSWER_MAX` characters.
+def _count_joined(passage: Passage, places: Sequence[tuple[int, int]]) -> list[int]:
+    """Of how many sentences, rows or lines the stretch consists that begins with each: up to `FOLLOWING` after it, at
+    most `ANSWER_MAX` characters.
 
     What is asked is often said again before it is answered, and a line of code stands below what it is for. Nothing
     follows a row or an item that does not end like a sentence: the next one is about something else.
     """
-    places = _find_places(passage, sentences)
-    joined = []
+    counts = []
     for number, (start, end) in enumerate(places):
+        count = 1
         for _, later in places[number + 1 : number + 1 + FOLLOWING]:
             is_item = passage.text[end] == "\n" and passage.text[end - 1] not in LEADS_ON
             if is_item or later - start > ANSWER_MAX:
                 break
             end = later
-        joined.append(passage.text[start:end])
-    return joined
+            count += 1
+        counts.append(count)
+    return counts
+
+
+def _measure_cosine(asked: Vector, meanings: Sequence[Vector]) -> float:
+    """The cosine of a unit vector and the sum of others, which is that of their mean; 0 without vectors."""
+    total = [sum(values) for values in zip(*meanings, strict=True)]
+    length = math.hypot(*total)
+    return sum(map(mul, asked, total)) / length if length else 0.0
 
 
 def find_holding(passage: Passage, words: str) -> str:

@@ -312,3 +312,23 @@ def test_where_one_of_two_phrases_was_judged_wrong_nothing_is_quoted() -> None:
 
 def test_a_passage_is_left_out_when_a_part_of_it_was_judged_wrong() -> None:
     assert answer(PRUNING, tell(MISLED, BOOK, "pruned in May"), pages=(BOOK, TREES)) == ""
+
+
+def test_a_stretch_is_chosen_by_what_its_sentences_mean():
+    """Each sentence is sent once, however many stretches it is part of."""
+    sentences = [
+        "The beds are dug over in the second half of autumn.",
+        "A layer of mulch keeps them moist until the summer.",
+        "Snow that lies on them protects what grows in them.",
+        "Slugs come out of the hedge and eat during the night.",
+    ]
+    passage = Passage("Garden › Beds", " ".join(sentences))
+    sent = []
+
+    def embed(texts):
+        sent.extend(texts)
+        return [(1.0, 0.0) if text.startswith("What") or "Snow" in text else (0.0, 1.0) for text in texts]
+
+    asked = read_question("What shields plants while it freezes?")
+    assert find_answer(asked, passage, embed=embed) == " ".join(sentences[2:])
+    assert sent == [asked.prompt, *(f"Beds: {sentence}" for sentence in sentences)]
