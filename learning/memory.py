@@ -22,7 +22,7 @@ from learning.models import FrontierPage, IndexedPage, MemoryEvidence, MemoryIte
 from training.agent.reading.page import ParsedPage, is_same_page, parse_kept
 from training.agent.reading.words import pair_characters
 from training.audit import record_audit
-from training.models import PageSnapshot, TrainingOutcome
+from training.models import Host, PageSnapshot, TrainingOutcome
 
 Reason, Status = MemoryItem.Reason, MemoryItem.Status
 
@@ -312,23 +312,31 @@ def purge_memory(*, host_id: int | None, outcome_id: int | None, since: datetime
         rewritten = Q(updated_at__gte=since) & ~Exists(seen_before)
         chosen = chosen.filter(Q(created_at__gte=since) | rewritten)
     with transaction.atomic():
-        _lock_memory_of(chosen)
+        if host_id is None:
+            _lock_memory_of(chosen)
+        else:
+            # It may have passages and no item yet.
+            lock_memory(host_id)
         ids = list(chosen.values_list("pk", flat=True))
-        _forget_indexed(chosen.filter(kind=MemoryItem.Kind.PAGE), host_id=host_id, since=since)
+        passages = _forget_indexed(chosen.filter(kind=MemoryItem.Kind.PAGE), host_id=host_id, since=since)
         with connection.cursor() as cursor:
             # Evidence of what is forgotten goes with it; the outcomes themselves stay.
             cursor.execute("SET LOCAL lealife.purging = 'on'")
         MemoryEvidence.objects.filter(item_id__in=ids).delete()
         MemoryItem.objects.filter(pk__in=ids).delete()
-        record_audit(actor=by, origin=origin, action="purge memory", subject=f"{len(ids)} items")
+        host = Host.objects.filter(pk=host_id or 0).values_list("name", flat=True).first()
+        scope = {"host": host, "outcome": outcome_id, "since": since and since.isoformat()}
+        details = {"passages": passages, **{name: value for name, value in scope.items() if value}}
+        record_audit(actor=by, origin=origin, action="purge memory", subject=f"{len(ids)} items", details=details)
         announce("ingest")
     return len(ids)
 
 
-def _forget_indexed(items: QuerySet[MemoryItem], *, host_id: int | None, since: datetime | None) -> None:
+def _forget_indexed(items: QuerySet[MemoryItem], *, host_id: int | None, since: datetime | None) -> int:
     """Takes the pages of these items out of the site index, and all that were indexed for a host or since a time.
 
-    The crawl reads them again: a purge forgets what was read, not that the page is there.
+    Returns how many passages went with them. The crawl reads the pages again: a purge forgets what was read, not that
+    they are there.
     """
     of_items = Exists(items.filter(host_id=OuterRef("host_id"), url=OuterRef("url")))
     pages = IndexedPage.objects.filter(of_items)
@@ -338,4 +346,4 @@ def _forget_indexed(items: QuerySet[MemoryItem], *, host_id: int | None, since: 
     again = Exists(pages.filter(host_id=OuterRef("host_id"), url_digest=OuterRef("url_digest")))
     read = FrontierPage.objects.filter(again, state=FrontierPage.State.READ)
     read.update(state=FrontierPage.State.KNOWN, not_before=Now())
-    forget_pages(pages)
+    return forget_pages(pages)

@@ -82,6 +82,7 @@ def test_a_purge_is_logged(host):
     purge(host_id=host.pk)
     entry = AuditEntry.objects.get()
     assert (entry.actor, entry.action, entry.subject) == ("ada", "purge memory", "1 items")
+    assert entry.details == {"host": host.name, "passages": 0}
 
 
 def test_what_was_purged_can_be_learned_again(host):
