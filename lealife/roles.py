@@ -29,6 +29,7 @@ ACTIONS: Mapping[str, Collection[str]] = {
         "training.add_host",
         "training.change_host",
         "training.delete_host",
+        "training.archive_host",
         "training.ask",
         "training.give_verdict",
         "training.queue_source",

@@ -21,7 +21,7 @@ from training.models import TaskDefinition, TrainingSource
 from training.sources import check_title, queue_source
 from training.tasks import check_pages_target, check_prompt, check_success_check, find_named_host
 
-READY, NO_HOST, DISABLED, HOST_DISABLED = "ready", "no host", "disabled", "host disabled"
+READY, NO_HOST, DISABLED, HOST_ARCHIVED = "ready", "no host", "disabled", "host archived"
 # What a definition is made of, as a blank form has it.
 BLANK: dict[str, Any] = {"title": "", "prompt": "", "host": None, "check_spec": None, "pages_target": None}
 
@@ -140,7 +140,7 @@ def read_state(row: TaskDefinition) -> str:
         return NO_HOST
     if not row.enabled:
         return DISABLED
-    return READY if row.host.enabled else HOST_DISABLED
+    return READY if row.host.enabled else HOST_ARCHIVED
 
 
 def explain_state(state: str, *, title: str, host: str = "") -> str:
@@ -148,7 +148,7 @@ def explain_state(state: str, *, title: str, host: str = "") -> str:
     return {
         NO_HOST: f"“{title}” has no host yet. Staff must give it one in admin before it can be enabled.",
         DISABLED: f"“{title}” is disabled.",
-        HOST_DISABLED: f"“{title}” cannot be queued: host {host} is disabled.",
+        HOST_ARCHIVED: f"“{title}” cannot be queued: host {host} is archived.",
     }.get(state, "")
 
 

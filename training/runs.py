@@ -66,7 +66,7 @@ def claim_queued_run(*, now: datetime) -> int | None:
         lock_slots()
         if not read_slots().free_for_control:
             return None
-        # Those of a host that was disabled meanwhile wait until it is enabled again.
+        # Those of a host that was archived meanwhile wait until it is back in use.
         queued = Run.objects.queued().filter(host__enabled=True).order_by("id")
         run = queued.select_for_update(of=("self",), skip_locked=True).first()
         if run is None:

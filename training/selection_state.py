@@ -131,7 +131,7 @@ def read_heads(
 def read_locked_campaign() -> Campaign | None:
     """The campaign that has started and not drained; under the campaign lock only it may run.
 
-    A campaign with a run in flight holds the lock, cancelled or not. Otherwise a campaign whose host is disabled does
+    A campaign with a run in flight holds the lock, cancelled or not. Otherwise a campaign whose host is archived does
     not hold it, because it could never drain.
     """
     claimed = TrainingSource.objects.filter(campaign__isnull=False, status=TrainingSource.Status.CLAIMED)

@@ -116,9 +116,9 @@ def check_page(url: str, *, host: Host, field: str) -> str:
 
 
 def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
-    """The host row that a name, a URL or the prompt's own URL means; the only enabled one when nothing says.
+    """The host row that a name, a URL or the prompt's own URL means; the only one in use when nothing says.
 
-    Raises NotFound for an unknown host and InvalidInput when it is disabled or no host can be chosen: a prompt
+    Raises NotFound for an unknown host and InvalidInput when it is archived or no host can be chosen: a prompt
     whose addresses are all on unknown hosts is not sent to another host.
     """
     found: Host | None
@@ -132,12 +132,12 @@ def find_host(host: Host | str | None, *, prompt: str = "") -> Host:
                 raise InvalidInput("Name a host: there is no host yet, or more than one.", field="host")
             found = enabled[0]
     if not found.enabled:
-        raise InvalidInput(f"Host {found.name} is disabled.", field="host")
+        raise InvalidInput(f"Host {found.name} is archived.", field="host")
     return found
 
 
 def find_named_host(host: Host | str) -> Host:
-    """The host row that a name or a URL means, enabled or not. Raises NotFound."""
+    """The host row that a name or a URL means, archived or not. Raises NotFound."""
     if isinstance(host, Host):
         return host
     name = clean_text(host)
@@ -167,9 +167,9 @@ def _find_host_in(prompt: str) -> Host | None:
 
 
 def _hosts_by_network() -> dict[str, Host]:
-    """Every host by the network names it answers to; of two that claim one name the older has it."""
+    """Every host by the network names it answers to; of two that claim one name one in use has it, then the older."""
     known: dict[str, Host] = {}
-    for row in Host.objects.order_by("id"):
+    for row in Host.objects.order_by("-enabled", "id"):
         for name in (urlsplit(row.base_url).netloc, *row.aliases):
             known.setdefault(name.lower(), row)
     return known

@@ -40,7 +40,6 @@ class HostForm(forms.ModelForm):
             "name",
             "base_url",
             "aliases",
-            "enabled",
             "politeness_delay_ms",
             "may_be_private",
             "stay_below_base_path",

@@ -77,7 +77,7 @@ def change_definition(request: ActorRequest, definition_id: RowId, body: Definit
     auth=allow(queue_definition),
 )
 def queue(request: ActorRequest, definition_id: RowId, body: QueueIn) -> Status:
-    """Queues one run of a definition, or a campaign of `size`; 409 while it or its host is disabled."""
+    """Queues one run of a definition, or a campaign of `size`; 409 while it is disabled or its host archived."""
     queued = queue_definition(definition_id=definition_id, size=body.size, queued_from=ORIGIN, by=request.auth)
     href = reverse("api:campaign", kwargs={"campaign_id": queued.campaign_id}) if queued.campaign_id else None
     return Status(201, fill_schema(DefinitionQueuedOut, queued, href=href))

@@ -89,7 +89,8 @@ def read_answers() -> list[Exemplar]:
 
 
 def _read_items() -> list[MemoryItem]:
-    items = list(MemoryItem.objects.recallable().filter(kind=MemoryItem.Kind.EXEMPLAR).order_by("-id")[:POOL])
+    trusted = MemoryItem.objects.recallable().filter(kind=MemoryItem.Kind.EXEMPLAR, host__enabled=True)
+    items = list(trusted.order_by("-id")[:POOL])
     # An item was trusted for one run, and its data may be of another: that run's own success has to count.
     counted = read_counted_runs({item.data["run"] for item in items})
     return [item for item in items if item.data["run"] in counted]

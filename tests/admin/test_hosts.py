@@ -27,7 +27,6 @@ def change(staff: Client, host: Host, **changes: object) -> None:
         "base_url": host.base_url,
         "aliases": "[]",
         "initial-aliases": "[]",
-        "enabled": "on",
         "politeness_delay_ms": 1000,
         "seed_curriculum": "on",
     }

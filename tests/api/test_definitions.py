@@ -87,8 +87,8 @@ def test_what_is_not_ready_is_a_conflict_with_its_reason(host: Host, operator: C
     assert operator.post(f"{saved['href']}/actions/enable/").json()["state"] == "ready"
 
     Host.objects.update(enabled=False)
-    assert operator.get(saved["href"]).json()["state"] == "host disabled"
-    assert "host manual is disabled" in assert_problem(queue(operator, saved, size=2), 409)["detail"]
+    assert operator.get(saved["href"]).json()["state"] == "host archived"
+    assert "host manual is archived" in assert_problem(queue(operator, saved, size=2), 409)["detail"]
     assert not TrainingSource.objects.exists()
 
 
@@ -163,7 +163,7 @@ def test_what_failed_of_a_campaign_is_queued_again(host: Host, operator: Client)
     assert "is cancelled" in assert_problem(operator.post(f"{href}/actions/requeue-failed/"), 409)["detail"]
 
 
-def test_a_campaign_whose_host_is_disabled_says_so_and_can_be_cancelled(host: Host, operator: Client) -> None:
+def test_a_campaign_whose_host_is_archived_says_so_and_can_be_cancelled(host: Host, operator: Client) -> None:
     href = queue(operator, save(operator), size=3).json()["href"]
     Host.objects.update(enabled=False)
     progress = operator.get(href).json()

@@ -71,7 +71,7 @@ def test_an_address_in_the_prompt_that_is_none_does_no_harm(host: Host, operator
     assert answer.status_code == 202
 
 
-def test_a_disabled_host_is_refused(host: Host, operator: Client) -> None:
+def test_an_archived_host_is_refused(host: Host, operator: Client) -> None:
     Host.objects.update(enabled=False)
     answer = operator.post("/api/tasks", {"prompt": "Which page?", "host": "manual"}, JSON)
     assert_problem(answer, 422, field="host")

@@ -149,8 +149,8 @@ def test_a_campaign_that_waits_for_its_host_says_so(browser: Client, saved: Task
     queue_campaign(saved, size=2)
     Host.objects.update(enabled=False)
     page = browser.get("/training/").content.decode()
-    assert "Host manual is disabled. The queued runs wait until it is enabled again." in page
-    assert "<dt>Prices pending</dt><dd>2 <small>(host disabled)</small></dd>" in page
+    assert "Host manual is archived. The queued runs wait until it is back in use." in page
+    assert "<dt>Prices pending</dt><dd>2 <small>(host archived)</small></dd>" in page
 
 
 def test_a_user_who_is_not_staff_queues_nothing(saved: TaskDefinition) -> None:

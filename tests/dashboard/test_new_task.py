@@ -138,7 +138,7 @@ def test_it_says_who_will_answer_and_what_is_known(browser: Client, host: Host) 
 
 def test_without_a_host_it_says_where_one_is_added(browser: Client) -> None:
     page = browser.get("/tasks/new/").content.decode()
-    assert "No host is enabled" in page
+    assert "No host is in use" in page
     assert "/admin/training/host/" in page
 
 

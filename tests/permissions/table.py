@@ -37,6 +37,8 @@ ACTIONS = {
     "training.definitions.enable_definition": "training.manage_definition",
     "training.definitions.queue_definition": "training.queue_source",
     "training.definitions.save_definition": "training.manage_definition",
+    "training.hosts.archive_host": "training.archive_host",
+    "training.hosts.unarchive_host": "training.archive_host",
     "training.runtime_settings.apply_settings": "training.change_settings",
     "training.sources.cancel_source": "training.cancel_source",
     "training.sources.correct_source": "training.queue_source",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from learning.models import CurriculumTask
+from promotion.candidates.exemplars import read_exemplars
 from promotion.evaluation.freezing import choose_tasks
 from tests.promotion.scenes import make_tasks
+from tests.promotion.test_candidates import remember_exemplar
 from training.models import Host
 
 TASKS = 13
@@ -43,3 +45,10 @@ def test_every_page_gives_one_task_before_any_gives_a_second(tasks, host):
         pages = [task.expected_url for task in choose_tasks(count=8, seed=seed)]
         assert len(set(pages[:4])) == 4
         assert set(pages[4:]) == {f"{host.base_url}0"}
+
+
+def test_no_exemplar_is_taken_from_the_memory_of_an_archived_host(host):
+    remember_exemplar(host, 1)
+    assert len(read_exemplars(shortlist_size=5)) == 1
+    Host.objects.update(enabled=False)
+    assert read_exemplars(shortlist_size=5) == []

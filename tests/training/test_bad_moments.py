@@ -96,7 +96,7 @@ def test_a_bulk_deletion_leaves_a_host_that_is_in_use(staff, host, run):
     assert Host.objects.filter(pk=host.pk).exists()
 
 
-def test_a_host_disabled_while_its_run_executes_lets_it_end_and_is_served_no_more(host, run):
+def test_a_host_archived_while_its_run_executes_lets_it_end_and_is_served_no_more(host, run):
     make_source(host)
     Host.objects.update(enabled=False)
     assert finish(run).status == "succeeded"
@@ -106,7 +106,7 @@ def test_a_host_disabled_while_its_run_executes_lets_it_end_and_is_served_no_mor
     assert claim_next_source(now=START) is not None
 
 
-def test_other_hosts_are_served_while_one_is_disabled(host, run):
+def test_other_hosts_are_served_while_one_is_archived(host, run):
     Host.objects.update(enabled=False)
     other = make_host()
     make_source(other)

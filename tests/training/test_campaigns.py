@@ -242,14 +242,14 @@ def test_a_host_enabled_again_goes_on_where_its_campaign_stopped(host):
     assert read_progress(made.pk).succeeded == 2
 
 
-def test_a_campaign_on_a_disabled_host_can_be_cancelled(host):
+def test_a_campaign_on_an_archived_host_can_be_cancelled(host):
     made = campaign(host, size=2)
     Host.objects.update(enabled=False)
     assert cancel_campaign(campaign_id=made.pk, **WHO) == 2
     assert (read_progress(made.pk).percent, read_progress(made.pk).cancelled) == (0, 2)
 
 
-def test_a_locked_campaign_whose_host_is_disabled_lets_others_run(host, settle):
+def test_a_locked_campaign_whose_host_is_archived_lets_others_run(host, settle):
     settle(campaign_lock=True)
     campaign(host, size=2)
     finish(begin_claimed())

@@ -67,7 +67,7 @@ def test_a_source_that_rests_is_not_claimed_before_its_time(host):
     assert claim_next_source(now=later(minutes=5)) is not None
 
 
-def test_a_source_on_a_disabled_host_is_not_claimed(host):
+def test_a_source_on_an_archived_host_is_not_claimed(host):
     make_source(host)
     Host.objects.filter(pk=host.pk).update(enabled=False)
     assert claim_next_source(now=START) is None
@@ -213,7 +213,7 @@ def test_the_campaign_lock_holds_although_the_campaign_began_with_a_failure(host
     assert read_locked_campaign() == campaign
 
 
-def test_a_campaign_on_a_disabled_host_does_not_block_other_sources(host, settle):
+def test_a_campaign_on_an_archived_host_does_not_block_other_sources(host, settle):
     settle(campaign_lock=True)
     make_campaign(host)
     finish(begin_claimed())

@@ -165,10 +165,10 @@ def test_a_definition_without_a_host_is_not_queued(db):
         queue(save())
 
 
-def test_a_definition_whose_host_is_disabled_is_not_queued(host):
+def test_a_definition_whose_host_is_archived_is_not_queued(host):
     row = save(host=host)
     Host.objects.update(enabled=False)
-    with pytest.raises(Conflict, match=f"host {host.name} is disabled"):
+    with pytest.raises(Conflict, match=f"host {host.name} is archived"):
         queue(row, size=3)
     assert not TrainingSource.objects.exists()
 

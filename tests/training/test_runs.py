@@ -137,7 +137,7 @@ def test_a_source_cancelled_while_it_ran_stays_cancelled(run):
     assert (source.status, source.failed_attempts) == ("cancelled", 0)
 
 
-def test_a_question_waits_while_its_host_is_disabled(host):
+def test_a_question_waits_while_its_host_is_archived(host):
     queue_standard(host)
     type(host).objects.update(enabled=False)
     assert claim_queued_run(now=START) is None

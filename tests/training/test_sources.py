@@ -108,9 +108,9 @@ def test_a_prompt_without_a_host_is_refused_when_there_are_two(host):
         queue(None)
 
 
-def test_a_disabled_host_is_refused(host):
+def test_an_archived_host_is_refused(host):
     Host.objects.update(enabled=False)
-    with pytest.raises(InvalidInput, match="is disabled"):
+    with pytest.raises(InvalidInput, match="is archived"):
         queue(host.name)
 
 

@@ -137,10 +137,10 @@ class Migration(migrations.Migration):
             name='Host',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200, unique=True)),
+                ('name', models.CharField(help_text='What people choose it by, and name in the API.', max_length=200, unique=True)),
                 ('base_url', models.URLField(help_text='Every run starts here and stays on this host and its aliases.', max_length=500, unique=True)),
                 ('aliases', models.JSONField(blank=True, default=list, help_text='Other host names of the same site, for example ["www.example.org"].')),
-                ('enabled', models.BooleanField(default=True, help_text='Disabled hosts are never picked.')),
+                ('enabled', models.BooleanField(default=True, editable=False, help_text='Off while the host is archived: nothing of it is claimed, asked, read or recalled.', verbose_name='in use')),
                 ('politeness_delay_ms', models.PositiveIntegerField(default=1000, help_text='Shortest time between two requests to this host, over all runs and machines, in milliseconds.')),
                 ('may_be_private', models.BooleanField(default=False, help_text="Allow this host's names to resolve to private or loopback addresses. Cloud metadata stays refused.")),
                 ('stay_below_base_path', models.BooleanField(default=False, help_text='Visit only pages below the path of the base URL, such as /docs/. For a host that others share.')),
@@ -150,6 +150,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
             ],
             options={
+                'permissions': [('archive_host', 'May archive hosts and bring them back')],
                 'ordering': ['name'],
             },
         ),

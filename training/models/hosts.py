@@ -11,14 +11,19 @@ from training.agent.task import Site
 class Host(models.Model):
     """A website that runs may visit."""
 
-    name = models.CharField(max_length=200, unique=True)
+    name = models.CharField(max_length=200, unique=True, help_text="What people choose it by, and name in the API.")
     base_url = models.URLField(
         max_length=500, unique=True, help_text="Every run starts here and stays on this host and its aliases."
     )
     aliases = models.JSONField(
         default=list, blank=True, help_text='Other host names of the same site, for example ["www.example.org"].'
     )
-    enabled = models.BooleanField(default=True, help_text="Disabled hosts are never picked.")
+    enabled = models.BooleanField(
+        "in use",
+        default=True,
+        editable=False,
+        help_text="Off while the host is archived: nothing of it is claimed, asked, read or recalled.",
+    )
     politeness_delay_ms = models.PositiveIntegerField(
         default=1000,
         help_text="Shortest time between two requests to this host, over all runs and machines, in milliseconds.",
@@ -43,6 +48,7 @@ class Host(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        permissions = [("archive_host", "May archive hosts and bring them back")]
         ordering = ["name"]
 
     def __str__(self) -> str:
