@@ -155,7 +155,14 @@ ADMIN_ACTIONS = {
         "requeue_selected": "training.manage_campaign",
         "cancel_selected": "training.manage_campaign",
     },
-    "training.Host": {"delete_selected": "training.delete_host", "read_again_selected": "learning.read_again"},
+    "training.Host": {
+        "delete_selected": "training.delete_host",
+        "check_selected": "training.change_host",
+        "read_again_selected": "learning.read_again",
+        "archive_selected": "training.archive_host",
+        "unarchive_selected": "training.archive_host",
+        "forget_selected": "learning.purge_memory",
+    },
     "training.Run": {
         "repeat_selected": "training.ask",
         "train_on_selected": "training.queue_source",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from lealife.core.row_count import RowCount
@@ -20,7 +20,7 @@ COUNT_MAX = 2_000
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """An enabled host. `passages` is the size of its index; what else is counted is at most 2,001.
+    """A host. `passages` is the size of its index; what else is counted is at most 2,001.
 
     `pages` are its known addresses, of which `waiting` are still to be read; `indexed` are its pages in the index,
     `memories` the memory items that runs are given, and `cases` the questions that people judged.
@@ -77,13 +77,17 @@ class HostFacts:
         return f"{show_count(self.cases)}\N{NO-BREAK SPACE}case{'' if self.cases == 1 else 's'}" if self.cases else ""
 
 
-def read_host_facts() -> tuple[HostFacts, ...]:
-    """The first 50 enabled hosts by name. One query, at a cost that does not grow with what is known."""
+def read_host_facts(among: QuerySet[Host] | None = None) -> tuple[HostFacts, ...]:
+    """The first 50 hosts by name, of those in use or `among` others.
+
+    One query, at a cost that does not grow with what is known.
+    """
     pages = FrontierPage.objects.filter(host=OuterRef("pk"))
     indexed = IndexedPage.objects.filter(host=OuterRef("pk"))
     memories = MemoryItem.objects.filter(host=OuterRef("pk"), status=MemoryItem.Status.TRUSTED)
     cases = CurriculumTask.objects.cases().filter(host=OuterRef("pk"))
-    hosts = Host.objects.filter(enabled=True).annotate(
+    chosen = Host.objects.filter(enabled=True) if among is None else among
+    hosts = chosen.annotate(
         pages=RowCount(pages.order_by()[: COUNT_MAX + 1]),
         waiting=RowCount(pages.filter(state=FrontierPage.State.KNOWN).order_by()[: COUNT_MAX + 1]),
         indexed=RowCount(indexed.order_by()[: COUNT_MAX + 1]),
