@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import Q
 
 from lealife.core.action_admin import ActionAdmin, offer_each
 from lealife.core.readonly_admin import ReadOnlyAdmin, ReadOnlyInline
@@ -53,7 +54,10 @@ class RunAdmin(ReadOnlyAdmin, ActionAdmin):
     list_filter = ("lane", "status", "answer_state", "host")
     list_select_related = ("host",)
     search_fields = ("=id",)
-    search_help_text = "The run's number."
+    recent_fields = ("prompt",)
+    # Training makes far more runs than people do: their questions would soon be too far back.
+    parts = tuple(Q(lane=lane) for lane in Run.Lane.values)
+    search_help_text = "The run's number, or words of its question among the newest 5,000 runs of each lane."
     inlines = (StepInline,)
     # In the place of the column, which also holds what is no answer.
     exclude = ("answer",)

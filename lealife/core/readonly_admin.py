@@ -11,6 +11,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from lealife.core.long_lists import LongListAdmin
+
 
 class NoEdits:
     """Refuses add, change and delete to everyone, including superusers; looking needs the view permission."""
@@ -22,11 +24,8 @@ class NoEdits:
     has_change_permission = has_delete_permission = has_add_permission
 
 
-class ReadOnlyAdmin(NoEdits, admin.ModelAdmin):
-    """A list, and a page for each row. Filtered lists make no second COUNT, because these tables keep growing."""
-
-    show_full_result_count = False
-    list_per_page = 50
+class ReadOnlyAdmin(NoEdits, LongListAdmin):
+    """A list, and a page for each row."""
 
 
 class ReadOnlyInline(NoEdits, admin.TabularInline):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from lealife.core.readonly_admin import ReadOnlyAdmin
 from training.models import (
     ChainAnchor,
     ChainCheck,
+    Host,
     OperatorVerdict,
     OutcomeSeal,
     PageSnapshot,
@@ -79,7 +80,15 @@ class TrainingOutcomeAdmin(ReadOnlyAdmin):
     list_filter = ("success", "answer_state", "is_counted", "lane", "host")
     list_select_related = ("host",)
     search_fields = ("=id", "=run__id", "=source__id")
-    search_help_text = "The number of the outcome, its run or its source."
+    recent_fields = ("error_code", "run__error")
+    search_help_text = (
+        "The number of the outcome, its run or its source; or the name of its host, "
+        "or words of its error among the newest 5,000 outcomes."
+    )
+
+    def find_indexed(self, term: str) -> Q:
+        """The outcomes of hosts with such a name."""
+        return Q(host__in=list(Host.objects.filter(name__icontains=term)))
 
 
 @admin.register(OperatorVerdict)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.http import HttpRequest
 
 from lealife.core.action_admin import NEVER, ORIGIN, ActionAdmin, offer_each, take_over
 from lealife.core.actors import read_actor
+from lealife.core.long_lists import LongListAdmin
 from training.models import TrainingSource
 from training.sources import (
     WAITING,
@@ -30,7 +31,7 @@ class SourceForm(forms.ModelForm):
 
 
 @admin.register(TrainingSource)
-class TrainingSourceAdmin(ActionAdmin):
+class TrainingSourceAdmin(ActionAdmin, LongListAdmin):
     """Training sources. One that waits can be corrected; one that has started is a record."""
 
     form = SourceForm
@@ -47,9 +48,9 @@ class TrainingSourceAdmin(ActionAdmin):
     )
     list_filter = ("status", "kind", "host")
     list_select_related = ("host",)
-    search_fields = ("=id", "title", "=scenario_marker")
-    list_per_page = 50
-    show_full_result_count = False
+    search_fields = ("=id",)
+    recent_fields = ("title", "prompt")
+    search_help_text = "The number, the whole scenario marker, or words of title and prompt among the newest 5,000."
     autocomplete_fields = ("host",)
     actions = ("disable_selected", "enable_selected", "requeue_selected", "cancel_selected")
     adds = queue_source.permission
@@ -78,6 +79,10 @@ class TrainingSourceAdmin(ActionAdmin):
         if not isinstance(obj, TrainingSource):
             return ()
         return self.RECORD if obj.status in WAITING else (*SourceForm.Meta.fields, *self.RECORD)
+
+    def find_indexed(self, term: str) -> Q:
+        """The source with this scenario marker."""
+        return Q(scenario_marker=term)
 
     def save_model(self, request: HttpRequest, obj: TrainingSource, form: forms.ModelForm, change: bool) -> None:
         """Queues a new source, or corrects one that still waits."""
