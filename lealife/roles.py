@@ -37,6 +37,7 @@ ACTIONS: Mapping[str, Collection[str]] = {
         "learning.read_again",
         "learning.retire_memory",
         "learning.trust_memory",
+        "learning.correct_memory",
         "learning.purge_memory",
     ),
     RELEASER: (

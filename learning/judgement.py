@@ -42,7 +42,7 @@ def judge_outcome(*, outcome: TrainingOutcome, right: bool, now: datetime) -> Ef
     Right: quarantined ones are trusted, and so are those that an earlier “wrong” retired. Wrong: an item that no
     other outcome vouches for is retired, the others are quarantined until another run confirms them. Outcomes
     judged wrong vouch for nothing. What the run had followed counts as having helped, or no longer does. Raises
-    Conflict while the outcome waits for its ingest.
+    Conflict while the outcome waits for its ingest. What a person has corrected since then is not the run's any more.
     """
     with transaction.atomic():
         lock_memory(outcome.host_id)
@@ -51,7 +51,7 @@ def judge_outcome(*, outcome: TrainingOutcome, right: bool, now: datetime) -> Ef
         taught = {
             item.pk: item
             for item in MemoryItem.objects.select_for_update(of=("self",))
-            .filter(evidence__outcome=outcome, kind__in=MemoryItem.CLAIMS)
+            .filter(evidence__outcome=outcome, kind__in=MemoryItem.CLAIMS, replaced_by=None, corrected_by="")
             .order_by("pk")
         }
         effect = _trust(taught) if right else _distrust(taught, outcome=outcome)

@@ -111,7 +111,7 @@ def _find_item(
 
 def _find_same_page(lesson: Lesson, page: ParsedPage, *, host_items: QuerySet[MemoryItem]) -> MemoryItem | None:
     others = host_items.filter(kind=MemoryItem.Kind.PAGE).exclude(key=lesson.key).order_by("pk")
-    others = others.exclude(reason__in=(Reason.GONE, Reason.MOVED, Reason.SAME))
+    others = others.exclude(reason__in=(Reason.GONE, Reason.MOVED, Reason.SAME, Reason.REPLACED))
     same = others.filter(content_hash=lesson.content_hash).first()
     if same is not None or not page.canonical or page.canonical == page.url:
         return same
@@ -151,7 +151,7 @@ def _insert(outcome: TrainingOutcome, lesson: Lesson, *, trusted: bool) -> Memor
         sightings=2 if trusted and lesson.page is not None else 1,
         first_outcome=outcome,
     )
-    _index(item.pk, lesson)
+    index_item(item.pk, title=lesson.title, searched=lesson.searched)
     return item
 
 
@@ -196,9 +196,12 @@ def _confirm(item: MemoryItem, lesson: Lesson, *, crawled: bool, now: datetime) 
         content_hash=lesson.content_hash,
         snapshot_digest=lesson.snapshot_digest,
         sightings=2 if crawled else 1,
+        # These are the page's own new words, whoever chose the old ones.
+        corrected_by="",
+        corrected_why="",
         updated_at=now,
     )
-    _index(item.pk, lesson)
+    index_item(item.pk, title=lesson.title, searched=lesson.searched)
 
 
 def _revive(rows: QuerySet[MemoryItem], *, now: datetime) -> int:
@@ -220,12 +223,11 @@ def confirm_crawled(*, host_id: int, content_hash: str, now: datetime) -> int:
     ).update(status=Status.TRUSTED, reason="", sightings=F("sightings") + 1, updated_at=now)
 
 
-def _index(item_id: int, lesson: Lesson) -> None:
+def index_item(item_id: int, *, title: str, searched: str) -> None:
+    """Makes the item found by these words."""
     MemoryItem.objects.filter(pk=item_id).update(
-        search=SearchVector(Value(split_identifiers(lesson.title)), weight="A", config=SEARCH_CONFIG)
-        + SearchVector(
-            Value(split_identifiers(cut_bytes(lesson.searched, SEARCHED_BYTES))), weight="B", config=SEARCH_CONFIG
-        )
+        search=SearchVector(Value(split_identifiers(title)), weight="A", config=SEARCH_CONFIG)
+        + SearchVector(Value(split_identifiers(cut_bytes(searched, SEARCHED_BYTES))), weight="B", config=SEARCH_CONFIG)
     )
 
 
@@ -275,7 +277,8 @@ def retire_items(*, item_ids: Iterable[int], by: Actor, origin: str) -> int:
 def trust_items(*, item_ids: Iterable[int], by: Actor, origin: str) -> int:
     """Vouches for items, so that runs recall them again; returns how many changed.
 
-    Of an item whose page says something else by now the next visit decides again.
+    Of an item whose page says something else by now the next visit decides again. What a correction has replaced stays
+    as it is: its successor is recalled.
     """
     changes = {"status": Status.TRUSTED, "reason": ""}
     return _change(item_ids, changes, action="trust memory", by=by, origin=origin)
@@ -285,7 +288,8 @@ def _change(item_ids: Iterable[int], changes: dict[str, Any], *, action: str, by
     chosen = MemoryItem.objects.filter(pk__in=list(item_ids))
     with transaction.atomic():
         _lock_memory_of(chosen)
-        changed = chosen.exclude(status=changes["status"]).update(**changes, updated_at=timezone.now())
+        movable = chosen.filter(replaced_by=None).exclude(status=changes["status"])
+        changed = movable.update(**changes, updated_at=timezone.now())
         record_audit(actor=by, origin=origin, action=action, subject=f"{changed} items")
         announce("ingest")
     return changed

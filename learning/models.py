@@ -112,6 +112,7 @@ class MemoryItem(models.Model):
         ANSWERS = "answers", "the address answers again"
         NEVER_HELPED = "never_helped", "recalled often, it never helped"
         BY_HAND = "by_hand", "retired by hand"
+        REPLACED = "replaced", "a person chose other words of its page"
 
     # What claims that an answer was right. What a page says stays true whatever was asked of it.
     CLAIMS = (Kind.ROUTE, Kind.EXEMPLAR)
@@ -141,6 +142,12 @@ class MemoryItem(models.Model):
     first_outcome = models.ForeignKey(
         TrainingOutcome, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    # Most items were never corrected: a partial index below serves this.
+    replaced_by = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="replaced", db_index=False
+    )
+    corrected_by = models.CharField(max_length=150, blank=True, help_text="Who chose these words of the page.")
+    corrected_why = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -150,6 +157,7 @@ class MemoryItem(models.Model):
         permissions = [
             ("retire_memory", "May retire memory"),
             ("trust_memory", "May vouch for memory"),
+            ("correct_memory", "May correct memory"),
             ("purge_memory", "May purge memory"),
         ]
         db_table = "memory_items"
@@ -161,6 +169,7 @@ class MemoryItem(models.Model):
             # Ingest asks which page says the same, and what is remembered of an address.
             models.Index(fields=["host", "content_hash"], name="memory_by_content"),
             HashIndex(fields=["url"], name="memory_by_address"),
+            models.Index(fields=["replaced_by"], condition=Q(replaced_by__isnull=False), name="memory_replaced"),
         ]
         triggers = count_by_kind_and_status()
 

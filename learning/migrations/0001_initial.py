@@ -107,7 +107,7 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('page', 'page'), ('route', 'route'), ('exemplar', 'exemplar'), ('pitfall', 'pitfall')], max_length=10)),
                 ('key', models.CharField(help_text='sha256 of the values that identify the item: kind, URL, task.', max_length=64)),
                 ('status', models.CharField(choices=[('quarantined', 'quarantined'), ('trusted', 'trusted'), ('retired', 'retired')], default='quarantined', max_length=12)),
-                ('reason', models.CharField(blank=True, choices=[('gone', 'its page is gone'), ('moved', 'its address leads to another page now'), ('changed', 'its page says something else now'), ('same', 'another address says the same'), ('answers', 'the address answers again'), ('never_helped', 'recalled often, it never helped'), ('by_hand', 'retired by hand')], help_text='Why it is not recalled.', max_length=12)),
+                ('reason', models.CharField(blank=True, choices=[('gone', 'its page is gone'), ('moved', 'its address leads to another page now'), ('changed', 'its page says something else now'), ('same', 'another address says the same'), ('answers', 'the address answers again'), ('never_helped', 'recalled often, it never helped'), ('by_hand', 'retired by hand'), ('replaced', 'a person chose other words of its page')], help_text='Why it is not recalled.', max_length=12)),
                 ('url', models.TextField(blank=True)),
                 ('title', models.TextField(blank=True)),
                 ('text', models.TextField(blank=True, help_text='A short extract, from the page.')),
@@ -119,15 +119,18 @@ class Migration(migrations.Migration):
                 ('recalled_count', models.PositiveIntegerField(default=0, help_text='Runs that recalled it.')),
                 ('checked_count', models.PositiveIntegerField(default=0, help_text='Of these runs, those whose answer a check could judge.')),
                 ('helped_count', models.PositiveIntegerField(default=0, help_text='Of these runs, those that followed it to a right answer.')),
+                ('corrected_by', models.CharField(blank=True, help_text='Who chose these words of the page.', max_length=150)),
+                ('corrected_why', models.TextField(blank=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('first_outcome', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='training.trainingoutcome')),
                 ('host', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='training.host')),
+                ('replaced_by', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='replaced', to='learning.memoryitem')),
             ],
             options={
                 'db_table': 'memory_items',
                 'ordering': ['-id'],
-                'permissions': [('retire_memory', 'May retire memory'), ('trust_memory', 'May vouch for memory'), ('purge_memory', 'May purge memory')],
+                'permissions': [('retire_memory', 'May retire memory'), ('trust_memory', 'May vouch for memory'), ('correct_memory', 'May correct memory'), ('purge_memory', 'May purge memory')],
             },
         ),
         migrations.CreateModel(
@@ -273,6 +276,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='memoryitem',
             index=django.contrib.postgres.indexes.HashIndex(fields=['url'], name='memory_by_address'),
+        ),
+        migrations.AddIndex(
+            model_name='memoryitem',
+            index=models.Index(condition=models.Q(('replaced_by__isnull', False)), fields=['replaced_by'], name='memory_replaced'),
         ),
         migrations.AddConstraint(
             model_name='memoryitem',

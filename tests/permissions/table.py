@@ -18,6 +18,7 @@ ACTIONS = {
     "learning.memory.purge_memory": "learning.purge_memory",
     "learning.memory.retire_items": "learning.retire_memory",
     "learning.memory.trust_items": "learning.trust_memory",
+    "learning.versions.correct_item": "learning.correct_memory",
     "promotion.adoption.adopt_tags": "promotion.adopt_digest",
     "promotion.applies.roll_back": "promotion.roll_back",
     "promotion.canary.abort_open_canary": "promotion.abort_canary",
