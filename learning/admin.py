@@ -1,20 +1,10 @@
-"""Admin of memory, which can be retired or purged; everything else is read-only."""
+"""Admin of what was learned, read-only. Memory items stand in `lealife/admin/memory.py`."""
 
 from __future__ import annotations
 
-from typing import Any
+from django.contrib import admin
 
-from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
-from django.db.models import Min, QuerySet
-from django.http import HttpRequest
-from django.utils.safestring import SafeString
-
-from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, offer_all
-from lealife.core.actors import read_actor
-from lealife.core.readonly_admin import ReadOnlyAdmin, link_rows
-from learning.memory import purge_memory, retire_items, trust_items
+from lealife.core.readonly_admin import ReadOnlyAdmin
 from learning.models import (
     CurriculumTask,
     FrontierPage,
@@ -23,92 +13,11 @@ from learning.models import (
     IndexedPassage,
     MemoryCount,
     MemoryEvidence,
-    MemoryItem,
     MissingPage,
     RunLearningOutcome,
     TermCount,
     VectorModel,
 )
-
-CONFIRMATION = "purge"
-
-
-class MemoryActionForm(ActionForm):
-    """The word that a user must type for a purge."""
-
-    confirm = forms.CharField(
-        required=False, label=f"To purge, type “{CONFIRMATION}”:", widget=forms.TextInput(attrs={"size": 8})
-    )
-
-
-@admin.register(MemoryItem)
-class MemoryItemAdmin(ReadOnlyAdmin, ActionAdmin):
-    """Shared memory. Its text comes from pages and is never edited; items can be retired, or purged by origin."""
-
-    list_display = (
-        "id",
-        "kind",
-        "host",
-        "status",
-        "reason",
-        "title",
-        "sightings",
-        "recalled_count",
-        "checked_count",
-        "helped_count",
-        "updated_at",
-    )
-    list_filter = ("status", "reason", "kind", "host")
-    list_select_related = ("host",)
-    search_fields = ("=id", "title", "url")
-    exclude = ("search",)
-    readonly_fields = ("evidence_rows",)
-    action_form = MemoryActionForm
-    actions = ("trust_selected", "retire_selected", "purge_outcomes", "purge_hosts", "purge_since")
-
-    @admin.display(description="evidence")
-    def evidence_rows(self, item: MemoryItem) -> SafeString:
-        """The outcomes and pages that it comes from."""
-        return link_rows(MemoryEvidence, text="What taught it", search=item.pk)
-
-    retire_selected = offer_all(
-        retire_items,
-        rows="item_ids",
-        description="Retire: no run recalls them any more",
-        done="retired",
-        note="Retired.",
-    )
-    # Retired and quarantined ones too.
-    trust_selected = offer_all(
-        trust_items, rows="item_ids", description="Trust: runs recall them again", done="trusted", note="Trusted."
-    )
-
-    @offer(purge_memory, description="Purge all that was learned from the same outcomes")
-    def purge_outcomes(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
-        """Deletes every item that came from the chosen items' first outcomes."""
-        outcomes = set(queryset.filter(first_outcome__isnull=False).values_list("first_outcome_id", flat=True))
-        self._purge(request, [{"outcome_id": outcome_id} for outcome_id in sorted(outcomes)])
-
-    @offer(purge_memory, description="Purge all memory of the same hosts")
-    def purge_hosts(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
-        """Deletes every item of the chosen items' hosts."""
-        hosts = set(queryset.values_list("host_id", flat=True))
-        self._purge(request, [{"host_id": host_id} for host_id in sorted(hosts)])
-
-    @offer(purge_memory, description="Purge all that was learned since the oldest of these")
-    def purge_since(self, request: HttpRequest, queryset: QuerySet[MemoryItem]) -> None:
-        """Deletes every item, of any host, that is not older than the oldest chosen one."""
-        self._purge(request, [{"since": queryset.aggregate(oldest=Min("created_at"))["oldest"]}])
-
-    def _purge(self, request: HttpRequest, scopes: list[dict[str, Any]]) -> None:
-        if request.POST.get("confirm", "").strip().lower() != CONFIRMATION:
-            self.message_user(
-                request, f"Nothing was purged. First type “{CONFIRMATION}” next to the action.", messages.ERROR
-            )
-            return
-        nothing = {"host_id": None, "outcome_id": None, "since": None}
-        purged = sum(purge_memory(**nothing | scope, by=read_actor(request), origin=ORIGIN) for scope in scopes)
-        self.message_user(request, f"{purged} purged.", messages.SUCCESS)
 
 
 @admin.register(MemoryCount)

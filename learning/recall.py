@@ -11,7 +11,7 @@ from django.db import connection
 from lealife.core.digest import digest_bytes, unit_interval
 from learning.corrections import MISLED_WHY, NAMED_WHY, Corrections, read_corrections
 from learning.index.models import IndexedPage
-from learning.index.search import Found, search_passages
+from learning.index.search import Found, add_up, search_passages
 from learning.memory import SEARCH_CONFIG, read_pages, split_identifiers
 from learning.models import MemoryItem
 from training.agent.brain import (
@@ -103,7 +103,7 @@ def recall(
     )
     if phrases:
         passages = [each for each in passages if each.features.phrase]
-    found, ruled_out = _recall_passages(passages, host_id=host_id), list[Recalled]()
+    found, ruled_out = _recall_passages(passages, host_id=host_id, weights=weights), list[Recalled]()
     if phrases:
         searched = [_search_phrase(phrase, host_id=host_id, limit=limit, weights=weights) for phrase in phrases]
         held = [item for items, _ in searched for item in items]
@@ -134,7 +134,7 @@ def _find_start(host_id: int) -> list[Recalled]:
     return [Recalled(0, INDEXED, url, page.title, page.content_hash, 0.0) for page in pages]
 
 
-def _recall_passages(passages: Sequence[Found], *, host_id: int) -> list[Recalled]:
+def _recall_passages(passages: Sequence[Found], *, host_id: int, weights: Weights) -> list[Recalled]:
     return [
         Recalled(
             item_id=0,
@@ -143,7 +143,7 @@ def _recall_passages(passages: Sequence[Found], *, host_id: int) -> list[Recalle
             title=each.title,
             text=each.text,
             score=each.score,
-            why=f"Holds {each.features.text:.0%} of the question’s words.",
+            why=f"Holds {each.features.text:.0%} of the question’s words: {add_up(each.features, weights)}.",
             heading=each.heading,
             cosine=round(each.features.cosine, 6),
             is_passage=True,
@@ -327,8 +327,9 @@ def _read_rows(statement: str, asked: dict[str, Any]) -> list[Row]:
 def _rate(row: Row, *, weights: Weights, text: str) -> Recalled:
     pk, kind, url, title, _, helped, checked = row
     record = measure_record(kind=kind, helped=helped, checked=checked)
-    score = weights.score(Features(bm25=1.0, text=1.0, phrase=1.0))
-    why = f"Holds the quoted words; helped in {helped} of {checked} checked runs."
+    features = Features(bm25=1.0, text=1.0, phrase=1.0)
+    score = weights.score(features)
+    why = f"Holds the quoted words: {add_up(features, weights)}. Helped in {helped} of {checked} checked runs."
     return Recalled(
         item_id=pk, kind=kind, url=url, title=title, text=text, score=round(score, 6), why=why, record=round(record, 6)
     )

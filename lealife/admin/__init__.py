@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from lealife.admin import hosts, keys, runs, users
+from lealife.admin import hosts, keys, memory, runs, users
 
-__all__ = ["hosts", "keys", "runs", "users"]
+__all__ = ["hosts", "keys", "memory", "runs", "users"]
 
 # LeaLife is the last app, so all others have registered their models. Remove those that are not ours: someone who may
 # add a schedule of the queue, for example, could run any function with any arguments.

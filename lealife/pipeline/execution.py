@@ -16,15 +16,15 @@ from lealife.core.urgency import Urgency
 from lealife.pipeline.bell import ring
 from lealife.pipeline.browsers import open_browser
 from lealife.pipeline.database_wait import patiently
+from lealife.pipeline.memories import recall_for_run
 from lealife.pipeline.pool import MISSING, MIXED, PoolModel, read_served_digest
-from lealife.pipeline.vectors import embed_for_training, embed_if_possible, note_embedder
+from lealife.pipeline.vectors import embed_for_training, embed_if_possible
 from learning.memory import count_recalls, lock_memory
-from learning.recall import recall, withhold
+from learning.recall import withhold
 from promotion.evaluation.arms import make_brain
 from promotion.holdback import route_run
-from promotion.recipes import Recipe
 from promotion.routing import read_canary_routing
-from training.agent.brain import MISLED, TOLD_KINDS, VISITABLE_KINDS, Brain
+from training.agent.brain import VISITABLE_KINDS, Brain
 from training.agent.errors import AgentError, ErrorCode
 from training.agent.navigate import navigate
 from training.agent.trajectory import Trajectory
@@ -90,13 +90,8 @@ def assemble_brain(run: Run) -> tuple[Brain, list[int]]:
     """The frozen input of the run: routed tags and recalled memory; and the ids of items withheld on purpose."""
     canary = run.lane == Run.Lane.CANARY and run.canary_id is not None
     controller, task = (read_canary_routing(run.canary_id) if canary else route_run(run)).require()
-    note_embedder()
-    weights = Recipe.from_json(controller.recipe).used_weights
-    # The answer that a person named is for people: a run that trains has to find it.
     trains = run.lane in Run.CYCLE_LANES
-    told = {MISLED} if trains else TOLD_KINDS
-    embed = embed_for_training if trains else embed_if_possible
-    items = recall(host_id=run.host_id, prompt=run.prompt, weights=weights, embed=embed, told=told)
+    items = recall_for_run(host_id=run.host_id, prompt=run.prompt, controller=controller, trains=trains)
     withheld: list[int] = []
     if trains:
         items, withheld = withhold(items, run_id=run.pk)

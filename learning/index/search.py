@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -129,6 +129,12 @@ def search_passages(
         found.append(Found(row.pk, row.url, row.title, row.heading, row.text, features, score))
     found.sort(key=lambda each: (-each.score, each.passage_id))
     return _keep_few_per_page(found)[:limit]
+
+
+def add_up(features: Features, weights: Weights) -> str:
+    """The parts of a score, each with its weight, as the ranker adds them up: “bm25 0.41 + cosine 1.22”."""
+    parts = {each.name: getattr(weights, each.name) * getattr(features, each.name) for each in fields(Features)}
+    return " + ".join(f"{name} {part:.2f}" for name, part in parts.items() if part) or "nothing in common"
 
 
 def _sort_by_words(described: Sequence[tuple[_Row, Features]]) -> list[tuple[_Row, Features]]:

@@ -17,7 +17,7 @@ from training.models import Host, Run
 
 pytestmark = pytest.mark.django_db
 Rows = dict[type[Model], Model]
-EDITABLE = {"host", "campaign", "taskdefinition", "trainingsource", "runtimesettings", "apikey"}
+EDITABLE = {"host", "campaign", "taskdefinition", "trainingsource", "runtimesettings", "apikey", "memoryitem"}
 DELETABLE = {"host", "taskdefinition"}
 EVIDENCE = [model for model in MODELS if model._meta.model_name not in EDITABLE]
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
@@ -61,7 +61,7 @@ def test_every_row_opens(staff: Client, rows: Rows, model: type[Model]) -> None:
 
 @each_model
 def test_a_new_row_is_made_only_where_people_make_rows(staff: Client, model: type[Model]) -> None:
-    made_by_people = EDITABLE - {"runtimesettings"}
+    made_by_people = EDITABLE - {"runtimesettings", "memoryitem"}
     expected = 200 if model._meta.model_name in made_by_people else 403
     assert staff.get(address(model, "add")).status_code == expected
 

@@ -189,6 +189,7 @@ ADMIN_FORMS = {
     "auth.User": ("auth.add_user", "auth.change_user", "auth.delete_user"),
     "auth.Group": (SUPERUSER, SUPERUSER, SUPERUSER),
     "lealife.ApiKey": ("lealife.add_apikey", NOBODY, NOBODY),
+    "learning.MemoryItem": (NOBODY, "learning.correct_memory", NOBODY),
     "training.Campaign": ("training.manage_campaign", NOBODY, NOBODY),
     "training.Host": ("training.add_host", "training.change_host", "training.delete_host"),
     "training.RuntimeSettings": (NOBODY, "training.change_settings", NOBODY),
