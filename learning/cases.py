@@ -1,12 +1,15 @@
-"""Cases: questions that people judged, with a check that says what is right. They are a host's own question set."""
+"""Cases: questions that people checked, with what is right. They are a host's own question set."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
+from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.digest import digest_bytes
 from lealife.core.errors import Conflict, InvalidInput
@@ -23,10 +26,11 @@ from training.agent.reading.words import fold, read_question
 from training.agent.task import TEXT_MAX, SuccessCheck
 from training.agent.verifier import is_telling
 from training.agent.web.address import canonical_url
+from training.audit import record_audit
 from training.models import Host, OperatorVerdict, PageSnapshot, Run, Step, TrainingSource
-from training.tasks import check_page, clean_text
+from training.tasks import check_page, check_prompt, clean_text
 
-QUEUED_FROM = "verdict"
+FROM_VERDICT, FROM_IMPORT = "verdict", "import"
 # A case comes before the tasks that the curriculum made of pages in the five hours before it.
 PRIORITY = 20
 REPLACED_REASON = "A later verdict took its place."
@@ -47,10 +51,7 @@ def check_right_answer(*, run: Run, right: bool, url: str, text: str) -> Place |
         raise InvalidInput(
             "A right page or text belongs to a “no”. A “yes” says that the quoted page is right.", field=field
         )
-    if len(words) > TEXT_MAX:
-        raise InvalidInput(
-            f"The right text may have at most {TEXT_MAX:,} characters, not {len(words):,}.", field="right_text"
-        )
+    _check_length(words, field="right_text")
     page = check_page(url, host=run.host, field="right_url")
     quoted = read_quoted(run.quotes)
     if not words and quoted is not None and page == quoted.url:
@@ -59,13 +60,22 @@ def check_right_answer(*, run: Run, right: bool, url: str, text: str) -> Place |
         return Place(page) if page else None
     if not page:
         return Place(_locate(words, run=run), words)
-    known = _read_known(page, run=run)
+    _check_words(words, page=page, host=run.host, run=run, field="right_text")
+    return Place(page, words)
+
+
+def _check_length(words: str, *, field: str) -> None:
+    if len(words) > TEXT_MAX:
+        raise InvalidInput(f"The right text may have at most {TEXT_MAX:,} characters, not {len(words):,}.", field=field)
+
+
+def _check_words(words: str, *, page: str, host: Host, run: Run | None, field: str) -> None:
+    known = _read_known(page, host=host, run=run)
     if known is not None and fold(words) not in fold(known.text):
         raise InvalidInput(
             f"This text does not stand on {page} as it was last read. Copy it from the page, or leave it empty.",
-            field="right_text",
+            field=field,
         )
-    return Place(page, words)
 
 
 def _locate(words: str, *, run: Run) -> str:
@@ -77,7 +87,7 @@ def _locate(words: str, *, run: Run) -> str:
     holding = {each.url for each in found if wanted in fold(each.text)}
     for url in list(urls)[:LOOKED_AT]:
         if len(holding) < TWO and url not in holding:
-            page = _read_known(url, run=run)
+            page = _read_known(url, host=run.host, run=run)
             if page is not None and wanted in fold(page.text):
                 holding.add(url)
     if not holding:
@@ -95,12 +105,12 @@ def _locate(words: str, *, run: Run) -> str:
     return holding.pop()
 
 
-def _read_known(url: str, *, run: Run) -> ParsedPage | None:
+def _read_known(url: str, *, host: Host, run: Run | None) -> ParsedPage | None:
     """A page as the run saw it, or as it was last read for the index; None when it is not kept."""
     digest = digest_bytes(url.encode())
     seen = Step.objects.filter(Q(url=url) | Q(final_url=url), run=run, error_code="").order_by("-index")
-    indexed = IndexedPage.objects.filter(host_id=run.host_id, url_digest=digest)
-    crawled = FrontierPage.objects.filter(host_id=run.host_id, url_digest=digest, state=FrontierPage.State.READ)
+    indexed = IndexedPage.objects.filter(host=host, url_digest=digest)
+    crawled = FrontierPage.objects.filter(host=host, url_digest=digest, state=FrontierPage.State.READ)
     kept = (
         seen.values_list("snapshot", flat=True).first()
         or indexed.values_list("snapshot_digest", flat=True).first()
@@ -109,7 +119,7 @@ def _read_known(url: str, *, run: Run) -> ParsedPage | None:
     snapshot = PageSnapshot.objects.filter(pk=kept).first() if kept else None
     if snapshot is None:
         return None
-    return parse_kept(body=snapshot.body, media_type=snapshot.media_type, url=url, site=run.host.as_site())
+    return parse_kept(body=snapshot.body, media_type=snapshot.media_type, url=url, site=host.as_site())
 
 
 def keep_case(*, run: Run, verdict: OperatorVerdict, answer: Place | None, now: datetime) -> CurriculumTask | None:
@@ -131,20 +141,53 @@ def keep_case(*, run: Run, verdict: OperatorVerdict, answer: Place | None, now: 
         return standing
     if standing is not None:
         _replace(standing, now=now)
-    if not _may_be_case(run, url=answer.url):
+    if not _may_be_case(host=run.host, prompt=run.prompt, url=answer.url):
         return None
-    case = CurriculumTask.objects.create(
-        host=run.host,
-        kind=CurriculumTask.Kind.PERSON,
-        split=split_of(answer.url),
-        expected_url=answer.url,
-        page_digest=digest_bytes(answer.url.encode()),
-        passage=answer.text[:TEXT_MAX],
-        prompt=run.prompt,
-        check_spec=check,
-        verdict=verdict,
-    )
-    queue_training([case], queued_from=QUEUED_FROM, priority=PRIORITY, now=now)
+    case = CurriculumTask(host=run.host, prompt=run.prompt, check_spec=check, verdict=verdict)
+    return _make_case(case, answer=answer, queued_from=FROM_VERDICT, now=now)
+
+
+@requires("training.give_verdict")
+def add_case(*, host: Host, prompt: str, url: str, text: str, by: Actor, origin: str) -> CurriculumTask:
+    """Makes a case of a question that was checked elsewhere: `url` is the right page, `text` its words, or empty.
+
+    An earlier case of the question is replaced, or kept when it says the same. Raises InvalidInput with the field that
+    is wrong, and Conflict for a question that may not join the set.
+    """
+    question, words = check_prompt(prompt), " ".join(clean_text(text).split())
+    _check_length(words, field="passage")
+    page = check_page(url, host=host, field="expected_url")
+    if not page:
+        raise InvalidInput("Name the page that answers the question.", field="expected_url")
+    _check_words(words, page=page, host=host, run=None, field="passage")
+    now = timezone.now()
+    with transaction.atomic():
+        lock_memory(host.pk)
+        standing = find_case(host_id=host.pk, prompt=question)
+        if standing is not None and (standing.expected_url, standing.passage) == (page, words):
+            return standing
+        if not _may_be_case(host=host, prompt=question, url=page):
+            raise Conflict(
+                "The curriculum asks this question itself, or it was trained on and its page is held out.",
+                field="prompt",
+            )
+        if standing is not None:
+            _replace(standing, now=now)
+        check = SuccessCheck(expected_urls=(page,), expected_text=words).to_json()
+        case = CurriculumTask(host=host, prompt=question, check_spec=check)
+        _make_case(case, answer=Place(page, words), queued_from=FROM_IMPORT, now=now)
+        record_audit(actor=by, origin=origin, action="add case", subject=f"task {case.pk}")
+    return case
+
+
+def _make_case(case: CurriculumTask, *, answer: Place, queued_from: str, now: datetime) -> CurriculumTask:
+    case.kind = CurriculumTask.Kind.PERSON
+    case.split = split_of(answer.url)
+    case.expected_url = answer.url
+    case.page_digest = digest_bytes(answer.url.encode())
+    case.passage = answer.text[:TEXT_MAX]
+    case.save()
+    queue_training([case], queued_from=queued_from, priority=PRIORITY, now=now)
     announce("sources")
     return case
 
@@ -189,11 +232,11 @@ def _replace(case: CurriculumTask, *, now: datetime) -> None:
     CurriculumTask.objects.filter(pk=case.pk).update(replaced_at=now)
 
 
-def _may_be_case(run: Run, *, url: str) -> bool:
+def _may_be_case(*, host: Host, prompt: str, url: str) -> bool:
     """Whether the question may join the set: the curriculum does not ask it itself, and no training has seen it that
     is to be held out.
     """
-    if CurriculumTask.objects.seeded().filter(host=run.host, prompt__iexact=run.prompt).exists():
+    if CurriculumTask.objects.seeded().filter(host=host, prompt__iexact=prompt).exists():
         return False
-    trained = TrainingSource.objects.filter(host=run.host, prompt__iexact=run.prompt)
+    trained = TrainingSource.objects.filter(host=host, prompt__iexact=prompt)
     return split_of(url) == CurriculumTask.Split.TRAIN or not trained.exists()

@@ -43,7 +43,7 @@ class CurriculumTask(models.Model):
         VALUE = "value", "value"  # a default, a limit, a cell of a table
         HOW = "how", "how"  # how something is done
         WHERE = "where", "where"  # two things of which one section speaks
-        PERSON = "person", "person"  # from a person's verdict
+        PERSON = "person", "person"  # checked by a person: from a verdict, or imported
 
     class Split(models.TextChoices):
         TRAIN = "train", "train"
@@ -80,7 +80,7 @@ class CurriculumTask(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="The verdict that a case comes from.",
+        help_text="The verdict that a case comes from; an imported one has none.",
     )
     replaced_at = models.DateTimeField(
         null=True, blank=True, help_text="Since when a later verdict has taken the place of the case’s own."
@@ -118,10 +118,7 @@ class CurriculumTask(models.Model):
                 condition=Q(kind="person", replaced_at=None),
                 name="one_case_per_question",
             ),
-            models.CheckConstraint(
-                condition=Q(kind="person", verdict__isnull=False) | (~Q(kind="person") & Q(verdict=None)),
-                name="cases_come_from_a_verdict",
-            ),
+            models.CheckConstraint(condition=Q(kind="person") | Q(verdict=None), name="only_cases_come_from_a_verdict"),
             models.CheckConstraint(condition=Q(split="train") | Q(source=None), name="held_out_tasks_are_never_queued"),
         ]
         indexes = [

@@ -14,6 +14,7 @@ ACTIONS = {
     "lealife.run_actions.judge_run": "training.give_verdict",
     "lealife.run_actions.repeat_run": "training.ask",
     "lealife.run_actions.train_on_run": "training.queue_source",
+    "learning.cases.add_case": "training.give_verdict",
     "learning.curriculum.looking.read_again": "learning.read_again",
     "learning.memory.purge_memory": "learning.purge_memory",
     "learning.memory.retire_items": "learning.retire_memory",
