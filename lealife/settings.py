@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "axes",
     "ninja",
     "django_q",
+    "import_export",
     "pgtrigger",
     "training",
     "learning",
@@ -112,6 +113,11 @@ AXES_LOCKOUT_CALLABLE = "lealife.dashboard.access.show_lockout"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+
+# A list is exported by who has Django's permission to view it.
+IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
+# What XLSX cannot hold is written as “�”.
+IMPORT_EXPORT_ESCAPE_ILLEGAL_CHARS_ON_EXPORT = True
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

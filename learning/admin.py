@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
 
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from lealife.core.action_admin import ORIGIN, take_over
+from lealife.core.actors import read_actor
+from lealife.core.import_admin import ImportAdmin
 from lealife.core.readonly_admin import ReadOnlyAdmin
+from learning.cases import add_case
 from learning.models import (
     CurriculumTask,
     FrontierPage,
@@ -69,9 +78,22 @@ class MissingPageAdmin(ReadOnlyAdmin):
     list_select_related = ("host",)
 
 
+class CaseForm(forms.ModelForm):
+    """A question of a host's own set, with the page that answers it and the words there."""
+
+    class Meta:
+        model = CurriculumTask
+        fields = ("host", "prompt", "expected_url", "passage")
+
+
 @admin.register(CurriculumTask)
-class CurriculumTaskAdmin(ReadOnlyAdmin):
-    """Verifiable tasks seeded from pages, and cases from verdicts; the evaluation split is never trained on."""
+class CurriculumTaskAdmin(ImportAdmin, ReadOnlyAdmin):
+    """Verifiable tasks seeded from pages, and people's cases; the evaluation split is never trained on.
+
+    Rows are no one's to edit. Cases can be exported and imported: they are the question sets of hosts.
+    """
+
+    row_form = CaseForm
 
     list_display = (
         *("id", "prompt", "host", "kind", "split", "ambiguous", "gone_at", "replaced_at"),
@@ -80,6 +102,33 @@ class CurriculumTaskAdmin(ReadOnlyAdmin):
     list_filter = ("kind", "split", "ambiguous", "host")
     list_select_related = ("host",)
     search_fields = ("=id", "prompt")
+
+    def get_export_queryset(self, request: HttpRequest) -> QuerySet[CurriculumTask]:
+        """The cases of the list that count."""
+        rows: QuerySet[CurriculumTask] = super().get_export_queryset(request)
+        return rows.filter(kind=CurriculumTask.Kind.PERSON, replaced_at=None)
+
+    def may_import(self, request: HttpRequest, found: Any = None) -> bool:
+        """Who may judge answers."""
+        return read_actor(request).may(add_case.permission)
+
+    def find_row(self, row: dict[str, Any]) -> CurriculumTask | None:
+        """The case of the same question on the same host."""
+        host, prompt = (str(row.get(name) or "").strip() for name in ("host", "prompt"))
+        return CurriculumTask.objects.cases().filter(host__name=host, prompt__iexact=prompt).first()
+
+    def save_model(self, request: HttpRequest, obj: CurriculumTask, form: forms.ModelForm, change: bool) -> None:
+        """Adds the case, or one that replaces it."""
+        task = form.cleaned_data
+        made = add_case(
+            host=task["host"],
+            prompt=task["prompt"],
+            url=task["expected_url"],
+            text=task["passage"],
+            by=read_actor(request),
+            origin=ORIGIN,
+        )
+        take_over(obj, made)
 
 
 @admin.register(HostIndex)

@@ -21,6 +21,7 @@ from lealife.admin.host_facts import foretell_archive, foretell_forget, foretell
 from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, offer_all
 from lealife.core.actors import Action, read_actor
 from lealife.core.announce import announce
+from lealife.core.import_admin import ImportAdmin
 from lealife.site_check import check_site
 from learning.curriculum.looking import read_again
 from learning.curriculum.seeding import reopen_blocked_pages
@@ -86,7 +87,7 @@ class HostForm(forms.ModelForm):
 
 
 @admin.register(Host)
-class HostAdmin(ActionAdmin):
+class HostAdmin(ImportAdmin, ActionAdmin):
     """Websites that runs may visit: each with what is known of it, and checked once when it is saved.
 
     It stands here because `training`, where hosts belong, may not import curriculum pages from `learning`.
@@ -98,6 +99,7 @@ class HostAdmin(ActionAdmin):
     search_fields = ("name", "base_url")
     readonly_fields = ("last_served_at", "created_at")
     actions = ("check_selected", "read_again_selected", "archive_selected", "unarchive_selected", "forget_selected")
+    identity = "name"
 
     read_again_selected = offer_all(
         read_again,
@@ -221,7 +223,7 @@ class HostAdmin(ActionAdmin):
     def save_model(self, request: HttpRequest, obj: Host, form: forms.ModelForm, change: bool) -> None:
         """Saves only the changed fields: a claim may write the host's turn at the same moment.
 
-        Blocked pages become due again when the change may unblock them, and the site is checked after the commit.
+        Blocked pages become due again when the change may unblock them.
         """
         if change:
             obj.save(update_fields=form.changed_data)
@@ -236,9 +238,13 @@ class HostAdmin(ActionAdmin):
         )
         if change and not ACCESS.isdisjoint(form.changed_data):
             reopen_blocked_pages(host_id=obj.pk, now=timezone.now())
-        if not change or not ACCESS.isdisjoint(form.changed_data):
-            transaction.on_commit(partial(self._check, request, obj), robust=True)
         announce("sources")
+
+    def save_related(self, request: HttpRequest, form: forms.ModelForm, formsets: Any, change: bool) -> None:
+        """Has the site checked after the commit. Pages alone call this: an import saves too many hosts for it."""
+        super().save_related(request, form, formsets, change)
+        if not change or not ACCESS.isdisjoint(form.changed_data):
+            transaction.on_commit(partial(self._check, request, form.instance), robust=True)
 
     def delete_model(self, request: HttpRequest, obj: Host) -> None:
         """Deletes a host that nothing refers to."""

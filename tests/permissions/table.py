@@ -202,6 +202,14 @@ ADMIN_FORMS = {
     "training.TrainingSource": ("training.queue_source", "training.queue_source", NOBODY),
 }
 
+# Lists that can be imported and exported, and who may import. To export one needs Django's permission to view.
+ADMIN_IMPORTS = {
+    "learning.CurriculumTask": "training.give_verdict",
+    "training.Host": "training.add_host",
+    "training.TaskDefinition": "training.manage_definition",
+    "training.TrainingSource": "training.queue_source",
+}
+
 # What a client may send on the socket, by the keys of the message: watching pages is all it does.
 SOCKET_MESSAGES = {"page": STAFF, "have": STAFF, "ack": STAFF}
 

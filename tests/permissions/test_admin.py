@@ -8,8 +8,9 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client, RequestFactory
 from django.urls import NoReverseMatch, reverse
 
-from tests.permissions.conftest import make_user
-from tests.permissions.table import ADMIN_ACTIONS, ADMIN_FORMS, CALLERS, NOBODY, may
+from lealife.core.import_admin import ImportAdmin
+from tests.permissions.conftest import make_callers, make_user, open_browser
+from tests.permissions.table import ADMIN_ACTIONS, ADMIN_FORMS, ADMIN_IMPORTS, CALLERS, NOBODY, list_deciders, may
 from training.models import AuditEntry, Host, TrainingSource
 
 OURS = {"training", "learning", "promotion", "lealife"}
@@ -84,6 +85,35 @@ def test_an_action_that_is_sent_all_the_same_does_nothing(label: str, action: st
     sent = {"action": action, "_selected_action": [str(chosen)], "confirm": "purge", "reason": "x", "post": "yes"}
     client.post(listing, sent)
     assert (AuditEntry.objects.count(), model._default_manager.count()) == before
+
+
+def test_every_import_has_its_row() -> None:
+    assert {label for label, one in REGISTERED.items() if isinstance(one, ImportAdmin)} == set(ADMIN_IMPORTS)
+
+
+def find_wrong(needed: str, *addresses: str) -> list[tuple[str, int]]:
+    """The callers whom an address lets in or keeps out against the table, and how it answers them."""
+    wrong = []
+    users = make_callers(list_deciders(needed))
+    for caller, allowed in list_deciders(needed).items():
+        for address in addresses:
+            status = open_browser(users[caller]).post(address).status_code
+            if status != (200 if allowed else 403):
+                wrong.append((caller, status))
+    return wrong
+
+
+@pytest.mark.parametrize("label", sorted(ADMIN_IMPORTS))
+def test_an_import_is_open_to_whom_the_table_says(label: str, cheap_requests: None) -> None:
+    name = label.lower().replace(".", "_")
+    pages = [reverse(f"admin:{name}_{page}") for page in ("import", "process_import")]
+    assert find_wrong(ADMIN_IMPORTS[label], *pages) == []
+
+
+@pytest.mark.parametrize("label", sorted(ADMIN_IMPORTS))
+def test_an_export_is_open_to_who_may_view_the_list_and_to_no_other(label: str, cheap_requests: None) -> None:
+    app, _, name = label.lower().partition(".")
+    assert find_wrong(f"{app}.view_{name}", reverse(f"admin:{app}_{name}_export")) == []
 
 
 def test_one_permission_is_enough_to_find_and_use_its_action(rows) -> None:

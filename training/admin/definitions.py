@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from lealife.core.action_admin import ORIGIN, ActionAdmin, offer, offer_each, take_over
 from lealife.core.actors import read_actor
+from lealife.core.import_admin import ImportAdmin
 from training.campaigns import SIZE_MAX
 from training.definitions import (
     annotate_pending,
@@ -40,7 +41,7 @@ class DefinitionActionForm(ActionForm):
 
 
 @admin.register(TaskDefinition)
-class TaskDefinitionAdmin(ActionAdmin):
+class TaskDefinitionAdmin(ImportAdmin, ActionAdmin):
     """Tasks that can be queued many times. A queued source keeps the task with which it was queued."""
 
     form = DefinitionForm
@@ -54,6 +55,7 @@ class TaskDefinitionAdmin(ActionAdmin):
     actions = ("queue_selected", "enable_selected", "disable_selected")
     adds = changes = save_definition.permission
     deletes = delete_definition.permission
+    identity = "title"
 
     RECORD = ("state", "pending", "created_by", "created_at", "updated_by", "updated_at")
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q
 from django.http import HttpRequest
 
-from lealife.core.action_admin import NEVER, ORIGIN, ActionAdmin, offer_each, take_over
+from lealife.core.action_admin import NEVER, ORIGIN, ActionAdmin, offer_each
 from lealife.core.actors import read_actor
+from lealife.core.errors import InvalidInput
+from lealife.core.import_admin import ImportAdmin
 from lealife.core.long_lists import LongListAdmin
 from training.models import TrainingSource
 from training.sources import (
@@ -20,6 +23,7 @@ from training.sources import (
     queue_source,
     requeue_source,
 )
+from training.tasks import check_priority
 
 
 class SourceForm(forms.ModelForm):
@@ -29,9 +33,16 @@ class SourceForm(forms.ModelForm):
         model = TrainingSource
         fields = ("title", "host", "prompt", "check_spec", "pages_target", "priority")
 
+    def clean_priority(self) -> int:
+        """Within its bounds, which the form would otherwise name by their constraint."""
+        try:
+            return check_priority(self.cleaned_data["priority"])
+        except InvalidInput as refused:
+            raise ValidationError(str(refused)) from None
+
 
 @admin.register(TrainingSource)
-class TrainingSourceAdmin(ActionAdmin, LongListAdmin):
+class TrainingSourceAdmin(ImportAdmin, ActionAdmin, LongListAdmin):
     """Training sources. One that waits can be corrected; one that has started is a record."""
 
     form = SourceForm
@@ -57,6 +68,7 @@ class TrainingSourceAdmin(ActionAdmin, LongListAdmin):
     changes = correct_source.permission
     # A source is cancelled, never deleted: its outcomes remain.
     deletes = NEVER
+    identity = "id"
 
     RECORD = (
         "kind",
@@ -91,7 +103,7 @@ class TrainingSourceAdmin(ActionAdmin, LongListAdmin):
             correct_source(source=obj, fields=form.changed_data, by=by, origin=ORIGIN)
             return
         definition = {name: form.cleaned_data[name] for name in SourceForm.Meta.fields}
-        take_over(obj, queue_source(**definition, queued_from=ORIGIN, by=by))
+        obj.pk = queue_source(**definition, queued_from=ORIGIN, by=by).pk
 
     disable_selected = offer_each(disable_source, row="source_id", description="Disable", done="disabled")
     enable_selected = offer_each(
