@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.contrib.postgres.search import SearchVector
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -18,18 +16,14 @@ from lealife.core.announce import announce
 from lealife.core.errors import InvalidInput
 from learning.index.indexing import forget_pages
 from learning.lessons import Lesson
+from learning.memory_search import index_item
 from learning.models import FrontierPage, IndexedPage, MemoryEvidence, MemoryItem
 from training.agent.reading.page import ParsedPage, is_same_page, parse_kept
-from training.agent.reading.words import pair_characters
 from training.audit import record_audit
 from training.models import Host, PageSnapshot, TrainingOutcome
 
 Reason, Status = MemoryItem.Reason, MemoryItem.Status
 
-# English stems, title above text: what a page is called says more than what it mentions.
-SEARCH_CONFIG = "english"
-# Bytes of a page that are searched. A tsvector holds 1 MB; with words split apart this many always fit.
-SEARCHED_BYTES = 250_000
 MEMORY_LOCK = 0x4C6549
 # An item given to so many runs with a check, and never followed to an answer found right, is worth nothing.
 RETIRE_AFTER_RECALLS = 40
@@ -221,28 +215,6 @@ def confirm_crawled(*, host_id: int, content_hash: str, now: datetime) -> int:
     return MemoryItem.objects.filter(
         host_id=host_id, kind=MemoryItem.Kind.PAGE, content_hash=content_hash, status=Status.QUARANTINED
     ).update(status=Status.TRUSTED, reason="", sightings=F("sightings") + 1, updated_at=now)
-
-
-def index_item(item_id: int, *, title: str, searched: str) -> None:
-    """Makes the item found by these words."""
-    MemoryItem.objects.filter(pk=item_id).update(
-        search=SearchVector(Value(split_identifiers(title)), weight="A", config=SEARCH_CONFIG)
-        + SearchVector(Value(split_identifiers(cut_bytes(searched, SEARCHED_BYTES))), weight="B", config=SEARCH_CONFIG)
-    )
-
-
-def split_identifiers(text: str) -> str:
-    """The text folded, with dots, underscores, slashes and hyphens as spaces: `os.path_join` is found by “join”.
-
-    Postgres keeps `os.path` as one host-like word and a hyphenated word next to its parts, and takes a line of
-    Chinese for one word. Asking and storing must split alike.
-    """
-    return re.sub(r"[\x00._/\\:=()\[\]{}<>|-]+", " ", pair_characters(text))
-
-
-def cut_bytes(text: str, most: int) -> str:
-    """The beginning of the text that fits into `most` bytes of UTF-8."""
-    return text.encode()[:most].decode(errors="ignore")
 
 
 def count_recalls(*, recalled: Iterable[int], helped: Iterable[int], checked: bool, now: datetime) -> None:

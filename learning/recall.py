@@ -12,7 +12,8 @@ from lealife.core.digest import digest_bytes, unit_interval
 from learning.corrections import MISLED_WHY, NAMED_WHY, Corrections, read_corrections
 from learning.index.models import IndexedPage
 from learning.index.search import Found, add_up, search_passages
-from learning.memory import SEARCH_CONFIG, read_pages, split_identifiers
+from learning.memory import read_pages
+from learning.memory_search import SEARCH_CONFIG, split_identifiers
 from learning.models import MemoryItem
 from training.agent.brain import (
     INDEXED,

@@ -9,7 +9,8 @@ from lealife.core.actors import Actor, requires
 from lealife.core.announce import announce
 from lealife.core.errors import Conflict, InvalidInput, NotFound
 from learning.lessons import EXTRACT_CHARACTERS, item_key
-from learning.memory import index_item, lock_memory, read_pages
+from learning.memory import lock_memory, read_pages
+from learning.memory_search import index_item
 from learning.models import MemoryEvidence, MemoryItem
 from training.agent.reading.page import ParsedPage
 from training.agent.reading.text import squeeze

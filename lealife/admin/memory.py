@@ -21,7 +21,8 @@ from lealife.core.errors import Refused
 from lealife.core.long_lists import LongListAdmin
 from lealife.core.readonly_admin import link_rows
 from lealife.pipeline.memories import recall_for_run
-from learning.memory import SEARCH_CONFIG, purge_memory, retire_items, split_identifiers, trust_items
+from learning.memory import purge_memory, retire_items, trust_items
+from learning.memory_search import SEARCH_CONFIG, split_identifiers
 from learning.models import MemoryEvidence, MemoryItem
 from learning.versions import correct_item, may_be_corrected
 from promotion.routing import read_routing

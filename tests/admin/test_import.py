@@ -171,8 +171,8 @@ def test_a_host_may_be_made_by_name_and_address_alone(staff: Client) -> None:
 
 
 def test_a_switch_is_true_or_false(staff: Client, host: Host) -> None:
-    answer = upload(staff, Host, write_csv({"name": "manual", "enabled": "maybe"}))
-    assert read_list(answer) == ["Row 1, enabled: Write true or false, not “maybe”."]
+    answer = upload(staff, Host, write_csv({"name": "manual", "may_be_private": "maybe"}))
+    assert read_list(answer) == ["Row 1, may_be_private: Write true or false, not “maybe”."]
 
 
 def test_who_may_add_hosts_but_not_change_them_imports_only_new_ones(client: Client, host: Host) -> None:

@@ -12,7 +12,8 @@ from lealife.core.actors import command_line
 from lealife.core.errors import InvalidInput
 from learning.ingest import ingest_outcome
 from learning.lessons import item_key
-from learning.memory import lock_memory, purge_memory, retire_items, split_identifiers
+from learning.memory import lock_memory, purge_memory, retire_items
+from learning.memory_search import split_identifiers
 from learning.models import MemoryEvidence, MemoryItem, RunLearningOutcome
 from learning.uplift import read_standing
 from tests.factories import PASSAGE, START, later, make_host, make_html, make_outcome, make_step
