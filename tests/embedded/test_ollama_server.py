@@ -13,7 +13,7 @@ import ollama
 import pytest
 
 from lealife.embedded.ollama.exchange import read_urgency
-from lealife.embedded.ollama.occupancy import Admission
+from lealife.embedded.ollama.occupancy import LINGER_S, Admission, Foreground
 from tests.embedded.ollama_process import ASK, BASE, EMBEDDER, NOT_PULLABLE, RunningOllama, run_ollama, start_ollama
 
 LONG = {"num_predict": 400, "temperature": 0}
@@ -132,7 +132,7 @@ def test_a_full_queue_is_answered_503_and_a_hang_up_frees_its_place(server: Runn
     ],
 )
 def test_the_most_urgent_of_those_that_wait_is_served_first(priorities: list[str | None], served: list[int]) -> None:
-    admission = Admission(1, max_queue=10)
+    admission = Admission(1, max_queue=10, foreground=Foreground())
     order: list[int] = []
 
     def wait(number: int, urgency: int) -> None:
@@ -149,6 +149,42 @@ def test_the_most_urgent_of_those_that_wait_is_served_first(priorities: list[str
     for thread in threads:
         thread.join()
     assert order == served
+
+
+def test_what_may_wait_begins_nothing_while_someone_waits_for_another_model() -> None:
+    foreground = Foreground()
+    chats, vectors = (Admission(4, max_queue=10, foreground=foreground) for _ in range(2))
+    began: list[float] = []
+
+    def embed() -> None:
+        with vectors.admit(urgency=5, is_gone=lambda: False):
+            began.append(time.monotonic())
+
+    with chats.admit(urgency=3, is_gone=lambda: False):
+        thread = threading.Thread(target=embed)
+        thread.start()
+        while not vectors.waiting:
+            time.sleep(0.01)
+        # Someone who waits too is not held up.
+        with vectors.admit(urgency=3, is_gone=lambda: False):
+            assert not began
+    ended = time.monotonic()
+    thread.join()
+    assert began[0] >= ended + LINGER_S * 0.9
+
+
+def test_a_long_request_that_may_wait_pauses_and_ends_when_its_client_is_gone() -> None:
+    foreground = Foreground()
+    admission = Admission(4, max_queue=10, foreground=foreground)
+    with admission.admit(urgency=5, is_gone=lambda: False):
+        assert not admission.give_way(urgency=5, is_gone=lambda: False)
+        with foreground.hold(urgency=3):
+            answers = iter([False, False, True, True])
+            assert admission.give_way(urgency=5, is_gone=lambda: next(answers))
+            assert not admission.give_way(urgency=3, is_gone=lambda: False)
+        began = time.monotonic()
+        assert not admission.give_way(urgency=7, is_gone=lambda: False)
+        assert time.monotonic() - began >= LINGER_S * 0.8
 
 
 def _begin(session: httpx.Client, body: dict) -> None:

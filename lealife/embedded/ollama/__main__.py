@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 from .blobs import Blobs
@@ -18,7 +19,7 @@ from .inference_api import Runner
 from .loading import LoadedWeights, keep_one_heap
 from .manifest import Carried
 from .minilm import carry_minilm
-from .occupancy import Admission
+from .occupancy import Admission, Foreground
 from .pulled import list_pulled
 from .registry import Registry
 from .server import OllamaServer
@@ -58,16 +59,18 @@ def main() -> int:
         log.error("%s", error)
         return 1
 
+    admit = partial(Admission, max_queue=arguments.max_queue, foreground=Foreground())
+
     def make_runner(weights: Weights) -> Runner:
         engine = Engine(
             path=weights.path, num_ctx=arguments.num_ctx, slots=arguments.slots, own_template=weights.template
         )
-        return Runner(engine, Admission(arguments.parallel, max_queue=arguments.max_queue))
+        return Runner(engine, admit(arguments.parallel))
 
     runners = {model.weights.digest: make_runner(model.weights) for model in (chat, *pulled)}
     for model in minilm:
         embedder = Embedder(model.weights, threads=arguments.embed_threads)
-        runners[model.weights.digest] = Runner(embedder, Admission(EMBED_PARALLEL, max_queue=arguments.max_queue))
+        runners[model.weights.digest] = Runner(embedder, admit(EMBED_PARALLEL))
     with runners[chat.weights.digest].model.use():
         server.open(registry=registry, blobs=Blobs(folder=data / "blobs"), runners=runners, make_runner=make_runner)
     _write_address(data / "address", server.address)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from .engine import ANSWER_ROOM, Completion, Engine
@@ -176,11 +177,12 @@ class InferenceApi:
     def _embed(
         self, exchange: Exchange, tag: Tag, settings: Settings, texts: list[str]
     ) -> tuple[list[list[float]], int]:
-        return self._find_runner(tag).model.embed(
+        runner = self._find_runner(tag)
+        return runner.model.embed(
             texts,
             num_ctx=settings.num_ctx,
             truncate=settings.truncate,
-            is_gone=exchange.is_gone,
+            is_gone=partial(runner.admission.give_way, urgency=exchange.urgency, is_gone=exchange.is_gone),
             is_background=exchange.is_background,
         )
 

@@ -2,18 +2,58 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from bisect import insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from lealife.core.urgency import Urgency
+
 from .registry import Tag
 from .wire import BUSY, FOREVER, ApiError, ClientGone
 
 # How often a waiting request checks that its client is still connected.
 LOOK_EVERY_S = 0.5
+# A run asks again within a moment. Its next call must not find a less urgent one in its place.
+LINGER_S = 0.5
+
+
+class Foreground:
+    """The requests of a whole server that someone waits for: those of ordinary urgency, and more urgent ones.
+
+    All models share the cores, so while one of these runs, what is less urgent begins nothing new.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._ended = -math.inf
+
+    @contextmanager
+    def hold(self, *, urgency: int) -> Iterator[None]:
+        """Runs a request. A less urgent one than the ordinary holds nothing up."""
+        if urgency > Urgency.PERSON:
+            yield
+            return
+        with self._lock:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._ended = time.monotonic()
+
+    def must_wait(self, *, urgency: int) -> bool:
+        """Whether a request of this urgency gives way now."""
+        if urgency <= Urgency.PERSON:
+            return False
+        with self._lock:
+            return self._running > 0 or time.monotonic() - self._ended < LINGER_S
 
 
 class Admission:
@@ -22,9 +62,11 @@ class Admission:
     The most urgent one is next; of equals, the one that arrived first.
     """
 
-    def __init__(self, parallel: int, *, max_queue: int) -> None:
+    def __init__(self, parallel: int, *, max_queue: int, foreground: Foreground) -> None:
+        """`foreground`: of all models of the server."""
         self._free = parallel
         self._max_queue = max_queue
+        self._foreground = foreground
         # Urgency and order of arrival, the next one first.
         self._line: list[tuple[int, int]] = []
         self._arrived = 0
@@ -49,7 +91,7 @@ class Admission:
                 raise ApiError(503, BUSY)
             insort(self._line, ticket)
             try:
-                while self._free == 0 or self._line[0] is not ticket:
+                while self._free == 0 or self._line[0] is not ticket or self._foreground.must_wait(urgency=urgency):
                     self._changed.wait(LOOK_EVERY_S)
                     if is_gone():
                         raise ClientGone
@@ -58,11 +100,18 @@ class Admission:
                 self._line.remove(ticket)
                 self._changed.notify_all()
         try:
-            yield
+            with self._foreground.hold(urgency=urgency):
+                yield
         finally:
             with self._changed:
                 self._free += 1
                 self._changed.notify_all()
+
+    def give_way(self, *, urgency: int, is_gone: Callable[[], bool]) -> bool:
+        """For the pauses of a long request: waits while it must; whether its client is gone then."""
+        while self._foreground.must_wait(urgency=urgency) and not is_gone():
+            time.sleep(LINGER_S / 10)
+        return is_gone()
 
 
 @dataclass(frozen=True, slots=True)
