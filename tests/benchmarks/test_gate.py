@@ -39,15 +39,16 @@ def test_a_candidate_with_a_third_fewer_calls_and_ten_points_worse_is_not():
     assert claim.holds, claim
 
 
-@pytest.mark.parametrize("canaries", [20, pytest.param(200, marks=pytest.mark.soak)])
-def test_a_canary_twenty_points_worse_is_aborted_in_time(canaries):
-    claim = measure_canary_harm(seed=4, canaries=canaries)
+# Of 40 canaries a base rate, the worst of four rates is some ten points off by chance.
+@pytest.mark.parametrize(("canaries", "bound"), [(40, 0.8), pytest.param(1_000, 0.9, marks=pytest.mark.soak)])
+def test_a_canary_twenty_points_worse_is_aborted_in_time(canaries, bound):
+    claim = measure_canary_harm(seed=4, canaries=canaries, bound=bound)
     assert claim.holds, claim
 
 
-@pytest.mark.parametrize("canaries", [20, pytest.param(100, marks=pytest.mark.soak)])
-def test_a_canary_equal_to_its_baseline_is_seldom_aborted(canaries):
-    claim = measure_canary_false_aborts(seed=5, canaries=canaries)
+@pytest.mark.parametrize(("canaries", "bound"), [(40, 0.35), pytest.param(600, 0.25, marks=pytest.mark.soak)])
+def test_a_canary_equal_to_its_baseline_is_seldom_aborted(canaries, bound):
+    claim = measure_canary_false_aborts(seed=5, canaries=canaries, bound=bound)
     assert claim.holds, claim
 
 
