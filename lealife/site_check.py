@@ -62,8 +62,8 @@ def _judge_page(page: Page, *, host: Host) -> Finding:
         return Finding(f"{url} answers. {SHELL_SAYS_LITTLE} {remedy}", is_good=False)
     if parsed.needs_scripts:
         return Finding(f"{url} answers. It needs its scripts, and the engine that is set runs them.", is_good=True)
-    if url != canonical_url(host.base_url):
-        return Finding(f"{host.base_url} leads on to {url}. Make that the base URL: it saves a request.", is_good=True)
     if parsed.is_empty:
         return Finding(f"{url} answers with an empty page. Name another page as the base URL.", is_good=False)
+    if url != canonical_url(host.base_url):
+        return Finding(f"{host.base_url} leads on to {url}. Make that the base URL: it saves a request.", is_good=True)
     return Finding(f"{url} answers, robots.txt allows it, and it can be read.", is_good=True)

@@ -66,7 +66,7 @@ def check_right_answer(*, run: Run, right: bool, url: str, text: str) -> Place |
 
 def _check_length(words: str, *, field: str) -> None:
     if len(words) > TEXT_MAX:
-        raise InvalidInput(f"The right text may have at most {TEXT_MAX:,} characters, not {len(words):,}.", field=field)
+        raise InvalidInput(f"The words may have at most {TEXT_MAX:,} characters, not {len(words):,}.", field=field)
 
 
 def _check_words(words: str, *, page: str, host: Host, run: Run | None, field: str) -> None:
@@ -176,7 +176,8 @@ def add_case(*, host: Host, prompt: str, url: str, text: str, by: Actor, origin:
         check = SuccessCheck(expected_urls=(page,), expected_text=words).to_json()
         case = CurriculumTask(host=host, prompt=question, check_spec=check)
         _make_case(case, answer=Place(page, words), queued_from=FROM_IMPORT, now=now)
-        record_audit(actor=by, origin=origin, action="add case", subject=f"task {case.pk}")
+        details = {"page": page, "replaced": standing.pk if standing else None}
+        record_audit(actor=by, origin=origin, action="add case", subject=f"task {case.pk}", details=details)
     return case
 
 

@@ -153,8 +153,9 @@ def _confirm_claim(item: MemoryItem, lesson: Lesson, *, now: datetime) -> None:
     rows = MemoryItem.objects.filter(pk=item.pk)
     rows.update(sightings=F("sightings") + 1, updated_at=now)
     _revive(rows, now=now)
-    # What nothing vouches for is one more sighting of a trusted claim, but does not change what it says.
-    rewritten = rows if lesson.is_checked else rows.exclude(status=Status.TRUSTED)
+    # What nothing vouches for is one more sighting of a trusted claim, but does not change what it says. A version that
+    # was replaced stays as it was.
+    rewritten = (rows if lesson.is_checked else rows.exclude(status=Status.TRUSTED)).filter(replaced_by=None)
     rewritten.update(
         data=lesson.data,
         text=lesson.text,

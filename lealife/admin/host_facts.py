@@ -106,11 +106,11 @@ def foretell_unarchive(host: Host) -> list[str]:
 def foretell_forget(host: Host) -> list[str]:
     """What forgetting the host would do."""
     use, known = read_use(host), _read_known(host)
-    again = (
-        "Its pages are read again: archive it first if it is to stay forgotten."
-        if host.enabled
-        else "Its pages are read again once it is back in use."
-    )
+    again = "Its pages are read again: archive it first if it is to stay forgotten."
+    if not host.seed_curriculum:
+        again = "Runs that visit its pages learn of them again: archive it first if it is to stay forgotten."
+    if not host.enabled:
+        again = "What it says is learned again once it is back in use."
     return [
         f"{_say(use.items, 'memory item')} and {_say_passages(known)} are deleted.",
         "Runs, outcomes, kept pages, tasks and judged questions stay.",

@@ -30,6 +30,7 @@ from training.agent.web.address import canonical_url
 from training.audit import record_audit
 from training.hosts import archive_host, unarchive_host
 from training.models import Host
+from training.tasks import clean_text
 
 # What decides whether an address of the host is refused.
 ACCESS = frozenset({"may_be_private", "aliases", "base_url"})
@@ -83,7 +84,7 @@ class HostForm(forms.ModelForm):
         aliases = self.cleaned_data["aliases"] or []
         if not isinstance(aliases, list) or not all(isinstance(alias, str) and alias.strip() for alias in aliases):
             raise ValidationError('Aliases are a list of host names, for example ["www.example.org"].')
-        return [alias.strip().lower() for alias in aliases]
+        return [clean_text(alias).strip().lower() for alias in aliases]
 
 
 @admin.register(Host)
@@ -193,7 +194,8 @@ class HostAdmin(ImportAdmin, ActionAdmin):
         """The form of a host, below what is known of it and what can be done with it."""
         if obj is not None:
             context["facts"] = [(fact, self._link(request, fact.model, obj)) for fact in read_facts(obj)]
-            hidden = {"delete_selected", "unarchive_selected" if obj.enabled else "archive_selected"}
+            useless = ["unarchive_selected"] if obj.enabled else ["archive_selected", "check_selected"]
+            hidden = {"delete_selected", *useless}
             offered = {name: str(action[2]).partition(": ") for name, action in self.get_actions(request).items()}
             context["offers"] = [
                 (name, label, meaning) for name, (label, _, meaning) in offered.items() if name not in hidden

@@ -48,7 +48,7 @@ AVOIDED = {
 class RecallForm(forms.Form):
     """A question to a host."""
 
-    host = forms.ModelChoiceField(Host.objects.all())
+    host = forms.ModelChoiceField(Host.objects.filter(enabled=True))
     question = forms.CharField(max_length=2_000, widget=forms.TextInput(attrs={"size": 80}))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from zipfile import BadZipFile
 
 from django import forms
 from django.contrib import messages
+from django.contrib.sessions.models import Session
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, OperationalError, transaction
 from django.db.models import Model, QuerySet
 from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,6 +28,7 @@ from lealife.core.errors import Conflict, NotFound, Refused
 from lealife.core.sheets import BYTES_MAX, ROWS_MAX, Csv, Json, KeptUpload, Xlsx
 
 FORMATS = (Csv, Xlsx, Json)
+UNREADABLE = "The file cannot be read. Is this its format?"
 SWITCH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -94,7 +97,13 @@ class RowResource(Resource):
                 Error(f"The column “{strange[0]}” is unknown or there twice. Columns are: {known}.")
             )
             return result
-        return super().import_data(dataset, rollback_on_validation_errors=True, **kwargs)
+        try:
+            return super().import_data(dataset, rollback_on_validation_errors=True, **kwargs)
+        except OperationalError:
+            # Rows of several hosts are locked in the file's order, and another change may lock them in its own.
+            result = Result()
+            result.append_base_error(Error("Another change of the same rows came first. Try again."))
+            return result
 
     def import_row(self, row: dict[str, Any], instance_loader: Any, **kwargs: Any) -> RowResult:
         """What became of one row: new, changed, skipped because nothing is new in it, or refused by field."""
@@ -220,15 +229,18 @@ class ImportAdmin(library.ImportExportMixin):
 
     def add_data_read_fail_error_to_form(self, form: forms.Form, error: Exception) -> None:
         """Says why a file cannot be read."""
-        sentence = "The file cannot be read. Is this its format?"
-        form.add_error("import_file", str(error) if isinstance(error, Refused) else sentence)
+        form.add_error("import_file", str(error) if isinstance(error, Refused) else UNREADABLE)
 
     def process_import(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """Imports the file that was previewed. It is checked again: rows may have changed since."""
         try:
-            return super().process_import(request, **kwargs)
-        except Refused as refused:
-            self.message_user(request, str(refused), messages.ERROR)
+            with transaction.atomic():
+                # Sent twice, the second request finds the file gone.
+                list(Session.objects.select_for_update().filter(pk=request.POST.get("import_file_name", "")))
+                return super().process_import(request, **kwargs)
+        except (Refused, ValueError, BadZipFile) as error:
+            said = str(error) if isinstance(error, Refused) else UNREADABLE
+            self.message_user(request, said, messages.ERROR)
             return HttpResponseRedirect(reverse("admin:{}_{}_import".format(*self.get_model_info())))
 
     def process_result(self, result: Result, request: HttpRequest) -> HttpResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from io import BytesIO, StringIO
@@ -23,6 +24,7 @@ from lealife.core.errors import Conflict, InvalidInput
 BYTES_MAX, ROWS_MAX, COLUMNS_MAX = 5 * 2**20, 20_000, 50
 # XLSX is a zip: a small file may unpack to any size.
 UNPACKED_MAX = 20 * BYTES_MAX
+PIECE = 2**16
 # Seconds in which a previewed file can be imported.
 KEPT_S = 3600
 # A spreadsheet may run a text that begins like this. With an apostrophe before it the text stays a text.
@@ -47,9 +49,7 @@ class Xlsx(base_formats.XLSX):
 
     def create_dataset(self, in_stream: bytes) -> Dataset:
         """The rows of the sheet. Raises InvalidInput past a bound."""
-        with ZipFile(BytesIO(in_stream)) as packed:
-            if sum(part.file_size for part in packed.infolist()) > UNPACKED_MAX:
-                raise InvalidInput(f"The file unpacks to more than {UNPACKED_MAX // 2**20} MB. Split it.")
+        _check_unpacked(in_stream)
         book = openpyxl.load_workbook(BytesIO(in_stream), read_only=True, data_only=True)
         # A sheet may claim a million columns in a few bytes.
         rows = book.active.iter_rows(max_row=ROWS_MAX + 2, max_col=COLUMNS_MAX + 1, values_only=True)
@@ -98,6 +98,23 @@ class KeptUpload(BaseStorage):
     def remove(self) -> None:
         """Forgets the file."""
         SessionStore(self.name).delete()
+
+
+def _check_unpacked(packed: bytes) -> None:
+    """Unpacks a zip in small pieces and forgets them. Raises InvalidInput past the bound, or for a false size."""
+    unpacked = 0
+    with ZipFile(BytesIO(packed)) as parts:
+        for each in parts.infolist():
+            # Zipfile would stop at the size that the part claims, after it unpacked all of it.
+            claimed, each.file_size = each.file_size, sys.maxsize
+            began = unpacked
+            with parts.open(each) as part:
+                while piece := part.read(PIECE):
+                    unpacked += len(piece)
+                    if unpacked > UNPACKED_MAX:
+                        raise InvalidInput(f"The file unpacks to more than {UNPACKED_MAX // 2**20} MB. Split it.")
+            if unpacked - began != claimed:
+                raise InvalidInput("The file is damaged: a part of it has another size than it says.")
 
 
 def _build_dataset(names: Sequence[Any], rows: Iterable[Sequence[Any]], *, escaped: bool = True) -> Dataset:

@@ -235,6 +235,22 @@ def test_a_small_workbook_that_unpacks_to_a_large_one_is_refused(
     assert "The file unpacks to more than 0 MB. Split it." in answer.content.decode()
 
 
+def test_a_workbook_that_claims_to_be_smaller_than_it_is_is_refused(staff: Client, host: Host) -> None:
+    body = bytearray(write_xlsx(["title"], ["Queues"]))
+    entry = body.index(b"PK\x01\x02")
+    # The size that the first part claims to have.
+    body[entry + 24 : entry + 28] = (10).to_bytes(4, "little")
+    answer = upload(staff, TrainingSource, bytes(body), suffix="xlsx")
+    assert "The file is damaged: a part of it has another size than it says." in answer.content.decode()
+
+
+def test_an_import_that_is_confirmed_twice_is_done_once(staff: Client, host: Host) -> None:
+    preview = upload(staff, TrainingSource, write_csv(TASK))
+    confirm(staff, TrainingSource, preview)
+    assert confirm(staff, TrainingSource, preview) == ["The uploaded file is not kept any more. Upload it again."]
+    assert TrainingSource.objects.count() == 1
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_ten_thousand_sources_with_fifty_bad_rows_are_refused_within_two_minutes(staff: Client, host: Host) -> None:

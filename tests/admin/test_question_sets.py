@@ -74,7 +74,7 @@ def test_a_no_against_an_imported_case_withdraws_it(staff: Client, host: Host) -
     [
         ({"expected_url": "http://elsewhere.example/"}, "Row 1, expected_url: The address cannot be used: "),
         ({"expected_url": ""}, "Row 1, expected_url: This field is required."),
-        ({"passage": "x" * 2_001}, "Row 1, passage: The right text may have at most 2,000 characters, not 2,001."),
+        ({"passage": "x" * 2_001}, "Row 1, passage: The words may have at most 2,000 characters, not 2,001."),
         ({"passage": "in May"}, "Row 1, passage: This text does not stand on http://127.0.0.1:9/1/roses as it was"),
         ({"host": "nowhere"}, "Row 1, host: There is no host “nowhere”."),
     ],

@@ -12,6 +12,7 @@ import httpx
 import ollama
 import pytest
 
+from lealife.embedded.ollama import occupancy
 from lealife.embedded.ollama.exchange import read_urgency
 from lealife.embedded.ollama.occupancy import LINGER_S, Admission, Foreground
 from tests.embedded.ollama_process import ASK, BASE, EMBEDDER, NOT_PULLABLE, RunningOllama, run_ollama, start_ollama
@@ -171,6 +172,30 @@ def test_what_may_wait_begins_nothing_while_someone_waits_for_another_model() ->
     ended = time.monotonic()
     thread.join()
     assert began[0] >= ended + LINGER_S * 0.9
+
+
+def test_what_may_wait_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(occupancy, "BEHIND_S", 0.1)
+    admission = Admission(2, max_queue=10, foreground=Foreground())
+    with admission.admit(urgency=3, is_gone=lambda: False):
+        began = time.monotonic()
+        with admission.admit(urgency=5, is_gone=lambda: False):
+            assert time.monotonic() - began >= 0.2
+    # One that has waited long enough goes before an ordinary one that has just come.
+    order: list[int] = []
+
+    def wait(urgency: int) -> None:
+        with admission.admit(urgency=urgency, is_gone=lambda: False):
+            order.append(urgency)
+
+    with admission.admit(urgency=3, is_gone=lambda: False), admission.admit(urgency=3, is_gone=lambda: False):
+        threads = [threading.Thread(target=wait, args=(urgency,)) for urgency in (5, 3)]
+        for thread in threads:
+            thread.start()
+            time.sleep(0.3)
+    for thread in threads:
+        thread.join()
+    assert order == [5, 3]
 
 
 def test_a_long_request_that_may_wait_pauses_and_ends_when_its_client_is_gone() -> None:

@@ -20,12 +20,14 @@ from .wire import BUSY, FOREVER, ApiError, ClientGone
 LOOK_EVERY_S = 0.5
 # A run asks again within a moment. Its next call must not find a less urgent one in its place.
 LINGER_S = 0.5
+# A long request gives way for so long in each of its pauses, and each step of urgency is worth so much waiting.
+PAUSE_S, BEHIND_S = 1.0, 5.0
 
 
 class Foreground:
     """The requests of a whole server that someone waits for: those of ordinary urgency, and more urgent ones.
 
-    All models share the cores, so while one of these runs, what is less urgent begins nothing new.
+    All models share the cores, so while one of these waits or runs, what is less urgent begins nothing new for a while.
     """
 
     def __init__(self) -> None:
@@ -59,7 +61,8 @@ class Foreground:
 class Admission:
     """`parallel` requests run at once, `max_queue` more wait, the others get Ollama's 503.
 
-    The most urgent one is next; of equals, the one that arrived first.
+    A less urgent one counts as if it had come later, `BEHIND_S` for each step. So the more urgent one is next, but none
+    waits for ever.
     """
 
     def __init__(self, parallel: int, *, max_queue: int, foreground: Foreground) -> None:
@@ -67,8 +70,8 @@ class Admission:
         self._free = parallel
         self._max_queue = max_queue
         self._foreground = foreground
-        # Urgency and order of arrival, the next one first.
-        self._line: list[tuple[int, int]] = []
+        # When each counts as come, and its number; the next one first.
+        self._line: list[tuple[float, int]] = []
         self._arrived = 0
         self._changed = threading.Condition()
 
@@ -84,14 +87,24 @@ class Admission:
 
         Raises ApiError 503 when the queue is full, ClientGone after a hang-up.
         """
+        with self._foreground.hold(urgency=urgency), self._take_turn(urgency=urgency, is_gone=is_gone):
+            yield
+
+    @contextmanager
+    def _take_turn(self, *, urgency: int, is_gone: Callable[[], bool]) -> Iterator[None]:
         with self._changed:
-            ticket = (urgency, self._arrived)
+            counts_from = time.monotonic() + BEHIND_S * (urgency - Urgency.PERSON)
+            ticket = (counts_from, self._arrived)
             self._arrived += 1
             if (self._free == 0 or self._line) and len(self._line) >= self._max_queue:
                 raise ApiError(503, BUSY)
             insort(self._line, ticket)
             try:
-                while self._free == 0 or self._line[0] is not ticket or self._foreground.must_wait(urgency=urgency):
+                while (
+                    self._free == 0
+                    or self._line[0] is not ticket
+                    or (time.monotonic() < counts_from and self._foreground.must_wait(urgency=urgency))
+                ):
                     self._changed.wait(LOOK_EVERY_S)
                     if is_gone():
                         raise ClientGone
@@ -100,16 +113,16 @@ class Admission:
                 self._line.remove(ticket)
                 self._changed.notify_all()
         try:
-            with self._foreground.hold(urgency=urgency):
-                yield
+            yield
         finally:
             with self._changed:
                 self._free += 1
                 self._changed.notify_all()
 
     def give_way(self, *, urgency: int, is_gone: Callable[[], bool]) -> bool:
-        """For the pauses of a long request: waits while it must; whether its client is gone then."""
-        while self._foreground.must_wait(urgency=urgency) and not is_gone():
+        """For the pauses of a long request: waits a little while it must; whether its client is gone then."""
+        ends = time.monotonic() + PAUSE_S
+        while self._foreground.must_wait(urgency=urgency) and time.monotonic() < ends and not is_gone():
             time.sleep(LINGER_S / 10)
         return is_gone()
 
