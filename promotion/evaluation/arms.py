@@ -131,6 +131,7 @@ def make_brain(*, controller: ModelTag, task: ModelTag, memories: tuple[Recalled
         weights=ranking.used_weights,
         support=answering.used_support,
         ask_below=ranking.ask_below,
+        shows_exemplars=bool(ranking.messages),
     )
 
 

@@ -52,7 +52,7 @@ class Brain:
     """The tags and digests that routing claims, and what is remembered about the site.
 
     `ask_below`: the controller is asked only where the scores of the shortlist's first two entries are closer than
-    this; None: always.
+    this; None: always. `shows_exemplars`: the controller's tag has some, each a list by itself.
     """
 
     controller_tag: str
@@ -66,3 +66,4 @@ class Brain:
     weights: Weights = FIRST_WEIGHTS
     support: Support = FIRST_SUPPORT
     ask_below: float | None = None
+    shows_exemplars: bool = False

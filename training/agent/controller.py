@@ -54,7 +54,7 @@ class Controller:
     """The controller in one run.
 
     What an earlier call of the run showed keeps its place and number: a model server then has the beginning of the
-    prompt in its cache, and reads only what is new.
+    prompt in its cache, and reads only what is new. With exemplars each call shows a list by itself, as they do.
     """
 
     def __init__(self, *, model: Model, brain: Brain, prompt: str) -> None:
@@ -90,7 +90,7 @@ class Controller:
         """The numbers of these entries in the list, those that are new at its end."""
         known = {choice.url for choice in self._listed}
         new = [choice for choice in shortlist if choice.url not in known]
-        if not self._listed or len(self._listed) + len(new) > LISTED_MAX:
+        if self._brain.shows_exemplars or len(self._listed) + len(new) > LISTED_MAX or not self._listed:
             self._listed, self._frame = list(shortlist), _find_frame(shortlist)
         else:
             self._listed += new

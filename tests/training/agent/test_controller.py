@@ -130,6 +130,14 @@ def test_a_later_list_goes_on_where_the_last_one_ended() -> None:
     assert controller.pick(BEDS[1:3]).picked_by == "fallback"
 
 
+def test_with_exemplars_each_call_shows_a_list_by_itself() -> None:
+    model = ScriptedModel(picks=[format_pick(0), format_pick(1)])
+    controller = Controller(model=model, brain=brain(shows_exemplars=True), prompt="q")
+    controller.pick(BEDS[:3])
+    assert controller.pick(BEDS[1:4]).index == 1
+    assert model.asked[1]["messages"][-1]["content"] == format_situation("q", BEDS[1:4])
+
+
 def test_a_list_that_grew_long_is_begun_again() -> None:
     model = ScriptedModel(picks=[format_pick(0), format_pick(1)])
     controller = Controller(model=model, brain=brain(), prompt="q")
