@@ -90,7 +90,7 @@ class CaseForm(forms.ModelForm):
 class CurriculumTaskAdmin(ImportAdmin, ReadOnlyAdmin):
     """Verifiable tasks seeded from pages, and people's cases; the evaluation split is never trained on.
 
-    Rows are no one's to edit. Cases can be exported and imported: they are the question sets of hosts.
+    Rows cannot be edited. Cases can be exported and imported: they are the question sets of hosts.
     """
 
     row_form = CaseForm

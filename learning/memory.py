@@ -191,7 +191,7 @@ def _confirm(item: MemoryItem, lesson: Lesson, *, crawled: bool, now: datetime) 
         content_hash=lesson.content_hash,
         snapshot_digest=lesson.snapshot_digest,
         sightings=2 if crawled else 1,
-        # These are the page's own new words, whoever chose the old ones.
+        # These are the page's own new words, also where a person chose the old ones.
         corrected_by="",
         corrected_why="",
         updated_at=now,

@@ -144,7 +144,7 @@ def _count_pages(host: Host) -> tuple[str, ...]:
         f"{_say(sum(of_state.values()), 'page')} known: {of_state[State.READ]:,} read, "
         f"{of_state[State.KNOWN]:,} to be read, {of_state[State.UNREADABLE]:,} unreadable."
     ]
-    words = {State.UNREADABLE: "unreadable", State.KNOWN: "did not come yet"}
+    words = {State.UNREADABLE: "unreadable", State.KNOWN: "not read yet"}
     for (state, code), count in sorted(counts.items(), key=lambda item: -item[1]):
         if code and state in words and (why := explain_error(code)):
             lines.append(f"{count:,} {words[State(state)]} ({code}): {why.meaning}")

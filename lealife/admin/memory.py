@@ -117,7 +117,7 @@ class MemoryItemAdmin(ActionAdmin, LongListAdmin):
         return [*CorrectionForm.Meta.fields, *asked, *self.RECORD]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether this person may correct the item. What is sent all the same the action refuses, and says why."""
+        """Whether this person may correct the item. A form that is sent without that right is refused by the action."""
         is_open = obj is None or request.method == "POST" or may_be_corrected(obj)
         return is_open and super().has_change_permission(request, obj)
 
