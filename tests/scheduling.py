@@ -9,7 +9,7 @@ MODEL_SERVER = "the pipeline's model server"
 PROMOTION_SERVER = "promotion's model server"
 TOGETHER = {
     **dict.fromkeys(
-        [f"tests/pipeline/test_{name}.py" for name in ("execution", "model_restart", "prefix", "taking")], MODEL_SERVER
+        [f"tests/pipeline/test_{name}.py" for name in ("execution", "model_restart", "taking")], MODEL_SERVER
     ),
     "tests/benchmarks/test_gate.py": "tables of verdicts",
     "tests/training/agent/test_bombs.py": "bombs",

@@ -32,9 +32,9 @@ from training.seals import seal_outcomes
 pytestmark = pytest.mark.django_db(transaction=True)
 PROCESSES = 4
 HOSTS = 6
-DIVERSE_PER_HOST = [40, pytest.param(1_400, marks=pytest.mark.soak)]
+DIVERSE_PER_HOST = [20, pytest.param(1_400, marks=pytest.mark.soak)]
 LOCKED_CAMPAIGNS = 8
-LOCKED_PER_CAMPAIGN = [10, pytest.param(200, marks=pytest.mark.soak)]
+LOCKED_PER_CAMPAIGN = [6, pytest.param(200, marks=pytest.mark.soak)]
 # Long enough for a second run to be seen at the same time, on this host or another, in seconds.
 SITE_TAKES_S = 0.01
 IDLE_S = 0.005

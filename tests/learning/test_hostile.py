@@ -29,7 +29,7 @@ from training.models import Host, TrainingOutcome, TrainingSource
 from training.results import Result
 from training.runs import finish_run, record_brain, record_step
 
-RUNS = [20, pytest.param(60, marks=pytest.mark.soak)]
+RUNS = [10, pytest.param(60, marks=pytest.mark.soak)]
 # Name of the page: the sentence that answers, and the question.
 FACTS = {
     "widgets": ("Purple widgets are kept in the warehouse for ninety days.", "How long are purple widgets kept?"),

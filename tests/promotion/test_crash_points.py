@@ -37,7 +37,7 @@ def window_is(*states: str):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.soak)])
 def test_a_kill_at_any_point_from_window_to_roll_back_leaves_one_of_everything(voyage, stride, record_property):
     voyage.stride = stride
     base = read_routing().controller

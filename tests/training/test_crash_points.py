@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # A host for each point: on one that has been visited, memory would shorten the path.
 HOSTS = 250
 # From one point to the next. The fast suite dies at some points of every kind, the soak at all.
-STRIDES = [11, pytest.param(1, marks=pytest.mark.soak)]
+STRIDES = [29, pytest.param(1, marks=pytest.mark.soak)]
 
 
 @pytest.fixture
