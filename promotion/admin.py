@@ -62,8 +62,7 @@ class ModelTagAdmin(ReadOnlyAdmin, ActionAdmin):
         controller = read_routing().controller
         if tag.role != Role.TASK or controller is None:
             return words
-        checked = read_calibration(controller=controller, task=tag)
-        return f"{words} {describe_here(right=checked.right, answers=checked.answers)}"
+        return f"{words} {describe_here(read_calibration(controller=controller, task=tag))}"
 
     pin_selected = offer_each(pin_tag, row="tag_id", description="Pin: never prune", done="pinned", pinned=True)
     unpin_selected = offer_each(pin_tag, row="tag_id", description="Unpin", done="unpinned", pinned=False)

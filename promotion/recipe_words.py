@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from promotion.calibration import Calibrated
 from promotion.candidates.preflight import OVERRIDDEN
 from promotion.models import ModelTag, Role
 from promotion.recipes import Recipe
@@ -114,11 +115,12 @@ def describe_measured(support: Support) -> str:
     return f"{support.right} of {support.answers} such answers were right ({support.measured_on})"
 
 
-def describe_here(*, right: int, answers: int) -> str:
+def describe_here(checked: Calibrated) -> str:
     """How many checked answers of this installation at or above the threshold were right."""
-    if not answers:
+    if not checked.answers:
         return "Here: no answer above it has been checked yet."
-    return f"Here: {right} of {answers} checked answers above it {'was' if right == 1 else 'were'} right."
+    were = "was" if checked.right == 1 else "were"
+    return f"Here: {checked.right} of {checked.answers} checked answers above it {were} right."
 
 
 def _show(number: float) -> str:

@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from lealife.dashboard.live.snapshot import render_fragment, take_snapshot
+from promotion.calibration import Calibrated
 from promotion.models import ModelTag
 from promotion.recipe_words import describe_change, describe_here, describe_recipe
 from promotion.recipes import Recipe, base_recipe
@@ -55,8 +56,8 @@ def read_terms(tag: ModelTag, why: str = "", **changes: object) -> str:
 def test_a_recipe_is_described_by_what_its_role_gives_the_agent():
     assert describe_recipe(base_recipe(role="controller", base=BASE)) == RANKER
     assert describe_recipe(base_recipe(role="task", base=BASE)) == SUPPORT
-    assert describe_here(right=41, answers=47) == "Here: 41 of 47 checked answers above it were right."
-    assert describe_here(right=1, answers=1) == "Here: 1 of 1 checked answers above it was right."
+    assert describe_here(Calibrated(0.6, 41, 47)) == "Here: 41 of 47 checked answers above it were right."
+    assert describe_here(Calibrated(0.6, 1, 1)) == "Here: 1 of 1 checked answers above it was right."
 
 
 def test_a_recipe_that_asks_seldom_says_when_it_does():

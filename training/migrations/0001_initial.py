@@ -116,7 +116,6 @@ class Migration(migrations.Migration):
                 ('lease_until', models.DateTimeField(blank=True, null=True)),
                 ('last_tick_at', models.DateTimeField(blank=True, null=True)),
                 ('last_launch_at', models.DateTimeField(blank=True, null=True)),
-                ('last_swept_at', models.DateTimeField(blank=True, null=True)),
                 ('last_error', models.TextField(blank=True)),
             ],
             options={

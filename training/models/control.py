@@ -113,7 +113,6 @@ class Coordinator(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     last_tick_at = models.DateTimeField(null=True, blank=True)
     last_launch_at = models.DateTimeField(null=True, blank=True)
-    last_swept_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True)
 
     class Meta:

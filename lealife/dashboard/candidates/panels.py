@@ -131,8 +131,7 @@ def _say_here(trial: Trial) -> str:
     controller = read_routing().controller if trial.role == Role.TASK else None
     if controller is None:
         return ""
-    checked = read_calibration(controller=controller, task=ModelTag.objects.get(name=trial.baseline))
-    return describe_here(right=checked.right, answers=checked.answers)
+    return describe_here(read_calibration(controller=controller, task=ModelTag.objects.get(name=trial.baseline)))
 
 
 def _place_spots(trial: Trial, curve: Curve) -> tuple[Spot, ...]:

@@ -95,7 +95,7 @@ class ProofPanel:
     @property
     def here(self) -> str:
         """How many checked answers above the active task tag's threshold were right."""
-        return describe_here(right=self.checked.right, answers=self.checked.answers) if self.checked else ""
+        return describe_here(self.checked) if self.checked else ""
 
     @property
     def delta_since_watermark(self) -> int:
