@@ -70,6 +70,7 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
         "counted": "Counted against plain inserts; size: inserts of one client.",
         "degradation": "Full cycles with a long history; size: finished cycles in it.",
         "gate": "The gate's error rates and power, by simulation through the decision code; size: lifetimes.",
+        "lists": "The lists of admin and searches in them with a long history; size: its outcomes.",
         "snapshot": "Looks at the pages with a short history and with a long one; size: outcomes of the long one.",
         "retrieval": "Searches of one large host, by words and with vectors; size: its passages.",
         "sockets": "Many sockets under a load of commits; size: sockets.",
@@ -119,6 +120,25 @@ def read_count(text: str) -> int:
 
 def measure(options: argparse.Namespace) -> list[Measurement]:
     """The measurements of one benchmark. Each is imported when it is asked for: they need different packages."""
+    size = options.size
+    match options.name:
+        case "gate":
+            from benchmarks.gate import run_claims
+
+            return run_claims(seed=options.seed, lifetimes=size or 10_000)
+        case "prefix":
+            from benchmarks.prefix import PAIRS, measure_prefix
+
+            return measure_prefix(pairs=size or PAIRS)
+        case "vectors":
+            from benchmarks.vectors import PASSAGES, measure_vectors
+
+            return measure_vectors(rounds=options.rounds, passages=size or PASSAGES)
+    return measure_load(options)
+
+
+def measure_load(options: argparse.Namespace) -> list[Measurement]:
+    """The measurements of one load of the database."""
     size, rounds = options.size, options.rounds
     match options.name:
         case "claims":
@@ -134,10 +154,11 @@ def measure(options: argparse.Namespace) -> list[Measurement]:
 
             finished = size or FINISHED
             return measure_degradation(finished=finished, leased=finished // 20, rounds=rounds)
-        case "gate":
-            from benchmarks.gate import run_claims
+        case "lists":
+            from benchmarks.lists import FINISHED as OUTCOMES
+            from benchmarks.lists import measure_lists
 
-            return run_claims(seed=options.seed, lifetimes=size or 10_000)
+            return measure_lists(finished=size or OUTCOMES, rounds=rounds)
         case "snapshot":
             from benchmarks.snapshot import LONG, measure_snapshots
 
@@ -151,14 +172,6 @@ def measure(options: argparse.Namespace) -> list[Measurement]:
             from benchmarks.sockets import SOCKETS, measure_sockets
 
             return measure_sockets(sockets=size or SOCKETS, rounds=rounds)
-        case "prefix":
-            from benchmarks.prefix import PAIRS, measure_prefix
-
-            return measure_prefix(pairs=size or PAIRS)
-        case "vectors":
-            from benchmarks.vectors import PASSAGES, measure_vectors
-
-            return measure_vectors(rounds=rounds, passages=size or PASSAGES)
     raise AssertionError(f"argparse lets no other name through: {options.name}")
 
 

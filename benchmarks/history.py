@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
-from learning.models import RunLearningOutcome
+from learning.models import MemoryItem, RunLearningOutcome
 from training.counters import add_counts
 from training.models import Run, TrainingCycle, TrainingOutcome, TrainingSource
 
@@ -93,6 +93,19 @@ _LEASED = _write_insert(
     claimed_by="'somebody'",
     lease_until="now() + interval '1 day'",
 )
+_MEMORY = _write_insert(
+    MemoryItem,
+    _NUMBERS,
+    **_SAME,
+    host_id=_HOST,
+    kind="'page'",
+    key="lpad(number::text, 64, '0')",
+    status="'trusted'",
+    url="'http://history.example/' || number",
+    title="'Page ' || number",
+    text="'What page ' || number || ' says.'",
+    search="to_tsvector('simple', 'page ' || number || ' says')",
+)
 _SEQUENCE = "SELECT setval(pg_get_serial_sequence(%(table)s, 'id'), greatest(max(id), 1)) FROM {table}"
 CHUNK = 100_000
 
@@ -118,6 +131,12 @@ def write_history(*, finished: int, leased: int) -> None:
         )
         for table in TABLES:
             cursor.execute(_SEQUENCE.format(table=table), {"table": table})
+
+
+def write_memory(items: int) -> None:
+    """Adds so many trusted items to a memory that has none."""
+    for first in range(1, items + 1, CHUNK):
+        _write((_MEMORY,), first=first, last=min(first + CHUNK - 1, items))
 
 
 def write_cycles(*, first: int, last: int) -> None:

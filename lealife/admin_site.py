@@ -7,6 +7,11 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from lealife.dashboard.readings import take_vitals
+from lealife.dashboard.training.headline import build_headline_panel
 
 # Each job with its models, in the order in which they are needed. What stands in none of them is internal.
 JOBS: Mapping[str, tuple[str, ...]] = {
@@ -34,6 +39,11 @@ class LeaLifeAdminSite(AdminSite):
 
     site_header = site_title = "LeaLife"
     index_title = "What would you like to do?"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The index under the dashboard's headline."""
+        headline = build_headline_panel(take_vitals(now=timezone.now()))
+        return super().index(request, {"headline": headline, **(extra_context or {})})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """One entry a job instead of one an app; the page of a single app stays as Django has it."""

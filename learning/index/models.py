@@ -102,6 +102,7 @@ class HostIndex(models.Model):
 
     class Meta:
         db_table = "host_indexes"
+        verbose_name_plural = "host indexes"
 
     def __str__(self) -> str:
         return f"{self.passages} passages of host {self.host_id}"

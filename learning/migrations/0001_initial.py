@@ -49,6 +49,7 @@ class Migration(migrations.Migration):
                 ('host', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='training.host')),
             ],
             options={
+                'verbose_name_plural': 'host indexes',
                 'db_table': 'host_indexes',
             },
         ),

@@ -121,8 +121,11 @@ def test_lists_need_a_signed_in_user(model: type[Model]) -> None:
     assert Client().get(address(model, "changelist")).status_code == 302
 
 
-def test_admin_carries_the_products_name(staff: Client) -> None:
-    assert "LeaLife" in staff.get(reverse("admin:index")).content.decode()
+def test_the_index_says_what_is_live_and_leads_to_the_live_pages(staff: Client) -> None:
+    page = staff.get(reverse("admin:index")).content.decode()
+    assert "LeaLife" in page
+    assert "not proven yet" in page and "System down" in page
+    assert all(f'href="{reverse(name)}"' in page for name in ("dashboard", "training", "runs", "make_task"))
 
 
 def test_no_form_shows_what_only_a_program_can_read(staff: Client, rows: Rows) -> None:

@@ -102,6 +102,8 @@ def test_a_written_history_is_counted_like_one_that_happened():
         ("counted", 1, {"size": 20, "rounds": 1}),
         ("degradation", 1, {"size": 200, "rounds": 1}),
         ("snapshot", 6, {"size": 20_000, "rounds": 1}),
+        # It opens every list of admin, as the quick suite does on its own.
+        pytest.param("lists", 3, {"size": 1_000, "rounds": 1}, marks=pytest.mark.soak),
         ("vectors", 4, {"size": 4, "rounds": 1}),
     ],
 )
