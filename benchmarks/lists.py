@@ -22,16 +22,16 @@ from benchmarks.measurement import Measurement, at_most
 
 FINISHED, LEASED = 1_000_000, 1_000
 MOST_MS, MOST_QUERIES = 250.0, 12
-# A list may read so many rows in no order of an index: the small tables whole, the newest rows of a large one.
+# A list may read this many rows by sequential scan: the small tables whole, the newest rows of a large one.
 MOST_ROWS_READ = 20_000
 SEARCHES = ("page says", "123456")
-# Of the worst so many are named.
+# How many of the worst are named.
 SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One list or search of admin: milliseconds, queries, and rows that were read without an index."""
+    """One list or search of admin: milliseconds, queries, and rows that were read by sequential scan."""
 
     name: str
     ms: float

@@ -17,7 +17,11 @@ def main() -> None:
     if sys.argv[1:3] == ["proof", "verify"] or (len(sys.argv) > 1 and sys.argv[1] in WITHOUT_DATABASE):
         os.environ.setdefault("DATABASE_URL", "postgresql:///unused")
     else:
-        ensure_database_url()
+        try:
+            ensure_database_url()
+        except RuntimeError as error:
+            # The embedded server does not start; the sentence says why.
+            sys.exit(str(error))
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 

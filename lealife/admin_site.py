@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.admin import AdminSite
+from django.db import DatabaseError
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -32,6 +34,7 @@ JOBS: Mapping[str, tuple[str, ...]] = {
     "People and keys": ("User", "Group", "ApiKey"),
 }
 INTERNALS = "Internals"
+log = logging.getLogger(__name__)
 
 
 class LeaLifeAdminSite(AdminSite):
@@ -42,7 +45,12 @@ class LeaLifeAdminSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The index under the dashboard's headline."""
-        headline = build_headline_panel(take_vitals(now=timezone.now()))
+        try:
+            headline = build_headline_panel(take_vitals(now=timezone.now()))
+        except DatabaseError:
+            # Staff must reach what they can still mend.
+            log.exception("admin's index has no headline")
+            headline = None
         return super().index(request, {"headline": headline, **(extra_context or {})})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:

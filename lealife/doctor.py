@@ -1,35 +1,35 @@
-"""What a whole installation needs, looked at now: each part with its state and, where it is not well, what to do."""
+"""Looks at the parts of an installation now: the state of each and, where it is not well, what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from lealife.health import name_suspects
-from lealife.model_health import DOWN, check_models
-from lealife.pipeline.bell import has_wedged, read_queue_depth
+from lealife.core.gateway import ModelUnavailable
+from lealife.dashboard.probes import check_database, find_unreadiness
+from lealife.health import DOWN, HEALTHY, derive_health, name_suspects
+from lealife.model_health import check_models
+from lealife.pipeline.bell import read_queue_depth
 from lealife.pipeline.browsers import runs_scripts
-from lealife.storage import MIB, describe_scarcity, find_database_fault, find_disk_fault, read_free_bytes
+from lealife.pipeline.pool import get_pool
+from lealife.storage import read_free_bytes
 from promotion.routing import read_routing
 from training.agent.web.chromium_browser import find_chromium
 from training.coordinator import read_loop
 from training.heartbeats import is_fresh, read_last_beat
-from training.model_faults import read_faults
-from training.runtime_settings import read_settings
+from training.models import RuntimeSettings
 
 WELL, WARNING, FAULT = "well", "warning", "fault"
-# Leases and heartbeats of several machines are compared with each other's clocks.
-CLOCK_MOST_S = 1.0
+# Each machine compares the leases and heartbeats of the others with its own clock. The shortest lease lasts 15 s.
+CLOCK_MOST, CLOCK_FAR = timedelta(seconds=1), timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One part of the installation: `state` is well, warning or fault; `said` is a sentence or two."""
+    """One thing that was looked at: `state` is well, warning or fault; `said` is a sentence or two."""
 
     part: str
     state: str
@@ -37,99 +37,74 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Every part in turn. Without a database only that and the disk are looked at. Asks each model server to chat."""
-    database = _look_at_database()
-    if database.state == FAULT:
-        return [database, _look_at_disk()]
-    return [database, *(look() for look in LOOKS)]
+    """The findings, in order. Asks every model server for a few words, so it may take long.
 
-
-def _look_at_database() -> Finding:
-    fault = find_database_fault()
-    if fault:
-        return Finding("database", FAULT, f"{fault} Check DATABASE_URL.")
-    waiting = _count_migrations()
-    if waiting:
-        return Finding("database", FAULT, f"{waiting} migrations are missing. Run: manage.py migrate")
-    return Finding("database", WELL, "It takes writes, and all migrations are there.")
-
-
-def _count_migrations() -> int:
-    executor = MigrationExecutor(connection)
-    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-
-
-def _look_at_disk() -> Finding:
-    free = read_free_bytes()
-    if fault := find_disk_fault(free):
-        return Finding("disk", FAULT, f"{fault} Make room; runs end until there is some.")
-    if scarce := describe_scarcity(free):
-        return Finding("disk", WARNING, scarce)
-    return Finding("disk", WELL, f"{free // MIB:,} MiB are free.")
+    Where the database is not ready nothing else can be looked at.
+    """
+    _, migrated = check_database()
+    if reason := find_unreadiness(migrated=migrated):
+        return [Finding("database", FAULT, reason)]
+    ready = Finding("database", WELL, "It takes writes, and all migrations are applied.")
+    return [ready, _look_at_clock(), _look_at_tags(), *_look_at_system(), _look_at_browser()]
 
 
 def _look_at_clock() -> Finding:
+    before = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         [there] = cursor.fetchone()
-    return judge_clock(here=timezone.now(), there=there)
+    return judge_clock(before=before, there=there, after=timezone.now())
 
 
-def judge_clock(*, here: datetime, there: datetime) -> Finding:
-    """This machine's clock against the database's. Pure."""
-    ahead = (here - there).total_seconds()
-    if abs(ahead) <= CLOCK_MOST_S:
+def judge_clock(*, before: datetime, there: datetime, after: datetime) -> Finding:
+    """This machine's clock against the database's, which was read between two readings of this one. Pure."""
+    apart = max(before - there, there - after)
+    if apart <= CLOCK_MOST:
         return Finding("clock", WELL, "It agrees with the database's.")
-    side = "ahead of" if ahead > 0 else "behind"
-    return Finding("clock", FAULT, f"It is {abs(ahead):.0f} s {side} the database's. Set both machines' clocks by NTP.")
-
-
-def _look_at_workers() -> Finding:
-    now = timezone.now()
-    beat = read_last_beat(now=now)
-    depth = read_queue_depth()
-    if has_wedged(last_beat_at=beat):
-        return Finding("workers", FAULT, f"{depth} bells wait and no worker answers. Run: manage.py worker")
-    if beat is None or not is_fresh(beat, now=now):
-        return Finding("workers", FAULT, "None reports. Run: manage.py worker, or scripts/up for everything")
-    return Finding("workers", WELL, f"One reported at {beat:%H:%M:%S} UTC; {depth} bells wait.")
-
-
-def _look_at_training() -> Finding:
-    loop = read_loop(now=timezone.now())
-    return Finding("training", WELL if loop.state in ("running", "stopped") else FAULT, loop.reason)
+    side = "ahead of" if there < before else "behind"
+    state = FAULT if apart > CLOCK_FAR else WARNING
+    return Finding("clock", state, f"It is {apart.total_seconds():.0f} s {side} the database's. Set both by NTP.")
 
 
 def _look_at_tags() -> Finding:
-    routing = read_routing()
-    missing = [role for role in ("controller", "task") if getattr(routing, role) is None]
-    if missing:
-        return Finding("tags", FAULT, f"There is no active {' and no active '.join(missing)} tag. A worker makes them.")
-    names = [tag.name for tag in (routing.controller, routing.task) if tag]
+    names = [tag.name for tag in (read_routing().controller, read_routing().task) if tag]
+    if len(names) < 2:
+        return Finding("tags", FAULT, "A role has no active tag yet. A worker makes it once a model server answers.")
     return Finding("tags", WELL, f"{' and '.join(names)} are active.")
 
 
-def _look_at_models() -> Finding:
-    health = check_models(name_suspects(routing=read_routing(), failed=read_faults()))
-    state = FAULT if health.state == DOWN else WARNING if health.reasons else WELL
-    return Finding("models", state, " ".join(health.reasons) or "Every model server serves the active tags.")
+def _look_at_system() -> list[Finding]:
+    """What health says of workers, training, model servers and disk; every model server is asked for a few words."""
+    now = timezone.now()
+    beat = read_last_beat(now=now)
+    try:
+        hosts = get_pool().hosts
+    except ModelUnavailable:
+        hosts = ()  # The check below says so.
+    health = derive_health(
+        loop=read_loop(now=now),
+        fresh_workers=int(is_fresh(beat, now=now)) if beat else 0,
+        last_beat_at=beat,
+        models=check_models(name_suspects(routing=read_routing(), failed=hosts)),
+        queue_depth=read_queue_depth(),
+        free_bytes=read_free_bytes(),
+        now=now,
+    )
+    if health.state == HEALTHY:
+        return [Finding("system", WELL, "Workers report, and every model server answers.")]
+    state = FAULT if health.state == DOWN else WARNING
+    found = [Finding("system", state, reason) for reason in health.reasons]
+    if health.worker == DOWN:
+        found.append(Finding("system", state, "Start workers with manage.py worker, or all with scripts/up."))
+    return found
 
 
 def _look_at_browser() -> Finding:
-    if not runs_scripts(read_settings()):
-        return Finding("browser", WELL, "Pages are read without scripts, so no browser is needed.")
+    row = RuntimeSettings.objects.first()
+    if row is None or not runs_scripts(row):
+        return Finding("browser", WELL, "Pages are read without scripts, so none is needed.")
     path = find_chromium()
     if path is None:
-        return Finding("browser", FAULT, "Chromium is chosen and not installed. Install it, or choose the engine http.")
-    return Finding("browser", WELL, f"{path} runs the scripts of pages.")
-
-
-LOOKS: tuple[Callable[[], Finding], ...] = (
-    _look_at_disk,
-    _look_at_clock,
-    _look_at_workers,
-    _look_at_training,
-    _look_at_tags,
-    _look_at_models,
-    _look_at_browser,
-)
+        remedy = "Install it where workers run, or set the engine to http and turn Headful and Autostart off."
+        return Finding("browser", FAULT, f"Chromium is chosen, and this machine has none. {remedy}")
+    return Finding("browser", WELL, f"{path} is installed.")

@@ -35,7 +35,7 @@ from training.definitions import save_definition
 from training.models import Campaign, Host, Run, TaskDefinition
 from training.runtime_settings import read_settings
 
-CASES = [42, pytest.param(700, marks=pytest.mark.soak)]
+CASES = [84, pytest.param(700, marks=pytest.mark.soak)]
 # Of one operation in one round.
 EXAMPLES = 2
 CHECKS = [

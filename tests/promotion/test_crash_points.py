@@ -85,5 +85,5 @@ def test_a_kill_at_any_point_from_window_to_roll_back_leaves_one_of_everything(v
     for kind, number in sorted(voyage.points.items()):
         record_property(f"crash_points_{kind}", number)
     assert voyage.points["statement"] >= 200 // stride
-    assert voyage.points["commit"] >= 15 // stride
+    assert voyage.points["commit"] >= max(1, 15 // stride)
     assert voyage.points["call"] >= 20 // stride

@@ -26,7 +26,7 @@ from training.runs import begin_next_run
 pytestmark = pytest.mark.django_db(transaction=True)
 # A host for each point: on one that has been visited, memory would shorten the path.
 HOSTS = 250
-# From one point to the next. The fast suite dies at some points of every kind, the soak at all.
+# From one point to the next. The fast suite dies at a few points, the soak at all.
 STRIDES = [29, pytest.param(1, marks=pytest.mark.soak)]
 
 
@@ -73,7 +73,7 @@ def test_a_worker_killed_at_any_point_from_claim_to_ingest_loses_and_doubles_not
     if stride == 1:
         assert kinds["call"] >= 6
         assert kinds["commit"] >= 6
-    assert kinds["statement"] >= 30 // stride
+    assert kinds["statement"] >= max(1, 30 // stride)
     # Each question has one success, each kill that left a run behind one `worker_lost`.
     outcomes = TrainingOutcome.objects
     assert outcomes.filter(success=True).count() == harbour.asked == count + 1
@@ -115,6 +115,6 @@ def test_a_coordinator_killed_at_any_point_of_its_tick_leaves_one_outcome_a_cycl
     kinds = record_points(harbour, record_property, count)
     if stride == 1:
         assert kinds["commit"] >= 2
-    assert kinds["statement"] >= 10 // stride
+    assert kinds["statement"] >= max(1, 10 // stride)
     assert TrainingOutcome.objects.filter(success=True).count() == harbour.asked
     assert TrainingOutcome.objects.filter(error_code="worker_lost").count() >= count
