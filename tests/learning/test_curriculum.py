@@ -171,11 +171,13 @@ def test_a_passage_that_differs_only_in_case_is_a_copy_too(host):
     assert TrainingSource.objects.get().status == "pending"
 
 
-def test_a_task_withdrawn_while_it_runs_is_not_tried_again(host):
-    pages = frame_of(host, count=8)
-    shelf = crawl(host, pages, visits=2)
-    source = TrainingSource.objects.first() or pytest.skip("the first page is held out")
+def test_a_task_withdrawn_while_it_runs_is_not_tried_again(host, monkeypatch):
+    # No page is held out.
+    monkeypatch.setattr("learning.curriculum.tasks.EVALUATION_SHARE", 0.0)
+    monkeypatch.setattr("learning.curriculum.tasks.RESERVE_SHARE", 0.0)
+    shelf = crawl(host, frame_of(host, count=8), visits=2)
     run = begin_claimed(now=later(days=2))
+    source = TrainingSource.objects.get(status="claimed")
     CurriculumTask.objects.filter(source=source).update(
         passage="This sentence stands at the foot of every page of this website, always."
     )
