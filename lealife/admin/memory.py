@@ -96,7 +96,7 @@ class MemoryItemAdmin(ActionAdmin, LongListAdmin):
     list_select_related = ("host",)
     search_fields = ("=id",)
     recent_fields = ("url",)
-    search_help_text = "The item's number, words of its page, or a part of its address among the newest 5,000."
+    search_help_text = "The item's number, words of its page, or a part of its address among the newest 3,000."
     action_form = MemoryActionForm
     actions = ("trust_selected", "retire_selected", "purge_outcomes", "purge_hosts", "purge_since")
     changes = correct_item.permission

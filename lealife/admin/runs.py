@@ -57,7 +57,7 @@ class RunAdmin(ReadOnlyAdmin, ActionAdmin):
     recent_fields = ("prompt",)
     # Training makes far more runs than people do: their questions would soon be too far back.
     parts = tuple(Q(lane=lane) for lane in Run.Lane.values)
-    search_help_text = "The run's number, or words of its question among the newest 5,000 runs of each lane."
+    search_help_text = "The run's number, or words of its question among the newest 3,000 runs of each lane."
     inlines = (StepInline,)
     # In the place of the column, which also holds what is no answer.
     exclude = ("answer",)

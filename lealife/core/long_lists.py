@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 # Rows are counted, and so can be paged, as far as this. A filter or a search finds the older ones.
 COUNTED = 5_000
 # Texts that no index serves are looked for among so many of the newest rows.
-LOOKED_AT = 5_000
+LOOKED_AT = 3_000
 
 
 class BoundedPaginator(Paginator):

@@ -83,7 +83,7 @@ class TrainingOutcomeAdmin(ReadOnlyAdmin):
     recent_fields = ("error_code", "run__error")
     search_help_text = (
         "The number of the outcome, its run or its source; or the name of its host, "
-        "or words of its error among the newest 5,000 outcomes."
+        "or words of its error among the newest 3,000 outcomes."
     )
 
     def find_indexed(self, term: str) -> Q:

@@ -61,7 +61,7 @@ class TrainingSourceAdmin(ImportAdmin, ActionAdmin, LongListAdmin):
     list_select_related = ("host",)
     search_fields = ("=id",)
     recent_fields = ("title", "prompt")
-    search_help_text = "The number, the whole scenario marker, or words of title and prompt among the newest 5,000."
+    search_help_text = "The number, the whole scenario marker, or words of title and prompt among the newest 3,000."
     autocomplete_fields = ("host",)
     actions = ("disable_selected", "enable_selected", "requeue_selected", "cancel_selected")
     adds = queue_source.permission
